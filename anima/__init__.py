@@ -1,0 +1,1 @@
+"""The Anima memory system: add, query and bootstrap over PostgreSQL and pgvector."""

@@ -1,0 +1,1 @@
+"""Measures a memory system, or any other target, and judges the measurement."""
