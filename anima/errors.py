@@ -5,21 +5,21 @@ class AnimaError(Exception):
     """An expected failure; its message is written for the person who can end it."""
 
 
-class InvalidInput(AnimaError):  # noqa: N818 -- the name states the fact, as the contract's VALIDATION_ERROR does
+class InvalidInput(AnimaError):
     """A request, setting or file that the contract does not allow."""
 
 
-class EmbeddingUnavailable(AnimaError):  # noqa: N818
+class EmbeddingUnavailable(AnimaError):
     """No provider answered; the same request may succeed later."""
 
 
-class InvalidEmbedding(AnimaError):  # noqa: N818
+class InvalidEmbedding(AnimaError):
     """A provider answered with something that is not a usable vector. Never retried, never stored, never cached."""
 
 
-class DatabaseUnavailable(AnimaError):  # noqa: N818
+class DatabaseUnavailable(AnimaError):
     """PostgreSQL cannot be reached or did not answer in time."""
 
 
-class MigrationFailed(AnimaError):  # noqa: N818
+class MigrationFailed(AnimaError):
     """The schema could not be brought to the version asked for."""

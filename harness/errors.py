@@ -1,0 +1,21 @@
+"""The failures that the harness expects. Each message says what happened, where, and what to do next."""
+
+
+class HarnessError(Exception):
+    """An expected failure; its message is written for the person who can end it."""
+
+
+class UsageError(HarnessError):
+    """A command line, scenario, corpus or budget that cannot be followed. Exit code 2."""
+
+
+class ProvisioningError(HarnessError):
+    """A server that the run needs did not start, or lacks something. Exit code 2."""
+
+
+class TargetError(HarnessError):
+    """An operation on the target failed; `kind` groups failures of one cause in the record."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

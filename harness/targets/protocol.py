@@ -1,0 +1,95 @@
+"""The seam between a request and the system under measurement."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+OPERATIONS = ("add", "query", "bootstrap")
+OperationName = Literal["add", "query", "bootstrap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One operation to perform. `arguments` are the contract's input fields in snake_case.
+
+    `first_time_text` is True when the text to embed has not occurred earlier in the run (None: nothing to embed).
+    It is decided when the workload is drawn, so it is the same for every variant.
+    """
+
+    operation: OperationName
+    arguments: Mapping[str, object]
+    first_time_text: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the target did, as far as it can say.
+
+    `statements` are SQL statements, transaction control excluded; `round_trips` are waits for the server,
+    transaction control included; `embedding` is who answered (a provider's name or `cache`).
+    """
+
+    statements: int | None = None
+    round_trips: int | None = None
+    rows: int | None = None
+    results: int | None = None
+    promotions: int | None = None
+    embedding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundWork:
+    """Work that a variant did after its responses, per kind: how often, and what it cost."""
+
+    kind: str
+    count: int
+    failures: int
+    statements: int
+    round_trips: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatistics:
+    """Read once after a variant's timed pass. `cache` holds the embedding cache's counters, if there is one."""
+
+    cache: Mapping[str, float] = field(default_factory=dict[str, float])
+    background: tuple[BackgroundWork, ...] = ()
+    pool: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any."""
+
+    variant: str
+    database_url: str
+    embedding_url: str | None = None
+
+
+class OpenTarget(Protocol):
+    """A system that answers requests. `perform` raises `TargetError` for a failure that counts as an error sample."""
+
+    async def perform(self, request: Request) -> Response: ...
+
+    async def drain(self) -> None:
+        """Returns when all accepted background work is done."""
+        ...
+
+    async def statistics(self) -> TargetStatistics: ...
+
+
+class Target(Protocol):
+    """A kind of system that can be opened for a variant; knows which variants it has and what they need."""
+
+    def variants(self) -> Mapping[str, str]:
+        """Name to one-line description, in the order to list them."""
+        ...
+
+    def schema_version(self, variant: str) -> int:
+        """The migration that the variant's database must be at."""
+        ...
+
+    async def migrate(self, database_url: str, schema_version: int) -> None: ...
+
+    def open(self, context: TargetContext) -> AbstractAsyncContextManager[OpenTarget]: ...
