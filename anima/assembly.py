@@ -1,0 +1,103 @@
+"""The composition root: the only place that picks concrete pieces and connects them."""
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from anima.access_records import ACCESS_RECORDS
+from anima.associations import ASSOCIATIONS
+from anima.background import Background, Counts
+from anima.bootstraps import BOOTSTRAPS
+from anima.consolidations import CONSOLIDATIONS
+from anima.database import Database, Observer, PoolSettings, ignore, open_database
+from anima.embeddings import PROVIDERS
+from anima.embeddings.cache import CachedEmbeddings
+from anima.embeddings.fallback import FallbackEmbeddings
+from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings
+from anima.memory import MemorySystem
+from anima.placements import (
+    BackgroundAfterAdd,
+    BackgroundAfterQuery,
+    InlineAfterAdd,
+    InlineAfterQuery,
+    handlers,
+)
+from anima.searches import SEARCHES
+from anima.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Anima:
+    """An open memory system, the background work it accepts, and its cache if its strategy has one."""
+
+    memory: MemorySystem
+    background: Background
+    cache: CachedEmbeddings | None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_anima(
+    url: str,
+    strategy: Strategy,
+    embeddings: EmbeddingSettings,
+    *,
+    observer: Observer = ignore,
+    pool_size_min: int = 0,
+    clock: Callable[[], datetime] = now,
+    new_id: Callable[[], UUID] = uuid4,
+) -> AsyncGenerator[Anima]:
+    """A memory system on a migrated database, closed when the block ends. Raises `DatabaseUnavailable`."""
+    pool = PoolSettings(size=strategy.pool_size, size_min=pool_size_min, acquire_timeout_s=strategy.acquire_timeout_s)
+    async with (
+        aclosing(provider_for(embeddings)) as provider,
+        open_database(url, pool, observer) as database,
+    ):
+        cache = CachedEmbeddings(provider) if strategy.embedding_cache else None
+        yield connect(strategy, database, cache or provider, cache, clock=clock, new_id=new_id)
+
+
+def provider_for(settings: EmbeddingSettings) -> EmbeddingProvider:
+    """The chosen provider, with OpenAI behind it when a key is set."""
+    provider = PROVIDERS[settings.provider](settings)
+    if settings.openai_key is None or settings.provider == "openai":
+        return provider
+    return FallbackEmbeddings(provider, PROVIDERS["openai"](settings))
+
+
+def connect(
+    strategy: Strategy,
+    database: Database,
+    embeddings: EmbeddingProvider,
+    cache: CachedEmbeddings | None,
+    *,
+    clock: Callable[[], datetime],
+    new_id: Callable[[], UUID],
+) -> Anima:
+    """Puts the pieces that the strategy names together."""
+    associations = ASSOCIATIONS[strategy.associations]
+    consolidation = CONSOLIDATIONS[strategy.consolidation]
+    background = Background(database, handlers(associations, consolidation), defaultdict(Counts))
+    memory = MemorySystem(
+        strategy=strategy,
+        database=database,
+        embeddings=embeddings,
+        search=SEARCHES[strategy.search],
+        access_records=ACCESS_RECORDS[strategy.access_records],
+        bootstraps=BOOTSTRAPS[strategy.bootstrap],
+        after_add=BackgroundAfterAdd(background)
+        if strategy.consolidation_placement == "background"
+        else InlineAfterAdd(consolidation),
+        after_query=BackgroundAfterQuery(background)
+        if strategy.association_placement == "background"
+        else InlineAfterQuery(associations),
+        clock=clock,
+        new_id=new_id,
+    )
+    return Anima(memory, background, cache)

@@ -1,0 +1,210 @@
+"""Work that is accepted with a request and done after its response: a bounded `run_once` and a thin loop.
+
+The queue is pgqueuer's. A piece of work is claimed, done and completed in one transaction, so it takes effect exactly
+once: a worker that dies leaves the work queued and the tables untouched.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal, cast
+from uuid import UUID, uuid4
+
+import asyncpg
+from pgqueuer.db import AsyncpgDriver
+from pgqueuer.models import Job, TracebackRecord
+from pgqueuer.ports.repository import EntrypointExecutionParameter
+from pgqueuer.queries import Queries
+from pgqueuer.types import QueueEntrypoint, QueueManagerId
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from anima.database import Database, Session, Statement
+from anima.errors import DatabaseUnavailable
+
+RETRY_DELAY: Final = timedelta(seconds=1)
+ATTEMPTS_MAX: Final = 10
+"""Retries back off to about 17 minutes in all; then the work is held as `failed`, with its traceback, never dropped."""
+
+CLAIM_LASTS: Final = timedelta(minutes=10)
+POLL_S: Final = 1.0
+DRAIN_POLL_S: Final = 0.01
+
+
+class Work(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordCoOccurrence(Work):
+    kind: Literal["co_occurrence"] = "co_occurrence"
+    memory_ids: tuple[UUID, ...]
+    conversation_id: str
+    at: datetime
+
+
+class Consolidate(Work):
+    kind: Literal["consolidation"] = "consolidation"
+    memory_id: UUID
+    at: datetime
+
+
+class DetectCatalyst(Work):
+    kind: Literal["catalyst_detection"] = "catalyst_detection"
+    memory_id: UUID
+    at: datetime
+
+
+AnyWork = RecordCoOccurrence | Consolidate | DetectCatalyst
+WORK: Final[TypeAdapter[AnyWork]] = TypeAdapter(Annotated[AnyWork, Field(discriminator="kind")])
+
+LANES: Final[tuple[tuple[str, ...], ...]] = (("consolidation", "catalyst_detection"), ("co_occurrence",))
+"""Kinds that share a worker. Consolidation goes in the order of acceptance, as it does inline."""
+
+Handler = Callable[[Session, AnyWork], Awaitable[None]]
+
+current_kind: ContextVar[str | None] = ContextVar("current_kind", default=None)
+"""The kind of work that the current task does, for observers; None in a request."""
+
+logger = logging.getLogger(__name__)
+
+
+class SessionDriver(AsyncpgDriver):
+    """Lets pgqueuer run its statements in the caller's session, and so in the caller's transaction."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(cast("asyncpg.Connection[asyncpg.Record]", session.connection))
+        self._session = session
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        return [dict(row) for row in await self._session.fetch(Statement("queue", query), *args)]
+
+    async def execute(self, query: str, *args: object) -> str:
+        return str(await self._session.execute(Statement("queue", query), *args))
+
+
+def queue_of(session: Session) -> Queries:
+    return Queries(SessionDriver(session))
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a worker has done since it was made."""
+
+    done: int = 0
+    failed_attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Accepts work in a caller's session, and does it through `handlers`, one handler per kind."""
+
+    database: Database
+    handlers: Mapping[str, Handler]
+    counts: Mapping[str, Counts]
+    worker_id: QueueManagerId = field(default_factory=lambda: QueueManagerId(uuid4()))
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def accept(self, session: Session, works: Iterable[AnyWork]) -> None:
+        """Queues the work in the session's transaction: it exists if and only if that commits."""
+        kinds, payloads = zip(*((work.kind, work.model_dump_json().encode()) for work in works), strict=True)
+        await queue_of(session).enqueue(list(kinds), list(payloads), [0] * len(kinds))
+        self.accepted.set()
+
+    async def run_once(self, lane: Iterable[str]) -> bool:
+        """Does the oldest due work of these kinds, if there is any; says whether there was.
+
+        Work whose handler fails is rolled back and queued again, later each time.
+        """
+        job: Job | None = None
+        async with self.database.session() as session:
+            try:
+                async with session.transaction():
+                    job = await self._claim(session, lane)
+                    if job is None:
+                        return False
+                    await self._handle(session, job)
+            except Exception as error:
+                if job is None:
+                    raise
+                await self._postpone(session, job, error)
+        return True
+
+    async def drain(self) -> int:
+        """Returns when no work is due, here or in another worker: how many failed pieces wait for a later attempt."""
+        while await self._due():
+            if not any([await self.run_once(lane) for lane in LANES]):
+                await asyncio.sleep(DRAIN_POLL_S)
+        async with self.database.session() as session:
+            return sum(row.count for row in await queue_of(session).queue_size())
+
+    async def run(self, stop: asyncio.Event, *, co_occurrence_workers: int = 4) -> None:
+        """Works until `stop` is set, and ends after the work in hand."""
+        async with asyncio.TaskGroup() as workers:
+            for lane in LANES:
+                for _ in range(co_occurrence_workers if "co_occurrence" in lane else 1):
+                    workers.create_task(self._work(lane, stop))
+
+    async def _work(self, lane: Iterable[str], stop: asyncio.Event) -> None:
+        """A database that is away is waited for: the work is safe in it."""
+        while not stop.is_set():
+            self.accepted.clear()
+            try:
+                if await self.run_once(lane):
+                    continue
+            except DatabaseUnavailable as error:
+                logger.warning("background work waits: %s", error)
+            await wait_for_either(self.accepted, stop, POLL_S)
+
+    async def _due(self) -> int:
+        async with self.database.session() as session:
+            return await queue_of(session).eligible_queued_work(list(map(QueueEntrypoint, self.handlers)))
+
+    async def _claim(self, session: Session, lane: Iterable[str]) -> Job | None:
+        unlimited = EntrypointExecutionParameter(concurrency_limit=0)
+        jobs = await queue_of(session).dequeue(
+            batch_size=1,
+            entrypoints={QueueEntrypoint(kind): unlimited for kind in lane},
+            queue_manager_id=self.worker_id,
+            global_concurrency_limit=None,
+            heartbeat_timeout=CLAIM_LASTS,
+        )
+        return jobs[0] if jobs else None
+
+    async def _handle(self, session: Session, job: Job) -> None:
+        assert job.payload is not None, "accept always writes a payload"
+        token = current_kind.set(job.entrypoint)
+        try:
+            await self.handlers[job.entrypoint](session, WORK.validate_json(job.payload))
+            await queue_of(session).log_jobs([(job, "successful", None)])
+        finally:
+            current_kind.reset(token)
+        self.counts[job.entrypoint].done += 1
+
+    async def _postpone(self, session: Session, job: Job, error: Exception) -> None:
+        self.counts[job.entrypoint].failed_attempts += 1
+        logger.warning("%s %s failed, attempt %d: %s", job.entrypoint, job.id, job.attempts + 1, error)
+        trace = TracebackRecord.from_exception(exc=error, job_id=job.id)
+        if job.attempts + 1 >= ATTEMPTS_MAX:
+            await queue_of(session).log_jobs([(job, "failed", trace)])
+        else:
+            await queue_of(session).retry_job(job, RETRY_DELAY * 2**job.attempts, trace)
+
+
+async def wait_for_either(first: asyncio.Event, second: asyncio.Event, timeout_s: float) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in (first, second)]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def install(session: Session) -> None:
+    """Makes or upgrades pgqueuer's tables, so that every schema version has the queue."""
+    queue = queue_of(session)
+    if await queue.schema_is_installed():
+        await queue.upgrade()
+    else:
+        await queue.install()

@@ -1,0 +1,32 @@
+"""Asks the HNSW index for the nearest memories, and looks for a duplicate only among them."""
+
+from typing import Final
+
+from anima.consolidations.protocol import Candidate, SemanticMatch
+from anima.database import Session, Statement
+from anima.model import SIMILARITY_DUPLICATE
+
+NEIGHBOURS: Final = 10
+"""More than one, so that of equally near memories the oldest can be taken."""
+
+MATCH: Final = Statement(
+    "consolidation.nearest",
+    """
+    WITH neighbours AS MATERIALIZED (
+        SELECT id, created_at, 1 - (embedding <=> $1) AS similarity
+        FROM memories
+        WHERE deleted_at IS NULL AND (created_at, id) < ($3, $4)
+        ORDER BY embedding <=> $1
+        LIMIT $5
+    )
+    SELECT id, similarity FROM neighbours WHERE similarity >= $2 ORDER BY similarity DESC, created_at, id LIMIT 1
+    """,
+)
+
+
+class NearestConsolidation:
+    async def match(self, session: Session, candidate: Candidate) -> SemanticMatch | None:
+        row = await session.fetch_row(
+            MATCH, candidate.embedding, SIMILARITY_DUPLICATE, candidate.created_at, candidate.id, NEIGHBOURS
+        )
+        return SemanticMatch(row["id"], row["similarity"]) if row else None

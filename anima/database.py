@@ -1,0 +1,190 @@
+"""The pool, its codecs, and the narrow statement runner that all SQL goes through."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from pgvector.asyncpg import register_vector
+
+from anima.errors import DatabaseUnavailable
+
+Row: TypeAlias = asyncpg.Record
+
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A constant SQL text under the name by which probes and plans know it."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """One wait for the server. `control` marks BEGIN, COMMIT and ROLLBACK."""
+
+    name: str
+    elapsed_s: float
+    rows: int
+    control: bool = False
+
+
+class Observer(Protocol):
+    """Told of each wait for the server, in the task that waited."""
+
+    def __call__(self, executed: Executed, /) -> None: ...
+
+
+def ignore(_executed: Executed, /) -> None:
+    """The observer of a database that nobody measures."""
+
+
+class Connection(asyncpg.Connection):
+    """Skips the pool's reset statement on release, which would cost each operation a round trip.
+
+    Nothing here changes session state: settings are given at connect, locks end with their transaction.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connection, for one operation. Each method is one round trip once its statement is prepared."""
+
+    connection: "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
+    observer: Observer = ignore
+
+    async def fetch(self, statement: Statement, *arguments: object) -> list[Row]:
+        started = perf_counter()
+        rows = await self.connection.fetch(statement.sql, *arguments)
+        self.observer(Executed(statement.name, perf_counter() - started, len(rows)))
+        return rows
+
+    async def fetch_row(self, statement: Statement, *arguments: object) -> Row | None:
+        """The only row of a statement that gives at most one."""
+        rows = await self.fetch(statement, *arguments)
+        assert len(rows) <= 1, f"{statement.name} gave {len(rows)} rows"
+        return rows[0] if rows else None
+
+    async def execute(self, statement: Statement, *arguments: object) -> int:
+        """Returns how many rows the statement touched."""
+        started = perf_counter()
+        tag = await self.connection.execute(statement.sql, *arguments)
+        count = tag.rpartition(" ")[2]
+        rows = int(count) if count.isdigit() else 0
+        self.observer(Executed(statement.name, perf_counter() - started, rows))
+        return rows
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[None]:
+        transaction = self.connection.transaction()
+        await self._control("begin", transaction.start)
+        try:
+            yield
+        except BaseException:
+            await self._control("rollback", transaction.rollback)
+            raise
+        await self._control("commit", transaction.commit)
+
+    async def _control(self, name: str, act: Callable[[], Any]) -> None:
+        started = perf_counter()
+        await act()
+        self.observer(Executed(name, perf_counter() - started, 0, control=True))
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """`acquire_timeout_s` bounds the wait for a connection, `command_timeout_s` each statement."""
+
+    size: int = 20
+    size_min: int = 0
+    acquire_timeout_s: float = 2.0
+    command_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Hands out sessions. `session` raises `DatabaseUnavailable` when none is to be had or its server goes away."""
+
+    pool: "asyncpg.Pool[Row]"
+    settings: PoolSettings
+    observer: Observer
+    location: str
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[Session]:
+        try:
+            async with self.pool.acquire(timeout=self.settings.acquire_timeout_s) as connection:
+                yield Session(connection, self.observer)
+        except UNAVAILABLE as error:
+            raise unavailable(self.location, error) from error
+
+
+def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DatabaseUnavailable(
+        f"PostgreSQL at {location} cannot be used ({reason}). "
+        "Check that it runs and accepts connections, and that the URL names it."
+    )
+
+
+def location_of(url: str) -> str:
+    """Host, port and database of a URL: what a message may show."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'local socket'}:{parts.port or 5432}{parts.path}"
+
+
+async def prepare_connection(connection: "asyncpg.Connection[Row]") -> None:
+    """Vectors travel in binary. The extension may live in any schema."""
+    schema = await connection.fetchval(
+        "SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'vector'"
+    )
+    if schema is None:
+        raise DatabaseUnavailable(
+            "The database has no pgvector: run `anima migrate`, or have an administrator run CREATE EXTENSION vector."
+        )
+    await register_vector(connection, schema=schema)
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, settings: PoolSettings | None = None, observer: Observer = ignore
+) -> AsyncGenerator[Database]:
+    """A pool on `url`, closed when the block ends. Raises `DatabaseUnavailable`."""
+    settings = settings or PoolSettings()
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=settings.size_min,
+            max_size=settings.size,
+            command_timeout=settings.command_timeout_s,
+            connection_class=Connection,
+            init=prepare_connection,
+            # Searches that filter go on until they have enough rows (pgvector 0.8; unknown to older ones and ignored).
+            server_settings={"hnsw.iterative_scan": "strict_order", "application_name": "anima"},
+        )
+    except UNAVAILABLE as error:
+        raise unavailable(location_of(url), error) from error
+    try:
+        yield Database(pool, settings, observer, location_of(url))
+    finally:
+        await pool.close()

@@ -1,0 +1,117 @@
+"""The memory system: what add, query and bootstrap do, in which order and in which transactions.
+
+Read this first. What a step costs is decided below the seams (`searches`, `access_records`, `associations`,
+`consolidations`, `bootstraps`); what it means is decided here and in `model`.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from anima import store
+from anima.access_records.protocol import Access, AccessRecords
+from anima.associations.protocol import CoOccurrence
+from anima.bootstraps.protocol import BootstrapLoader
+from anima.consolidations.protocol import Candidate
+from anima.database import Database, Session
+from anima.embeddings.protocol import EmbeddingProvider
+from anima.model import (
+    Added,
+    Bootstrap,
+    BootstrapRequest,
+    Found,
+    FoundMemory,
+    NewMemory,
+    Promotion,
+    Query,
+    content_hash,
+)
+from anima.placements import AfterAdd, AfterQuery
+from anima.searches.protocol import Search
+from anima.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySystem:
+    """One strategy on one database. Methods raise `EmbeddingUnavailable`, `InvalidEmbedding`, `DatabaseUnavailable`."""
+
+    strategy: Strategy
+    database: Database
+    embeddings: EmbeddingProvider
+    search: Search
+    access_records: AccessRecords
+    bootstraps: BootstrapLoader
+    after_add: AfterAdd
+    after_query: AfterQuery
+    clock: Callable[[], datetime]
+    new_id: Callable[[], UUID]
+
+    async def add(self, new: NewMemory) -> Added:
+        """Counts an exact duplicate, merges a semantic one, and writes what is new."""
+        embedded = await self.embeddings.embed(new.content)
+        candidate = Candidate(embedded.vector, self.new_id(), self.clock())
+        async with self.database.session() as session, boundary(session, self.after_add):
+            duplicate = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
+            if duplicate:
+                return Added(duplicate, "exact", embedded.provider)
+            survivor = await self.after_add.merge_unwritten(session, new, candidate)
+            if survivor:
+                return Added(survivor, "semantic", embedded.provider)
+            return await self._write(session, new, candidate, embedded.provider)
+
+    async def query(self, query: Query) -> Found:
+        """Finds, then records the access; the rows show the state that the search saw, with the tier after it."""
+        embedded = await self.embeddings.embed(query.query)
+        now = self.clock()
+        async with self.database.session() as session:
+            found = await self.search.find(session, query, embedded.vector)
+            if not found:
+                return Found((), (), embedded.provider)
+            memory_ids = [result.memory.id for result in found]
+            async with boundary(session, self.after_query):
+                promotions = await self.access_records.record(session, Access(memory_ids, query.conversation_id, now))
+                if query.conversation_id is not None and len(memory_ids) > 1:
+                    co_occurrence = CoOccurrence(memory_ids, query.conversation_id, now)
+                    await self.after_query.associate(session, co_occurrence)
+        return Found(promoted(found, promotions), promotions, embedded.provider)
+
+    async def bootstrap(self, request: BootstrapRequest) -> Bootstrap:
+        """Reads only, unless the strategy records an access of each row as the system before the fixes did."""
+        async with self.database.session() as session:
+            bootstrap = await self.bootstraps.load(session, request)
+            if self.strategy.bootstrap_records_access:
+                rows = (*bootstrap.active, *bootstrap.thread, *bootstrap.stable)
+                await store.record_bootstrap(session, [memory.id for memory in rows], self.clock())
+        return bootstrap
+
+    async def _write(self, session: Session, new: NewMemory, candidate: Candidate, provider: str) -> Added:
+        """Inserts, or counts a duplicate when another add of the same content has won meanwhile."""
+        while True:
+            memory = await store.insert(session, new, candidate)
+            if memory:
+                await self.after_add.settle(session, memory, candidate.created_at)
+                return Added(memory, None, provider)
+            duplicate = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
+            if duplicate:
+                return Added(duplicate, "exact", provider)
+
+
+@asynccontextmanager
+async def boundary(session: Session, after: AfterAdd | AfterQuery) -> AsyncGenerator[None]:
+    """A transaction where work is accepted with the operation; else each statement is its own, as before the fixes."""
+    if after.accepts_work:
+        async with session.transaction():
+            yield
+    else:
+        yield
+
+
+def promoted(found: tuple[FoundMemory, ...], promotions: tuple[Promotion, ...]) -> tuple[FoundMemory, ...]:
+    """The same results, each in the tier that it has now."""
+    tiers = {promotion.memory_id: promotion.to_tier for promotion in promotions}
+    return tuple(
+        replace(result, memory=replace(result.memory, tier=tiers.get(result.memory.id, result.memory.tier)))
+        for result in found
+    )

@@ -1,0 +1,93 @@
+"""Merging a written memory into its older duplicate: both rows locked, nothing of the newer one lost."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from anima import store
+from anima.consolidations.protocol import Candidate, Consolidation
+from anima.database import Row, Session, Statement
+
+SERIALISE: Final = Statement("merge.serialise", "SELECT pg_advisory_xact_lock(hashtext('anima.merge'))")
+READ: Final = Statement("merge.read", "SELECT embedding, created_at FROM memories WHERE id = $1 AND deleted_at IS NULL")
+LOCK: Final = Statement(
+    "merge.lock",
+    """
+    SELECT id, content, is_catalyst, coalesce(metadata -> 'semantic_variants', '[]'::jsonb)::text AS variants
+    FROM memories
+    WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
+    ORDER BY id
+    FOR UPDATE
+    """,
+)
+RETIRE: Final = Statement(
+    "merge.retire", "UPDATE memories SET deleted_at = $2, updated_at = $2, merged_into = $3 WHERE id = $1"
+)
+MOVE_ASSOCIATIONS: Final = Statement(
+    "merge.move_associations",
+    """
+    WITH moved AS (
+        DELETE FROM memory_associations WHERE memory_a_id = $1 OR memory_b_id = $1 RETURNING *
+    ),
+    renamed AS (
+        SELECT CASE memory_a_id WHEN $1 THEN memory_b_id ELSE memory_a_id END AS other_id, moved.* FROM moved
+    )
+    INSERT INTO memory_associations AS known (
+        memory_a_id, memory_b_id, co_occurrence_count, strength, conversation_contexts,
+        first_co_occurred_at, last_co_occurred_at, created_at, updated_at
+    )
+    SELECT least(other_id, $2), greatest(other_id, $2), co_occurrence_count, strength, conversation_contexts,
+        first_co_occurred_at, last_co_occurred_at, created_at, $3
+    FROM renamed
+    WHERE other_id <> $2
+    ORDER BY 1, 2
+    ON CONFLICT (memory_a_id, memory_b_id) DO UPDATE
+    SET co_occurrence_count = known.co_occurrence_count + excluded.co_occurrence_count,
+        strength = log((1 + known.co_occurrence_count + excluded.co_occurrence_count)::double precision) / 10,
+        conversation_contexts = ARRAY(
+            SELECT DISTINCT unnest(known.conversation_contexts || excluded.conversation_contexts) ORDER BY 1
+        ),
+        first_co_occurred_at = least(known.first_co_occurred_at, excluded.first_co_occurred_at),
+        last_co_occurred_at = greatest(known.last_co_occurred_at, excluded.last_co_occurred_at),
+        updated_at = $3
+    """,
+)
+
+
+async def consolidate(session: Session, consolidation: Consolidation, memory_id: UUID, at: datetime) -> None:
+    """Merges the memory into its nearest older duplicate, if it has one. Must run inside a transaction.
+
+    Merges exclude each other: two that share a memory, or the partner of an association, would otherwise wait for
+    each other in both directions. They are rare, and a search that finds nothing waits for nobody.
+    """
+    if not await _match(session, consolidation, memory_id):
+        return
+    await session.fetch(SERIALISE)
+    while match := await _match(session, consolidation, memory_id):
+        survivor_id, similarity = match
+        rows: dict[UUID, Row] = {row["id"]: row for row in await session.fetch(LOCK, sorted((memory_id, survivor_id)))}
+        if len(rows) == 2:  # noqa: PLR2004 -- both of the pair
+            await _merge(session, rows[memory_id], survivor_id, similarity, at)
+
+
+async def _match(session: Session, consolidation: Consolidation, memory_id: UUID) -> tuple[UUID, float] | None:
+    row = await session.fetch_row(READ, memory_id)
+    if row is None:
+        return None
+    match = await consolidation.match(session, Candidate(row["embedding"].to_numpy(), memory_id, row["created_at"]))
+    return (match.memory_id, match.similarity) if match else None
+
+
+async def _merge(session: Session, newer: Row, survivor_id: UUID, similarity: float, at: datetime) -> None:
+    """The newer row is retired first: only a live memory may hold its content."""
+    await session.execute(RETIRE, newer["id"], at, survivor_id)
+    await store.absorb(
+        session,
+        survivor_id,
+        content=newer["content"],
+        similarity=similarity,
+        was_catalyst=newer["is_catalyst"],
+        at=at,
+        earlier_variants=newer["variants"],
+    )
+    await session.execute(MOVE_ASSOCIATIONS, newer["id"], survivor_id, at)

@@ -1,0 +1,188 @@
+"""Applies migrations/*.sql in order, each in or out of a transaction as its first line declares."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from anima import background
+from anima.database import UNAVAILABLE, Row, Session, location_of, unavailable
+from anima.errors import MigrationFailed
+
+LOCK_KEY: Final = 0x616E696D61
+LOCK_POLL_S: Final = 0.1
+FILE_NAME: Final = re.compile(r"(?P<version>\d{3})_(?P<title>\w+)\.sql")
+DECLARATION: Final = re.compile(r"-- transaction: (?P<transaction>yes|no)\n")
+INDEX_CREATED: Final = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (?P<index>\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    version: int
+    title: str
+    sql: str
+    in_transaction: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.version:03d}_{self.title}"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A migration and whether the database has it."""
+
+    migration: Migration
+    applied: bool
+
+
+def directory() -> Path:
+    """Inside the installed package, or at the top of a checkout."""
+    packaged = Path(str(resources.files("anima"))) / "_migrations"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "migrations"
+
+
+def load(path: Path | None = None) -> tuple[Migration, ...]:
+    """All migrations by version. Raises `MigrationFailed` for a file that is named or declared wrongly."""
+    migrations = tuple(map(_read, sorted((path or directory()).glob("*.sql"))))
+    for expected, migration in enumerate(migrations, start=1):
+        if migration.version != expected:
+            raise MigrationFailed(
+                f"{migration.name}.sql: expected version {expected:03d}; versions have no gaps or repeats."
+            )
+    return migrations
+
+
+def _read(path: Path) -> Migration:
+    name = FILE_NAME.fullmatch(path.name)
+    sql = path.read_text(encoding="utf-8")
+    declared = DECLARATION.match(sql)
+    if name is None:
+        raise MigrationFailed(f"{path.name}: a migration is named like 008_title.sql.")
+    if declared is None:
+        raise MigrationFailed(f"{path.name}: its first line must be `-- transaction: yes` or `-- transaction: no`.")
+    return Migration(int(name["version"]), name["title"], sql, declared["transaction"] == "yes")
+
+
+async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
+    """Brings the database to version `to` (default: the newest) and returns what was applied.
+
+    Two at once are safe: the second waits for the first. Raises `MigrationFailed` and `DatabaseUnavailable`.
+    """
+    migrations = load()
+    wanted = migrations[-1].version if to is None else to
+    if not 1 <= wanted <= migrations[-1].version:
+        raise MigrationFailed(f"There is no migration {wanted}: versions go from 1 to {migrations[-1].version}.")
+    async with _connection(url) as connection, _exclusive(connection):
+        await _prepare(connection)
+        applied = await _applied(connection)
+        if applied and max(applied) > wanted:
+            raise MigrationFailed(
+                f"The database is at version {max(applied)}, beyond {wanted}. Migrations only go forward: "
+                "clone or restore an older database."
+            )
+        pending = tuple(m for m in migrations if m.version <= wanted and m.version not in applied)
+        for migration in pending:
+            await _apply(connection, migration)
+    return pending
+
+
+async def status(url: str) -> tuple[Status, ...]:
+    """Every migration that this release knows, and whether the database has it."""
+    async with _connection(url) as connection:
+        known = await connection.fetchval("SELECT to_regclass('anima_migrations') IS NOT NULL")
+        applied = await _applied(connection) if known else set[int]()
+    return tuple(Status(migration, migration.version in applied) for migration in load())
+
+
+@asynccontextmanager
+async def _connection(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
+    try:
+        connection = await asyncpg.connect(url)
+    except (*UNAVAILABLE, ValueError) as error:
+        raise unavailable(location_of(url), error) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _exclusive(connection: "asyncpg.Connection[Row]") -> AsyncGenerator[None]:
+    """Polls for the lock: a session that waits inside PostgreSQL holds a snapshot, and CONCURRENTLY waits for it."""
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+        await asyncio.sleep(LOCK_POLL_S)  # noqa: ASYNC110 -- the lock is the server's; there is no event
+    try:
+        yield
+    finally:
+        await connection.fetchval("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+
+
+async def _prepare(connection: "asyncpg.Connection[Row]") -> None:
+    """The extension, the list of applied migrations, and the queue, none of which a migration owns."""
+    try:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    except (
+        asyncpg.InsufficientPrivilegeError,
+        asyncpg.FeatureNotSupportedError,
+        asyncpg.UndefinedFileError,
+    ) as error:
+        raise MigrationFailed(
+            f"pgvector cannot be enabled ({error}). Install it on the server, and have an administrator run "
+            "CREATE EXTENSION vector in this database."
+        ) from error
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS anima_migrations ("
+        "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    await background.install(Session(connection))
+
+
+async def _applied(connection: "asyncpg.Connection[Row]") -> set[int]:
+    return {row["version"] for row in await connection.fetch("SELECT version FROM anima_migrations")}
+
+
+async def _apply(connection: "asyncpg.Connection[Row]", migration: Migration) -> None:
+    try:
+        if migration.in_transaction:
+            async with connection.transaction():
+                await connection.execute(migration.sql)
+                await _record(connection, migration)
+        else:
+            await _drop_invalid_indexes(connection, migration)
+            for statement in _statements(migration.sql):
+                await connection.execute(statement)
+            await _record(connection, migration)
+    except asyncpg.PostgresError as error:
+        raise MigrationFailed(
+            f"Migration {migration.name} failed: {error}. Earlier ones are kept; mend the cause and run it again."
+        ) from error
+
+
+async def _record(connection: "asyncpg.Connection[Row]", migration: Migration) -> None:
+    await connection.execute(
+        "INSERT INTO anima_migrations (version, name) VALUES ($1, $2)", migration.version, migration.name
+    )
+
+
+async def _drop_invalid_indexes(connection: "asyncpg.Connection[Row]", migration: Migration) -> None:
+    """An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index, which IF NOT EXISTS would take for done."""
+    invalid = await connection.fetch(
+        "SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid"
+        " AND indexrelid = ANY(SELECT to_regclass(name) FROM unnest($1::text[]) AS name)",
+        INDEX_CREATED.findall(migration.sql),
+    )
+    for row in invalid:
+        await connection.execute(f"DROP INDEX CONCURRENTLY {row['name']}")
+
+
+def _statements(sql: str) -> list[str]:
+    """The statements of a file that runs outside a transaction; sent together they would be in one."""
+    without_comments = re.sub(r"--[^\n]*", "", sql)
+    return [statement.strip() for statement in without_comments.split(";") if statement.strip()]

@@ -1,0 +1,200 @@
+"""The values of the memory system: validated inputs, frozen answers, tiers, and the contract's formulas."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from anima.errors import InvalidInput
+
+
+class Tier(StrEnum):
+    ACTIVE = "active"
+    THREAD = "thread"
+    STABLE = "stable"
+    NETWORK = "network"
+
+
+PROMOTIONS: Final[Mapping[Tier, tuple[int, Tier]]] = {
+    Tier.ACTIVE: (5, Tier.THREAD),
+    Tier.THREAD: (20, Tier.STABLE),
+}
+"""The access count, after the increment, from which a tier is left, and for which."""
+
+PHI_MAX: Final = 5.0
+PHI_STEP_ACCESS: Final = 0.1
+PHI_CATALYST: Final = 1.0
+SIMILARITY_DUPLICATE: Final = 0.95
+SIMILARITY_FULL_STEP: Final = 0.98
+RAPID_ACCESSES: Final = 3
+RAPID_ACCESS_WINDOW: Final = timedelta(minutes=10)
+MANY_ASSOCIATIONS: Final = 5
+CATALYST_MARKERS: Final = (
+    "breakthrough",
+    "insight",
+    "realized",
+    "profound",
+    "changed everything",
+    "paradigm shift",
+    "eureka",
+)
+
+
+def content_hash(content: str) -> str:
+    """SHA-256 hex of the UTF-8 content."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def promoted_tier(tier: Tier, access_count: int) -> Tier | None:
+    """The tier after one step, where `access_count` includes this access; None when it stays."""
+    threshold, next_tier = PROMOTIONS.get(tier, (math.inf, tier))
+    return next_tier if access_count >= threshold else None
+
+
+def association_strength(co_occurrence_count: int) -> float:
+    return math.log10(1 + co_occurrence_count) / 10
+
+
+def merge_phi_step(similarity: float, *, was_catalyst: bool) -> float:
+    """What a merged memory contributes to its survivor's phi, before the cap."""
+    step = PHI_CATALYST if was_catalyst else PHI_STEP_ACCESS
+    return step * (1.0 if similarity >= SIMILARITY_FULL_STEP else 0.9)
+
+
+def bootstrap_shares(limit: int, active_returned: int) -> tuple[int, int]:
+    """How many thread and stable memories fill the rest: ceil(0.7 r) and floor(0.3 r), in integers."""
+    remaining = max(0, limit - active_returned)
+    return (7 * remaining + 9) // 10, 3 * remaining // 10
+
+
+def storable(text: str) -> str:
+    """Refuses what PostgreSQL's text cannot hold."""
+    if "\x00" in text:
+        raise ValueError("must not contain NUL characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(storable)]
+
+
+class Input(BaseModel):
+    """A request, checked once. Accepts the column names and, on the wire, camelCase; None means absent."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    @classmethod
+    def parse(cls, **fields: object) -> Self:
+        """Raises `InvalidInput` that names each field and what is wrong with it."""
+        try:
+            return cls.model_validate({name: value for name, value in fields.items() if value is not None})
+        except ValidationError as error:
+            issues = "; ".join(f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in error.errors())
+            raise InvalidInput(f"{cls.__name__} is not valid: {issues}") from None
+
+
+class NewMemory(Input):
+    content: Annotated[Text, Field(min_length=1, max_length=50_000)]
+    category: Annotated[Text, Field(max_length=100)] | None = None
+    tags: Annotated[
+        tuple[Annotated[Text, Field(min_length=1, max_length=50)], ...], Field(max_length=20, strict=False)
+    ] = ()
+    source: Annotated[Text, Field(max_length=100)] | None = None
+    is_catalyst: bool = False
+
+
+class Query(Input):
+    query: Annotated[Text, Field(min_length=1, max_length=5_000)]
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    similarity_threshold: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.5
+    tiers: Annotated[tuple[Annotated[Tier, Field(strict=False)], ...], Field(strict=False)] = ()
+    conversation_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+
+
+class BootstrapRequest(Input):
+    conversation_id: Annotated[Text, Field(min_length=1, max_length=200)]
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    include_active: bool = True
+    include_thread: bool = True
+    include_stable: bool = True
+    active_limit: Annotated[int, Field(ge=0)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A row of `memories`, its embedding left out."""
+
+    id: UUID
+    content: str
+    content_hash: str
+    tier: Tier
+    tier_last_updated: datetime
+    access_count: int
+    last_accessed: datetime
+    accessed_in_conversation_ids: tuple[str, ...]
+    category: str | None
+    tags: tuple[str, ...]
+    source: str | None
+    resonance_phi: float
+    is_catalyst: bool
+    metadata: Mapping[str, object]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMemory:
+    """A search result: similarity = 1 - cosine distance, structural weight = 0.7 similarity + 0.3 phi / 5."""
+
+    memory: Memory
+    similarity: float
+    structural_weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    memory_id: UUID
+    from_tier: Tier
+    to_tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """`memory` is the new one, or the live one that the content duplicates."""
+
+    memory: Memory
+    duplicate: Literal["exact", "semantic"] | None
+    embedding_provider: str
+
+    @property
+    def is_duplicate(self) -> bool:
+        return self.duplicate is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`memories` in the order of the contract; `promotions` those that this query caused."""
+
+    memories: tuple[FoundMemory, ...]
+    promotions: tuple[Promotion, ...]
+    embedding_provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Each tier in its own order."""
+
+    active: tuple[Memory, ...]
+    thread: tuple[Memory, ...]
+    stable: tuple[Memory, ...]
+
+    @property
+    def distribution(self) -> Mapping[str, int]:
+        counts = {"active": len(self.active), "thread": len(self.thread), "stable": len(self.stable)}
+        return counts | {"total": sum(counts.values())}

@@ -1,0 +1,148 @@
+"""When the work around an add or a query is done: inline, or accepted in its transaction and done later.
+
+Both placements leave the same live state once accepted work is drained.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Final, Protocol, assert_never
+from uuid import UUID
+
+from anima import catalysts, merges, store
+from anima.associations.protocol import Associations, CoOccurrence
+from anima.background import (
+    AnyWork,
+    Background,
+    Consolidate,
+    DetectCatalyst,
+    Handler,
+    RecordCoOccurrence,
+)
+from anima.consolidations.protocol import Candidate, Consolidation
+from anima.database import Session, Statement
+from anima.model import Memory, NewMemory
+
+SURVIVORS: Final = Statement(
+    "co_occurrence.survivors",
+    """
+    WITH RECURSIVE trail (id, merged_into) AS (
+        SELECT id, merged_into FROM memories WHERE id = ANY($1::uuid[])
+        UNION
+        SELECT m.id, m.merged_into FROM memories AS m JOIN trail ON m.id = trail.merged_into
+    )
+    SELECT m.id
+    FROM memories AS m
+    WHERE m.id IN (SELECT id FROM trail WHERE merged_into IS NULL) AND m.deleted_at IS NULL
+    ORDER BY m.id
+    FOR KEY SHARE OF m
+    """,
+)
+
+
+class AfterAdd(Protocol):
+    """Consolidation and catalyst detection around an insert. `accepts_work`: some of it is left for later."""
+
+    accepts_work: ClassVar[bool]
+
+    async def merge_unwritten(self, session: Session, new: NewMemory, candidate: Candidate) -> Memory | None:
+        """The survivor, if the memory was merged instead of written."""
+        ...
+
+    async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
+        """What follows an insert."""
+        ...
+
+
+class AfterQuery(Protocol):
+    """Co-occurrence after the access was recorded."""
+
+    accepts_work: ClassVar[bool]
+
+    async def associate(self, session: Session, co_occurrence: CoOccurrence) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InlineAfterAdd:
+    accepts_work: ClassVar[bool] = False
+    consolidation: Consolidation
+
+    async def merge_unwritten(self, session: Session, new: NewMemory, candidate: Candidate) -> Memory | None:
+        while match := await self.consolidation.match(session, candidate):
+            survivor = await store.absorb(
+                session,
+                match.memory_id,
+                content=new.content,
+                similarity=match.similarity,
+                was_catalyst=new.is_catalyst,
+                at=candidate.created_at,
+            )
+            if survivor:
+                return survivor
+        return None
+
+    async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
+        if not memory.is_catalyst:
+            await catalysts.detect(session, memory.id, at)
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundAfterAdd:
+    accepts_work: ClassVar[bool] = True
+    background: Background
+
+    async def merge_unwritten(self, session: Session, new: NewMemory, candidate: Candidate) -> Memory | None:
+        del session, new, candidate
+        return None
+
+    async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
+        works: list[AnyWork] = [Consolidate(memory_id=memory.id, at=at)]
+        if not memory.is_catalyst:
+            works.append(DetectCatalyst(memory_id=memory.id, at=at))
+        await self.background.accept(session, works)
+
+
+@dataclass(frozen=True, slots=True)
+class InlineAfterQuery:
+    accepts_work: ClassVar[bool] = False
+    associations: Associations
+
+    async def associate(self, session: Session, co_occurrence: CoOccurrence) -> None:
+        await self.associations.record(session, co_occurrence)
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundAfterQuery:
+    accepts_work: ClassVar[bool] = True
+    background: Background
+
+    async def associate(self, session: Session, co_occurrence: CoOccurrence) -> None:
+        work = RecordCoOccurrence(
+            memory_ids=tuple(co_occurrence.memory_ids),
+            conversation_id=co_occurrence.conversation_id,
+            at=co_occurrence.at,
+        )
+        await self.background.accept(session, [work])
+
+
+def handlers(associations: Associations, consolidation: Consolidation) -> Mapping[str, Handler]:
+    """What a worker does for each kind of accepted work, in the transaction that completes it."""
+
+    async def handle(session: Session, work: AnyWork) -> None:
+        match work:
+            case RecordCoOccurrence():
+                memory_ids = await survivors(session, work.memory_ids)
+                await associations.record(session, CoOccurrence(memory_ids, work.conversation_id, work.at))
+            case Consolidate():
+                await merges.consolidate(session, consolidation, work.memory_id, work.at)
+            case DetectCatalyst():
+                await catalysts.detect(session, work.memory_id, work.at)
+            case _:
+                assert_never(work)
+
+    return dict.fromkeys(("co_occurrence", "consolidation", "catalyst_detection"), handle)
+
+
+async def survivors(session: Session, memory_ids: tuple[UUID, ...]) -> list[UUID]:
+    """Where the memories went by now, kept from being merged until the transaction ends."""
+    return [row["id"] for row in await session.fetch(SURVIVORS, memory_ids)]

@@ -1,0 +1,35 @@
+"""How a row of `memories` becomes a Memory: the column list and its reader, in one place."""
+
+from typing import Final, cast
+
+from pydantic_core import from_json
+
+from anima.database import Row
+from anima.model import Memory, Tier
+
+COLUMNS: Final = """
+    id, content, content_hash, tier, tier_last_updated, access_count, last_accessed, accessed_in_conversation_ids,
+    category, tags, source, resonance_phi, is_catalyst, metadata, created_at, updated_at
+"""
+
+
+def memory_from(row: Row) -> Memory:
+    """Reads a row that has at least `COLUMNS`."""
+    return Memory(
+        id=row["id"],
+        content=row["content"],
+        content_hash=row["content_hash"],
+        tier=Tier(row["tier"]),
+        tier_last_updated=row["tier_last_updated"],
+        access_count=row["access_count"],
+        last_accessed=row["last_accessed"],
+        accessed_in_conversation_ids=tuple(row["accessed_in_conversation_ids"]),
+        category=row["category"],
+        tags=tuple(row["tags"]),
+        source=row["source"],
+        resonance_phi=row["resonance_phi"],
+        is_catalyst=row["is_catalyst"],
+        metadata=cast("dict[str, object]", from_json(row["metadata"])),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,11 @@
+"""How candidates are found and ranked: the registry of the axis."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from anima.searches.exact import ExactSearch
+from anima.searches.hnsw import HnswSearch
+from anima.searches.protocol import Search
+from anima.strategy import SearchName
+
+SEARCHES: Final[Mapping[SearchName, Search]] = {"exact": ExactSearch(), "hnsw": HnswSearch()}

@@ -1,0 +1,45 @@
+"""Takes the nearest candidates from the HNSW index and ranks only them: approximate, held to a stated recall.
+
+The index orders by distance, the contract by structural weight, so more candidates are taken than are returned.
+"""
+
+from typing import Final
+
+from anima.database import Session, Statement
+from anima.embeddings.protocol import Vector
+from anima.model import FoundMemory, Query
+from anima.rows import COLUMNS, memory_from
+
+CANDIDATES_PER_RESULT: Final = 5
+CANDIDATES_MIN: Final = 100
+
+FIND: Final = Statement(
+    "query.search_hnsw",
+    f"""
+    WITH candidates AS MATERIALIZED (
+        SELECT {COLUMNS}, 1 - (embedding <=> $1) AS similarity
+        FROM memories
+        WHERE deleted_at IS NULL AND (cardinality($2::text[]) = 0 OR tier = ANY($2::text[]))
+        ORDER BY embedding <=> $1
+        LIMIT $5
+    )
+    SELECT *, 0.7 * similarity + 0.3 * (resonance_phi / 5.0) AS structural_weight
+    FROM candidates
+    WHERE similarity >= $3
+    ORDER BY structural_weight DESC, resonance_phi DESC, id
+    LIMIT $4
+    """,  # noqa: S608 -- only the constant column list is put in
+)
+
+
+class HnswSearch:
+    async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]:
+        rows = await session.fetch(
+            FIND,
+            embedding,
+            list(query.tiers),
+            query.similarity_threshold,
+            query.limit,
+            max(CANDIDATES_MIN, CANDIDATES_PER_RESULT * query.limit),
+        )
+        return tuple(FoundMemory(memory_from(row), row["similarity"], row["structural_weight"]) for row in rows)

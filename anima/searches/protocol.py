@@ -1,0 +1,16 @@
+"""The axis of how candidates are found and ranked."""
+
+from typing import Protocol
+
+from anima.database import Session
+from anima.embeddings.protocol import Vector
+from anima.model import FoundMemory, Query
+
+
+class Search(Protocol):
+    """Finds live memories in the asked tiers with similarity at or above the threshold.
+
+    Ordered by structural weight, then phi, both descending, then id; at most `query.limit`.
+    """
+
+    async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]: ...

@@ -1,0 +1,112 @@
+"""Strategy: one frozen value with a choice on each axis, and the presets that have names.
+
+A strategy decides which statements run and when, never what an operation means.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from anima.errors import InvalidInput
+
+SearchName = Literal["exact", "hnsw"]
+AccessRecordName = Literal["per_memory", "batched"]
+AssociationName = Literal["per_pair", "batched"]
+ConsolidationName = Literal["full_scan", "nearest", "off"]
+BootstrapName = Literal["three_queries", "one_query"]
+Placement = Literal["inline", "background"]
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A choice on each axis.
+
+    `schema_version` is the migration the database is at, and `pool_size` and `acquire_timeout_s` shape the pool:
+    the guide counts both among its fixes, so they belong to what is compared.
+    """
+
+    name: str
+    description: str
+    search: SearchName
+    access_records: AccessRecordName
+    associations: AssociationName
+    association_placement: Placement
+    consolidation: ConsolidationName
+    consolidation_placement: Placement
+    bootstrap: BootstrapName
+    bootstrap_records_access: bool
+    embedding_cache: bool
+    schema_version: int
+    pool_size: int
+    acquire_timeout_s: float
+
+
+NAIVE: Final = Strategy(
+    name="naive",
+    description="the system before the fixes: a statement per memory and per pair, a full scan per add, no cache",
+    search="exact",
+    access_records="per_memory",
+    associations="per_pair",
+    association_placement="inline",
+    consolidation="full_scan",
+    consolidation_placement="inline",
+    bootstrap="three_queries",
+    bootstrap_records_access=True,
+    embedding_cache=False,
+    schema_version=6,
+    pool_size=20,
+    acquire_timeout_s=2.0,
+)
+
+FIXES: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
+    ("embedding cache", {"embedding_cache": True}),
+    ("batched co-occurrence", {"associations": "batched"}),
+    (
+        "batched access records and promotions, co-occurrence after the response",
+        {"access_records": "batched", "association_placement": "background"},
+    ),
+    (
+        "consolidation and catalyst detection after the response, by nearest neighbour",
+        {"consolidation": "nearest", "consolidation_placement": "background"},
+    ),
+    ("bootstrap in one read-only query", {"bootstrap": "one_query", "bootstrap_records_access": False}),
+    ("indexes for bootstrap", {"schema_version": 7}),
+    ("pool of 50 connections", {"pool_size": 50, "acquire_timeout_s": 5.0}),
+)
+"""The guide's fixes 1 to 7, in its order: what each changes. Fixes 8 and 9 watch and test; they change no statement."""
+
+
+def cumulative(count: int) -> Strategy:
+    """`naive` with the first `count` fixes."""
+    strategy = NAIVE
+    for _, changes in FIXES[:count]:
+        strategy = replace(strategy, **changes)
+    return replace(strategy, name=f"fix{count}", description=f"fixes 1 to {count}: adds {FIXES[count - 1][0]}")
+
+
+def alone(number: int) -> Strategy:
+    """`naive` with one fix."""
+    title, changes = FIXES[number - 1]
+    return replace(NAIVE, name=f"only-fix{number}", description=f"fix {number} alone: {title}", **changes)
+
+
+NUMBERS: Final = range(1, len(FIXES) + 1)
+BATCHED: Final = replace(cumulative(len(FIXES)), name="batched", description="all fixes of the guide, corrected")
+APPROXIMATE: Final = replace(
+    BATCHED,
+    name="approximate",
+    description="batched, with candidates from the HNSW index: held to a recall, not to equality",
+    search="hnsw",
+)
+
+PRESETS: Final[Mapping[str, Strategy]] = {
+    strategy.name: strategy
+    for strategy in (NAIVE, *map(cumulative, NUMBERS), BATCHED, APPROXIMATE, *map(alone, NUMBERS))
+}
+
+
+def preset(name: str) -> Strategy:
+    """Raises `InvalidInput` that lists the presets."""
+    if name not in PRESETS:
+        raise InvalidInput(f"There is no strategy {name!r}. Strategies: {', '.join(PRESETS)}.")
+    return PRESETS[name]
