@@ -33,6 +33,10 @@ class Sample(Frozen):
     results: int | None = None
     promotions: int | None = None
 
+    @property
+    def service_time_s(self) -> float:
+        return self.ended_s - self.started_s
+
 
 class BackgroundRecord(Frozen):
     """Work done after responses, per kind."""

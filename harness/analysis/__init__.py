@@ -1,0 +1,1 @@
+"""Statistics on plain numbers: pure, and importing nothing of ours."""

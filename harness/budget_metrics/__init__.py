@@ -1,0 +1,24 @@
+"""What a budget can name after its dot: the word, and the metric behind it."""
+
+from typing import Final
+
+from harness.budget_metrics.background_failures import BackgroundFailures
+from harness.budget_metrics.errors import Errors
+from harness.budget_metrics.hit_rate import HitRate
+from harness.budget_metrics.latency_max import LatencyMax
+from harness.budget_metrics.latency_mean import LatencyMean
+from harness.budget_metrics.latency_quantile import LatencyQuantile
+from harness.budget_metrics.protocol import BudgetMetric
+from harness.budget_metrics.request_count import RequestCount
+
+METRICS: Final[dict[str, BudgetMetric]] = {
+    **{f"p{percent:g}": LatencyQuantile(percent / 100) for percent in (*range(50, 100), 99.5, 99.9)},
+    "mean": LatencyMean(),
+    "max": LatencyMax(),
+    "errors": Errors(),
+    "statements": RequestCount("statements", "SQL statements of one request, transaction control excluded."),
+    "round_trips": RequestCount("round_trips", "Waits of one request for the database server."),
+    "rows": RequestCount("rows", "Rows that the database sent or changed for one request."),
+    "hit_rate": HitRate(),
+    "failures": BackgroundFailures(),
+}

@@ -1,0 +1,23 @@
+"""background.failures: work that was accepted with a request and did not succeed after it."""
+
+from typing import Literal
+
+from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.limits import Limit
+from harness.quantities import Unit
+
+
+class BackgroundFailures:
+    unit: Unit = "count"
+    kind: Literal["exact", "sampled"] = "exact"
+    subject: str | None = "background"
+    meaning = "How many pieces of background work failed."
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        failures = sum(work.failures for work in observed.variant.background)
+        return Evaluation(
+            outcome=Outcome.PASS if limit.excess(failures) <= 0 else Outcome.FAIL,
+            n=sum(work.count for work in observed.variant.background),
+            measured=failures,
+            limit=limit.value(),
+        )

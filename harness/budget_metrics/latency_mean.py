@@ -1,0 +1,31 @@
+"""mean: the average service time of the answered requests; `errors` is the budget for the others."""
+
+from typing import Literal
+
+import numpy as np
+
+from harness.analysis.means import further_samples, mean_bounds
+from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome
+from harness.limits import Limit
+from harness.quantities import Unit
+
+
+class LatencyMean:
+    unit: Unit = "time"
+    kind: Literal["exact", "sampled"] = "sampled"
+    subject: str | None = None
+    meaning = "The average service time of the answered requests; its 95% bounds (Student's t) are approximate."
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        latencies = [sample.service_time_s for sample in observed.answered]
+        bounds = mean_bounds(latencies)
+        outcome, limit_s = OUTCOMES[bounds.decide(limit.value())], limit.value()
+        return Evaluation(
+            outcome=outcome,
+            n=len(latencies),
+            measured=float(np.mean(latencies)),
+            limit=limit_s,
+            lower=bounds.lower,
+            upper=bounds.upper,
+            further_samples=further_samples(latencies, limit_s) if outcome is Outcome.UNDECIDED else None,
+        )

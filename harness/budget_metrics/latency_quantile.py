@@ -1,0 +1,43 @@
+"""p50 … p99.9: the service time that this share of the requests does not exceed.
+
+A failed request counts as slower than any limit: nobody got an answer from it, and a service must not become fast by
+refusing.
+"""
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.analysis.quantiles import further_samples, quantile, quantile_bounds
+from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome
+from harness.limits import Limit
+from harness.quantities import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyQuantile:
+    probability: float
+    unit: Unit = "time"
+    kind: Literal["exact", "sampled"] = "sampled"
+    subject: str | None = None
+    meaning: str = (
+        "The service time that this share of the requests does not exceed; a failed request exceeds any limit. "
+        "Passes or fails with 95% confidence, or is undecided."
+    )
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        latencies = sorted(math.inf if s.error else s.service_time_s for s in observed.samples)
+        limit_s, n = limit.value(), len(latencies)
+        bounds = quantile_bounds(latencies, self.probability)
+        outcome = OUTCOMES[bounds.decide(limit_s)]
+        within = bisect_right(latencies, limit_s)
+        return Evaluation(
+            outcome=outcome,
+            n=n,
+            measured=quantile(latencies, self.probability),
+            limit=limit_s,
+            lower=bounds.lower,
+            upper=bounds.upper,
+            further_samples=further_samples(within, n, self.probability) if outcome is Outcome.UNDECIDED else None,
+        )

@@ -1,0 +1,83 @@
+"""The seam between a budget and what it names: one family of metrics, and how its value is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal, Protocol
+
+from harness.analysis.quantiles import Decision
+from harness.limits import Limit
+from harness.quantities import Unit
+from harness.record import Sample, VariantRecord
+
+
+class Outcome(StrEnum):
+    """PASS and FAIL are stated with confidence; UNDECIDED needs more samples; INVALID cannot be judged at all."""
+
+    PASS = "PASS"  # noqa: S105 -- an outcome, not a password.
+    FAIL = "FAIL"
+    UNDECIDED = "UNDECIDED"
+    INVALID = "INVALID"
+
+
+OUTCOMES: Final[Mapping[Decision, Outcome]] = {
+    "within": Outcome.PASS,
+    "over": Outcome.FAIL,
+    "undecided": Outcome.UNDECIDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a budget selects from a record: the samples of one operation (or all) and texts, and their variant."""
+
+    variant: VariantRecord
+    samples: tuple[Sample, ...]
+
+    @property
+    def answered(self) -> tuple[Sample, ...]:
+        return tuple(sample for sample in self.samples if sample.error is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The measured value beside its limit, in seconds, as a ratio, or as a count; `n` is what it was computed from.
+
+    `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value. `reason` says why there is no
+    verdict (INVALID), or which request is meant.
+    """
+
+    outcome: Outcome
+    n: int
+    measured: float | None = None
+    limit: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    further_samples: int | None = None
+    reason: str = ""
+
+
+class BudgetMetric(Protocol):
+    """What a budget can name. An implementation is stateless.
+
+    `exact` values are facts about this run and are compared as they are; `sampled` ones are estimates, and pass or fail
+    only with confidence. `subject` is the one word before the dot that the metric belongs to; None: any operation.
+    """
+
+    @property
+    def unit(self) -> Unit: ...
+
+    @property
+    def kind(self) -> Literal["exact", "sampled"]: ...
+
+    @property
+    def subject(self) -> str | None: ...
+
+    @property
+    def meaning(self) -> str:
+        """One sentence for the manual and for reports."""
+        ...
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        """Judges what was observed; the caller has made sure that at least one request was answered."""
+        ...

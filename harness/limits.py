@@ -1,0 +1,193 @@
+"""The right-hand side of a budget: a quantity with its unit, or a law in what a request returned.
+
+A law is integer arithmetic (`2 + ceil(n / 500)`): + - * /, parentheses, ceil and floor, and the names in `VARIABLES`.
+Python's own parser reads it, everything but these nodes is refused, and it is computed in fractions, so that
+`ceil(n / 500)` does not depend on how a float rounds.
+"""
+
+import ast
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final, Literal, assert_never
+
+from harness.errors import UsageError
+from harness.quantities import Unit
+
+Comparator = Literal["<=", ">="]
+
+UNITS: Final[Mapping[str, tuple[Unit, Fraction]]] = {
+    "ms": ("time", Fraction(1, 1000)),
+    "s": ("time", Fraction(1)),
+    "%": ("share", Fraction(1, 100)),
+}
+VARIABLES: Final[Mapping[str, str]] = {
+    "n": "the results of that request",
+    "promotions": "the promotions of that request",
+}
+_FUNCTIONS: Final[Mapping[str, Callable[[Fraction], int]]] = {"ceil": math.ceil, "floor": math.floor}
+_OPERATORS: Final[Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction]]] = {
+    ast.Add: Fraction.__add__,
+    ast.Sub: Fraction.__sub__,
+    ast.Mult: Fraction.__mul__,
+    ast.Div: Fraction.__truediv__,
+}
+_QUANTITY: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|[^\W\d]+)")
+_NOT_ARITHMETIC: Final = re.compile(r"[^\w +\-*/().]|[^\x00-\x7f]|(?<=\d)[^\W\d]")
+_LENGTH_MAX: Final = 200
+
+
+def misread(text: str, column: int, message: str, width: int = 1) -> UsageError:
+    """An error that points at the place; `column` counts from 0, the message from 1."""
+    return UsageError(f"budget, column {column + 1}: {message}\n  {text}\n  {' ' * column}{'^' * max(width, 1)}")
+
+
+def nearest(word: str, known: list[str], offered: list[str] | None = None) -> str:
+    """What to write instead of an unknown word: the closest known one, or all that are worth offering."""
+    close = get_close_matches(word, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(offered or known)}."
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a measured value is held to. `text` is canonical: it reads back as an equal limit."""
+
+    comparator: Comparator
+    text: str
+    unit: Unit
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names of `VARIABLES` that the law needs; empty for a plain quantity."""
+        return _variables(self.text)
+
+    def value(self, variables: Mapping[str, int] | None = None) -> float:
+        """In seconds, as a ratio, or as a count."""
+        quantity = _QUANTITY.fullmatch(self.text)
+        if quantity:
+            return float(Fraction(quantity["number"]) * UNITS[quantity["unit"]][1])
+        return float(_computed(_tree(self.text), variables or {}))
+
+    def excess(self, measured: float, variables: Mapping[str, int] | None = None) -> float:
+        """How far on the wrong side of the limit a value lies; zero or less where it holds."""
+        over = measured - self.value(variables)
+        return over if self.comparator == "<=" else -over
+
+
+def read_limit(text: str, start: int, comparator: Comparator, metric: str, unit: Unit) -> Limit:
+    """The limit that begins at `start` of a budget's text, for a metric of this unit."""
+    source = text[start:].strip()
+    column = start + len(text[start:]) - len(text[start:].lstrip())
+    if not source:
+        raise misread(text, len(text), "expected a limit, such as 300ms, 80% or 2 + ceil(n / 500).")
+    quantity = _QUANTITY.match(source)
+    if quantity:
+        _check_quantity(text, column, metric, unit, quantity)
+        return Limit(comparator, quantity["number"] + quantity["unit"], unit)
+    if unit != "count":
+        raise misread(text, column, _unit_wanted(metric, unit, source), len(source))
+    return Limit(comparator, ast.unparse(_read_law(text, column, source)), unit)
+
+
+def _check_quantity(text: str, column: int, metric: str, unit: Unit, found: re.Match[str]) -> None:
+    name, rest = found["unit"], found.string[found.end() :]
+    if name not in UNITS:
+        message = f"unknown unit {name!r}. {nearest(name, list(UNITS))}"
+        raise misread(text, column + found.start("unit"), message, len(name))
+    if UNITS[name][0] != unit:
+        raise misread(text, column, _unit_wanted(metric, unit, found["number"]), found.end())
+    if rest:
+        raise misread(text, column + found.end(), "nothing may follow a limit with a unit.", len(rest))
+
+
+def _unit_wanted(metric: str, unit: Unit, written: str) -> str:
+    """The way out of a missing or unfitting unit, with the number that was written."""
+    number = written if re.fullmatch(r"\d+(\.\d+)?", written) else "300"
+    percent = f"{float(number) * 100:g}" if float(number) < 1 else number
+    match unit:
+        case "time":
+            return f"{metric} is a time: write {number}ms or {number}s."
+        case "share":
+            return f"{metric} is a share: write {percent}%."
+        case "count":
+            return f"{metric} is a count: write {number} without a unit."
+        case _:
+            assert_never(unit)
+
+
+def _read_law(text: str, column: int, source: str) -> ast.expr:
+    if len(source) > _LENGTH_MAX:
+        raise misread(text, column, f"the limit is longer than {_LENGTH_MAX} characters: state a simpler law.")
+    stray = _NOT_ARITHMETIC.search(source)
+    if stray:
+        raise misread(text, column + stray.start(), f"{stray[0]!r} has no place in a limit. {_ARITHMETIC}")
+    try:
+        expression = _tree(source)
+    except SyntaxError as error:
+        place = error.offset - 1 if error.offset else len(source)
+        raise misread(text, column + place, f"not an arithmetic expression. {_ARITHMETIC}") from error
+    _check(text, column, expression)
+    return expression
+
+
+_ARITHMETIC: Final = f"A limit is whole numbers, {', '.join(VARIABLES)}, + - * /, ceil( ) and floor( )."
+
+
+def _check(text: str, column: int, node: ast.expr) -> None:
+    """Refuses every node that is not plain arithmetic, at its place in the text."""
+    match node:
+        case ast.Constant(value=int()):
+            return
+        case ast.Name(id=name):
+            if name not in VARIABLES:
+                known = [*VARIABLES, *_FUNCTIONS]
+                raise misread(
+                    text, column + node.col_offset, f"unknown name {name!r}. {nearest(name, known)}", len(name)
+                )
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            # A divisor that is never 0 makes every law hold a value for every request.
+            if isinstance(op, ast.Div) and not (isinstance(right, ast.Constant) and right.value):
+                raise misread(text, column + right.col_offset, "divide by a whole number other than 0, as in n / 500.")
+            _check(text, column, left)
+            _check(text, column, right)
+        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
+            if name not in _FUNCTIONS:
+                raise misread(
+                    text,
+                    column + node.col_offset,
+                    f"unknown function {name!r}. {nearest(name, list(_FUNCTIONS))}",
+                    len(name),
+                )
+            _check(text, column, argument)
+        case _:
+            raise misread(text, column + node.col_offset, f"not allowed in a limit. {_ARITHMETIC}")
+
+
+@lru_cache(maxsize=256)
+def _tree(source: str) -> ast.expr:
+    return ast.parse(source, mode="eval").body
+
+
+@lru_cache(maxsize=256)
+def _variables(source: str) -> frozenset[str]:
+    if _QUANTITY.fullmatch(source):
+        return frozenset()
+    return frozenset(node.id for node in ast.walk(_tree(source)) if isinstance(node, ast.Name)) & VARIABLES.keys()
+
+
+def _computed(node: ast.expr, variables: Mapping[str, int]) -> Fraction:
+    match node:
+        case ast.Constant(value=int(number)):
+            return Fraction(number)
+        case ast.Name(id=name):
+            return Fraction(variables[name])
+        case ast.BinOp(left=left, op=op, right=right):
+            return _OPERATORS[type(op)](_computed(left, variables), _computed(right, variables))
+        case ast.Call(func=ast.Name(id=name), args=[argument]):
+            return Fraction(_FUNCTIONS[name](_computed(argument, variables)))
+        case _:
+            raise AssertionError(f"{ast.dump(node)} passed the check")

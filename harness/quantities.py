@@ -1,0 +1,57 @@
+"""Measured values as people write them: one unit, three significant digits, and the same words in every report."""
+
+import math
+from typing import Literal, assert_never
+
+Unit = Literal["time", "share", "count"]
+
+ABSENT = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def significant(value: float) -> str:
+    """Three significant digits, and never fewer than the digits before the point."""
+    if value == 0 or abs(value) >= 100:  # noqa: PLR2004 -- three digits.
+        return f"{value:.0f}"
+    return f"{value:.{2 - math.floor(math.log10(float(f'{abs(value):.2e}')))}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """`412 µs`, `4.12 ms`, `152 ms`, `1.24 s`; `∞` for what never ended."""
+    if seconds is None:
+        return ABSENT
+    if math.isinf(seconds):
+        return "∞" if seconds > 0 else f"{MINUS}∞"
+    sign, magnitude = (MINUS if seconds < 0 else ""), abs(seconds)
+    # The unit is chosen after rounding, so that 0.9996 s is 1.00 s and not 1000 ms.
+    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
+        if float(f"{magnitude * factor:.2e}") < 1000:  # noqa: PLR2004 -- the next unit begins.
+            return f"{sign}{significant(magnitude * factor)} {unit}"
+    return f"{sign}{significant(magnitude)} s"
+
+
+def share(ratio: float | None) -> str:
+    """`91.3%`; whole where it is whole."""
+    if ratio is None:
+        return ABSENT
+    percent = f"{abs(ratio) * 100:.1f}".removesuffix(".0")
+    return f"{MINUS if ratio < 0 and percent != '0' else ''}{percent}%"
+
+
+def count(number: float | None) -> str:
+    """`2,310`; a half where a median lies between two counts."""
+    if number is None:
+        return ABSENT
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
+
+
+def quantity(value: float | None, unit: Unit) -> str:
+    match unit:
+        case "time":
+            return duration(value)
+        case "share":
+            return share(value)
+        case "count":
+            return count(value)
+        case _:
+            assert_never(unit)
