@@ -1,15 +1,16 @@
-"""The seam between a text and its vector."""
+"""The seam between a text and its vector: what every provider promises, and the values that cross it."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, BaseModel, ConfigDict, HttpUrl, PositiveFloat, PositiveInt, SecretStr
 
 DIMENSIONS: Final = 768
 
 Vector = npt.NDArray[np.float32]
-"""Shape (768,), finite, with a norm above zero."""
+"""Shape (768,), finite, with a norm above zero, and read-only: a cached vector has many readers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,49 @@ class EmbeddingProvider(Protocol):
     async def embed(self, text: str) -> Embedded: ...
 
     async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """Each look-up is a hit, a miss (one call of the provider) or coalesced (it waited for another's call).
+
+    `hit_rate` is the share of hits in all look-ups; `bytes` counts the vectors held.
+    """
+
+    hits: int
+    misses: int
+    coalesced: int
+    evictions: int
+    expirations: int
+    size: int
+    max_size: int
+    hit_rate: float
+    bytes: int
+
+
+def _http_address(text: str) -> str:
+    return str(HttpUrl(text)).rstrip("/")
+
+
+def _header_value(key: SecretStr) -> SecretStr:
+    stripped = key.get_secret_value().strip()
+    if not (stripped and stripped.isascii() and stripped.isprintable()):
+        raise ValueError("A key is printable ASCII, and not empty.")
+    return SecretStr(stripped)
+
+
+HttpAddress = Annotated[str, AfterValidator(_http_address)]
+"""An http or https address without a slash at its end."""
+
+
+class EmbeddingSettings(BaseModel):
+    """What providers are made from. `provider` is a name of the registry; `timeout_s` is for one attempt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    provider: str = "ollama"
+    ollama_url: HttpAddress = "http://127.0.0.1:11434"
+    openai_url: HttpAddress = "https://api.openai.com/v1"
+    openai_key: Annotated[SecretStr, AfterValidator(_header_value)] | None = None
+    timeout_s: PositiveFloat = 5.0
+    attempts: PositiveInt = 3

@@ -1,0 +1,130 @@
+"""Vectors kept in front of a provider: the least recently used leaves first, none outstays its time."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+from cachetools import TTLCache
+
+from anima.embeddings.protocol import DIMENSIONS, CacheStatistics, Embedded, EmbeddingProvider, Vector
+
+VECTOR_BYTES: Final = DIMENSIONS * 4
+
+
+class _Key(NamedTuple):
+    """The text is kept as its SHA-256: 10,000 texts of 50,000 characters would be more than their vectors."""
+
+    provider: str
+    model: str
+    dimensions: int
+    text_sha256: bytes
+
+
+class _Entries(TTLCache[_Key, Vector]):
+    """Counts what leaves, and why."""
+
+    evictions = 0
+    expirations = 0
+
+    def popitem(self) -> tuple[_Key, Vector]:
+        self.evictions += 1
+        return super().popitem()
+
+    def expire(self, time: float | None = None) -> list[tuple[_Key, Vector]]:
+        expired = super().expire(time)
+        self.expirations += len(expired)
+        return expired
+
+
+class CachedEmbeddings:
+    """Answers from memory, else asks `provider`, once for all who ask for the same text at the same time.
+
+    Only what `provider` itself answered is kept: a fallback's vector, kept under the primary's key, would be
+    compared with another model's vectors until it expires.
+    """
+
+    def __init__(
+        self,
+        provider: EmbeddingProvider,
+        *,
+        max_entries: int = 10_000,
+        ttl_s: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        assert max_entries > 0, "a cache without room can keep nothing"
+        self._provider = provider
+        self._entries = _Entries(max_entries, ttl_s, clock)
+        self._calls: dict[_Key, asyncio.Task[Embedded]] = {}
+        self._hits = 0
+        self._misses = 0
+        self._coalesced = 0
+
+    @property
+    def name(self) -> str:
+        return self._provider.name
+
+    @property
+    def model(self) -> str:
+        return self._provider.model
+
+    async def embed(self, text: str) -> Embedded:
+        key = self._key(text)
+        self._entries.expire()
+        vector = self._entries.get(key)
+        if vector is not None:
+            self._hits += 1
+            return Embedded(vector, "cache")
+        call = self._joined_call(key) or self._new_call(key, text)
+        # Unlike awaiting the task, waiting for it leaves it running when the waiter is cancelled.
+        await asyncio.wait([call])
+        return call.result()
+
+    def statistics(self) -> CacheStatistics:
+        self._entries.expire()
+        lookups = self._hits + self._misses + self._coalesced
+        size = len(self._entries)
+        return CacheStatistics(
+            hits=self._hits,
+            misses=self._misses,
+            coalesced=self._coalesced,
+            evictions=self._entries.evictions,
+            expirations=self._entries.expirations,
+            size=size,
+            max_size=int(self._entries.maxsize),
+            hit_rate=self._hits / lookups if lookups else 0.0,
+            bytes=size * VECTOR_BYTES,
+        )
+
+    async def aclose(self) -> None:
+        for call in self._calls.values():
+            call.cancel()
+        await asyncio.gather(*self._calls.values(), return_exceptions=True)
+        await self._provider.aclose()
+
+    def _key(self, text: str) -> _Key:
+        return _Key(self.name, self.model, DIMENSIONS, hashlib.sha256(text.encode()).digest())
+
+    def _joined_call(self, key: _Key) -> asyncio.Task[Embedded] | None:
+        call = self._calls.get(key)
+        self._coalesced += call is not None
+        return call
+
+    def _new_call(self, key: _Key, text: str) -> asyncio.Task[Embedded]:
+        self._misses += 1
+        call = self._calls[key] = asyncio.create_task(self._provider.embed(text))
+        call.add_done_callback(partial(self._settle, key))
+        return call
+
+    def _settle(self, key: _Key, call: asyncio.Task[Embedded]) -> None:
+        """Keeps a call's answer, and never its error."""
+        del self._calls[key]
+        # Reading the exception also keeps asyncio quiet about a failed call that nobody waits for any more.
+        if call.cancelled() or call.exception() is not None:
+            return
+        answer = call.result()
+        if answer.provider == self.name:
+            answer.vector.setflags(write=False)
+            self._entries[key] = answer.vector
