@@ -1,4 +1,5 @@
 -- transaction: no
+-- squawk-ignore-file ban-concurrent-index-creation-in-transaction
 -- The guide's fix 6. It has three indexes; one is left. The index on the content hash exists since 001 as a unique
 -- one, and the HNSW index since 005 with the same parameters, so making either again would only cost writes.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_memories_tier_phi_accessed

@@ -1,0 +1,58 @@
+"""The locks pin everything that pyproject.toml asks for, with hashes, and say nothing about who made them."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+WHOLE = ROOT / "requirements.lock"
+CUTS = sorted((ROOT / "requirements").glob("*.lock"))
+ENTRY = re.compile(r"^(\S+)==(\S+)(?: ; (.+?))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
+COMMENT = re.compile(r"^ *#[^/@]*$|^ *# +(?:via )?-r pyproject\.toml$", re.MULTILINE)
+
+Pin = tuple[str, str, Marker | None]
+
+
+def pins(lock: Path) -> set[Pin]:
+    """Name, version and marker of each entry; whatever is neither an entry nor a harmless comment is refused."""
+    text = lock.read_text(encoding="utf-8")
+    assert not COMMENT.sub("", ENTRY.sub("", text)).strip()
+    return {
+        (canonicalize_name(name.partition("[")[0]), version, Marker(marker) if marker else None)
+        for name, version, marker, _ in ENTRY.findall(text)
+    }
+
+
+def declared() -> Iterator[Requirement]:
+    pyproject: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = pyproject["project"]
+    groups = [*project["optional-dependencies"].values(), *pyproject["dependency-groups"].values()]
+    for entry in [*project["dependencies"], *(entry for group in groups for entry in group)]:
+        if isinstance(entry, str):
+            yield Requirement(entry)
+
+
+@pytest.mark.parametrize("lock", [WHOLE, *CUTS], ids=lambda lock: lock.stem)
+def test_a_lock_holds_only_pins_with_hashes(lock: Path) -> None:
+    assert pins(lock)
+
+
+@pytest.mark.parametrize("lock", CUTS, ids=lambda lock: lock.stem)
+def test_an_environment_has_the_versions_of_the_whole(lock: Path) -> None:
+    versions = {(name, version) for name, version, _ in pins(WHOLE)}
+    assert {(name, version) for name, version, _ in pins(lock)} <= versions
+
+
+@pytest.mark.parametrize("requirement", sorted(declared(), key=str), ids=str)
+def test_a_declared_dependency_is_locked(requirement: Requirement) -> None:
+    """Fails after an edit of pyproject.toml: `tox run -e lock` mends it."""
+    locked = [version for name, version, _ in pins(WHOLE) if name == canonicalize_name(requirement.name)]
+    assert locked
+    assert all(requirement.specifier.contains(version, prereleases=True) for version in locked)
