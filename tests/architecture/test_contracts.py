@@ -42,7 +42,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def lint_imports(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo", *options]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo", *options]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
 
 
