@@ -26,6 +26,7 @@ from harness.record import Sample
 TextSelector = Literal["known", "first"]
 TEXTS: Final[tuple[TextSelector, ...]] = ("known", "first")
 SUBJECTS: Final = frozenset(metric.subject for metric in METRICS.values() if metric.subject)
+_COMPARATORS: Final[dict[str, Comparator]] = {"<=": "<=", ">=": ">="}
 
 # What to offer instead of the fifty quantiles one by one.
 _METRICS: Final = ["p50 … p99.9", *(name for name in METRICS if not name.startswith("p"))]
@@ -140,11 +141,12 @@ def _metric(scanner: _Scanner, subject: _Word) -> str:
 
 def _comparator(scanner: _Scanner, metric: str) -> Comparator:
     sign = scanner.expect(r"([<>=!]+)", "<= or >= and a limit")
-    if sign.text not in ("<=", ">="):
+    comparator = _COMPARATORS.get(sign.text)
+    if comparator is None:
         raise scanner.fault(sign, f"{sign.text!r} is not known: write <= for at most, or >= for at least.")
-    if METRICS[metric].kind == "sampled" and sign.text == ">=":
+    if METRICS[metric].kind == "sampled" and comparator == ">=":
         raise scanner.fault(sign, f"{metric} is limited from above: write <=.")
-    return sign.text
+    return comparator
 
 
 def _check_names(

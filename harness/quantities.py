@@ -55,3 +55,11 @@ def quantity(value: float | None, unit: Unit) -> str:
             return count(value)
         case _:
             assert_never(unit)
+
+
+def interval(lower: float | None, upper: float | None, unit: Unit) -> str:
+    """`118 ms to 131 ms`, `over 4.17 s` where there is no upper bound; empty where there is none at all."""
+    low, high = (quantity(end, unit) if end is not None and math.isfinite(end) else None for end in (lower, upper))
+    if low and high:
+        return f"{low} to {high}"
+    return f"over {low}" if low else f"under {high}" if high else ""

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION: Final = 1
 
+INTERRUPTED: Final = "interrupted"
+"""The `interruption` of a run that a person or a signal ended; any other text says what went wrong."""
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -35,6 +35,7 @@ class RequestCount:
             n=len(observed.answered),
             measured=measured,
             limit=limit.value(variables),
+            reason=", ".join(f"{name} = {variables[name]}" for name in sorted(limit.variables)),
         )
 
 

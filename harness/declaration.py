@@ -1,0 +1,58 @@
+"""What a run set out to do, as its record kept it: the part of the scenario that judging and rendering read.
+
+Tolerant on purpose: a record of an older or another scenario is still rendered, without the parts that it lacks.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.record import RunRecord
+
+
+class Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Reference(Declared):
+    """A figure to stand beside a measured one, such as "the guide says 3-8 s before the fixes".
+
+    A range has both ends, a single figure has them equal, a target has only `high_s`. `statistic` None compares a
+    target with p95 and everything else with p50. `text` compares only requests with known or first-time texts.
+    """
+
+    operation: str
+    variant: str
+    table: str = "Reference"
+    label: str = ""
+    low_s: float | None = None
+    high_s: float | None = None
+    statistic: Literal["p50", "p95"] | None = None
+    text: Literal["known", "first"] | None = None
+
+
+class Declaration(Declared):
+    """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named."""
+
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    expectations: str = ""
+    strategies: tuple[str, ...] = ()
+    baseline: str | None = None
+    candidate: str | None = None
+    budgets: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+
+def declaration_of(record: RunRecord) -> Declaration:
+    """The declaration with the ladder's ends filled in from what was run."""
+    declared = Declaration.model_validate(record.scenario)
+    ladder = declared.strategies or tuple(variant.name for variant in record.variants)
+    return declared.model_copy(
+        update={
+            "strategies": ladder,
+            "baseline": declared.baseline or (ladder[0] if ladder else None),
+            "candidate": declared.candidate or (ladder[-1] if ladder else None),
+        }
+    )

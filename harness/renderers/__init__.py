@@ -1,0 +1,14 @@
+"""How a judged run is shown: the format's name, and its renderer."""
+
+from typing import Final
+
+from harness.renderers.json import JsonRenderer
+from harness.renderers.markdown import MarkdownRenderer
+from harness.renderers.protocol import Renderer
+from harness.renderers.terminal import TerminalRenderer
+
+RENDERERS: Final[dict[str, Renderer]] = {
+    "terminal": TerminalRenderer(),
+    "markdown": MarkdownRenderer(),
+    "json": JsonRenderer(),
+}

@@ -1,0 +1,36 @@
+"""For programs: the summary and the verdict, with a version. The record itself lies beside the report.
+
+Times are seconds and shares are ratios. JSON has no infinity: a quantile that falls among failed requests is null, and
+`errors` beside it says why.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydantic import TypeAdapter
+
+from harness.record import RunRecord
+from harness.summary import Summary
+from harness.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A field is only ever added within a version; anything else makes a new one."""
+
+    schema: Literal["anima-harness/report"]
+    schema_version: Literal[1]
+    run_id: str
+    verdict: Verdict
+    summary: Summary
+
+
+REPORT: Final = TypeAdapter(Report)
+
+
+class JsonRenderer:
+    suffix = ".json"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        report = Report("anima-harness/report", 1, record.run_id, verdict, summary)
+        return REPORT.dump_json(report, indent=2).decode() + "\n"

@@ -1,0 +1,20 @@
+"""The seam between a judged run and what people or programs read about it."""
+
+from typing import Protocol
+
+from harness.record import RunRecord
+from harness.summary import Summary
+from harness.verdict import Verdict
+
+
+class Renderer(Protocol):
+    """A format. Texts of the record are hostile until escaped: they may come from anyone's corpus or server."""
+
+    @property
+    def suffix(self) -> str:
+        """How a file of this format ends, with the dot."""
+        ...
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        """The whole report. Pure but for the terminal's width and colours; never fails for a record that is valid."""
+        ...

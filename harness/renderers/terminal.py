@@ -1,0 +1,95 @@
+"""For the person who waits: the verdict first, then what it rests on. Fits 80 columns; shows more on 120."""
+
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import StringIO
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from harness.record import RunRecord
+from harness.summary import Summary
+from harness.tables import (
+    OUTCOME_TONES,
+    Table,
+    Tone,
+    background_table,
+    budgets_table,
+    errors_table,
+    ladder_overview,
+    operations_table,
+    printable,
+    reference_tables,
+    statements_table,
+)
+from harness.verdict import Verdict
+
+STYLES: Final[dict[Tone, str]] = {"plain": "", "good": "green", "bad": "bold red", "doubt": "yellow", "muted": "dim"}
+WIDE_FROM: Final = 110
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalRenderer:
+    """`width` None takes the terminal's; `colour` None asks whether standard output is a terminal (and NO_COLOR)."""
+
+    width: int | None = None
+    colour: bool | None = None
+    suffix: str = ".txt"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        width = self.width or shutil.get_terminal_size((100, 24)).columns
+        output = StringIO()
+        console = Console(
+            file=output,
+            width=width,
+            force_terminal=sys.stdout.isatty() if self.colour is None else self.colour,
+            highlight=False,
+        )
+        for part in _parts(record, summary, verdict, wide=width >= WIDE_FROM):
+            console.print(part)
+        return output.getvalue()
+
+
+def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool) -> Iterable[RenderableType]:
+    declared = summary.declaration
+    yield Text(printable(declared.title or declared.name or record.run_id), style="bold")
+    yield Text.assemble(
+        (f" {verdict.outcome.value} ", f"reverse {STYLES[OUTCOME_TONES[verdict.outcome]]}"),
+        (f" {printable(verdict.sentence)}", "bold"),
+    )
+    tables = (
+        budgets_table(verdict),
+        *reference_tables(summary),
+        ladder_overview(summary, "p50"),
+        ladder_overview(summary, "p95") if wide else None,
+        statements_table(summary),
+        operations_table(summary, None if wide else _ends(summary)),
+        background_table(summary) if wide else None,
+        errors_table(summary),
+    )
+    for table in tables:
+        if table:
+            yield Text(f"\n{table.title}", style="bold")
+            yield _table(table, wide=wide)
+            if table.note:
+                yield Text(table.note, style="dim")
+
+
+def _ends(summary: Summary) -> tuple[str, ...]:
+    declared = summary.declaration
+    return tuple(name for name in (declared.baseline, declared.candidate) if name)
+
+
+def _table(table: Table, *, wide: bool) -> RenderableType:
+    shown = [index for index, column in enumerate(table.columns) if wide or not column.wide]
+    rich_table = RichTable(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for index in shown:
+        column = table.columns[index]
+        rich_table.add_column(Text(column.title), justify="right" if column.numeric else "left", no_wrap=column.numeric)
+    for row in table.rows:
+        rich_table.add_row(*(Text(row[index].text, style=STYLES[row[index].tone]) for index in shown))
+    return rich_table

@@ -1,0 +1,349 @@
+"""What was measured, in the figures that reports show: pure, and without a judgement.
+
+Latencies are service times, in seconds. A failed request counts as slower than any other, so a quantile that falls
+among failures is infinite; counts of statements and the like are those of answered requests.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
+
+from harness.analysis.quantiles import quantile, quantile_bounds
+from harness.declaration import Declaration, Reference, declaration_of
+from harness.record import RunRecord, Sample, VariantRecord
+
+TextGroup = Literal["all", "known", "first"]
+Position = Literal["within", "below", "above"]
+
+TEXT_GROUPS: Final[dict[TextGroup, Callable[[Sample], bool]]] = {
+    "all": lambda _: True,
+    "known": lambda sample: sample.first_time_text is False,
+    "first": lambda sample: sample.first_time_text is True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """An estimate with its one-sided 95 % confidence bounds; None where the sample is too small for a bound."""
+
+    value_s: float
+    lower_s: float | None
+    upper_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A count per request."""
+
+    minimum: int
+    median: float
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSummary:
+    """One operation of one variant, all texts or only those that were known (seen earlier in the run) or new.
+
+    `users` worked side by side. `hit_rate` is the share of embeddings that came from the cache.
+    """
+
+    variant: str
+    operation: str
+    texts: TextGroup
+    requests: int
+    errors: int
+    users: int | None
+    p50: Quantile
+    p95: Quantile
+    maximum_s: float
+    statements: Spread | None
+    round_trips: Spread | None
+    results: Spread | None
+    promotions: int
+    hit_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSummary:
+    variant: str
+    operation: str
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundSummary:
+    """Work after responses; `statements_per_request` spreads its statements over the variant's answered requests."""
+
+    variant: str
+    kind: str
+    count: int
+    failures: int
+    statements: int
+    round_trips: int
+    statements_per_request: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSummary:
+    name: str
+    description: str
+    schema_version: int
+    complete: bool
+    hit_rate: float | None
+    drain_s: float | None
+    operations: tuple[OperationSummary, ...]
+    background: tuple[BackgroundSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a step takes off a latency, in seconds and as a share of what the whole ladder takes off.
+
+    Not `resolved`: the sample cannot tell the saving from noise. Without a resolved whole there are no shares.
+    """
+
+    saved_s: float
+    share: float | None
+    resolved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung: a variant, and what it saves against the rung before. The first rung saves nothing."""
+
+    variant: str
+    requests: int
+    p50: Quantile
+    p95: Quantile
+    statements: Spread | None
+    saved_p50: Saving | None
+    saved_p95: Saving | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The cumulative steps of one operation; `reduction_*` is what the last rung takes off the first, as a ratio."""
+
+    operation: str
+    texts: TextGroup
+    steps: tuple[Step, ...]
+    reduction_p50: float | None
+    reduction_p95: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A reference figure beside what was measured; None where the record lacks the variant or operation.
+
+    `distance_s` is how far the quantile named by `statistic` lies outside the range: 0 within it, negative below it.
+    """
+
+    reference: Reference
+    statistic: Literal["p50", "p95"]
+    p50_s: float | None = None
+    p95_s: float | None = None
+    position: Position | None = None
+    distance_s: float | None = None
+
+    @property
+    def measured_s(self) -> float | None:
+        return self.p50_s if self.statistic == "p50" else self.p95_s
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    declaration: Declaration
+    variants: tuple[VariantSummary, ...]
+    ladders: tuple[Ladder, ...]
+    comparisons: tuple[Comparison, ...]
+    errors: tuple[ErrorSummary, ...]
+
+    def operation(self, variant: str, operation: str, texts: TextGroup = "all") -> OperationSummary | None:
+        return next(
+            (
+                each
+                for each in self.operations
+                if (each.variant, each.operation, each.texts) == (variant, operation, texts)
+            ),
+            None,
+        )
+
+    @property
+    def operations(self) -> tuple[OperationSummary, ...]:
+        return tuple(operation for variant in self.variants for operation in variant.operations)
+
+
+_Operations = dict[tuple[str, str, TextGroup], OperationSummary]
+
+
+def summarise(record: RunRecord) -> Summary:
+    declared = declaration_of(record)
+    variants = tuple(_variant(variant) for variant in record.variants)
+    operations: _Operations = {
+        (each.variant, each.operation, each.texts): each for variant in variants for each in variant.operations
+    }
+    return Summary(
+        declaration=declared,
+        variants=variants,
+        ladders=tuple(_ladders(declared.strategies, operations)),
+        comparisons=tuple(
+            _comparison(reference, operations.get((reference.variant, reference.operation, reference.text or "all")))
+            for reference in declared.references
+        ),
+        errors=tuple(error for variant in record.variants for error in _errors(variant)),
+    )
+
+
+def _variant(variant: VariantRecord) -> VariantSummary:
+    answered = [sample for sample in variant.samples if sample.error is None]
+    return VariantSummary(
+        name=variant.name,
+        description=variant.description,
+        schema_version=variant.schema_version,
+        complete=variant.complete,
+        hit_rate=_hit_rate(answered),
+        drain_s=variant.drain_s,
+        operations=tuple(_operations(variant)),
+        background=tuple(
+            BackgroundSummary(
+                variant=variant.name,
+                kind=work.kind,
+                count=work.count,
+                failures=work.failures,
+                statements=work.statements,
+                round_trips=work.round_trips,
+                statements_per_request=work.statements / len(answered) if answered else None,
+            )
+            for work in variant.background
+        ),
+    )
+
+
+def _operations(variant: VariantRecord) -> Iterable[OperationSummary]:
+    for operation in dict.fromkeys(sample.operation for sample in variant.samples):
+        for texts, belongs in TEXT_GROUPS.items():
+            samples = [s for s in variant.samples if s.operation == operation and belongs(s)]
+            if samples:
+                yield _operation(variant, operation, texts, samples)
+
+
+def _operation(variant: VariantRecord, operation: str, texts: TextGroup, samples: Sequence[Sample]) -> OperationSummary:
+    latencies = sorted(math.inf if sample.error else sample.service_time_s for sample in samples)
+    answered = [sample for sample in samples if sample.error is None]
+    return OperationSummary(
+        variant=variant.name,
+        operation=operation,
+        texts=texts,
+        requests=len(samples),
+        errors=len(samples) - len(answered),
+        users=variant.users.get(operation),
+        p50=_quantile(latencies, 0.5),
+        p95=_quantile(latencies, 0.95),
+        maximum_s=latencies[-1],
+        statements=_spread(sample.statements for sample in answered),
+        round_trips=_spread(sample.round_trips for sample in answered),
+        results=_spread(sample.results for sample in answered),
+        promotions=sum(sample.promotions or 0 for sample in answered),
+        hit_rate=_hit_rate(answered),
+    )
+
+
+def _quantile(ordered: Sequence[float], probability: float) -> Quantile:
+    bounds = quantile_bounds(ordered, probability)
+    return Quantile(
+        value_s=quantile(ordered, probability),
+        lower_s=bounds.lower if math.isfinite(bounds.lower) else None,
+        upper_s=bounds.upper if math.isfinite(bounds.upper) else None,
+    )
+
+
+def _spread(counts: Iterable[int | None]) -> Spread | None:
+    """None when not a single request was counted."""
+    known = [number for number in counts if number is not None]
+    return Spread(min(known), statistics.median(known), max(known)) if known else None
+
+
+def _hit_rate(answered: Sequence[Sample]) -> float | None:
+    sources = [sample.embedding for sample in answered if sample.embedding is not None]
+    return sources.count("cache") / len(sources) if sources else None
+
+
+def _errors(variant: VariantRecord) -> Iterable[ErrorSummary]:
+    kinds = Counter((sample.operation, sample.error) for sample in variant.samples if sample.error is not None)
+    for (operation, kind), times in kinds.most_common():
+        yield ErrorSummary(variant.name, operation, str(kind), times)
+
+
+def _ladders(strategies: Sequence[str], operations: _Operations) -> Iterable[Ladder]:
+    """One per operation and group of texts that has at least two rungs."""
+    for operation in dict.fromkeys(each.operation for each in operations.values()):
+        for texts in TEXT_GROUPS:
+            found = (operations.get((name, operation, texts)) for name in strategies)
+            rungs = [rung for rung in found if rung is not None]
+            if len(rungs) > 1:
+                yield _ladder(operation, texts, rungs)
+
+
+def _ladder(operation: str, texts: TextGroup, rungs: Sequence[OperationSummary]) -> Ladder:
+    p50s, p95s = [rung.p50 for rung in rungs], [rung.p95 for rung in rungs]
+    savings = zip(rungs, [None, *_savings(p50s)], [None, *_savings(p95s)], strict=True)
+    return Ladder(
+        operation=operation,
+        texts=texts,
+        steps=tuple(
+            Step(rung.variant, rung.requests, rung.p50, rung.p95, rung.statements, saved_p50, saved_p95)
+            for rung, saved_p50, saved_p95 in savings
+        ),
+        reduction_p50=_reduction(p50s[0], p50s[-1]),
+        reduction_p95=_reduction(p95s[0], p95s[-1]),
+    )
+
+
+def _savings(rungs: Sequence[Quantile]) -> list[Saving | None]:
+    """One per step; None where a rung is infinite and nothing can be subtracted."""
+    whole_s = rungs[0].value_s - rungs[-1].value_s
+    has_shares = 0 < whole_s < math.inf and _resolved(rungs[0], rungs[-1])
+    return [
+        Saving(
+            saved_s=(saved_s := before.value_s - after.value_s),
+            share=saved_s / whole_s if has_shares else None,
+            resolved=_resolved(before, after),
+        )
+        if before.value_s < math.inf and after.value_s < math.inf
+        else None
+        for before, after in pairwise(rungs)
+    ]
+
+
+def _resolved(one: Quantile, other: Quantile) -> bool:
+    """Whether the bounds of the two lie apart; where they overlap, the difference may be noise."""
+    low, high = sorted((one, other), key=lambda each: each.value_s)
+    return high.lower_s is not None and low.upper_s is not None and low.upper_s < high.lower_s
+
+
+def _reduction(first: Quantile, last: Quantile) -> float | None:
+    if not (0 < first.value_s < math.inf and last.value_s < math.inf):
+        return None
+    return (first.value_s - last.value_s) / first.value_s
+
+
+def _comparison(reference: Reference, measured: OperationSummary | None) -> Comparison:
+    statistic = reference.statistic or ("p50" if reference.low_s else "p95")
+    if measured is None:
+        return Comparison(reference, statistic)
+    p50_s, p95_s = measured.p50.value_s, measured.p95.value_s
+    measured_s = p50_s if statistic == "p50" else p95_s
+    low_s, high_s = reference.low_s or 0.0, math.inf if reference.high_s is None else reference.high_s
+    distance_s = min(measured_s - low_s, 0.0) or max(measured_s - high_s, 0.0)
+    return Comparison(reference, statistic, p50_s, p95_s, _position(distance_s), distance_s)
+
+
+def _position(distance_s: float) -> Position:
+    if distance_s < 0:
+        return "below"
+    return "above" if distance_s > 0 else "within"

@@ -1,0 +1,366 @@
+"""The summary and the verdict as tables of text: what every renderer shows, in its own way.
+
+A figure is written here once, so that the terminal, Markdown and HTML cannot disagree. Nothing is escaped here except
+control characters, which no output wants; each renderer escapes for its own format.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from harness.budget_metrics.protocol import Outcome
+from harness.declaration import Reference
+from harness.quantities import ABSENT, count, duration, interval, share
+from harness.record import RunRecord
+from harness.summary import Comparison, Ladder, OperationSummary, Saving, Spread, Summary, TextGroup
+from harness.verdict import Verdict
+
+Tone = Literal["plain", "good", "bad", "doubt", "muted"]
+Statistic = Literal["p50", "p95"]
+
+OUTCOME_TONES: Final[Mapping[Outcome, Tone]] = {
+    Outcome.PASS: "good",
+    Outcome.FAIL: "bad",
+    Outcome.UNDECIDED: "doubt",
+    Outcome.INVALID: "bad",
+}
+TEXT_WORDS: Final[Mapping[TextGroup, str]] = {"all": "all", "known": "known", "first": "first-time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`wide` columns are left out where there is little room."""
+
+    title: str
+    numeric: bool = False
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+def printable(text: object) -> str:
+    """Text on one line, without characters that steer a terminal or turn the direction of writing."""
+    return "".join(map(_printable_character, str(text)))
+
+
+def _printable_character(character: str) -> str:
+    if character.isspace():
+        return " "
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character).startswith("C") else character
+
+
+def budgets_table(verdict: Verdict) -> Table | None:
+    columns = (
+        Column("Verdict"),
+        Column("Budget"),
+        Column("Variant", wide=True),
+        Column("How it stands"),
+        Column("95% bounds", numeric=True, wide=True),
+    )
+    rows = tuple(
+        (
+            Cell(each.outcome.value, OUTCOME_TONES[each.outcome]),
+            Cell(printable(each.budget)),
+            Cell(printable(each.variant)),
+            Cell(printable(each.sentence)),
+            Cell(interval(each.lower, each.upper, each.unit), "muted"),
+        )
+        for each in verdict.budgets
+    )
+    return _table("Budgets", columns, rows)
+
+
+def reference_tables(summary: Summary) -> tuple[Table, ...]:
+    """The scenario's reference figures, each beside what was measured, in the tables that they came in."""
+    columns = (
+        Column("Operation"),
+        Column("When"),
+        Column("Variant"),
+        Column("Reference", numeric=True),
+        Column("p50", numeric=True),
+        Column("p95", numeric=True),
+        Column("Comparison"),
+    )
+    names = dict.fromkeys(each.reference.table for each in summary.comparisons)
+    return tuple(
+        Table(
+            printable(name),
+            columns,
+            tuple(_comparison_row(each) for each in summary.comparisons if each.reference.table == name),
+        )
+        for name in names
+    )
+
+
+def _comparison_row(comparison: Comparison) -> tuple[Cell, ...]:
+    reference = comparison.reference
+    return (
+        Cell(selection(reference.operation, reference.text or "all")),
+        Cell(printable(reference.label)),
+        Cell(printable(reference.variant)),
+        Cell(reference_figure(reference)),
+        Cell(duration(comparison.p50_s)),
+        Cell(duration(comparison.p95_s)),
+        _comparison_cell(comparison),
+    )
+
+
+def selection(operation: str, texts: TextGroup) -> str:
+    """`query`, or `query, known texts`."""
+    return printable(operation) + ("" if texts == "all" else f", {TEXT_WORDS[texts]} texts")
+
+
+def reference_figure(reference: Reference) -> str:
+    """`3-8 s`, `150 ms`, or `< 150 ms` for a target."""
+    low_s, high_s = reference.low_s, reference.high_s
+    factor, unit = (1000, "ms") if (high_s if high_s is not None else low_s or 0) < 1 else (1, "s")
+    low, high = (f"{end_s * factor:g}" if end_s is not None else "" for end_s in (low_s, high_s))
+    if low_s is None or high_s is None:
+        return f"{'<' if high else '>'} {high or low} {unit}"
+    return f"{low} {unit}" if low == high else f"{low}{ABSENT}{high} {unit}"
+
+
+def _comparison_cell(comparison: Comparison) -> Cell:
+    reference, statistic = comparison.reference, comparison.statistic
+    if comparison.measured_s is None or comparison.distance_s is None:
+        return Cell("not measured", "muted")
+    if reference.low_s is None and reference.high_s is not None:
+        over_s = comparison.measured_s - reference.high_s
+        side, tone = ("over", "bad") if over_s > 0 else ("under", "good")
+        return Cell(f"{statistic} {duration(abs(over_s))} {side} the target", tone)
+    if comparison.position == "within":
+        return Cell(f"{statistic} within", "good")
+    return Cell(f"{statistic} {duration(abs(comparison.distance_s))} {comparison.position}")
+
+
+def ladder_overview(summary: Summary, statistic: Statistic, texts: TextGroup = "all") -> Table | None:
+    """Every operation's ladder side by side: the latency on each rung, and its step's share of the whole reduction."""
+    ladders = [ladder for ladder in summary.ladders if ladder.texts == texts]
+    columns = [Column("Step")]
+    for ladder in ladders:
+        columns += [Column(printable(ladder.operation), numeric=True), Column("share", numeric=True)]
+    rungs = dict.fromkeys(step.variant for ladder in ladders for step in ladder.steps)
+    rows = [
+        (Cell(printable(rung)), *_cells(_rung_cells(ladder, rung, statistic) for ladder in ladders)) for rung in rungs
+    ]
+    totals = (Cell("all steps"), *_cells(_total_cells(ladder, statistic) for ladder in ladders))
+    return _table(f"What each step takes off {statistic}", tuple(columns), [*rows, totals] if rows else [], NOISE_NOTE)
+
+
+def _cells(groups: Iterable[tuple[Cell, ...]]) -> Iterable[Cell]:
+    return (cell for group in groups for cell in group)
+
+
+def _rung_cells(ladder: Ladder, rung: str, statistic: Statistic) -> tuple[Cell, Cell]:
+    step = next((step for step in ladder.steps if step.variant == rung), None)
+    if step is None:
+        return Cell(ABSENT, "muted"), Cell("")
+    if statistic == "p50":
+        return Cell(duration(step.p50.value_s)), _share_cell(step.saved_p50)
+    return Cell(duration(step.p95.value_s)), _share_cell(step.saved_p95)
+
+
+def _total_cells(ladder: Ladder, statistic: Statistic) -> tuple[Cell, Cell]:
+    reduction = ladder.reduction_p50 if statistic == "p50" else ladder.reduction_p95
+    return Cell("" if reduction is None else share(-reduction)), Cell("")
+
+
+NOISE_NOTE: Final = (
+    "Share: of what the whole ladder takes off. In ( ): the sample cannot tell the step from noise, since the bounds of "
+    "the two overlap."
+)
+
+
+def _share_cell(saving: Saving | None) -> Cell:
+    if saving is None or saving.share is None:
+        return Cell("")
+    return Cell(share(saving.share)) if saving.resolved else Cell(f"({share(saving.share)})", "muted")
+
+
+def ladder_tables(summary: Summary) -> tuple[Table, ...]:
+    """One per operation and group of texts, with seconds and shares of both quantiles."""
+    columns = (
+        Column("Step"),
+        Column("n", numeric=True),
+        Column("p50", numeric=True),
+        Column("takes off", numeric=True),
+        Column("share", numeric=True),
+        Column("p95", numeric=True),
+        Column("takes off", numeric=True),
+        Column("share", numeric=True),
+        Column("Statements", numeric=True),
+    )
+    return tuple(
+        Table(
+            selection(ladder.operation, ladder.texts),
+            columns,
+            tuple(
+                (
+                    Cell(printable(step.variant)),
+                    Cell(count(step.requests)),
+                    Cell(duration(step.p50.value_s)),
+                    _saved_cell(step.saved_p50),
+                    _share_cell(step.saved_p50),
+                    Cell(duration(step.p95.value_s)),
+                    _saved_cell(step.saved_p95),
+                    _share_cell(step.saved_p95),
+                    Cell(spread(step.statements)),
+                )
+                for step in ladder.steps
+            ),
+            NOISE_NOTE,
+        )
+        for ladder in summary.ladders
+    )
+
+
+def _saved_cell(saving: Saving | None) -> Cell:
+    if saving is None:
+        return Cell("")
+    return Cell(duration(saving.saved_s)) if saving.resolved else Cell(f"({duration(saving.saved_s)})", "muted")
+
+
+def statements_table(summary: Summary) -> Table | None:
+    """Statements per request of every operation: the median, and the extremes where they differ."""
+    operations = tuple(dict.fromkeys(each.operation for each in summary.operations))
+    columns = (Column("Variant"), *(Column(printable(operation), numeric=True) for operation in operations))
+    found = {(each.variant, each.operation): each.statements for each in summary.operations if each.texts == "all"}
+    rows = tuple(
+        (Cell(printable(variant.name)), *(Cell(spread(found.get((variant.name, name)))) for name in operations))
+        for variant in summary.variants
+    )
+    return _table("SQL statements per request, median (least to most)", columns, rows if operations else ())
+
+
+def operations_table(summary: Summary, variants: Iterable[str] | None = None) -> Table | None:
+    columns = (
+        Column("Variant"),
+        Column("Operation"),
+        Column("Texts"),
+        Column("n", numeric=True),
+        Column("Errors", numeric=True),
+        Column("Users", numeric=True, wide=True),
+        Column("p50", numeric=True),
+        Column("p95", numeric=True),
+        Column("p95 bounds", numeric=True),
+        Column("Round trips", numeric=True, wide=True),
+        Column("Cache hits", numeric=True, wide=True),
+    )
+    wanted = None if variants is None else set(variants)
+    rows = tuple(_operation_row(each) for each in summary.operations if wanted is None or each.variant in wanted)
+    return _table("What was measured", columns, rows)
+
+
+def _operation_row(summary: OperationSummary) -> tuple[Cell, ...]:
+    return (
+        Cell(printable(summary.variant)),
+        Cell(printable(summary.operation)),
+        Cell(TEXT_WORDS[summary.texts]),
+        Cell(count(summary.requests)),
+        Cell(count(summary.errors), "bad" if summary.errors else "plain"),
+        Cell(count(summary.users)),
+        Cell(duration(summary.p50.value_s)),
+        Cell(duration(summary.p95.value_s)),
+        Cell(interval(summary.p95.lower_s, summary.p95.upper_s, "time"), "muted"),
+        Cell(spread(summary.round_trips)),
+        Cell(share(summary.hit_rate)),
+    )
+
+
+def background_table(summary: Summary) -> Table | None:
+    columns = (
+        Column("Variant"),
+        Column("Kind"),
+        Column("Done", numeric=True),
+        Column("Failed", numeric=True),
+        Column("Statements", numeric=True),
+        Column("per request", numeric=True),
+        Column("Round trips", numeric=True),
+    )
+    rows = tuple(
+        (
+            Cell(printable(work.variant)),
+            Cell(printable(work.kind)),
+            Cell(count(work.count)),
+            Cell(count(work.failures), "bad" if work.failures else "plain"),
+            Cell(count(work.statements)),
+            Cell(ABSENT if work.statements_per_request is None else f"{work.statements_per_request:.2f}"),
+            Cell(count(work.round_trips)),
+        )
+        for variant in summary.variants
+        for work in variant.background
+    )
+    return _table("Background work after the responses", columns, rows)
+
+
+def errors_table(summary: Summary) -> Table | None:
+    columns = (Column("Variant"), Column("Operation"), Column("Error"), Column("Requests", numeric=True))
+    rows = tuple(
+        (
+            Cell(printable(error.variant)),
+            Cell(printable(error.operation)),
+            Cell(printable(error.kind), "bad"),
+            Cell(count(error.count)),
+        )
+        for error in summary.errors
+    )
+    return _table("Errors", columns, rows)
+
+
+SHOWN_ELSEWHERE: Final = frozenset(
+    {"name", "title", "description", "expectations", "strategies", "budgets", "references"}
+)
+
+
+def model_table(record: RunRecord) -> Table | None:
+    """What the scenario set: latency model, users, seeds, corpus; everything that is not shown elsewhere."""
+    settings = {key: value for key, value in record.scenario.items() if key not in SHOWN_ELSEWHERE}
+    return _settings_table("What was set", {"scenario": settings, "corpus": dict(record.corpus)})
+
+
+def environment_table(record: RunRecord) -> Table | None:
+    return _settings_table("Where it ran", record.environment.model_dump())
+
+
+def _settings_table(title: str, groups: Mapping[str, Mapping[str, object]]) -> Table | None:
+    rows = tuple(
+        (Cell(printable(group), "muted"), Cell(printable(key)), Cell(printable(value)))
+        for group, settings in groups.items()
+        for key, value in _flat(settings)
+    )
+    return _table(title, (Column(""), Column("Setting"), Column("Value")), rows)
+
+
+def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(cast("dict[str, object]", value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def spread(counts: Spread | None) -> str:
+    """`232`, or `235 (232 to 241)` where requests differ."""
+    if counts is None:
+        return ABSENT
+    if counts.minimum == counts.maximum:
+        return count(counts.median)
+    return f"{count(counts.median)} ({count(counts.minimum)} to {count(counts.maximum)})"
+
+
+def _table(title: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], note: str = "") -> Table | None:
+    """None without rows: a renderer leaves the section out."""
+    return Table(title, columns, tuple(rows), note) if rows else None

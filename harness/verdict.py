@@ -1,0 +1,191 @@
+"""Whether a run holds its budgets, how far it is from each limit, and the exit code that says so."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from harness.budget_metrics import METRICS
+from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.budgets import Budget, parse
+from harness.declaration import declaration_of
+from harness.quantities import Unit, count, quantity, share
+from harness.record import INTERRUPTED, RunRecord, Sample, VariantRecord
+
+
+class ExitCode(IntEnum):
+    """One code, one meaning."""
+
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    UNDECIDED = 3
+    INVALID = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetVerdict:
+    """One budget's outcome; values are in seconds, as ratios or as counts, as `unit` says.
+
+    `excess` is how far the measured value lies on the wrong side of the limit, negative when it holds.
+    """
+
+    budget: str
+    name: str
+    variant: str
+    outcome: Outcome
+    unit: Unit
+    sentence: str
+    n: int = 0
+    measured: float | None = None
+    limit: float | None = None
+    excess: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    further_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`objections` say why the run as a whole cannot be judged; with any of them it is INVALID."""
+
+    outcome: Outcome
+    exit_code: ExitCode
+    sentence: str
+    objections: tuple[str, ...]
+    budgets: tuple[BudgetVerdict, ...]
+
+    def having(self, outcome: Outcome) -> tuple[BudgetVerdict, ...]:
+        return tuple(budget for budget in self.budgets if budget.outcome is outcome)
+
+
+def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict:
+    """Judges a run by these budgets, or by those of its scenario. Raises `UsageError` for one that cannot be read."""
+    declared = declaration_of(record)
+    if budgets is None:
+        budgets = [parse(text) for text in declared.budgets]
+    judged = tuple(_judge_budget(record, budget, budget.variant or declared.candidate or "") for budget in budgets)
+    objections = tuple(_objections(record))
+    outcome = _overall(objections, judged)
+    return Verdict(
+        outcome=outcome,
+        exit_code=ExitCode.INTERRUPTED if record.interruption == INTERRUPTED else ExitCode[outcome.name],
+        sentence=_overall_sentence(outcome, objections, judged),
+        objections=objections,
+        budgets=judged,
+    )
+
+
+def _objections(record: RunRecord) -> Iterable[str]:
+    if record.state == "partial":
+        yield f"the run is partial: {record.interruption or 'it ended without saying why'}"
+    if not any(variant.samples for variant in record.variants):
+        yield "no request was measured"
+    for variant in record.variants:
+        requests = Counter(sample.operation for sample in variant.samples)
+        answered = Counter(sample.operation for sample in variant.samples if sample.error is None)
+        for operation, total in requests.items():
+            if not answered[operation]:
+                yield f"all {count(total)} {operation} requests of {variant.name} failed"
+
+
+def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outcome:
+    """What is wrong with the whole run comes first, then what was shown to fail, then what could not be shown."""
+    outcomes = {budget.outcome for budget in judged}
+    if objections:
+        return Outcome.INVALID
+    order = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED)
+    return next((outcome for outcome in order if outcome in outcomes), Outcome.PASS)
+
+
+def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
+    variant = next((variant for variant in record.variants if variant.name == variant_name), None)
+    evaluation = _evaluate(record, budget, variant, variant_name)
+    excess = None
+    if evaluation.measured is not None and evaluation.limit is not None:
+        over = evaluation.measured - evaluation.limit
+        excess = over if budget.limit.comparator == "<=" else -over
+    return BudgetVerdict(
+        budget=str(budget),
+        name=budget.name,
+        variant=variant_name,
+        outcome=evaluation.outcome,
+        unit=budget.limit.unit,
+        sentence=_sentence(budget, evaluation, excess),
+        n=evaluation.n,
+        measured=evaluation.measured,
+        limit=evaluation.limit,
+        excess=excess,
+        lower=evaluation.lower,
+        upper=evaluation.upper,
+        further_samples=evaluation.further_samples,
+    )
+
+
+def _evaluate(record: RunRecord, budget: Budget, variant: VariantRecord | None, name: str) -> Evaluation:
+    if variant is None:
+        ran = ", ".join(variant.name for variant in record.variants) or "none"
+        return Evaluation(Outcome.INVALID, n=0, reason=f"the run has no variant {name!r}; it has {ran}")
+    samples = tuple(sample for sample in variant.samples if budget.selects(sample))
+    unjudgeable = _unjudgeable(samples)
+    if unjudgeable:
+        return Evaluation(Outcome.INVALID, n=0, reason=unjudgeable)
+    return METRICS[budget.metric].evaluate(Observed(variant, samples), budget.limit)
+
+
+def _unjudgeable(samples: Sequence[Sample]) -> str | None:
+    """Why these samples allow no verdict at all, if they do not."""
+    if not samples:
+        return "no such request was measured"
+    errors = Counter(sample.error for sample in samples if sample.error is not None)
+    if errors.total() == len(samples):
+        kind, times = errors.most_common(1)[0]
+        return f"all {count(len(samples))} requests failed, {count(times)} of them with {kind}"
+    return None
+
+
+def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> str:
+    if evaluation.outcome is Outcome.INVALID:
+        return f"Cannot be judged: {evaluation.reason}."
+    place = f"{quantity(evaluation.measured, budget.limit.unit)}, {_distance(excess or 0.0, evaluation, budget)}"
+    requests = f"{count(evaluation.n)} request{'' if evaluation.n == 1 else 's'}"
+    if evaluation.outcome is not Outcome.UNDECIDED:
+        return f"{place}, in {requests}."
+    if evaluation.further_samples is None:
+        return f"{place}, in {requests}: too near to it for any number of samples to tell."
+    return f"{place}, but {requests} cannot show it: about {count(evaluation.further_samples)} more at this rate would."
+
+
+def _distance(excess: float, evaluation: Evaluation, budget: Budget) -> str:
+    """How far from the limit, on which side, and what part of the limit that is."""
+    limit, unit = evaluation.limit or 0.0, budget.limit.unit
+    name = f"the limit of {quantity(limit, unit)} for {evaluation.reason}" if evaluation.reason else "the limit"
+    if excess == 0:
+        return f"exactly {name}"
+    side = "under" if (excess < 0) == (budget.limit.comparator == "<=") else "over"
+    if math.isinf(excess):
+        return f"{side} any limit, since too many requests failed"
+    if unit == "share":
+        points = share(abs(excess)).removesuffix("%")
+        return f"{points} percentage point{'' if points == '1' else 's'} {side} {name}"
+    part = f" ({share(abs(excess) / limit)})" if limit else ""
+    return f"{quantity(abs(excess), unit)}{part} {side} {name}"
+
+
+def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> str:
+    if objections:
+        return f"This run cannot be judged: {'; '.join(objections)}."
+    if not judged:
+        return "Measured, and held to nothing: the scenario has no budgets."
+    of_all = f"{count(len(judged))} budget{'' if len(judged) == 1 else 's'}"
+    if outcome is Outcome.PASS:
+        return "The budget holds." if len(judged) == 1 else f"All {of_all} hold."
+    words = {
+        Outcome.FAIL: "failed",
+        Outcome.INVALID: "could not be judged",
+        Outcome.UNDECIDED: "undecided for want of samples",
+    }
+    tally = Counter(budget.outcome for budget in judged)
+    return f"Of {of_all}, {', '.join(f'{tally[each]} {word}' for each, word in words.items() if tally[each])}."
