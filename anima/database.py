@@ -130,6 +130,14 @@ class Database:
     observer: Observer
     location: str
 
+    def pool_statistics(self) -> dict[str, float]:
+        """How many connections there may be, are open, and are idle."""
+        return {
+            "size_max": self.pool.get_max_size(),
+            "size": self.pool.get_size(),
+            "idle": self.pool.get_idle_size(),
+        }
+
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
         try:

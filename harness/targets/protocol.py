@@ -1,9 +1,11 @@
 """The seam between a request and the system under measurement."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from harness.corpora.protocol import CorpusMemory
 
 OPERATIONS = ("add", "query", "bootstrap")
 OperationName = Literal["add", "query", "bootstrap"]
@@ -64,13 +66,28 @@ class TargetContext:
 
     variant: str
     database_url: str
+    users: int = 1
     embedding_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedMemory:
+    """A memory that is there before the run, in the tier that it has reached."""
+
+    memory: CorpusMemory
+    tier: str
+    access_count: int
+    resonance_phi: float
 
 
 class OpenTarget(Protocol):
     """A system that answers requests. `perform` raises `TargetError` for a failure that counts as an error sample."""
 
     async def perform(self, request: Request) -> Response: ...
+
+    async def prime(self, texts: Sequence[str]) -> None:
+        """Embeds texts as earlier requests would have, so that a cache knows them. Changes nothing else."""
+        ...
 
     async def drain(self) -> None:
         """Returns when all accepted background work is done."""
@@ -90,6 +107,17 @@ class Target(Protocol):
         """The migration that the variant's database must be at."""
         ...
 
-    async def migrate(self, database_url: str, schema_version: int) -> None: ...
+    @property
+    def embedder(self) -> str | None:
+        """Import path of the function that the embedding server uses for this target's vectors."""
+        ...
+
+    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
+        """Makes the schema and loads the corpus, indexes after the rows; vacuumed and analysed."""
+        ...
+
+    async def migrate(self, database_url: str, schema_version: int) -> None:
+        """Brings a prepared database to a later version."""
+        ...
 
     def open(self, context: TargetContext) -> AbstractAsyncContextManager[OpenTarget]: ...

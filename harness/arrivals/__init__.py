@@ -1,0 +1,1 @@
+"""When requests are started. The registry grows with the arrival models."""

@@ -1,0 +1,181 @@
+"""From a scenario to a journal: provision, load the corpus, then measure each variant on its own clone.
+
+Variants are measured in turn on one server, from the same database, with the same requests in the same order.
+Each begins with what is declared and discarded: priming (texts that a running service would know) and warm-up.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from harness.arrivals.closed_loop import ClosedLoop
+from harness.embedding_server import embedding_server
+from harness.environment import fingerprint
+from harness.errors import TargetError
+from harness.journal import Journal
+from harness.network import delay_proxy, with_endpoint
+from harness.progress import Progress
+from harness.provisioners import PROVISIONERS
+from harness.provisioners.protocol import Server
+from harness.record import Sample
+from harness.scenario import Phase, Scenario
+from harness.targets import TARGETS
+from harness.targets.protocol import LoadedMemory, OpenTarget, Request, Response, Target, TargetContext
+from harness.workloads.protocol import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What stays the same while a run's variants are measured."""
+
+    scenario: Scenario
+    workload: Workload
+    target: Target
+    server: Server
+    journal: Journal
+    progress: Progress
+
+
+async def execute(scenario: Scenario, journal: Journal, progress: Progress) -> None:
+    """Measures every variant of the scenario into the journal."""
+    started = perf_counter()
+    corpus = scenario.open_corpus()
+    workload = scenario.open_workload(corpus)
+    target = TARGETS[scenario.target]()
+    progress.preparing("starting PostgreSQL")
+    async with PROVISIONERS[scenario.database.provisioner]().start(scenario.database.settings) as server:
+        run = Run(scenario, workload, target, server, journal, progress)
+        journal.write("environment", {"environment": fingerprint(server.facts).model_dump(mode="json")})
+        templates = await _load(run, scenario.loaded(corpus))
+        for round_number, variant in scenario.schedule():
+            await _measure(run, variant, round_number, templates[target.schema_version(variant)])
+            journal.write("elapsed", {"elapsed_s": perf_counter() - started})
+
+
+async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[int, str]:
+    """A template for each schema version that a variant needs: the corpus is loaded once, and cloned from there."""
+    templates: dict[int, str] = {}
+    for version in sorted({run.target.schema_version(variant) for variant in run.scenario.strategies}):
+        name = f"template_{version}"
+        if templates:
+            run.progress.preparing(f"migrating the corpus to {version:03d}")
+            url = await run.server.clone_database(templates[max(templates)], name)
+            await run.target.migrate(url, version)
+        else:
+            run.progress.preparing(f"loading {len(corpus):,} memories")
+            url = await run.server.create_database(name)
+            await run.target.prepare(url, version, corpus)
+        templates[version] = name
+    return templates
+
+
+async def _measure(run: Run, variant: str, round_number: int, template: str) -> None:
+    """One variant, one round: clone, prime, warm up, measure, drain."""
+    run.progress.preparing(f"{variant}: cloning the database and warming up")
+    run.journal.write(
+        "variant",
+        {
+            "name": variant,
+            "description": run.target.variants()[variant],
+            "schema_version": run.target.schema_version(variant),
+            "users": {phase.operation: phase.users for phase in run.scenario.phases},
+        },
+    )
+    async with _open(run, variant, f"round_{round_number}_{variant}", template) as target:
+        await target.prime(run.workload.primed_texts)
+        pass_ = Pass(run, variant, round_number, target, perf_counter())
+        phases = [(phase, run.workload.requests(phase.operation, phase.total)) for phase in run.scenario.phases]
+        for phase, requests in phases:
+            await pass_.warm_up(phase, requests[: phase.warm_up])
+        pass_ = replace(pass_, started=perf_counter())
+        for phase, requests in phases:
+            await pass_.measure(phase, requests[phase.warm_up :])
+        run.progress.preparing(f"{variant}: finishing the background work")
+        drain_started = perf_counter()
+        await target.drain()
+        statistics = await target.statistics()
+        run.journal.write(
+            "variant_end",
+            {
+                "name": variant,
+                "complete": True,
+                "drain_s": perf_counter() - drain_started,
+                "cache": dict(statistics.cache),
+                "pool": dict(statistics.pool),
+                "background": [asdict(work) for work in statistics.background],
+            },
+        )
+
+
+@asynccontextmanager
+async def _open(run: Run, variant: str, database: str, template: str) -> AsyncGenerator[OpenTarget]:
+    """The variant on a clone of its own, as far away as the latency model says."""
+    latency = run.scenario.latency
+    async with AsyncExitStack() as stack:
+        url = await run.server.clone_database(template, database)
+        stack.push_async_callback(run.server.drop_database, database)
+        embedding_url: str | None = None
+        if latency.embedding is not None:
+            embedding_url = await stack.enter_async_context(
+                embedding_server(latency.embedding, embedder=run.target.embedder, seed=run.scenario.seed)
+            )
+        if latency.database_rtt_ms:
+            upstream = urlsplit(url)
+            assert upstream.hostname is not None, "a server's URL names its host"
+            proxy = await stack.enter_async_context(
+                delay_proxy(
+                    upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000
+                )
+            )
+            url = with_endpoint(url, proxy.host, proxy.port)
+        context = TargetContext(variant, url, run.scenario.users_max, embedding_url)
+        yield await stack.enter_async_context(run.target.open(context))
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One variant's pass over the phases; `started` is the zero of its samples' times."""
+
+    run: Run
+    variant: str
+    round_number: int
+    target: OpenTarget
+    started: float
+
+    async def warm_up(self, phase: Phase, requests: Sequence[Request]) -> None:
+        """Discards what it measures; a failure shows again in the timed pass, where it is counted."""
+
+        async def issue(request: Request, _intended: float) -> None:
+            await self._perform(request)
+
+        await ClosedLoop(phase.users, phase.time_s, perf_counter).drive(requests, issue)
+
+    async def measure(self, phase: Phase, requests: Sequence[Request]) -> None:
+        self.run.progress.phase(self.variant, phase.operation, len(requests), phase.time_s)
+
+        async def issue(request: Request, intended: float) -> None:
+            started = perf_counter()
+            response, error = await self._perform(request)
+            sample = Sample(
+                operation=request.operation,
+                round=self.round_number,
+                intended_s=intended - self.started,
+                started_s=started - self.started,
+                ended_s=perf_counter() - self.started,
+                error=error,
+                first_time_text=request.first_time_text,
+                **asdict(response),
+            )
+            self.run.journal.sample(self.variant, sample)
+            self.run.progress.sample(sample)
+
+        await ClosedLoop(phase.users, phase.time_s, perf_counter).drive(requests, issue)
+
+    async def _perform(self, request: Request) -> tuple[Response, str | None]:
+        try:
+            return await self.target.perform(request), None
+        except TargetError as error:
+            self.run.progress.failure(self.variant, request.operation, error)
+            return Response(), error.kind

@@ -1,0 +1,225 @@
+"""A scenario file: TOML in, one frozen value out, or an error that names the place and the nearest known word."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
+from pydantic import model_validator
+from pydantic.json_schema import WithJsonSchema
+from pydantic_core import ErrorDetails
+
+from harness.corpora import CORPORA
+from harness.corpora.protocol import Corpus, CorpusSettings
+from harness.errors import UsageError
+from harness.latencies import LATENCIES, LatencyProfile
+from harness.provisioners import PROVISIONERS
+from harness.targets import TARGETS
+from harness.targets.protocol import LoadedMemory, OperationName
+from harness.workloads import WorkloadSettings
+
+TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
+    "active": (0, 0.0),
+    "thread": (5, 0.5),
+    "stable": (20, 2.0),
+    "network": (20, 2.0),
+}
+"""Access count and phi with which a loaded memory begins: what its tier implies."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DatabaseSection(Section):
+    """Where PostgreSQL comes from, and the settings it is started with."""
+
+    provisioner: str = "embedded"
+    settings: dict[str, str] = {}
+
+    @field_validator("provisioner")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("database provisioner", name, PROVISIONERS)
+
+
+class Phase(Section):
+    """One operation for a while: `users` side by side, `requests` in all unless `time_s` is over before.
+
+    No request starts after `time_s`, so a slow variant gives fewer samples; each user starts one at least.
+    `warm_up` requests come first and are discarded.
+    """
+
+    operation: OperationName
+    requests: Annotated[int, Field(ge=1, le=1_000_000)]
+    users: Annotated[int, Field(ge=1, le=1_000)] = 1
+    warm_up: Annotated[int, Field(ge=0, le=100_000)] = 0
+    time_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+
+    @property
+    def total(self) -> int:
+        return self.warm_up + self.requests
+
+
+class Scenario(Section):
+    """What is run, on what, how far away, and what must hold."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    description: str = ""
+    expectations: str = ""
+    target: str = "anima"
+    strategies: Annotated[tuple[str, ...], Field(min_length=1)]
+    baseline: str
+    candidate: str
+    rounds: Annotated[int, Field(ge=1, le=1_000)] = 1
+    seed: int = 1
+    latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
+    database: DatabaseSection = DatabaseSection()
+    corpus: SerializeAsAny[CorpusSettings]
+    workload: WorkloadSettings = WorkloadSettings()
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    budgets: tuple[str, ...] = ()
+    references: tuple[dict[str, str | float], ...] = ()
+
+    @field_validator("target")
+    @classmethod
+    def _known_target(cls, name: str) -> str:
+        return known("target", name, TARGETS)
+
+    @field_validator("latency", mode="before")
+    @classmethod
+    def _named_latency(cls, value: object) -> object:
+        """A name, or a section with the numbers themselves."""
+        return LATENCIES[known("latency model", value, LATENCIES)] if isinstance(value, str) else value
+
+    @field_validator("corpus", mode="wrap")
+    @classmethod
+    def _corpus_of_kind(cls, value: Any, handler: Any, info: ValidationInfo) -> CorpusSettings:
+        del handler
+        if isinstance(value, CorpusSettings):
+            return value
+        kind = value.get("kind", "generated") if isinstance(value, dict) else value
+        settings = CORPORA[known("corpus", kind, CORPORA)]
+        return settings.model_validate(value, context=info.context)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        variants = TARGETS[self.target]().variants()
+        for name in (*self.strategies, self.baseline, self.candidate):
+            known("strategy", name, variants)
+        for role in ("baseline", "candidate"):
+            known(f"{role} among the strategies that are run:", getattr(self, role), self.strategies)
+        return self
+
+    @property
+    def users_max(self) -> int:
+        return max(phase.users for phase in self.phases)
+
+    def schedule(self) -> Iterator[tuple[int, str]]:
+        """Each round in the opposite order of the one before, so that drift does not favour a variant."""
+        for number in range(1, self.rounds + 1):
+            for variant in self.strategies if number % 2 else reversed(self.strategies):
+                yield number, variant
+
+    def open_corpus(self) -> Corpus:
+        """Raises `UsageError` when the texts cannot be had."""
+        return self.corpus.open()
+
+    def loaded(self, corpus: Corpus) -> Sequence[LoadedMemory]:
+        """The corpus as it is in the database before the run, each memory in its tier."""
+        memories = corpus.memories(self.corpus.size)
+        tiers = self.corpus.tiers.assign(len(memories))
+        return [LoadedMemory(memory, tier, *TIER_STATES[tier]) for memory, tier in zip(memories, tiers, strict=True)]
+
+
+def known(what: str, name: object, names: Mapping[str, object] | Sequence[str]) -> str:
+    """The name, if there is such a one; else a `ValueError` with the nearest."""
+    if isinstance(name, str) and name in names:
+        return name
+    raise ValueError(f"there is no {what} {name!r}. {suggestion(str(name), list(names))}")
+
+
+def suggestion(word: str, words: Sequence[str]) -> str:
+    close = get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(words)}."
+
+
+def directory() -> Path:
+    """Inside the installed package, or at the top of a checkout."""
+    packaged = Path(str(resources.files("harness"))) / "_scenarios"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "scenarios"
+
+
+def shipped() -> Mapping[str, Path]:
+    """The scenarios that come with the harness, by name."""
+    return {path.stem: path for path in sorted(directory().glob("*.toml"))}
+
+
+def find(name: str) -> Path:
+    """A scenario by its name or its path. Raises `UsageError`."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        if path.is_file():
+            return path
+        raise UsageError(f"There is no scenario file {name}.")
+    if name not in shipped():
+        raise UsageError(f"There is no scenario {name!r}. {suggestion(name, list(shipped()))} A file is named by its path.")
+    return shipped()[name]
+
+
+def load(name: str, *, strategies: str | None = None, provisioner: str | None = None) -> Scenario:
+    """Reads a scenario by name or path, with what the command line says instead. Raises `UsageError` with file and key."""
+    path = find(name)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: not readable as TOML: {error}.") from None
+    overrides: dict[str, Any] = {}
+    if strategies is not None:
+        names = [name.strip() for name in strategies.split(",")]
+        overrides |= {"strategies": names, "baseline": names[0], "candidate": names[-1]}
+    if provisioner is not None:
+        overrides["database"] = document.get("database", {}) | {"provisioner": provisioner}
+    try:
+        return Scenario.model_validate(document | overrides)
+    except ValidationError as error:
+        raise UsageError("\n".join(_explain(path, document, issue) for issue in error.errors())) from None
+
+
+def _explain(path: Path, document: Mapping[str, Any], issue: ErrorDetails) -> str:
+    """One sentence per mistake: the file, the key, and what was meant."""
+    location = [part for part in issue["loc"] if part not in {"function-wrap", "tagged-union"}]
+    key = ".".join(map(str, location))
+    if issue["type"] == "extra_forbidden":
+        fields = _fields_at(document, location[:-1])
+        return f"{path}: unknown key {key!r}. {suggestion(str(location[-1]), fields)}"
+    if issue["type"] == "missing":
+        return f"{path}: {key!r} is missing."
+    message = issue["msg"].removeprefix("Value error, ")
+    return f"{path}: {f'{key}: ' if key else ''}{message}"
+
+
+def _fields_at(document: Mapping[str, Any], location: Sequence[object]) -> list[str]:
+    """The keys that the section at this place may have."""
+    model: type[BaseModel] = Scenario
+    value: Any = document
+    for part in location:
+        value = value[part]
+        if isinstance(part, str):
+            if part == "corpus":
+                model = CORPORA[value.get("kind", "generated")]
+            else:
+                model = next(_models_in(model.model_fields[part].annotation), model)
+    return list(model.model_fields)
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models that an annotation mentions, the outermost first."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -1,0 +1,10 @@
+"""What can be measured: name to factory."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from harness.targets.anima import AnimaTarget
+from harness.targets.null import NullTarget
+from harness.targets.protocol import Target
+
+TARGETS: Final[Mapping[str, Callable[[], Target]]] = {"anima": AnimaTarget, "null": NullTarget}

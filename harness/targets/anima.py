@@ -1,0 +1,229 @@
+"""Anima, in this process: the only importer of `anima`."""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, assert_never
+from uuid import UUID
+
+import asyncpg
+
+from anima import migrations, strategy
+from anima.assembly import Anima, open_anima
+from anima.background import current_kind
+from anima.database import Executed, prepare_connection
+from anima.embeddings.hashing import hashed_vector
+from anima.embeddings.protocol import EmbeddingSettings
+from anima.errors import AnimaError
+from anima.model import BootstrapRequest, NewMemory, Query, content_hash
+from harness.errors import ProvisioningError, TargetError
+from harness.probes.statements import Counted, count, counting
+from harness.targets.protocol import (
+    BackgroundWork,
+    LoadedMemory,
+    Request,
+    Response,
+    TargetContext,
+    TargetStatistics,
+)
+
+TABLES_VERSION: Final = 4
+"""The tables without their vector index, which is built after the rows are there."""
+
+LOADED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+PRIMING_CONCURRENCY: Final = 64
+COLUMNS: Final = (
+    "id",
+    "content",
+    "content_hash",
+    "embedding",
+    "tier",
+    "access_count",
+    "last_accessed",
+    "category",
+    "tags",
+    "source",
+    "resonance_phi",
+    "is_catalyst",
+    "tier_last_updated",
+    "created_at",
+    "updated_at",
+)
+
+
+class AnimaTarget:
+    """Variants are strategies: presets by name."""
+
+    embedder = "anima.embeddings.hashing:hashed_vector"
+
+    def variants(self) -> Mapping[str, str]:
+        return {name: preset.description for name, preset in strategy.PRESETS.items()}
+
+    def schema_version(self, variant: str) -> int:
+        return strategy.preset(variant).schema_version
+
+    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
+        await self.migrate(database_url, TABLES_VERSION)
+        rows = await asyncio.to_thread(lambda: [_row(number, loaded) for number, loaded in enumerate(corpus)])
+        connection = await asyncpg.connect(database_url)
+        try:
+            await prepare_connection(connection)
+            await connection.copy_records_to_table("memories", columns=COLUMNS, records=rows)
+        finally:
+            await connection.close()
+        await self.migrate(database_url, schema_version)
+        await _settle(database_url)
+
+    async def migrate(self, database_url: str, schema_version: int) -> None:
+        try:
+            await migrations.migrate(database_url, to=schema_version)
+        except AnimaError as error:
+            raise ProvisioningError(str(error)) from error
+
+    @asynccontextmanager
+    async def open(self, context: TargetContext) -> AsyncGenerator["OpenAnima"]:
+        """Opens the variant's pool with a connection for each user, and its background workers."""
+        embeddings = (
+            EmbeddingSettings(provider="ollama", ollama_url=context.embedding_url)
+            if context.embedding_url
+            else EmbeddingSettings(provider="hashing")
+        )
+        preset = strategy.preset(context.variant)
+        background: dict[str, Counted] = defaultdict(Counted)
+
+        def observe(executed: Executed) -> None:
+            kind = current_kind.get()
+            if kind is None:
+                count(rows=executed.rows, control=executed.control)
+            else:
+                with counting(background[kind]):
+                    count(rows=executed.rows, control=executed.control)
+
+        async with open_anima(
+            context.database_url,
+            preset,
+            embeddings,
+            observer=observe,
+            pool_size_min=min(context.users, preset.pool_size),
+        ) as anima:
+            stop = asyncio.Event()
+            workers = asyncio.create_task(anima.background.run(stop))
+            try:
+                yield OpenAnima(anima, background)
+            finally:
+                stop.set()
+                await workers
+
+
+async def _settle(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("VACUUM (ANALYZE)")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
+def _row(number: int, loaded: LoadedMemory) -> tuple[object, ...]:
+    """Ids, times and vectors follow from the corpus, so two loads of one corpus are the same."""
+    memory = loaded.memory
+    digest = content_hash(memory.content)
+    at = LOADED_AT + timedelta(seconds=number)
+    return (
+        UUID(bytes=hashlib.blake2b(digest.encode(), digest_size=16).digest()),
+        memory.content,
+        digest,
+        hashed_vector(memory.content),
+        loaded.tier,
+        loaded.access_count,
+        at,
+        memory.category,
+        list(memory.tags),
+        memory.source,
+        loaded.resonance_phi,
+        memory.is_catalyst,
+        at,
+        at,
+        at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAnima:
+    """A running memory system, and what its background work has cost so far, per kind."""
+
+    anima: Anima
+    background: Mapping[str, Counted]
+
+    async def perform(self, request: Request) -> Response:
+        with counting() as counted:
+            try:
+                response = await self._perform(request)
+            except AnimaError as error:
+                raise TargetError(type(error).__name__, str(error)) from error
+            except asyncpg.PostgresError as error:
+                raise TargetError(type(error).__name__, f"{request.operation}: {error}") from error
+        return Response(
+            statements=counted.statements,
+            round_trips=counted.round_trips,
+            rows=counted.rows,
+            results=response.results,
+            promotions=response.promotions,
+            embedding=response.embedding,
+        )
+
+    async def _perform(self, request: Request) -> Response:
+        memory = self.anima.memory
+        match request.operation:
+            case "add":
+                added = await memory.add(NewMemory.parse(**request.arguments))
+                return Response(results=1, embedding=added.embedding_provider)
+            case "query":
+                found = await memory.query(Query.parse(**request.arguments))
+                return Response(
+                    results=len(found.memories),
+                    promotions=len(found.promotions),
+                    embedding=found.embedding_provider,
+                )
+            case "bootstrap":
+                bootstrap = await memory.bootstrap(BootstrapRequest.parse(**request.arguments))
+                return Response(results=bootstrap.distribution["total"])
+            case _:
+                assert_never(request.operation)
+
+    async def prime(self, texts: Sequence[str]) -> None:
+        if self.anima.cache is None:
+            return
+        limit = asyncio.Semaphore(PRIMING_CONCURRENCY)
+
+        async def embed(text: str) -> None:
+            async with limit:
+                await self.anima.memory.embeddings.embed(text)
+
+        async with asyncio.TaskGroup() as group:
+            for text in texts:
+                group.create_task(embed(text))
+
+    async def drain(self) -> None:
+        await self.anima.background.drain()
+
+    async def statistics(self) -> TargetStatistics:
+        counts = self.anima.background.counts
+        return TargetStatistics(
+            cache=asdict(self.anima.cache.statistics()) if self.anima.cache else {},
+            pool=self.anima.memory.database.pool_statistics(),
+            background=tuple(
+                BackgroundWork(
+                    kind=kind,
+                    count=done.done,
+                    failures=done.failed_attempts,
+                    statements=self.background[kind].statements,
+                    round_trips=self.background[kind].round_trips,
+                )
+                for kind, done in sorted(counts.items())
+            ),
+        )
