@@ -50,7 +50,7 @@ class JsonEndpoint:
         except TimeoutError as error:
             raise self._unavailable(f"did not answer within {self._timeout_s:g} s") from error
         except httpx.HTTPStatusError as error:
-            raise self._unavailable(f"answered with HTTP status {error.response.status_code}") from error
+            raise self._unavailable(f"answered with HTTP status {error.response.status_code}") from None
         except httpx.TransportError as error:
             raise self._unavailable(f"could not be reached ({type(error).__name__})") from error
         except httpx.DecodingError as error:
