@@ -1,7 +1,16 @@
 """The seam between a scenario and the texts it works on."""
 
+import math
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Final, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Tier = Literal["active", "thread", "stable", "network"]
+TIERS: Final[tuple[Tier, ...]] = ("active", "thread", "stable", "network")
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +33,15 @@ class CorpusQuery:
 
 
 class Corpus(Protocol):
-    """A deterministic source of texts: the same corpus with the same seed gives the same texts in the same order."""
+    """A deterministic source of texts: the same settings give the same texts in the same order.
+
+    What is asked for with a smaller count is the beginning of what is asked for with a larger one.
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """For people: the kind, and what tells it from others of its kind."""
+        ...
 
     @property
     def fingerprint(self) -> str:
@@ -39,9 +53,60 @@ class Corpus(Protocol):
         ...
 
     def new_memories(self, count: int) -> tuple[CorpusMemory, ...]:
-        """`count` memories to add during a run: none of their contents is among `memories`."""
+        """`count` distinct memories to add during a run, none of them among the `size` memories that are loaded.
+
+        Raises `UsageError` when there are fewer.
+        """
         ...
 
     def queries(self, count: int) -> tuple[CorpusQuery, ...]:
-        """`count` distinct questions. The workload repeats them; the corpus does not."""
+        """`count` distinct questions; the workload repeats them, the corpus does not.
+
+        Raises `UsageError` when there are fewer.
+        """
         ...
+
+
+class TierShares(BaseModel):
+    """Which share of the loaded memories each tier holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    active: Share = 0.0
+    thread: Share = 0.0
+    stable: Share = 0.0
+    network: Share = 0.0
+
+    @model_validator(mode="after")
+    def _make_a_whole(self) -> Self:
+        total = sum(self.model_dump().values())
+        if not math.isclose(total, 1, abs_tol=1e-9):
+            raise ValueError(f"The shares add up to {total:g}; change them so that they add up to 1.")
+        return self
+
+    def assign(self, count: int) -> tuple[Tier, ...]:
+        """The tier of each of `count` memories in turn, so that any beginning of them has about the same shares."""
+        shares: dict[Tier, float] = {tier: getattr(self, tier) for tier in TIERS}
+        owed = dict.fromkeys(TIERS, 0.0)
+        tiers: list[Tier] = []
+        for _ in range(count):
+            owed = {tier: owed[tier] + share for tier, share in shares.items()}
+            tiers.append(max(TIERS, key=owed.__getitem__))
+            owed[tiers[-1]] -= 1
+        return tuple(tiers)
+
+
+class CorpusSettings(BaseModel):
+    """What a scenario's `[corpus]` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    size: int = Field(ge=1, description="Memories that are loaded before the run.")
+    tiers: TierShares = Field(
+        default=TierShares(active=0.85, thread=0.10, stable=0.05),
+        description="The share of the loaded memories in each tier; together they are 1.",
+    )
+
+    @abstractmethod
+    def open(self) -> Corpus:
+        """Raises `UsageError` when the texts cannot be had."""
