@@ -106,6 +106,10 @@ class FileCorpus:
         decisive = [self._memories.digest(), self._queries and self._queries.digest(), self._settings.size]
         return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
+    @property
+    def size(self) -> int:
+        return self._settings.size
+
     def memories(self, count: int) -> tuple[CorpusMemory, ...]:
         lines = self._memories.first(count)
         if len(lines) < count:
@@ -116,14 +120,13 @@ class FileCorpus:
         return tuple(line.memory() for line in lines)
 
     def new_memories(self, count: int) -> tuple[CorpusMemory, ...]:
-        size = self._settings.size
-        lines = self._memories.first(size + count)
-        if len(lines) < size + count:
+        lines = self._memories.first(self.size + count)
+        if len(lines) < self.size + count:
             raise UsageError(
-                f"{self._all(lines)}: {size:,} are loaded before the run (`corpus.size`), and {count:,} others are "
-                "needed to add during it. Lower `corpus.size` or the number of adds, or bring a longer file."
+                f"{self._all(lines)}: {self.size:,} are loaded before the run (`corpus.size`), and {count:,} others "
+                "are needed to add during it. Lower `corpus.size` or the number of adds, or bring a longer file."
             )
-        return tuple(line.memory() for line in lines[size:])
+        return tuple(line.memory() for line in lines[self.size :])
 
     def queries(self, count: int) -> tuple[CorpusQuery, ...]:
         asked = tuple(islice(self._questions(count), count))
@@ -142,7 +145,7 @@ class FileCorpus:
     def _questions(self, count: int) -> Iterator[CorpusQuery]:
         if self._queries:
             return (CorpusQuery(line.query, line.conversation_id) for line in self._queries.first(count))
-        return _derived_questions([memory.content for memory in self.memories(self._settings.size)])
+        return _derived_questions([memory.content for memory in self.memories(self.size)])
 
 
 def _derived_questions(contents: list[str]) -> Iterator[CorpusQuery]:

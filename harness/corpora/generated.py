@@ -79,6 +79,10 @@ class GeneratedCorpus:
         decisive = self.settings.model_dump_json(exclude={"tiers"})
         return hashlib.sha256(f"{decisive}\n{sample!r}".encode()).hexdigest()
 
+    @property
+    def size(self) -> int:
+        return self.settings.size
+
     def memories(self, count: int) -> tuple[CorpusMemory, ...]:
         return tuple(islice(_Notes(self.settings, "memories").distinct(_is_loaded), count))
 

@@ -48,6 +48,11 @@ class Corpus(Protocol):
         """SHA-256 hex over everything that decides the texts."""
         ...
 
+    @property
+    def size(self) -> int:
+        """How many memories are loaded before the run."""
+        ...
+
     def memories(self, count: int) -> tuple[CorpusMemory, ...]:
         """The first `count` memories, contents distinct. Raises `UsageError` when there are fewer."""
         ...

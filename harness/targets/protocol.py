@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from harness.corpora.protocol import CorpusMemory
 
-OPERATIONS = ("add", "query", "bootstrap")
 OperationName = Literal["add", "query", "bootstrap"]
+OPERATIONS: Final[tuple[OperationName, ...]] = ("add", "query", "bootstrap")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,123 @@
+"""From settings and texts to the requests of a run.
+
+Whether a text is known or comes for the first time is arranged here, not left to chance and timing. Known texts are
+primed before the first request. If they became known by an earlier request instead, one that is issued beside that
+request would wait for the provider too, and a slow variant that leaves requests out would know fewer of them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import Final
+
+from harness.corpora.protocol import Corpus, CorpusMemory
+from harness.draws import Draws, Weights
+from harness.targets.protocol import OPERATIONS, OperationName, Request
+from harness.workloads import WORKLOADS
+from harness.workloads.protocol import Workload, WorkloadSettings
+
+# Steps of this fraction of a circle stay evenly spread however many there are, and repeat no pattern.
+GOLDEN_SECTION: Final = 0.6180339887498949
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A request with the text that it embeds, if it embeds one."""
+
+    request: Request
+    text: str | None = None
+    is_known: bool = False
+
+
+def draw(settings: WorkloadSettings, corpus: Corpus, seed: int, counts: Mapping[str, int]) -> Workload:
+    """For each phase as many requests as `counts` says. Raises `UsageError` when the corpus has too few texts."""
+    orders = {
+        phase: tuple(islice(WORKLOADS[phase](settings, Draws(seed, f"{phase} operations")), count))
+        for phase, count in counts.items()
+    }
+    totals = Counter(chain.from_iterable(orders.values()))
+    streams = {
+        operation: STREAMS[operation](settings, corpus, Draws(seed, f"{operation} requests"), totals[operation])
+        for operation in OPERATIONS
+    }
+    drawn = {phase: [next(streams[operation]) for operation in order] for phase, order in orders.items()}
+    primed = _primed_texts(list(chain.from_iterable(drawn.values())))
+    return Workload(
+        tuple(primed),
+        {phase: tuple(_labelled(request, primed) for request in requests) for phase, requests in drawn.items()},
+    )
+
+
+def _primed_texts(drawn: list[Drawn]) -> Mapping[str, None]:
+    """What is known, and what more than one request would otherwise be the first to embed; in the order of use."""
+    uses = Counter(request.text for request in drawn)
+    return dict.fromkeys(
+        request.text for request in drawn if request.text and (request.is_known or uses[request.text] > 1)
+    )
+
+
+def _labelled(drawn: Drawn, primed: Mapping[str, None]) -> Request:
+    if drawn.text is None:
+        return drawn.request
+    return replace(drawn.request, first_time_text=drawn.text not in primed)
+
+
+def _adds(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) -> Iterator[Drawn]:
+    """Exact duplicates of loaded memories, and new memories of which some have been recalled before."""
+    rates = settings.add
+    spread = list(_evenly_spread(draws, count))
+    loaded = corpus.memories(corpus.size)
+    new = iter(corpus.new_memories(sum(point >= rates.duplicate_rate for point in spread)))
+    for point in spread:
+        memory = draws.pick(loaded) if point < rates.duplicate_rate else next(new)
+        yield Drawn(Request("add", _fields(memory)), memory.content, point < rates.known_text_rate)
+
+
+def _queries(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) -> Iterator[Drawn]:
+    """Known questions, drawn by a Zipf law, and others that are asked once."""
+    stated = settings.query
+    known = [point < stated.known_text_rate for point in _evenly_spread(draws, count)]
+    questions = corpus.queries(stated.distinct_texts + known.count(False))
+    popularity = Weights.zipf(stated.distinct_texts, stated.zipf_exponent)
+    once = iter(questions[stated.distinct_texts :])
+    for is_known in known:
+        question = questions[popularity.index(draws)] if is_known else next(once)
+        arguments = {
+            "query": question.query,
+            "limit": stated.limit,
+            "similarity_threshold": stated.similarity_threshold,
+            "conversation_id": question.conversation_id or _conversation(settings, draws),
+        }
+        yield Drawn(Request("query", arguments), question.query, is_known)
+
+
+def _bootstraps(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) -> Iterator[Drawn]:
+    del corpus
+    limits = settings.bootstrap.model_dump(exclude_none=True)
+    for _ in range(count):
+        yield Drawn(Request("bootstrap", {"conversation_id": _conversation(settings, draws), **limits}))
+
+
+STREAMS: Final[Mapping[OperationName, Callable[[WorkloadSettings, Corpus, Draws, int], Iterator[Drawn]]]] = {
+    "add": _adds,
+    "query": _queries,
+    "bootstrap": _bootstraps,
+}
+
+
+def _evenly_spread(draws: Draws, count: int) -> Iterator[float]:
+    """Points of [0, 1) of which every beginning has about its share below any rate: a dozen requests suffice."""
+    start = draws.fraction()
+    return ((start + number * GOLDEN_SECTION) % 1 for number in range(count))
+
+
+def _fields(memory: CorpusMemory) -> dict[str, object]:
+    """The contract's input: what a memory does not have is left out."""
+    optional = {"category": memory.category, "tags": memory.tags, "source": memory.source}
+    present = {name: value for name, value in optional.items() if value}
+    return {"content": memory.content, "is_catalyst": memory.is_catalyst, **present}
+
+
+def _conversation(settings: WorkloadSettings, draws: Draws) -> str:
+    return f"conversation-{draws.index(settings.conversations) + 1}"
