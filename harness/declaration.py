@@ -1,25 +1,25 @@
-"""What a run set out to do, as its record kept it: the part of the scenario that judging and rendering read.
+"""What a run set out to do: the part of its scenario that judging and rendering read.
 
 Tolerant on purpose: a record of an older or another scenario is still rendered, without the parts that it lacks.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harness.errors import UsageError
 from harness.record import RunRecord
 
 
-class Declared(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class Reference(Declared):
+class Reference(BaseModel):
     """A figure to stand beside a measured one, such as "the guide says 3-8 s before the fixes".
 
     A range has both ends, a single figure has them equal, a target has only `high_s`. `statistic` None compares a
     target with p95 and everything else with p50. `text` compares only requests with known or first-time texts.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     operation: str
     variant: str
@@ -31,8 +31,10 @@ class Reference(Declared):
     text: Literal["known", "first"] | None = None
 
 
-class Declaration(Declared):
+class Declaration(BaseModel):
     """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = ""
     title: str = ""
@@ -41,13 +43,24 @@ class Declaration(Declared):
     strategies: tuple[str, ...] = ()
     baseline: str | None = None
     candidate: str | None = None
+    operations: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
 
 
+def declare(scenario: Mapping[str, object]) -> Declaration:
+    """Reads a scenario as a record keeps it. Raises `UsageError` that names the entry which cannot be read."""
+    try:
+        return Declaration.model_validate(scenario)
+    except ValidationError as error:
+        issue = error.errors()[0]
+        place = ".".join(map(str, issue["loc"]))
+        raise UsageError(f"scenario, {place}: {issue['msg']}. Correct it in the scenario or in the record.") from None
+
+
 def declaration_of(record: RunRecord) -> Declaration:
     """The declaration with the ladder's ends filled in from what was run."""
-    declared = Declaration.model_validate(record.scenario)
+    declared = declare(record.scenario)
     ladder = declared.strategies or tuple(variant.name for variant in record.variants)
     return declared.model_copy(
         update={

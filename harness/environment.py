@@ -2,7 +2,6 @@
 
 import os
 import platform
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Final
 
@@ -15,7 +14,13 @@ PACKAGES: Final = ("anima-harness", "asyncpg", "pgvector", "pgqueuer", "numpy", 
 
 
 def fingerprint(server: ServerFacts) -> EnvironmentRecord:
-    return EnvironmentRecord(host=host(), software=software(), server=asdict(server))
+    facts = {
+        "provisioner": server.provisioner,
+        "postgres_version": server.postgres_version,
+        "pgvector_version": server.pgvector_version,
+        "settings": dict(server.settings),
+    }
+    return EnvironmentRecord(host=host(), software=software(), server=facts)
 
 
 def host() -> dict[str, str]:

@@ -80,13 +80,13 @@ async def _measure(run: Run, variant: str, round_number: int, template: str) -> 
             "name": variant,
             "description": run.target.variants()[variant],
             "schema_version": run.target.schema_version(variant),
-            "users": {phase.operation: phase.users for phase in run.scenario.phases},
+            "users": {phase.workload: phase.users for phase in run.scenario.phases},
         },
     )
     async with _open(run, variant, f"round_{round_number}_{variant}", template) as target:
         await target.prime(run.workload.primed_texts)
         pass_ = Pass(run, variant, round_number, target, perf_counter())
-        phases = [(phase, run.workload.requests(phase.operation, phase.total)) for phase in run.scenario.phases]
+        phases = [(phase, run.workload.requests(phase.workload, phase.total)) for phase in run.scenario.phases]
         for phase, requests in phases:
             await pass_.warm_up(phase, requests[: phase.warm_up])
         pass_ = replace(pass_, started=perf_counter())
@@ -153,7 +153,7 @@ class Pass:
         await ClosedLoop(phase.users, phase.time_s, perf_counter).drive(requests, issue)
 
     async def measure(self, phase: Phase, requests: Sequence[Request]) -> None:
-        self.run.progress.phase(self.variant, phase.operation, len(requests), phase.time_s)
+        self.run.progress.phase(self.variant, phase.workload, len(requests), phase.time_s)
 
         async def issue(request: Request, intended: float) -> None:
             started = perf_counter()

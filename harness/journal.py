@@ -65,7 +65,7 @@ def open_journal(directory: Path) -> Iterator[Journal]:
 
 def read(path: Path) -> RunRecord:
     """The record of a journal, partial where its end is missing. Raises `UsageError` that names the line."""
-    run: dict[str, Any] = {}
+    run: dict[str, Any] = {"environment": {"host": {}, "software": {}, "server": {}}}
     end: dict[str, Any] = {}
     variants: dict[str, dict[str, Any]] = {}
     samples: defaultdict[str, list[Sample]] = defaultdict(list)
@@ -73,7 +73,7 @@ def read(path: Path) -> RunRecord:
     for entry in _entries(path):
         match entry.pop("kind"):
             case "run":
-                run = entry
+                run |= entry
             case "variant":
                 variants.setdefault(entry["name"], entry)
             case "sample":
@@ -88,7 +88,7 @@ def read(path: Path) -> RunRecord:
                 end = entry
             case unknown:
                 raise UsageError(f"{path}: unknown entry {unknown!r}; a newer version of the harness wrote it.")
-    if not run:
+    if "run_id" not in run:
         raise UsageError(f"{path} does not begin with a run: it is empty, or not a journal.")
     return RunRecord(
         **run,

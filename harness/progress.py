@@ -1,6 +1,5 @@
 """What a person sees while a run goes on: the variant, its operation, how far it is, and the p95 until now."""
 
-from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from rich.console import Console
@@ -37,18 +36,14 @@ class Silent:
     def failure(self, variant: str, operation: str, error: TargetError) -> None: ...
 
 
-@dataclass(slots=True)
 class TerminalProgress:
     """One bar for the run and one for the phase; where there is no terminal, a line per phase."""
 
-    console: Console
-    phases_total: int
-    _bars: Bars = field(init=False)
-    _latencies_s: list[float] = field(default_factory=list[float])
-    _failures_shown: set[str] = field(default_factory=set[str])
-    _current: str = ""
-
-    def __post_init__(self) -> None:
+    def __init__(self, console: Console, phases_total: int) -> None:
+        self._console = console
+        self._latencies_s: list[float] = []
+        self._failures_shown: set[str] = set()
+        self._current = ""
         self._bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -56,15 +51,15 @@ class TerminalProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
-            console=self.console,
+            console=console,
             transient=True,
             refresh_per_second=4,
         )
-        self._run = self._bars.add_task("run", total=self.phases_total, note="")
+        self._run = self._bars.add_task("run", total=phases_total, note="")
         self._phase = self._bars.add_task("starting", total=None, note="")
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self._console.is_terminal:
             self._bars.start()
         return self
 
@@ -92,12 +87,12 @@ class TerminalProgress:
         key = f"{variant}: {operation} failed ({error.kind})"
         if key not in self._failures_shown:
             self._failures_shown.add(key)
-            self.console.print(f"[red]{escape(f'{key}: {error}')}[/red]", highlight=False)
+            self._console.print(f"[red]{escape(f'{key}: {error}')}[/red]", highlight=False)
 
     def _finish_phase(self) -> None:
         if self._latencies_s:
             count = len(self._latencies_s)
-            self.console.print(f"  {self._current}: {count} requests, {self._p95()}", highlight=False)
+            self._console.print(f"  {self._current}: {count} requests, {self._p95()}", highlight=False)
             self._latencies_s.clear()
             self._bars.advance(self._run)
 

@@ -7,19 +7,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
-from pydantic import model_validator
+from pydantic import BaseModel, ConfigDict, Field, computed_field, ValidationError, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from harness.corpora import CORPORA
-from harness.corpora.protocol import Corpus, CorpusSettings
+from harness.corpora import CORPORA, CorpusSection
+from harness.corpora.protocol import Corpus
 from harness.errors import UsageError
 from harness.latencies import LATENCIES, LatencyProfile
 from harness.provisioners import PROVISIONERS
 from harness.targets import TARGETS
-from harness.targets.protocol import LoadedMemory, OperationName
-from harness.workloads import WorkloadSettings
+from harness.targets.protocol import OPERATIONS, LoadedMemory, OperationName
+from harness.workloads import WORKLOADS, WorkloadSettings
+from harness.workloads.protocol import Workload
+from harness.workloads.requests import draw
 
 TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
     "active": (0, 0.0),
@@ -47,17 +48,22 @@ class DatabaseSection(Section):
 
 
 class Phase(Section):
-    """One operation for a while: `users` side by side, `requests` in all unless `time_s` is over before.
+    """A workload for a while: `users` side by side, `requests` in all unless `time_s` is over before.
 
     No request starts after `time_s`, so a slow variant gives fewer samples; each user starts one at least.
     `warm_up` requests come first and are discarded.
     """
 
-    operation: OperationName
+    workload: str
     requests: Annotated[int, Field(ge=1, le=1_000_000)]
     users: Annotated[int, Field(ge=1, le=1_000)] = 1
     warm_up: Annotated[int, Field(ge=0, le=100_000)] = 0
     time_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+
+    @field_validator("workload")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("workload", name, WORKLOADS)
 
     @property
     def total(self) -> int:
@@ -79,7 +85,7 @@ class Scenario(Section):
     seed: int = 1
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
     database: DatabaseSection = DatabaseSection()
-    corpus: SerializeAsAny[CorpusSettings]
+    corpus: CorpusSection
     workload: WorkloadSettings = WorkloadSettings()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     budgets: tuple[str, ...] = ()
@@ -96,16 +102,6 @@ class Scenario(Section):
         """A name, or a section with the numbers themselves."""
         return LATENCIES[known("latency model", value, LATENCIES)] if isinstance(value, str) else value
 
-    @field_validator("corpus", mode="wrap")
-    @classmethod
-    def _corpus_of_kind(cls, value: Any, handler: Any, info: ValidationInfo) -> CorpusSettings:
-        del handler
-        if isinstance(value, CorpusSettings):
-            return value
-        kind = value.get("kind", "generated") if isinstance(value, dict) else value
-        settings = CORPORA[known("corpus", kind, CORPORA)]
-        return settings.model_validate(value, context=info.context)
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         variants = TARGETS[self.target]().variants()
@@ -113,7 +109,18 @@ class Scenario(Section):
             known("strategy", name, variants)
         for role in ("baseline", "candidate"):
             known(f"{role} among the strategies that are run:", getattr(self, role), self.strategies)
+        for kind, names in {"strategies": self.strategies, "phases": [phase.workload for phase in self.phases]}.items():
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{kind}: {', '.join(repeated)} stands more than once")
         return self
+
+    @computed_field
+    @property
+    def operations(self) -> tuple[OperationName, ...]:
+        """What the phases perform, in the order of the operations."""
+        kinds = {phase.workload for phase in self.phases}
+        mixed = {name for name, weight in self.workload.mix.model_dump().items() if weight and "mix" in kinds}
+        return tuple(operation for operation in OPERATIONS if operation in kinds | mixed)
 
     @property
     def users_max(self) -> int:
@@ -128,6 +135,10 @@ class Scenario(Section):
     def open_corpus(self) -> Corpus:
         """Raises `UsageError` when the texts cannot be had."""
         return self.corpus.open()
+
+    def open_workload(self, corpus: Corpus) -> Workload:
+        """All requests of the run. Raises `UsageError` when the corpus has too few texts for them."""
+        return draw(self.workload, corpus, self.seed, {phase.workload: phase.total for phase in self.phases})
 
     def loaded(self, corpus: Corpus) -> Sequence[LoadedMemory]:
         """The corpus as it is in the database before the run, each memory in its tier."""

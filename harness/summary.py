@@ -174,6 +174,10 @@ class Summary:
         )
 
     @property
+    def operation_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each.operation for each in self.operations))
+
+    @property
     def operations(self) -> tuple[OperationSummary, ...]:
         return tuple(operation for variant in self.variants for operation in variant.operations)
 

@@ -36,11 +36,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`wide` columns are left out where there is little room."""
+    """`wide` columns are left out where there is little room; `code` is shown as it would be typed."""
 
     title: str
     numeric: bool = False
     wide: bool = False
+    code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _printable_character(character: str) -> str:
 def budgets_table(verdict: Verdict) -> Table | None:
     columns = (
         Column("Verdict"),
-        Column("Budget"),
+        Column("Budget", code=True),
         Column("Variant", wide=True),
         Column("How it stands"),
         Column("95% bounds", numeric=True, wide=True),
@@ -139,8 +140,9 @@ def _comparison_cell(comparison: Comparison) -> Cell:
         return Cell("not measured", "muted")
     if reference.low_s is None and reference.high_s is not None:
         over_s = comparison.measured_s - reference.high_s
-        side, tone = ("over", "bad") if over_s > 0 else ("under", "good")
-        return Cell(f"{statistic} {duration(abs(over_s))} {side} the target", tone)
+        if over_s > 0:
+            return Cell(f"{statistic} {duration(over_s)} over the target", "bad")
+        return Cell(f"{statistic} {duration(-over_s)} under the target", "good")
     if comparison.position == "within":
         return Cell(f"{statistic} within", "good")
     return Cell(f"{statistic} {duration(abs(comparison.distance_s))} {comparison.position}")
@@ -235,7 +237,7 @@ def _saved_cell(saving: Saving | None) -> Cell:
 
 def statements_table(summary: Summary) -> Table | None:
     """Statements per request of every operation: the median, and the extremes where they differ."""
-    operations = tuple(dict.fromkeys(each.operation for each in summary.operations))
+    operations = summary.operation_names
     columns = (Column("Variant"), *(Column(printable(operation), numeric=True) for operation in operations))
     found = {(each.variant, each.operation): each.statements for each in summary.operations if each.texts == "all"}
     rows = tuple(
@@ -328,7 +330,7 @@ SHOWN_ELSEWHERE: Final = frozenset(
 def model_table(record: RunRecord) -> Table | None:
     """What the scenario set: latency model, users, seeds, corpus; everything that is not shown elsewhere."""
     settings = {key: value for key, value in record.scenario.items() if key not in SHOWN_ELSEWHERE}
-    return _settings_table("What was set", {"scenario": settings, "corpus": dict(record.corpus)})
+    return _settings_table("What was set", {"scenario": settings, "corpus read": record.corpus})
 
 
 def environment_table(record: RunRecord) -> Table | None:
@@ -341,13 +343,19 @@ def _settings_table(title: str, groups: Mapping[str, Mapping[str, object]]) -> T
         for group, settings in groups.items()
         for key, value in _flat(settings)
     )
-    return _table(title, (Column(""), Column("Setting"), Column("Value")), rows)
+    return _table(title, (Column("Of"), Column("Setting", code=True), Column("Value")), rows)
 
 
 def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from _flat(cast("dict[str, object]", value), f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            entries = cast("Sequence[object]", value)
+            if any(isinstance(entry, dict) for entry in entries):
+                yield from _flat({str(number): entry for number, entry in enumerate(entries, 1)}, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", ", ".join(map(str, entries))
         else:
             yield f"{prefix}{key}", str(value)
 

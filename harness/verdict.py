@@ -2,14 +2,17 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 from harness.budget_metrics import METRICS
 from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
-from harness.budgets import Budget, parse
-from harness.declaration import declaration_of
+from harness.budgets import Budget, Vocabulary, parse
+from harness.declaration import declaration_of, declare
+from harness.errors import UsageError
+from harness.limits import nearest
 from harness.quantities import Unit, count, quantity, share
 from harness.record import INTERRUPTED, RunRecord, Sample, VariantRecord
 
@@ -29,11 +32,14 @@ class ExitCode(IntEnum):
 class BudgetVerdict:
     """One budget's outcome; values are in seconds, as ratios or as counts, as `unit` says.
 
-    `excess` is how far the measured value lies on the wrong side of the limit, negative when it holds.
+    `budget` is its canonical text, `subject`, `texts` and `metric` are what that text names. `excess` is how far the
+    measured value lies on the wrong side of the limit, negative when it holds.
     """
 
     budget: str
-    name: str
+    subject: str
+    texts: Literal["all", "known", "first"]
+    metric: str
     variant: str
     outcome: Outcome
     unit: Unit
@@ -59,6 +65,21 @@ class Verdict:
 
     def having(self, outcome: Outcome) -> tuple[BudgetVerdict, ...]:
         return tuple(budget for budget in self.budgets if budget.outcome is outcome)
+
+
+def check(scenario: Mapping[str, object]) -> None:
+    """Refuses budgets and references that a run of this scenario could never answer. Raises `UsageError`."""
+    declared = declare(scenario)
+    operations = declared.operations
+    vocabulary = Vocabulary(variants=declared.strategies, operations=operations)
+    for text in declared.budgets:
+        parse(text, vocabulary)
+    for number, reference in enumerate(declared.references, 1):
+        if reference.operation not in operations:
+            raise UsageError(
+                f"references, entry {number}: the scenario runs no operation {reference.operation!r}. "
+                f"{nearest(reference.operation, list(operations))}"
+            )
 
 
 def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict:
@@ -109,7 +130,9 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
         excess = over if budget.limit.comparator == "<=" else -over
     return BudgetVerdict(
         budget=str(budget),
-        name=budget.name,
+        subject=budget.subject,
+        texts=budget.text or "all",
+        metric=budget.metric,
         variant=variant_name,
         outcome=evaluation.outcome,
         unit=budget.limit.unit,

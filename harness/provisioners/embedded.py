@@ -50,10 +50,10 @@ directory=$1 installation=$2; shift 2
 stop() { while kill -QUIT "$server"; do sleep 1; done 2>/dev/null; }
 
 serve() {
-    mkdir "$directory" && read -r password && echo "$password" >"$directory/password" || return
+    read -r password && echo "$password" >"$directory/password" || return
     "$installation/bin/initdb" --pgdata="$directory/data" --username=postgres --pwfile="$directory/password" \
         --auth=scram-sha-256 --set=scram_iterations=1 --encoding=UTF8 --no-locale --no-sync --no-instructions \
-        </dev/null || return
+        </dev/null >/dev/null || return
     "$installation/bin/postgres" -D "$directory/data" "$@" 3<&- &
     server=$!
     { read -r _; stop; } <&3 &
@@ -66,6 +66,7 @@ serve() {
 umask 077
 trap : HUP INT TERM
 exec 3<&0
+mkdir "$directory" || exit
 serve "$@"
 rm -rf "$directory"
 """
@@ -128,7 +129,7 @@ class _Plan:
     def drawn(cls, postgres_major: int, port: int | None) -> "_Plan":
         return cls(
             directory=Path(tempfile.gettempdir()) / f"harness-postgres-{secrets.token_hex(8)}",
-            installation=_installation(postgres_major),
+            installation=installation(postgres_major),
             account=_system_account() if os.geteuid() == 0 else None,
             port=port or _free_port(),
             password=secrets.token_urlsafe(32),
@@ -160,6 +161,11 @@ def explain_failure(log: str, port: int) -> str:
         )
     if "No space left on device" in log:
         return _no_space()
+    if "mkdir" in log:
+        return (
+            f"The user that PostgreSQL runs as cannot write to {tempfile.gettempdir()}. "
+            f"Set TMPDIR to a directory where every user may, like /tmp. {_quoted(log)}"
+        )
     return f"PostgreSQL did not start. Correct what its log names. {_quoted(log)}"
 
 
@@ -184,7 +190,7 @@ def _refuse_own_settings(settings: Mapping[str, str]) -> None:
         )
 
 
-def _installation(postgres_major: int) -> Path:
+def installation(postgres_major: int) -> Path:
     """Where the wheel keeps `bin`, `lib` and `share` of this version."""
     with warnings.catch_warnings():
         # Importing it looks for XDG_RUNTIME_DIR, which nothing here uses, and warns where there is none.
@@ -259,12 +265,12 @@ async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
             return
         await asyncio.sleep(POLL_INTERVAL_S)
     if plan.account is not None and plan.needs_copy:
-        _copy_installation(plan.installation, plan.programs, plan.account)
+        _copyinstallation(plan.installation, plan.programs, plan.account)
     assert supervisor.stdin is not None
     supervisor.stdin.write(f"{plan.password}\n".encode())
 
 
-def _copy_installation(source: Path, destination: Path, account: "struct_passwd") -> None:
+def _copyinstallation(source: Path, destination: Path, account: "struct_passwd") -> None:
     """Not in a thread: one that outlived a cancelled start would write into a directory being removed."""
     shutil.copytree(source, destination, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
     for path in (destination, *destination.rglob("*")):

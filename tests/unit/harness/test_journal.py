@@ -1,0 +1,113 @@
+"""The journal keeps whole lines only, and makes a record of whatever a run came to write."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError, UsageError
+from harness.journal import FILE_NAME, Journal, open_journal, read
+from harness.record import Sample
+
+RUN = {
+    "run_id": "r",
+    "started_at": "2026-01-01T00:00:00Z",
+    "command": ["harness", "run"],
+    "scenario": {"name": "s"},
+    "corpus": {"name": "c", "size": 1},
+    "environment": {"host": {}, "software": {}, "server": {}},
+}
+VARIANT = {"name": "naive", "description": "d", "schema_version": 6}
+SAMPLE = Sample(operation="add", round=1, intended_s=0.0, started_s=0.0, ended_s=1.5, statements=6)
+
+
+def written(directory: Path, *, ended: bool) -> Path:
+    with open_journal(directory) as journal:
+        journal.write("run", RUN)
+        journal.write("variant", VARIANT)
+        journal.sample("naive", SAMPLE)
+        if ended:
+            journal.write("variant_end", {"name": "naive", "complete": True, "cache": {"hits": 1.0}})
+            journal.write("end", {"interruption": None, "elapsed_s": 2.0})
+    return directory / FILE_NAME
+
+
+def test_a_whole_run_becomes_a_complete_record(tmp_path: Path) -> None:
+    record = read(written(tmp_path / "run", ended=True))
+    assert (record.state, record.interruption, record.elapsed_s) == ("complete", None, 2.0)
+    assert record.variants[0].samples == (SAMPLE,)
+    assert record.variants[0].cache == {"hits": 1.0}
+    assert record.variants[0].complete
+
+
+def test_a_run_without_its_end_is_partial_and_keeps_its_samples(tmp_path: Path) -> None:
+    record = read(written(tmp_path / "run", ended=False))
+    assert record.state == "partial"
+    assert record.interruption is not None
+    assert record.variants[0].samples == (SAMPLE,)
+    assert not record.variants[0].complete
+
+
+def test_cutting_the_file_anywhere_never_loses_a_whole_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "run", ended=True)
+    whole = path.read_bytes()
+    first_line = whole.index(b"\n") + 1
+    for length in range(first_line, len(whole)):
+        path.write_bytes(whole[:length])
+        record = read(path)
+        assert record.state == "partial"
+        kept = whole[:length].rpartition(b"\n")[0]
+        assert sum(len(variant.samples) for variant in record.variants) == kept.count(b'"kind":"sample"')
+
+
+def test_a_later_round_of_a_variant_adds_to_its_samples(tmp_path: Path) -> None:
+    path = written(tmp_path / "run", ended=False)
+    journal = Journal(path)
+    journal.write("variant", VARIANT)
+    journal.sample("naive", SAMPLE)
+    journal.close()
+    assert read(path).variants[0].samples == (SAMPLE, SAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"not json\n", "line 6: not JSON"),
+        (b"[]\n", "line 6: not an entry"),
+        (b'{"kind":"telemetry"}\n', "unknown entry 'telemetry'"),
+    ],
+)
+def test_a_line_that_the_harness_did_not_write_is_named(tmp_path: Path, line: bytes, complaint: str) -> None:
+    path = written(tmp_path / "run", ended=True)
+    path.write_bytes(path.read_bytes() + line)
+    with pytest.raises(UsageError, match=complaint):
+        read(path)
+
+
+def test_an_empty_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).touch()
+    with pytest.raises(UsageError, match="does not begin with a run"):
+        read(tmp_path / FILE_NAME)
+
+
+def test_a_run_never_writes_into_another_ones_directory(tmp_path: Path) -> None:
+    written(tmp_path / "run", ended=True)
+    with pytest.raises(UsageError, match="--output"), open_journal(tmp_path / "run"):
+        pytest.fail("opened")
+
+
+def test_a_full_disk_is_told_and_what_was_written_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "run", ended=False)
+    before = path.read_bytes()
+    journal = Journal(path)
+    real_write = os.write
+
+    def short_write(descriptor: int, line: bytes) -> int:
+        return real_write(descriptor, line[:10])
+
+    monkeypatch.setattr("harness.journal.os.write", short_write)
+    with pytest.raises(HarnessError, match=os.strerror(errno.ENOSPC)):
+        journal.sample("naive", SAMPLE)
+    journal.close()
+    assert path.read_bytes() == before
