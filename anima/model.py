@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,10 +75,15 @@ def bootstrap_shares(limit: int, active_returned: int) -> tuple[int, int]:
     return (7 * remaining + 9) // 10, 3 * remaining // 10
 
 
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
 def storable(text: str) -> str:
-    """Refuses what PostgreSQL's text cannot hold."""
+    """Refuses what PostgreSQL's text cannot hold, and what has no UTF-8 to hash."""
     if "\x00" in text:
         raise ValueError("must not contain NUL characters")
+    if SURROGATE.search(text):
+        raise ValueError("must not contain surrogates: they are halves of a character")
     return text
 
 
@@ -90,7 +96,7 @@ class Input(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
     @classmethod
-    def parse(cls, **fields: object) -> Self:
+    def parse(cls, /, **fields: object) -> Self:
         """Raises `InvalidInput` that names each field and what is wrong with it."""
         try:
             return cls.model_validate({name: value for name, value in fields.items() if value is not None})
@@ -112,7 +118,7 @@ class NewMemory(Input):
 class Query(Input):
     query: Annotated[Text, Field(min_length=1, max_length=5_000)]
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    similarity_threshold: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.5
+    similarity_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     tiers: Annotated[tuple[Annotated[Tier, Field(strict=False)], ...], Field(strict=False)] = ()
     conversation_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
 
