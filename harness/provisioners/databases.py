@@ -66,10 +66,6 @@ ADVICE: Final[Mapping[type[asyncpg.PostgresError], str]] = {
 }
 
 
-class ServerUnreachable(ProvisioningError):
-    """No PostgreSQL lets us in at this address (yet)."""
-
-
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
     """A `Server` that is reached as an administrator. Frozen: its databases change, what it is does not."""
@@ -98,7 +94,7 @@ class PostgresServer:
 
 
 async def open_server(provisioner: str, admin_url: str) -> PostgresServer:
-    """The server at `admin_url`. Raises `ServerUnreachable`, or `ProvisioningError` when it lacks pgvector."""
+    """The server at `admin_url`. Raises `ProvisioningError` when it cannot be reached or lacks pgvector."""
     async with _connection(admin_url) as connection:
         vector_version = await connection.fetchval(VECTOR_VERSION)
         if vector_version is None:
@@ -125,7 +121,7 @@ async def _connection(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
     try:
         connection = await asyncpg.connect(url)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ServerUnreachable(
+        raise ProvisioningError(
             f"No connection to PostgreSQL at {_address(url)}: {error}. Check that it runs there and lets this user in."
         ) from error
     try:

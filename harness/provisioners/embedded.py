@@ -24,7 +24,7 @@ import stamina
 
 from harness.errors import ProvisioningError
 from harness.lifeline import hold
-from harness.provisioners.databases import DEFAULT_SETTINGS, PostgresServer, ServerUnreachable, open_server
+from harness.provisioners.databases import DEFAULT_SETTINGS, PostgresServer, open_server
 
 if TYPE_CHECKING:
     from pwd import struct_passwd
@@ -103,10 +103,9 @@ class EmbeddedProvisioner:
         try:
             async with asyncio.timeout(self.start_timeout_s):
                 while supervisor.poll() is None:
-                    try:
+                    if plan.announces_ready():
                         return await open_server(self.name, plan.admin_url)
-                    except ServerUnreachable:
-                        await asyncio.sleep(POLL_INTERVAL_S)
+                    await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             raise ProvisioningError(
                 f"PostgreSQL did not answer within {self.start_timeout_s:g} s. Try again when the machine is less "
@@ -139,6 +138,13 @@ class _Plan:
     def admin_url(self) -> str:
         return f"postgresql://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/{ADMINISTRATOR}"
 
+    def announces_ready(self) -> bool:
+        """Whether this server listens, by its own word: another program may have taken the port, and never answer."""
+        try:
+            return "ready" in (self.directory / "data" / "postmaster.pid").read_text(encoding="utf-8")
+        except OSError:
+            return False
+
     @property
     def needs_copy(self) -> bool:
         """Whether the server's user cannot reach the installation, as in a virtual environment below /root."""
@@ -149,7 +155,9 @@ class _Plan:
     @property
     def programs(self) -> Path:
         """Where the server finds its installation."""
-        return self.directory / "installation" if self.needs_copy else self.installation
+        if not self.needs_copy:
+            return self.installation
+        return self.directory / "wheel" / self.installation.parent.name / self.installation.name
 
 
 def explain_failure(log: str, port: int) -> str:
@@ -161,7 +169,7 @@ def explain_failure(log: str, port: int) -> str:
         )
     if "No space left on device" in log:
         return _no_space()
-    if "mkdir" in log:
+    if "mkdir:" in log:
         return (
             f"The user that PostgreSQL runs as cannot write to {tempfile.gettempdir()}. "
             f"Set TMPDIR to a directory where every user may, like /tmp. {_quoted(log)}"
@@ -265,15 +273,18 @@ async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
             return
         await asyncio.sleep(POLL_INTERVAL_S)
     if plan.account is not None and plan.needs_copy:
-        _copyinstallation(plan.installation, plan.programs, plan.account)
+        _copy_installation(plan.installation, plan.programs, plan.account)
     assert supervisor.stdin is not None
     supervisor.stdin.write(f"{plan.password}\n".encode())
 
 
-def _copyinstallation(source: Path, destination: Path, account: "struct_passwd") -> None:
+def _copy_installation(source: Path, destination: Path, account: "struct_passwd") -> None:
     """Not in a thread: one that outlived a cancelled start would write into a directory being removed."""
     shutil.copytree(source, destination, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-    for path in (destination, *destination.rglob("*")):
+    wheel = destination.parents[1]
+    for libraries in source.parents[1].glob(f"{source.parent.name}.libs"):  # Programs find these by a relative path.
+        shutil.copytree(libraries, wheel / libraries.name)
+    for path in (wheel, *wheel.rglob("*")):
         os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 

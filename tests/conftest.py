@@ -1,0 +1,53 @@
+"""What tests of every kind share: a PostgreSQL of the session's own, and how hard Hypothesis searches."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+from hypothesis import settings
+
+from anima.migrations import migrate
+from harness.provisioners.embedded import EmbeddedProvisioner
+from harness.provisioners.protocol import Server
+
+THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""A test's data need not survive a power failure."""
+
+# No deadline: a property may reach PostgreSQL, and the machine may be busy.
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("nightly", max_examples=5_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(scope="session")
+def runner() -> Generator[asyncio.Runner]:
+    """Runs what fixtures of a wider scope await, apart from the loop of any test."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def server(runner: asyncio.Runner) -> Generator[Server]:
+    """One for each worker of pytest-xdist."""
+    stack = AsyncExitStack()
+    yield runner.run(stack.enter_async_context(EmbeddedProvisioner().start(THROWAWAY_SETTINGS)))
+    runner.run(stack.aclose())
+
+
+@pytest.fixture(scope="session")
+def template(runner: asyncio.Runner, server: Server) -> str:
+    """The name of a database at the newest migration. Clone it; a connection to it would block all who do."""
+    runner.run(migrate(runner.run(server.create_database("template_migrated"))))
+    return "template_migrated"
+
+
+@pytest.fixture
+async def database_url(server: Server, template: str) -> AsyncGenerator[str]:
+    """A database at the newest migration, for one test alone."""
+    name = f"test_{uuid4().hex}"
+    yield await server.clone_database(template, name)
+    await server.drop_database(name)

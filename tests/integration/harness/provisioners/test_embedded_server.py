@@ -1,0 +1,218 @@
+"""What the embedded provisioner promises beyond the contract: whose the server is, and that nothing of it stays."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import psutil
+import pytest
+
+from harness.errors import ProvisioningError
+from harness.network import with_endpoint
+from harness.provisioners import embedded
+from harness.provisioners.databases import DEFAULT_SETTINGS
+from harness.provisioners.embedded import EmbeddedProvisioner
+from tests.waiting import is_gone, until
+
+RUN = """
+import asyncio, os, signal
+from harness.provisioners.embedded import EmbeddedProvisioner
+
+async def main():
+    async with EmbeddedProvisioner().start({}):
+        copy = %s
+        print(copy, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+RUN_THAT_WAITS = RUN % "None"
+RUN_WITH_A_FORKED_COPY = RUN % "os.fork() or (os.close(1), signal.pause())"
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """Where this test's servers lie, and they alone; the server's user may write there. Fails when anything stays."""
+    tmp_path_factory.getbasetemp()  # So that pytest does not make its own directory in this one.
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(path))
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    yield path
+    path.rmdir()
+
+
+@pytest.fixture
+def closed_directory(directory: Path) -> Path:
+    directory.chmod(0o755)
+    return directory
+
+
+async def start_run(program: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+
+
+def left_in(directory: Path) -> list[Path | psutil.Process]:
+    """What lies there, the supervisor and the server: their command lines name it."""
+    processes = psutil.process_iter(["cmdline"])
+    return [*directory.iterdir(), *(p for p in processes if str(directory) in " ".join(p.info["cmdline"] or ()))]
+
+
+async def until_nothing_stays(directory: Path) -> None:
+    async def nothing_stays() -> bool:
+        return not left_in(directory)
+
+    await until(nothing_stays)
+
+
+async def until_something_lies_in(directory: Path) -> None:
+    async def something_lies_there() -> bool:
+        return bool(left_in(directory))
+
+    await until(something_lies_there)
+
+
+async def test_a_block_that_ends_leaves_nothing(directory: Path) -> None:
+    async with EmbeddedProvisioner().start({}):
+        assert len(left_in(directory)) >= 3
+    assert not left_in(directory)
+
+
+async def test_a_run_killed_while_its_server_starts_leaves_nothing(directory: Path) -> None:
+    run = await start_run(RUN_THAT_WAITS)
+    await until_something_lies_in(directory)
+    run.kill()
+    await run.wait()
+    await until_nothing_stays(directory)
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(directory: Path) -> None:
+    async def start() -> None:
+        async with EmbeddedProvisioner().start({}):
+            pytest.fail("It was cancelled before.")
+
+    starting = asyncio.create_task(start())
+    await until_something_lies_in(directory)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not left_in(directory)
+
+
+async def test_a_killed_run_leaves_nothing_though_a_forked_copy_of_it_lives_on(directory: Path) -> None:
+    run = await start_run(RUN_WITH_A_FORKED_COPY)
+    assert run.stdout is not None
+    copy = psutil.Process(int(await run.stdout.readline()))
+    run.kill()
+    await run.wait()
+    await until_nothing_stays(directory)
+    assert copy.is_running()
+    copy.kill()
+
+
+async def test_a_supervisor_told_to_end_takes_the_server_along(directory: Path) -> None:
+    async with EmbeddedProvisioner().start({}) as server:
+        url = await server.create_database("any")
+        server_process = next(p for p in left_in(directory) if isinstance(p, psutil.Process) and p.name() == "postgres")
+        os.kill(server_process.ppid(), signal.SIGTERM)
+        await until_nothing_stays(directory)
+        assert await is_gone(url)
+
+
+async def test_a_user_of_the_machine_without_the_password_is_turned_away() -> None:
+    async with EmbeddedProvisioner().start({}) as server:
+        parts = urlsplit(server.admin_url)
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(host=parts.hostname, port=parts.port, user="postgres", password="guessed")
+        assert str(parts.password) not in repr(server)
+
+
+async def test_other_addresses_do_not_answer() -> None:
+    async with EmbeddedProvisioner().start({}) as server:
+        port = urlsplit(server.admin_url).port
+        assert port is not None
+        assert await is_gone(with_endpoint(server.admin_url, "127.0.0.2", port))
+
+
+async def test_a_commit_is_as_durable_as_in_production_unless_the_run_says_otherwise() -> None:
+    async with EmbeddedProvisioner().start({}) as server:
+        assert DEFAULT_SETTINGS.items() <= {k.lower(): v for k, v in server.facts.settings.items()}.items()
+        assert server.facts.settings["fsync"] == server.facts.settings["synchronous_commit"] == "on"
+
+
+async def test_the_older_postgres_is_there_as_well() -> None:
+    async with EmbeddedProvisioner(postgres_major=16).start({}) as server:
+        await server.create_database("any")
+        assert server.facts.postgres_version.startswith("16.")
+
+
+async def test_an_unknown_version_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ProvisioningError, match=r"no embedded PostgreSQL 17\. Use one of: 16, 18"):
+        await EmbeddedProvisioner(postgres_major=17).start({}).__aenter__()
+
+
+async def test_a_port_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ProvisioningError, match=f"Port {port} on 127.0.0.1 is in use"):
+            await EmbeddedProvisioner(port=port).start({}).__aenter__()
+
+
+async def test_a_given_port_is_used() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with EmbeddedProvisioner(port=port).start({}) as server:
+        assert urlsplit(server.admin_url).port == port
+
+
+@pytest.mark.parametrize(
+    ("settings", "quoted"),
+    [
+        ({"shared_bufers": "1GB"}, 'unrecognized configuration parameter "shared_bufers"'),
+        ({"shared_buffers": "plenty"}, 'invalid value for parameter "shared_buffers": "plenty"'),
+    ],
+)
+async def test_a_server_that_does_not_start_is_quoted(settings: dict[str, str], quoted: str) -> None:
+    with pytest.raises(ProvisioningError, match=quoted):
+        await EmbeddedProvisioner().start(settings).__aenter__()
+
+
+async def test_a_server_that_takes_too_long_is_given_up(directory: Path) -> None:
+    with pytest.raises(ProvisioningError, match="did not answer within 0 s"):
+        await EmbeddedProvisioner(start_timeout_s=0).start({}).__aenter__()
+    assert not left_in(directory)
+
+
+async def test_a_setting_of_the_provisioners_own_is_refused() -> None:
+    with pytest.raises(ProvisioningError, match="`port` is the embedded server's own"):
+        await EmbeddedProvisioner().start({"port": "5432"}).__aenter__()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+async def test_the_server_runs_from_a_place_that_only_root_can_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a virtual environment below /root is. Nothing of root's is opened to others for it."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    package = embedded.installation(18).parent
+    for part in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, private / part.relative_to(package.parent), symlinks=True)
+    monkeypatch.setattr(embedded, "installation", lambda _: private / package.name / "pginstall18")
+    async with EmbeddedProvisioner().start({}) as server:
+        await server.create_database("any")
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others' servers run as themselves")
+async def test_a_directory_that_the_servers_user_cannot_write_to_is_named(closed_directory: Path) -> None:
+    with pytest.raises(ProvisioningError, match=f"cannot write to {closed_directory}. Set TMPDIR"):
+        await EmbeddedProvisioner().start({}).__aenter__()
