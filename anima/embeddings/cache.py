@@ -72,7 +72,6 @@ class CachedEmbeddings:
 
     async def embed(self, text: str) -> Embedded:
         key = self._key(text)
-        self._entries.expire()
         vector = self._entries.get(key)
         if vector is not None:
             self._hits += 1
@@ -83,9 +82,8 @@ class CachedEmbeddings:
         return call.result()
 
     def statistics(self) -> CacheStatistics:
-        self._entries.expire()
         lookups = self._hits + self._misses + self._coalesced
-        size = len(self._entries)
+        size = len(self._entries)  # Drops what has expired, and so comes before the count of that.
         return CacheStatistics(
             hits=self._hits,
             misses=self._misses,

@@ -1,9 +1,11 @@
 """The embedding server as the process that it is: over a socket, with its life tied to its parent's."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -70,6 +72,20 @@ async def test_a_closed_connection_is_seen_as_one() -> None:
     async with embedding_server(faults=Faults(connection_closed=1.0)) as url, httpx.AsyncClient() as http:
         with pytest.raises(httpx.RemoteProtocolError):
             await ask(http, url)
+
+
+async def test_ctrl_c_in_a_terminal_does_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[asyncio.subprocess.Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def start_noted(*arguments: str, **options: Any) -> asyncio.subprocess.Process:
+        started.append(await start(*arguments, **options))
+        return started[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_noted)
+    async with embedding_server():
+        (process,) = started
+        assert os.getsid(process.pid) != os.getsid(0)
 
 
 async def test_a_hanging_request_is_never_answered_and_does_not_stop_the_others() -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from starlette.types import Message
 
 from harness.embedding_server import (
     DIMENSIONS,
@@ -198,6 +199,31 @@ async def test_an_injected_page_is_html_that_says_it_worked() -> None:
 async def _only_answer(fault: FaultKind) -> httpx.Response:
     async with client(ServerSettings(faults=Faults.model_validate({fault: 1.0}))) as http:
         return await asked(http, "a")
+
+
+async def test_a_hanging_request_ends_only_when_its_client_goes_away() -> None:
+    waits, gone = asyncio.Event(), asyncio.Event()
+    messages: list[Message] = [{"type": "http.request", "body": b'{"prompt": "a"}'}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        waits.set()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = application(ServerSettings(faults=Faults(hang=1.0)), random_vector, sleep=RecordedSleep())
+    scope = {"type": "http", "method": "POST", "path": "/api/embeddings", "headers": [], "query_string": b""}
+    request = asyncio.create_task(app(scope, receive, send))
+    await asyncio.wait([request, asyncio.create_task(waits.wait())], return_when=asyncio.FIRST_COMPLETED)
+    assert not request.done()
+    assert sent == []
+    gone.set()
+    await request
 
 
 async def test_faults_come_at_their_rate_and_at_the_same_requests_each_time() -> None:
