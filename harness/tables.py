@@ -141,7 +141,7 @@ def _comparison_cell(comparison: Comparison) -> Cell:
     if reference.low_s is None and reference.high_s is not None:
         over_s = comparison.measured_s - reference.high_s
         if over_s > 0:
-            return Cell(f"{statistic} {duration(over_s)} over the target", "bad")
+            return Cell(f"{statistic} {duration(over_s)} over the target", "doubt")
         return Cell(f"{statistic} {duration(-over_s)} under the target", "good")
     if comparison.position == "within":
         return Cell(f"{statistic} within", "good")
@@ -149,7 +149,7 @@ def _comparison_cell(comparison: Comparison) -> Cell:
 
 
 def ladder_overview(summary: Summary, statistic: Statistic, texts: TextGroup = "all") -> Table | None:
-    """Every operation's ladder side by side: the latency on each rung, and its step's share of the whole reduction."""
+    """Every operation's ladder side by side: the latency on each rung, and the step's share of the whole reduction."""
     ladders = [ladder for ladder in summary.ladders if ladder.texts == texts]
     columns = [Column("Step")]
     for ladder in ladders:
@@ -181,8 +181,8 @@ def _total_cells(ladder: Ladder, statistic: Statistic) -> tuple[Cell, Cell]:
 
 
 NOISE_NOTE: Final = (
-    "Share: of what the whole ladder takes off. In ( ): the sample cannot tell the step from noise, since the bounds of "
-    "the two overlap."
+    "Share: of what the whole ladder takes off. In ( ): the sample cannot tell the step from noise, since the bounds "
+    "of the two overlap."
 )
 
 

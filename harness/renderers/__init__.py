@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from harness.renderers.html import HtmlRenderer
 from harness.renderers.json import JsonRenderer
 from harness.renderers.markdown import MarkdownRenderer
 from harness.renderers.protocol import Renderer
@@ -10,5 +11,6 @@ from harness.renderers.terminal import TerminalRenderer
 RENDERERS: Final[dict[str, Renderer]] = {
     "terminal": TerminalRenderer(),
     "markdown": MarkdownRenderer(),
+    "html": HtmlRenderer(),
     "json": JsonRenderer(),
 }

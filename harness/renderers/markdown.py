@@ -47,8 +47,8 @@ class MarkdownRenderer:
             _escaped(declared.description),
             _escaped(declared.expectations),
             *("\n".join(_table(table)) for table in tables if table),
-            f"Run `{_code(record.run_id)}`, {record.started_at:%Y-%m-%d %H:%M %Z}, {duration(record.elapsed_s)}.",
-            f"To repeat it: `{_code(shlex.join(record.command))}`",
+            f"Run {_code(record.run_id)}, {record.started_at:%Y-%m-%d %H:%M %Z}, {duration(record.elapsed_s)}.",
+            f"To repeat it: {_code(shlex.join(record.command))}",
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -58,7 +58,8 @@ def _table(table: Table) -> Iterable[str]:
     yield f"| {' | '.join(_escaped(column.title) for column in table.columns)} |"
     yield f"| {' | '.join('---:' if column.numeric else '---' for column in table.columns)} |"
     for row in table.rows:
-        yield f"| {' | '.join(_cell(cell) for cell in row)} |"
+        cells = zip(row, table.columns, strict=True)
+        yield f"| {' | '.join(_code(cell.text) if column.code else _cell(cell) for cell, column in cells)} |"
     if table.note:
         yield f"\n{_escaped(table.note)}"
 
@@ -75,4 +76,7 @@ def _escaped(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return printable(text).replace("`", "'").replace("|", r"\|")
+    """A code span, in which only a table's bars and the span's own fence mean anything."""
+    plain = printable(text).replace("|", r"\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
+    return f"{fence}{plain}{fence}" if len(fence) == 1 else f"{fence} {plain} {fence}"
