@@ -14,12 +14,12 @@ from anima.searches import SEARCHES
 from anima.strategy import APPROXIMATE, BATCHED, FIXES, NAIVE, NUMBERS, PRESETS, Strategy, preset
 
 LABELS = {"name", "description"}
-REGISTRIES = {
-    "search": SEARCHES,
-    "access_records": ACCESS_RECORDS,
-    "associations": ASSOCIATIONS,
-    "consolidation": CONSOLIDATIONS,
-    "bootstrap": BOOTSTRAPS,
+REGISTERED: dict[str, set[str]] = {
+    "search": set(SEARCHES),
+    "access_records": set(ACCESS_RECORDS),
+    "associations": set(ASSOCIATIONS),
+    "consolidation": set(CONSOLIDATIONS),
+    "bootstrap": set(BOOTSTRAPS),
 }
 
 
@@ -66,9 +66,9 @@ def test_batched_has_all_fixes_and_approximate_differs_in_its_search_alone() -> 
     assert changed(BATCHED, APPROXIMATE) == {("search", "hnsw")}
 
 
-@pytest.mark.parametrize("axis", REGISTRIES)
+@pytest.mark.parametrize("axis", REGISTERED)
 def test_every_preset_names_a_choice_that_its_axis_has(axis: str) -> None:
-    assert {getattr(strategy, axis) for strategy in PRESETS.values()} <= set(REGISTRIES[axis])
+    assert {getattr(strategy, axis) for strategy in PRESETS.values()} <= REGISTERED[axis]
 
 
 def test_presets_go_by_their_names_and_say_what_they_are() -> None:
