@@ -86,6 +86,7 @@ class End(asyncio.Protocol):
             self.peer.transport.close()
 
     def abort(self) -> None:
+        """Ends the connection at once, since the other side was reset."""
         self.transport.abort()
 
     def regulate(self) -> None:
