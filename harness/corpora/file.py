@@ -149,18 +149,17 @@ class FileCorpus:
 
 
 def _derived_questions(contents: list[str]) -> Iterator[CorpusQuery]:
-    """For each content, in an order of its own, the few words that tell most of it: a question without grammar."""
+    """For each content, in an order of its own, the few words that single it out."""
     frequency = Counter(word for content in contents for word in set(_words(content)))
 
-    def salience(word: str) -> tuple[bool, int, int]:
-        """A word that occurs only once is often a slip and finds only itself, so it comes last."""
-        return frequency[word] == 1, frequency[word], -len(word)
+    def rarity(word: str) -> tuple[int, int]:
+        return frequency[word], -len(word)
 
     questions: set[str] = set()
     for content in sorted(contents, key=lambda text: hashlib.sha256(text.encode()).digest()):
         words = _words(content)
-        salient = sorted(dict.fromkeys(words), key=salience)[:DERIVED_WORDS_MAX]
-        question = " ".join(sorted(salient, key=words.index)) or content[:DERIVED_LENGTH_MAX]
+        rarest = sorted(dict.fromkeys(words), key=rarity)[:DERIVED_WORDS_MAX]
+        question = " ".join(sorted(rarest, key=words.index)) or content[:DERIVED_LENGTH_MAX]
         if question not in questions:
             questions.add(question)
             yield CorpusQuery(question)

@@ -29,7 +29,7 @@ TIME_SLOT: Final = re.compile(r"\{(?:date|day|weekday|month|season|year)\d?\}")
 WORDS_MIN: Final = 8
 WORDS_MAX: Final = 45
 
-# One changed word leaves a text of this length above the similarity at which memories are merged.
+# A changed word or two leave a text of this length above the similarity at which memories are merged.
 COPIED_WORDS_MIN: Final = 20
 COPIES_TRIED: Final = 50
 
@@ -189,11 +189,10 @@ def _first(fits: Callable[[T], bool], draw: Callable[[], T]) -> T:
 
 
 def _reworded(content: str, draws: Draws) -> str:
-    """The same statement with one small word exchanged for another, or announced as a repetition."""
-    words = content.split(" ")
+    """The same statement with one phrase put in other words, or announced as a repetition."""
     rewrites = life().near_copy_rewrites
-    places = [place for place, word in enumerate(words) if word in rewrites]
-    if not places or draws.chance(0.5):
+    said = [phrase for phrase in rewrites if f" {phrase} " in content]
+    if not said or draws.chance(0.5):
         return f"{draws.pick(life().near_copy_fillers)} {content}"
-    place = draws.pick(places)
-    return " ".join([*words[:place], rewrites[words[place]], *words[place + 1 :]])
+    phrase = draws.pick(said)
+    return content.replace(f" {phrase} ", f" {rewrites[phrase]} ", 1)

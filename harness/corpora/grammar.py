@@ -35,7 +35,6 @@ class Topic(Frozen):
 class Pronouns(Frozen):
     they: str
     them: str
-    their: str
 
 
 class People(Frozen):
@@ -86,7 +85,7 @@ class Scene:
     """What the slots of one text stand for: each is bound where it first occurs, and no two to the same value."""
 
     def __init__(self, people: tuple[Person, ...], draws: Draws) -> None:
-        self._people = people
+        self.people = people
         self._draws = draws
         self.bound: dict[str, str] = {}
 
@@ -104,7 +103,7 @@ class Scene:
 
     def _bind(self, kind: str, digit: str) -> None:
         match kind:
-            case "person" | "kin" | "they" | "them" | "their":
+            case "person" | "kin" | "they" | "them":
                 person = self._stranger().slots()
                 self.bound |= {f"{{{name}{digit}}}": value for name, value in person.items()}
             case "who":
@@ -121,7 +120,7 @@ class Scene:
         return {"{who}": person.name, "{i}": person.pronouns.they}
 
     def _stranger(self) -> Person:
-        while (person := self._draws.pick(self._people)).name in self.bound.values():
+        while (person := self._draws.pick(self.people)).name in self.bound.values():
             pass
         return person
 
