@@ -208,7 +208,12 @@ def test_without_questions_they_are_words_that_single_out_loaded_memories(tmp_pa
     ]
     path = written(tmp_path, "\n".join([*texts, "the unloaded unloaded"]).encode(), "memories.txt")
     questions = {question.query for question in corpus(path, size=4).queries(4)}
-    assert questions == {"bicycle with shovel garden", "bicycle with umbrella rain", "snow shovel rain garden", "the zebra"}
+    assert questions == {
+        "bicycle with shovel garden",
+        "bicycle with umbrella rain",
+        "snow shovel rain garden",
+        "the zebra",
+    }
 
 
 def test_texts_without_words_still_give_questions(tmp_path: Path) -> None:
