@@ -7,7 +7,10 @@ from anima.database import Session, Statement
 from anima.model import SIMILARITY_DUPLICATE
 
 NEIGHBOURS: Final = 10
-"""More than one, so that of equally near memories the oldest can be taken."""
+"""More than one, since the index compares normalised single precision: its order of almost equal ones is not exact.
+
+Those as near as the last come too, however many they are, so that the oldest of them can be taken.
+"""
 
 MATCH: Final = Statement(
     "consolidation.nearest",
@@ -17,7 +20,7 @@ MATCH: Final = Statement(
         FROM memories
         WHERE deleted_at IS NULL AND (created_at, id) < ($3, $4)
         ORDER BY embedding <=> $1
-        LIMIT $5
+        FETCH FIRST $5 ROWS WITH TIES
     )
     SELECT id, similarity FROM neighbours WHERE similarity >= $2 ORDER BY similarity DESC, created_at, id LIMIT 1
     """,

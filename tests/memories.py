@@ -1,0 +1,160 @@
+"""Memories for tests: vectors of a stated similarity, systems that use them, rows put in and tables read back."""
+
+import math
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from anima.assembly import Anima, connect
+from anima.database import Observer, PoolSettings, Session, Statement, ignore, open_database
+from anima.embeddings.cache import CachedEmbeddings
+from anima.embeddings.hashing import hashed_vector
+from anima.embeddings.protocol import DIMENSIONS, Embedded, Vector
+from anima.model import Tier, content_hash
+from anima.strategy import Strategy
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+PLANT = Statement(
+    "test.plant",
+    """
+    INSERT INTO memories (
+        id, content, content_hash, embedding, tier, access_count, resonance_phi, is_catalyst, metadata,
+        last_accessed, created_at, deleted_at
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    """,
+)
+
+# The identities of rows in a log follow from a sequence, which no rollback turns back.
+TABLES = {
+    "memories": "SELECT to_jsonb(t) - 'embedding' FROM memories t ORDER BY id",
+    "memory_associations": "SELECT to_jsonb(t) FROM memory_associations t ORDER BY memory_a_id, memory_b_id",
+    "tier_promotions": "SELECT to_jsonb(t) - 'id' FROM tier_promotions t ORDER BY 1",
+    "memory_access_log": "SELECT to_jsonb(t) - 'id' FROM memory_access_log t ORDER BY 1",
+    "queue": "SELECT jsonb_build_array(entrypoint, status, attempts, payload::text) FROM pgqueuer ORDER BY id",
+}
+
+
+def vector(*components: float) -> Vector:
+    """These components, then zeros."""
+    filled = np.zeros(DIMENSIONS, dtype=np.float32)
+    filled[: len(components)] = components
+    return filled
+
+
+EAST = vector(1)
+# Pythagorean: their cosines to EAST, 19/20 and 49/50, come out of PostgreSQL without any rounding.
+AT_095 = vector(19, 5, 3, 2, 1)
+AT_098 = vector(49, 9, 3, 3)
+
+
+def leaning(similarity: float, *, towards: int = 1) -> Vector:
+    """A unit vector with this cosine to EAST, the rest of it along another axis."""
+    components = [similarity] + [0.0] * towards
+    components[towards] = math.sqrt(1 - similarity * similarity)
+    return vector(*components)
+
+
+@dataclass(frozen=True, slots=True)
+class StatedEmbeddings:
+    """Gives a text the vector that a test states for it, and any other text a lexical one."""
+
+    vectors: Mapping[str, Vector] = field(default_factory=lambda: MappingProxyType({}))
+    name: str = "stated"
+    model: str = "stated"
+
+    async def embed(self, text: str) -> Embedded:
+        stated = self.vectors.get(text)
+        return Embedded(hashed_vector(text) if stated is None else stated, self.name)
+
+    async def aclose(self) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class Clock:
+    """Goes on by a second with each look at it, so that no two moments are equal."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+@asynccontextmanager
+async def opened(
+    url: str,
+    strategy: Strategy,
+    vectors: Mapping[str, Vector] = MappingProxyType({}),
+    *,
+    observer: Observer = ignore,
+    clock: Clock | None = None,
+) -> AsyncGenerator[Anima]:
+    """A system on a migrated database. A busy machine makes callers wait for a connection, and fail none of them."""
+    provider = StatedEmbeddings(vectors)
+    cache = CachedEmbeddings(provider) if strategy.embedding_cache else None
+    async with open_database(url, PoolSettings(strategy.pool_size, acquire_timeout_s=60), observer) as database:
+        yield connect(strategy, database, cache or provider, cache, clock=clock or Clock(), new_id=uuid4)
+
+
+@asynccontextmanager
+async def session_on(url: str, observer: Observer = ignore) -> AsyncGenerator[Session]:
+    async with open_database(url, PoolSettings(1), observer) as database, database.session() as session:
+        yield session
+
+
+async def plant(
+    session: Session,
+    embedding: Vector = EAST,
+    *,
+    content: str | None = None,
+    memory_id: UUID | None = None,
+    tier: Tier = Tier.ACTIVE,
+    access_count: int = 0,
+    phi: float = 0.0,
+    is_catalyst: bool = False,
+    metadata: str = "{}",
+    last_accessed: datetime = NOON,
+    created_at: datetime = NOON,
+    deleted_at: datetime | None = None,
+) -> UUID:
+    """Writes a memory in any state, past the system."""
+    memory_id = memory_id or uuid4()
+    content = content or f"memory {memory_id}"
+    await session.execute(
+        PLANT,
+        memory_id,
+        content,
+        content_hash(content),
+        embedding,
+        tier,
+        access_count,
+        phi,
+        is_catalyst,
+        metadata,
+        last_accessed,
+        created_at,
+        deleted_at,
+    )
+    return memory_id
+
+
+async def rows(session: Session, sql: str, *arguments: object) -> list[dict[str, Any]]:
+    return [dict(row) for row in await session.connection.fetch(sql, *arguments)]
+
+
+async def value(session: Session, sql: str, *arguments: object) -> Any:
+    return await session.connection.fetchval(sql, *arguments)
+
+
+async def tables(session: Session) -> dict[str, list[str]]:
+    """All that the system has written, clocks included, and the queue."""
+    return {name: [row[0] for row in await session.connection.fetch(sql)] for name, sql in TABLES.items()}
