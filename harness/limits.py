@@ -48,7 +48,7 @@ def misread(text: str, column: int, message: str, width: int = 1) -> UsageError:
 
 def nearest(word: str, known: list[str], offered: list[str] | None = None) -> str:
     """What to write instead of an unknown word: the closest known one, or all that are worth offering."""
-    close = get_close_matches(word, known, n=1)
+    close = get_close_matches(word.lower(), known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(offered or known)}."
 
 

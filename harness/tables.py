@@ -4,6 +4,7 @@ A figure is written here once, so that the terminal, Markdown and HTML cannot di
 control characters, which no output wants; each renderer escapes for its own format.
 """
 
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def budgets_table(verdict: Verdict) -> Table | None:
             Cell(printable(each.sentence)),
             Cell(interval(each.lower, each.upper, each.unit), "muted"),
         )
-        for each in verdict.budgets
+        for each in verdict.worst_first
     )
     return _table("Budgets", columns, rows)
 
@@ -138,6 +139,8 @@ def _comparison_cell(comparison: Comparison) -> Cell:
     reference, statistic = comparison.reference, comparison.statistic
     if comparison.measured_s is None or comparison.distance_s is None:
         return Cell("not measured", "muted")
+    if math.isinf(comparison.measured_s):
+        return Cell(f"{statistic} above: too many failed", "bad")
     if reference.low_s is None and reference.high_s is not None:
         over_s = comparison.measured_s - reference.high_s
         if over_s > 0:

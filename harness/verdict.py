@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Final, Literal
 
 from harness.budget_metrics import METRICS
 from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
@@ -26,6 +26,10 @@ class ExitCode(IntEnum):
     UNDECIDED = 3
     INVALID = 4
     INTERRUPTED = 130
+
+
+# What was shown to fail comes before what could not be shown.
+_SEVERITY: Final = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED, Outcome.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,10 @@ class Verdict:
     objections: tuple[str, ...]
     budgets: tuple[BudgetVerdict, ...]
 
-    def having(self, outcome: Outcome) -> tuple[BudgetVerdict, ...]:
-        return tuple(budget for budget in self.budgets if budget.outcome is outcome)
+    @property
+    def worst_first(self) -> tuple[BudgetVerdict, ...]:
+        """The budgets as a reader wants them: what failed, what could not be judged, and then the rest."""
+        return tuple(sorted(self.budgets, key=lambda budget: _SEVERITY.index(budget.outcome)))
 
 
 def check(scenario: Mapping[str, object]) -> None:
@@ -113,12 +119,11 @@ def _objections(record: RunRecord) -> Iterable[str]:
 
 
 def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outcome:
-    """What is wrong with the whole run comes first, then what was shown to fail, then what could not be shown."""
-    outcomes = {budget.outcome for budget in judged}
+    """What is wrong with the whole run comes first, then the worst of the budgets."""
     if objections:
         return Outcome.INVALID
-    order = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED)
-    return next((outcome for outcome in order if outcome in outcomes), Outcome.PASS)
+    outcomes = {budget.outcome for budget in judged}
+    return next((outcome for outcome in _SEVERITY if outcome in outcomes), Outcome.PASS)
 
 
 def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
@@ -172,7 +177,7 @@ def _unjudgeable(samples: Sequence[Sample]) -> str | None:
 def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> str:
     if evaluation.outcome is Outcome.INVALID:
         return f"Cannot be judged: {evaluation.reason}."
-    place = f"{quantity(evaluation.measured, budget.limit.unit)}, {_distance(excess or 0.0, evaluation, budget)}"
+    place = _place(excess or 0.0, evaluation, budget)
     requests = f"{count(evaluation.n)} request{'' if evaluation.n == 1 else 's'}"
     if evaluation.outcome is not Outcome.UNDECIDED:
         return f"{place}, in {requests}."
@@ -181,20 +186,21 @@ def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> s
     return f"{place}, but {requests} cannot show it: about {count(evaluation.further_samples)} more at this rate would."
 
 
-def _distance(excess: float, evaluation: Evaluation, budget: Budget) -> str:
-    """How far from the limit, on which side, and what part of the limit that is."""
+def _place(excess: float, evaluation: Evaluation, budget: Budget) -> str:
+    """The measured value, how far from the limit on which side, and what part of the limit that is."""
     limit, unit = evaluation.limit or 0.0, budget.limit.unit
+    if math.isinf(excess):
+        return "Over any limit, since too many requests failed"
+    measured = quantity(evaluation.measured, unit)
     name = f"the limit of {quantity(limit, unit)} for {evaluation.reason}" if evaluation.reason else "the limit"
     if excess == 0:
-        return f"exactly {name}"
+        return f"{measured}, exactly {name}"
     side = "under" if (excess < 0) == (budget.limit.comparator == "<=") else "over"
-    if math.isinf(excess):
-        return f"{side} any limit, since too many requests failed"
     if unit == "share":
         points = share(abs(excess)).removesuffix("%")
-        return f"{points} percentage point{'' if points == '1' else 's'} {side} {name}"
+        return f"{measured}, {points} percentage point{'' if points == '1' else 's'} {side} {name}"
     part = f" ({share(abs(excess) / limit)})" if limit else ""
-    return f"{quantity(abs(excess), unit)}{part} {side} {name}"
+    return f"{measured}, {quantity(abs(excess), unit)}{part} {side} {name}"
 
 
 def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> str:
@@ -205,10 +211,12 @@ def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Seque
     of_all = f"{count(len(judged))} budget{'' if len(judged) == 1 else 's'}"
     if outcome is Outcome.PASS:
         return "The budget holds." if len(judged) == 1 else f"All {of_all} hold."
-    words = {
-        Outcome.FAIL: "failed",
-        Outcome.INVALID: "could not be judged",
-        Outcome.UNDECIDED: "undecided for want of samples",
-    }
     tally = Counter(budget.outcome for budget in judged)
-    return f"Of {of_all}, {', '.join(f'{tally[each]} {word}' for each, word in words.items() if tally[each])}."
+    return f"Of {of_all}, {', '.join(f'{tally[each]} {word}' for each, word in _WORDS.items() if tally[each])}."
+
+
+_WORDS: Final = {
+    Outcome.FAIL: "failed",
+    Outcome.INVALID: "could not be judged",
+    Outcome.UNDECIDED: "undecided for want of samples",
+}

@@ -6,7 +6,7 @@ run with the shape of a real one: every rung of the ladder, latencies with a tai
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,7 +115,7 @@ def sample(operation: str = "query", service_time_s: float = 0.1, **fields: Any)
     return Sample(operation=operation, started_s=started_s, ended_s=started_s + service_time_s, **values)
 
 
-def samples(service_times_s: Sequence[float], operation: str = "query", **fields: Any) -> tuple[Sample, ...]:
+def samples(service_times_s: Iterable[float], operation: str = "query", **fields: Any) -> tuple[Sample, ...]:
     return tuple(sample(operation, service_time_s, **fields) for service_time_s in service_times_s)
 
 

@@ -86,7 +86,7 @@ class HtmlRenderer:
             sentence=printable(verdict.sentence),
             exit_code=int(verdict.exit_code),
             headlines=list(_headlines(summary)),
-            budgets=[_budget_line(each) for each in verdict.budgets],
+            budgets=[_budget_line(each) for each in verdict.worst_first],
             references=reference_tables(summary),
             ladder_figures=list(ladder_figures(summary, verdict)),
             ladder_overviews=[
@@ -107,7 +107,13 @@ class HtmlRenderer:
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     return environment.from_string(_resource("page.html.jinja"))
 
 

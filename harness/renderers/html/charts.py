@@ -215,8 +215,9 @@ def _log_seconds(axes: Axes, values_s: Sequence[float]) -> None:
     low_s, high_s = min(finite) / 1.3, max(finite) * 1.3
     factors = next(factors for span, factors in _TICK_FACTORS if high_s / low_s < span)
     ticks = [factor * 10.0**power for power in range(-6, 5) for factor in factors]
-    axes.set_xscale("log")
+    # Limits first: a logarithmic axis refuses to find its own where a time is 0.
     axes.set_xlim(low_s, high_s)
+    axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low_s <= tick <= high_s]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(_time))

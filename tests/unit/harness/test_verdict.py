@@ -1,0 +1,194 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from harness.budget_metrics.protocol import Outcome
+from harness.budgets import parse
+from harness.errors import UsageError
+from harness.record import INTERRUPTED, RunRecord
+from harness.verdict import BudgetVerdict, ExitCode, Verdict, check, judge
+from tests.records import SCENARIO, guide_record, record, sample, samples, variant
+
+
+def judged(run: RunRecord, *texts: str) -> Verdict:
+    return judge(run, [parse(text) for text in texts])
+
+
+def judged_alone(run: RunRecord, text: str) -> BudgetVerdict:
+    (budget,) = judged(run, text).budgets
+    return budget
+
+
+def run_of(service_times_s: Sequence[float]) -> RunRecord:
+    return record(variant("batched", samples(service_times_s)))
+
+
+def test_a_p95_budget_passes_from_59_samples_within_it() -> None:
+    assert judged_alone(run_of([0.1] * 59), "query.p95 <= 150ms").outcome is Outcome.PASS
+
+
+def test_too_few_samples_are_undecided_and_say_how_many_more_they_need() -> None:
+    verdict = judged(run_of([0.1] * 20), "query.p95 <= 150ms")
+    (budget,) = verdict.budgets
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.UNDECIDED, ExitCode.UNDECIDED)
+    assert budget.further_samples == 39
+    assert "but 20 requests cannot show it: about 39 more at this rate would" in budget.sentence
+    assert verdict.sentence == "Of 1 budget, 1 undecided for want of samples."
+
+
+def test_a_failure_says_by_how_much() -> None:
+    verdict = judged(run_of([0.4] * 80), "query.p95 <= 300ms")
+    (budget,) = verdict.budgets
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.FAIL, ExitCode.FAIL)
+    assert budget.sentence == "400 ms, 100 ms (33.3%) over the limit, in 80 requests."
+    assert budget.excess == pytest.approx(0.1)
+
+
+def test_a_failed_request_counts_as_slower_than_any_limit() -> None:
+    fast = samples([0.01] * 90)
+    refused = samples([0.001] * 10, error="timeout")
+    budget = judged_alone(record(variant("batched", fast + refused)), "query.p95 <= 300ms")
+    assert budget.outcome is not Outcome.PASS
+    assert budget.sentence.startswith("Over any limit, since too many requests failed")
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "sentence"),
+    [
+        ("query.errors <= 1%", "FAIL", "10%, 9 percentage points over the limit, in 20 requests."),
+        ("query.errors <= 10%", "PASS", "10%, exactly the limit, in 20 requests."),
+        ("query.errors <= 11%", "PASS", "10%, 1 percentage point under the limit, in 20 requests."),
+        ("query.statements <= 3", "PASS", "3, exactly the limit, in 18 requests."),
+        ("query.statements <= 2", "FAIL", "3, 1 (50%) over the limit, in 18 requests."),
+        ("query.statements <= 1 + ceil(n / 10)", "PASS", "3, exactly the limit of 3 for n = 20, in 18 requests."),
+        ("query.max <= 1s", "FAIL", "Over any limit, since too many requests failed, in 20 requests."),
+        ("cache.hit_rate >= 40%", "PASS", "50%, 10 percentage points over the limit, in 18 requests."),
+        ("cache.hit_rate >= 60%", "FAIL", "50%, 10 percentage points under the limit, in 18 requests."),
+        ("background.failures <= 0", "PASS", "0, exactly the limit, in 0 requests."),
+    ],
+)
+def test_exact_budgets_are_compared_as_counted(text: str, outcome: str, sentence: str) -> None:
+    fields: dict[str, Any] = {"statements": 3, "results": 20}
+    answered = samples([0.1] * 9, embedding="cache", **fields) + samples([0.1] * 9, embedding="ollama", **fields)
+    run = record(variant("batched", answered + samples([0.1] * 2, error="timeout")))
+    budget = judged_alone(run, text)
+    assert (budget.outcome, budget.sentence) == (outcome, sentence)
+
+
+def test_a_law_is_held_by_the_request_nearest_to_its_own_limit() -> None:
+    costs = [sample(statements=12, results=100), sample(statements=4, results=1)]
+    budget = judged_alone(record(variant("batched", costs)), "query.statements <= 2 + ceil(n / 10)")
+    assert (budget.outcome, budget.measured, budget.limit) == (Outcome.FAIL, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("query.statements <= 3", "did not count statements"),
+        ("query{text=first}.p95 <= 1s", "no such request was measured"),
+        ("add.p95 <= 1s", "no such request was measured"),
+        ("cache.hit_rate >= 1%", "no request says who answered"),
+        ("naive: query.p95 <= 1s", "no variant 'naive'; it has batched"),
+    ],
+)
+def test_what_was_not_observed_is_invalid(text: str, reason: str) -> None:
+    verdict = judged(run_of([0.1] * 80), text)
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.INVALID, ExitCode.INVALID)
+    assert reason in verdict.budgets[0].sentence
+
+
+def test_a_law_needs_what_its_variables_stand_for() -> None:
+    run = record(variant("batched", samples([0.1] * 5, statements=3)))
+    assert "did not say n" in judged_alone(run, "query.statements <= 2 + n").sentence
+
+
+@pytest.mark.parametrize(
+    ("run", "objection"),
+    [
+        (record(), "no request was measured"),
+        (record(variant("batched")), "no request was measured"),
+        (record(variant("batched", samples([0.1] * 3, error="timeout"))), "all 3 query requests of batched failed"),
+        (record(variant("batched", samples([0.1] * 80)), state="partial"), "ended without saying why"),
+        (
+            record(variant("batched", samples([0.1] * 80)), state="partial", interruption="the disk is full"),
+            "the run is partial: the disk is full",
+        ),
+    ],
+)
+@pytest.mark.parametrize("texts", [[], ["query.p95 <= 300ms"], ["query.errors <= 100%"]])
+def test_an_empty_a_failed_and_a_partial_run_never_pass(run: RunRecord, objection: str, texts: list[str]) -> None:
+    verdict = judged(run, *texts)
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.INVALID, ExitCode.INVALID)
+    assert objection in verdict.sentence
+
+
+def test_an_interrupted_run_has_an_exit_code_of_its_own() -> None:
+    run = record(variant("batched", samples([0.1] * 80)), state="partial", interruption=INTERRUPTED)
+    assert judged(run, "query.p95 <= 300ms").exit_code is ExitCode.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("texts", "outcome"),
+    [
+        (["query.p95 <= 1s", "query.p99 <= 1s"], Outcome.UNDECIDED),
+        (["query.p95 <= 1s", "query.p99 <= 1s", "add.p95 <= 1s"], Outcome.INVALID),
+        (["query.p95 <= 1s", "query.p99 <= 1s", "add.p95 <= 1s", "query.p50 <= 1ms"], Outcome.FAIL),
+        (["query.p95 <= 1s", "query.p50 <= 1s"], Outcome.PASS),
+        ([], Outcome.PASS),
+    ],
+)
+def test_the_worst_budget_decides(texts: list[str], outcome: Outcome) -> None:
+    verdict = judged(run_of([0.1] * 80), *texts)
+    assert verdict.outcome is outcome
+    assert verdict.exit_code.name == outcome.name
+    assert [each.outcome for each in verdict.worst_first][:1] == [outcome][: len(texts)]
+
+
+def test_budgets_are_the_scenarios_and_of_its_candidate_unless_they_name_another() -> None:
+    run = record(
+        variant("naive", samples([4.0] * 80)),
+        variant("batched", samples([0.1] * 80)),
+        scenario={"candidate": "batched", "budgets": ["query.p95 <= 1s", "naive: query.p95 <= 1s"]},
+    )
+    assert [(each.variant, each.outcome.name) for each in judge(run).budgets] == [
+        ("batched", "PASS"),
+        ("naive", "FAIL"),
+    ]
+
+
+def test_a_mean_is_judged_by_its_bounds() -> None:
+    run = run_of([0.1, 0.12] * 20)
+    assert judged_alone(run, "query.mean <= 120ms").outcome is Outcome.PASS
+    assert judged_alone(run, "query.mean <= 105ms").outcome is Outcome.FAIL
+    undecided = judged_alone(run, "query.mean <= 111ms")
+    assert undecided.outcome is Outcome.UNDECIDED
+    assert undecided.further_samples
+
+
+def test_the_guides_run_passes() -> None:
+    assert judge(guide_record()).exit_code == ExitCode.PASS
+
+
+def scenario(**changes: object) -> dict[str, object]:
+    return SCENARIO | {"operations": ["add", "query", "bootstrap"]} | changes
+
+
+def test_a_scenario_that_can_be_judged_is_accepted() -> None:
+    check(scenario())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budgets": ["bached: query.p95 <= 1s"]}, "no variant 'bached'. Did you mean 'batched'?"),
+        ({"budgets": ["quer.p95 <= 1s"]}, "no operation 'quer'. Did you mean 'query'?"),
+        ({"operations": ["add"], "budgets": ["query.p95 <= 1s"]}, "no operation 'query'. Known: add."),
+        ({"references": [{"operation": "quer", "variant": "naive"}]}, "references, entry 1: the scenario runs no"),
+        ({"references": [{"operation": "query"}]}, "scenario, references.0.variant: Field required"),
+        ({"references": [{"operation": "query", "variant": "naive", "lo_s": 3}]}, "references.0.lo_s"),
+    ],
+)
+def test_a_budget_or_reference_that_no_run_could_answer_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace(".", r"\.").replace("?", r"\?")):
+        check(scenario(**changes))
