@@ -133,7 +133,7 @@ class ClientEnd(End):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.counters.connections += 1
-        # Early releases of CPython 3.11 (3.11.2, in Debian 12) start reading after this call, whatever was paused in it.
+        # CPython 3.11.2, for one (Debian 12 has it), starts reading after this call, whatever was paused in it.
         self.loop.call_soon(self.transport.pause_reading)
         self.connecting = self.loop.create_task(self._connect())
 
