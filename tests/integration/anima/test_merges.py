@@ -13,7 +13,7 @@ from anima.database import Session
 from anima.model import association_strength
 from anima.placements import survivors
 from anima.strategy import BATCHED
-from tests.memories import AT_095, AT_098, EAST, NOON, leaning, opened, plant, rows, tables, value
+from tests.memories import AT_095, AT_098, EAST, NOON, leaning, opened, plant, rows, tables
 
 LATER = NOON + timedelta(hours=1)
 NEAREST = CONSOLIDATIONS["nearest"]
@@ -25,6 +25,8 @@ ASSOCIATE = """
     )
     VALUES (least($1::uuid, $2::uuid), greatest($1::uuid, $2::uuid), $3, 0, $4, $5, $5)
 """
+
+RETIRE = "UPDATE memories SET merged_into = $2, deleted_at = now() WHERE id = $1"
 
 
 async def associate(session: Session, pair: tuple[UUID, UUID], count: int, contexts: list[str], day: int) -> None:
@@ -113,12 +115,8 @@ async def test_a_co_occurrence_accepted_before_a_merge_is_recorded_for_the_survi
         await plant(session, leaning(1 - number / 1_000), created_at=NOON + timedelta(minutes=number))
         for number in (0, 1, 2, 900)
     ]
-    await session.connection.execute(
-        "UPDATE memories SET merged_into = $2, deleted_at = now() WHERE id = $1", middle, first
-    )
-    await session.connection.execute(
-        "UPDATE memories SET merged_into = $2, deleted_at = now() WHERE id = $1", last, middle
-    )
+    await session.connection.execute(RETIRE, middle, first)
+    await session.connection.execute(RETIRE, last, middle)
     async with opened(database_url, BATCHED) as anima, session.transaction():
         work = RecordCoOccurrence(memory_ids=(last, middle, other), conversation_id="c", at=LATER)
         await anima.background.accept(session, [work])
@@ -131,9 +129,8 @@ async def test_a_co_occurrence_accepted_before_a_merge_is_recorded_for_the_survi
 
 async def test_survivors_are_the_live_ends_of_what_was_merged(session: Session) -> None:
     live = await plant(session)
-    merged = await plant(session, deleted_at=LATER)
+    merged = await plant(session)
     deleted = await plant(session, deleted_at=LATER)
-    await session.connection.execute("UPDATE memories SET merged_into = $2 WHERE id = $1", merged, live)
+    await session.connection.execute(RETIRE, merged, live)
     assert await survivors(session, (merged, deleted, live)) == [live]
     assert await survivors(session, (deleted,)) == []
-    assert await value(session, "SELECT count(*) FROM memories") == 3
