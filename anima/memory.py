@@ -71,10 +71,11 @@ class MemorySystem:
                 return Found((), (), embedded.provider)
             memory_ids = [result.memory.id for result in found]
             async with boundary(session, self.after_query):
-                promotions = await self.access_records.record(session, Access(memory_ids, query.conversation_id, now))
                 if query.conversation_id is not None and len(memory_ids) > 1:
+                    # First, since the rows that the access locks stay locked until the transaction ends.
                     co_occurrence = CoOccurrence(memory_ids, query.conversation_id, now)
                     await self.after_query.associate(session, co_occurrence)
+                promotions = await self.access_records.record(session, Access(memory_ids, query.conversation_id, now))
         return Found(promoted(found, promotions), promotions, embedded.provider)
 
     async def bootstrap(self, request: BootstrapRequest) -> Bootstrap:

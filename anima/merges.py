@@ -1,5 +1,6 @@
 """Merging a written memory into its older duplicate: both rows locked, nothing of the newer one lost."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -8,7 +9,19 @@ from anima import store
 from anima.consolidations.protocol import Candidate, Consolidation
 from anima.database import Row, Session, Statement
 
-SERIALISE: Final = Statement("merge.serialise", "SELECT pg_advisory_xact_lock(hashtext('anima.merge'))")
+EXCLUDE_OTHERS: Final = Statement("merge.exclude_others", "SELECT pg_advisory_xact_lock(hashtext('anima.merge'))")
+EXCLUDE_MERGES: Final = Statement("merge.exclude", "SELECT pg_advisory_xact_lock_shared(hashtext('anima.merge'))")
+SURVIVORS: Final = Statement(
+    "merge.survivors",
+    """
+    WITH RECURSIVE trail (id, merged_into) AS (
+        SELECT id, merged_into FROM memories WHERE id = ANY($1::uuid[])
+        UNION
+        SELECT m.id, m.merged_into FROM memories AS m JOIN trail ON m.id = trail.merged_into
+    )
+    SELECT m.id FROM memories AS m JOIN trail USING (id) WHERE trail.merged_into IS NULL AND m.deleted_at IS NULL
+    """,
+)
 READ: Final = Statement("merge.read", "SELECT embedding, created_at FROM memories WHERE id = $1 AND deleted_at IS NULL")
 LOCK: Final = Statement(
     "merge.lock",
@@ -62,12 +75,18 @@ async def consolidate(session: Session, consolidation: Consolidation, memory_id:
     """
     if not await _match(session, consolidation, memory_id):
         return
-    await session.fetch(SERIALISE)
+    await session.fetch(EXCLUDE_OTHERS)
     while match := await _match(session, consolidation, memory_id):
         survivor_id, similarity = match
         rows: dict[UUID, Row] = {row["id"]: row for row in await session.fetch(LOCK, sorted((memory_id, survivor_id)))}
         if len(rows) == 2:  # noqa: PLR2004 -- both of the pair
             await _merge(session, rows[memory_id], survivor_id, similarity, at)
+
+
+async def survivors(session: Session, memory_ids: Sequence[UUID]) -> list[UUID]:
+    """Where the memories went by now; none of them is merged until the transaction ends."""
+    await session.fetch(EXCLUDE_MERGES)
+    return [row["id"] for row in await session.fetch(SURVIVORS, memory_ids)]
 
 
 async def _match(session: Session, consolidation: Consolidation, memory_id: UUID) -> tuple[UUID, float] | None:

@@ -6,8 +6,7 @@ Both placements leave the same live state once accepted work is drained.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Final, Protocol, assert_never
-from uuid import UUID
+from typing import ClassVar, Protocol, assert_never
 
 from anima import catalysts, merges, store
 from anima.associations.protocol import Associations, CoOccurrence
@@ -20,24 +19,8 @@ from anima.background import (
     RecordCoOccurrence,
 )
 from anima.consolidations.protocol import Candidate, Consolidation
-from anima.database import Session, Statement
+from anima.database import Session
 from anima.model import Memory, NewMemory
-
-SURVIVORS: Final = Statement(
-    "co_occurrence.survivors",
-    """
-    WITH RECURSIVE trail (id, merged_into) AS (
-        SELECT id, merged_into FROM memories WHERE id = ANY($1::uuid[])
-        UNION
-        SELECT m.id, m.merged_into FROM memories AS m JOIN trail ON m.id = trail.merged_into
-    )
-    SELECT m.id
-    FROM memories AS m
-    WHERE m.id IN (SELECT id FROM trail WHERE merged_into IS NULL) AND m.deleted_at IS NULL
-    ORDER BY m.id
-    FOR KEY SHARE OF m
-    """,
-)
 
 
 class AfterAdd(Protocol):
@@ -131,7 +114,7 @@ def handlers(associations: Associations, consolidation: Consolidation) -> Mappin
     async def handle(session: Session, work: AnyWork) -> None:
         match work:
             case RecordCoOccurrence():
-                memory_ids = await survivors(session, work.memory_ids)
+                memory_ids = await merges.survivors(session, work.memory_ids)
                 await associations.record(session, CoOccurrence(memory_ids, work.conversation_id, work.at))
             case Consolidate():
                 await merges.consolidate(session, consolidation, work.memory_id, work.at)
@@ -141,8 +124,3 @@ def handlers(associations: Associations, consolidation: Consolidation) -> Mappin
                 assert_never(work)
 
     return dict.fromkeys(("co_occurrence", "consolidation", "catalyst_detection"), handle)
-
-
-async def survivors(session: Session, memory_ids: tuple[UUID, ...]) -> list[UUID]:
-    """Where the memories went by now, kept from being merged until the transaction ends."""
-    return [row["id"] for row in await session.fetch(SURVIVORS, memory_ids)]

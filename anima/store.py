@@ -34,7 +34,7 @@ RECORD_BOOTSTRAP: Final = Statement(
     "bootstrap.record_access",
     """
     WITH locked AS MATERIALIZED (
-        SELECT id FROM memories WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE
+        SELECT id FROM memories WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL ORDER BY id FOR UPDATE
     )
     UPDATE memories AS m
     SET access_count = m.access_count + 1, last_accessed = $2, updated_at = $2

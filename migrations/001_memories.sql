@@ -20,7 +20,7 @@ CREATE TABLE memories (
     updated_at timestamptz NOT NULL DEFAULT now(),
     deleted_at timestamptz,
     -- Where a merged memory went: background work accepted before the merge is done on the survivor.
-    merged_into uuid REFERENCES memories (id)
+    merged_into uuid
 );
 
 CREATE UNIQUE INDEX memories_content_hash_live_key ON memories (content_hash) WHERE deleted_at IS NULL;

@@ -1,7 +1,9 @@
 -- transaction: yes
+-- No table refers to memories by a foreign key: its check locks the memory's row, which every query updates, and two
+-- kinds of lock on one row let queries deadlock with each other (docs/decisions/0006). Memories are never deleted.
 CREATE TABLE memory_associations (
-    memory_a_id uuid NOT NULL REFERENCES memories (id),
-    memory_b_id uuid NOT NULL REFERENCES memories (id),
+    memory_a_id uuid NOT NULL,
+    memory_b_id uuid NOT NULL,
     co_occurrence_count bigint NOT NULL DEFAULT 1 CONSTRAINT memory_associations_count_range CHECK (co_occurrence_count >= 1),
     strength double precision NOT NULL,
     conversation_contexts text [] NOT NULL DEFAULT '{}',

@@ -1,7 +1,7 @@
 -- transaction: yes
 CREATE TABLE tier_promotions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    memory_id uuid NOT NULL REFERENCES memories (id),
+    memory_id uuid NOT NULL,
     from_tier text NOT NULL,
     to_tier text NOT NULL,
     reason text NOT NULL,

@@ -1,7 +1,7 @@
 -- transaction: yes
 CREATE TABLE memory_access_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    memory_id uuid NOT NULL REFERENCES memories (id),
+    memory_id uuid NOT NULL,
     accessed_at timestamptz NOT NULL DEFAULT now()
 );
 

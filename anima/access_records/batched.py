@@ -14,7 +14,7 @@ RECORD: Final = Statement(
         FROM memories
         WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
         ORDER BY id
-        FOR NO KEY UPDATE
+        FOR UPDATE
     ),
     step (from_tier, threshold, to_tier) AS (
         SELECT * FROM unnest($6::text[], $7::bigint[], $8::text[])

@@ -11,7 +11,7 @@ TOUCH: Final = Statement(
     "access.touch",
     """
     WITH locked AS MATERIALIZED (
-        SELECT id FROM memories WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE
+        SELECT id FROM memories WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL ORDER BY id FOR UPDATE
     )
     UPDATE memories AS m
     SET access_count = m.access_count + 1,
