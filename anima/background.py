@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID, uuid4
 
 import asyncpg
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.db import AsyncpgDriver
+from pgqueuer.domain.settings import DBSettings
 from pgqueuer.models import Job, TracebackRecord
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 from pgqueuer.queries import Queries
@@ -26,7 +28,7 @@ from anima.errors import DatabaseUnavailable
 
 RETRY_DELAY: Final = timedelta(seconds=1)
 ATTEMPTS_MAX: Final = 10
-"""Retries back off to about 17 minutes in all; then the work is held as `failed`, with its traceback, never dropped."""
+"""Retries back off to about 9 minutes in all; then the work is held as `failed`, with its traceback, never dropped."""
 
 CLAIM_LASTS: Final = timedelta(minutes=10)
 POLL_S: Final = 1.0
@@ -84,8 +86,23 @@ class SessionDriver(AsyncpgDriver):
         return str(await self._session.execute(Statement("queue", query), *args))
 
 
+class QueueSettings(DBSettings):
+    """pgqueuer's own names. It would read others from the environment, under names as plain as CHANNEL or FUNCTION."""
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, *_: Any, **__: Any) -> tuple[Any, ...]:  # noqa: ANN401 -- the types are those of a library that pgqueuer brings
+        del settings_cls
+        return (init_settings,)
+
+
+QUEUE_SETTINGS: Final = QueueSettings()
+TO_MIGRATE: Final = QueryBuilderEnvironment(QUEUE_SETTINGS)
+TO_QUEUE: Final = QueryQueueBuilder(QUEUE_SETTINGS)
+TO_SCHEDULE: Final = QuerySchedulerBuilder(QUEUE_SETTINGS)
+
+
 def queue_of(session: Session) -> Queries:
-    return Queries(SessionDriver(session))
+    return Queries(SessionDriver(session), TO_MIGRATE, TO_QUEUE, TO_SCHEDULE)
 
 
 @dataclass(slots=True)
@@ -132,7 +149,7 @@ class Background:
         return True
 
     async def drain(self) -> int:
-        """Returns when no work is due, here or in another worker: how many failed pieces wait for a later attempt."""
+        """Returns when no work is due, here or in another worker: how many pieces have failed and are still kept."""
         while await self._due():
             if not any([await self.run_once(lane) for lane in LANES]):
                 await asyncio.sleep(DRAIN_POLL_S)

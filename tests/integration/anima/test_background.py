@@ -1,0 +1,301 @@
+"""Background work is accepted with its request, survives its process, is retried when it fails, and is never lost."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+
+from anima.background import (
+    ATTEMPTS_MAX,
+    LANES,
+    AnyWork,
+    Background,
+    Consolidate,
+    Counts,
+    DetectCatalyst,
+    RecordCoOccurrence,
+    queue_of,
+)
+from anima.database import Executed, PoolSettings, Session, open_database
+from anima.errors import DatabaseUnavailable, InvalidInput
+from anima.model import NewMemory, Query
+from anima.strategy import BATCHED
+from tests.memories import EAST, NOON, leaning, opened, plant, rows, tables, value
+from tests.waiting import until
+
+KINDS = [kind for lane in LANES for kind in lane]
+MAKE_DUE = "UPDATE pgqueuer SET execute_after = now() - interval '1 second'"
+
+
+def detection(memory_id: UUID | None = None) -> AnyWork:
+    return DetectCatalyst(memory_id=memory_id or uuid4(), at=NOON)
+
+
+def co_occurrence() -> AnyWork:
+    return RecordCoOccurrence(memory_ids=(uuid4(), uuid4()), conversation_id="c", at=NOON)
+
+
+@dataclass
+class Recorder:
+    """A handler that remembers what it was given, fails while it is told to, and can be held in the middle."""
+
+    works: list[AnyWork] = field(default_factory=list)
+    failing: bool = False
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_end.set()
+
+    async def __call__(self, session: Session, work: AnyWork) -> None:
+        self.begun.set()
+        await plant(session, content=f"an effect of {work.kind} {uuid4()}")
+        await self.may_end.wait()
+        if self.failing:
+            raise ValueError("no luck")
+        self.works.append(work)
+
+
+@asynccontextmanager
+async def background(url: str, handler: Recorder) -> AsyncGenerator[Background]:
+    async with open_database(url, PoolSettings(10, acquire_timeout_s=60)) as database:
+        yield Background(database, dict.fromkeys(KINDS, handler), defaultdict(Counts))
+
+
+async def accept(background: Background, *works: AnyWork) -> None:
+    async with background.database.session() as session, session.transaction():
+        await background.accept(session, works)
+
+
+async def fail_after_accepting(background: Background) -> None:
+    async with background.database.session() as session, session.transaction():
+        await background.accept(session, [detection(), co_occurrence()])
+        raise InvalidInput
+
+
+async def test_work_is_accepted_if_and_only_if_its_transaction_commits(database_url: str, session: Session) -> None:
+    async with background(database_url, Recorder()) as worker:
+        with pytest.raises(InvalidInput):
+            await fail_after_accepting(worker)
+        assert (await tables(session))["queue"] == []
+        await accept(worker, detection(), co_occurrence())
+        assert len((await tables(session))["queue"]) == 2
+
+
+async def test_each_operation_accepts_what_follows_from_it(database_url: str, session: Session) -> None:
+    await plant(session, EAST)
+    await plant(session, leaning(0.9))
+    async with opened(database_url, BATCHED, {"east": EAST}) as anima:
+        await anima.memory.add(NewMemory(content="a day"))
+        await anima.memory.add(NewMemory(content="a turning point", is_catalyst=True))
+        await anima.memory.query(Query(query="east", conversation_id="c"))
+    queued = await rows(session, "SELECT entrypoint FROM pgqueuer ORDER BY id")
+    assert [row["entrypoint"] for row in queued] == [
+        "consolidation",
+        "catalyst_detection",
+        "consolidation",
+        "co_occurrence",
+    ]
+
+
+async def test_work_survives_the_process_that_accepted_it(database_url: str, session: Session) -> None:
+    works = [detection(), co_occurrence()]
+    async with background(database_url, Recorder()) as accepting:
+        await accept(accepting, *works)
+    handler = Recorder()
+    async with background(database_url, handler) as another:
+        assert await another.drain() == 0
+    assert sorted(handler.works, key=repr) == sorted(works, key=repr)
+    assert (await tables(session))["queue"] == []
+
+
+async def test_work_of_a_lane_is_done_in_the_order_of_acceptance(database_url: str) -> None:
+    handler = Recorder()
+    works: list[AnyWork] = [
+        work for _ in range(5) for work in (Consolidate(memory_id=uuid4(), at=NOON), detection(), detection())
+    ]
+    async with background(database_url, handler) as worker:
+        for work in works:
+            await accept(worker, work)
+        await worker.drain()
+    assert handler.works == works
+
+
+async def test_draining_waits_for_work_in_another_workers_hands(database_url: str) -> None:
+    held, idle = Recorder(), Recorder()
+    held.may_end.clear()
+    async with background(database_url, held) as busy, background(database_url, idle) as waiting:
+        await accept(busy, co_occurrence())
+        in_hand = asyncio.create_task(busy.run_once(("co_occurrence",)))
+        await held.begun.wait()
+        assert not await waiting.run_once(("co_occurrence",))
+        draining = asyncio.create_task(waiting.drain())
+        await asyncio.wait([draining], timeout=0.1)
+        assert not draining.done()
+        held.may_end.set()
+        assert await draining == 0
+        assert await in_hand
+    assert (len(held.works), idle.works) == (1, [])
+
+
+async def test_failed_work_is_undone_and_comes_again_later_each_time(database_url: str, session: Session) -> None:
+    handler = Recorder(failing=True)
+    waits: list[float] = []
+    async with background(database_url, handler) as worker:
+        await accept(worker, detection())
+        for attempt in range(1, ATTEMPTS_MAX):
+            assert await worker.drain() == 1
+            (queued,) = await rows(
+                session, "SELECT status, attempts, extract(epoch FROM execute_after - updated) AS wait_s FROM pgqueuer"
+            )
+            assert (queued["status"], queued["attempts"]) == ("queued", attempt)
+            waits.append(float(queued["wait_s"]))
+            await session.connection.execute(MAKE_DUE)
+        handler.failing = False
+        assert await worker.drain() == 0
+        assert (worker.counts["catalyst_detection"].done, worker.counts["catalyst_detection"].failed_attempts) == (
+            1,
+            ATTEMPTS_MAX - 1,
+        )
+    assert waits == [2**attempt for attempt in range(ATTEMPTS_MAX - 1)]
+    assert len(handler.works) == 1
+    assert await value(session, "SELECT count(*) FROM memories") == 1
+
+
+async def test_work_that_always_fails_is_held_with_its_traceback_and_can_be_done_after_all(
+    database_url: str, session: Session
+) -> None:
+    handler = Recorder(failing=True)
+    async with background(database_url, handler) as worker:
+        await accept(worker, detection())
+        for _ in range(ATTEMPTS_MAX):
+            await worker.drain()
+            await session.connection.execute(MAKE_DUE)
+        assert not await worker.run_once(KINDS)
+        assert await worker.drain() == 1
+        (held,) = await queue_of(session).list_failed_jobs()
+        log = await rows(session, "SELECT status, traceback FROM pgqueuer_log WHERE job_id = $1 ORDER BY id", held.id)
+        assert log[-1]["status"] == "failed"
+        assert "no luck" in log[-1]["traceback"]
+        handler.failing = False
+        await queue_of(session).requeue_jobs([held.id])
+        assert await worker.drain() == 0
+    assert len(handler.works) == 1
+
+
+async def test_failing_work_does_not_hold_up_what_comes_after_it(database_url: str) -> None:
+    done: list[UUID] = []
+    bad, good = uuid4(), uuid4()
+
+    async def handle(_session: Session, work: AnyWork) -> None:
+        assert isinstance(work, DetectCatalyst)
+        if work.memory_id == bad:
+            raise ValueError("no luck")
+        done.append(work.memory_id)
+
+    async with open_database(database_url, PoolSettings(2)) as database:
+        worker = Background(database, dict.fromkeys(KINDS, handle), defaultdict(Counts))
+        await accept(worker, detection(bad), detection(good))
+        assert await worker.drain() == 1
+    assert done == [good]
+
+
+async def test_a_payload_that_nobody_understands_is_kept(database_url: str, session: Session) -> None:
+    async with background(database_url, Recorder()) as worker:
+        await queue_of(session).enqueue("co_occurrence", b'{"kind": "from a later version"}')
+        assert await worker.drain() == 1
+    assert await value(session, "SELECT attempts FROM pgqueuer") == 1
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_the_loop_does_what_is_accepted_and_ends_when_told(database_url: str, count: int) -> None:
+    handler, stop = Recorder(), asyncio.Event()
+    async with background(database_url, handler) as worker:
+        running = asyncio.create_task(worker.run(stop))
+        for _ in range(count):
+            await accept(worker, co_occurrence(), detection())
+
+        async def all_done() -> bool:
+            return len(handler.works) == 2 * count
+
+        await until(all_done)
+        stop.set()
+        await running
+
+
+async def test_told_to_end_the_loop_first_finishes_the_work_in_hand(database_url: str) -> None:
+    handler, stop = Recorder(), asyncio.Event()
+    handler.may_end.clear()
+    async with background(database_url, handler) as worker:
+        await accept(worker, co_occurrence())
+        running = asyncio.create_task(worker.run(stop))
+        await handler.begun.wait()
+        stop.set()
+        handler.may_end.set()
+        await running
+    assert len(handler.works) == 1
+
+
+async def test_the_loop_outlives_a_database_that_is_away(
+    database_url: str, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler, stop = Recorder(), asyncio.Event()
+    failures = 0
+
+    def cut_the_first_five(executed: Executed) -> None:
+        nonlocal failures
+        if executed.name == "begin" and failures < 5:
+            failures += 1
+            raise ConnectionResetError("the cable was pulled")
+
+    async with open_database(database_url, PoolSettings(10), cut_the_first_five) as database:
+        worker = Background(database, dict.fromkeys(KINDS, handler), defaultdict(Counts))
+        await Background.accept(worker, session, [co_occurrence()])
+        running = asyncio.create_task(worker.run(stop))
+        await until_done(handler)
+        stop.set()
+        await running
+    assert "background work waits" in caplog.text
+
+
+async def until_done(handler: Recorder) -> None:
+    async def done() -> bool:
+        return bool(handler.works)
+
+    await until(done)
+
+
+async def test_a_database_that_is_away_is_told_to_who_asks_for_one_piece(database_url: str) -> None:
+    handler = Recorder()
+
+    def cut(_executed: Executed) -> None:
+        raise ConnectionResetError("the cable was pulled")
+
+    async with open_database(database_url, PoolSettings(1), cut) as database:
+        worker = Background(database, dict.fromkeys(KINDS, handler), defaultdict(Counts))
+        with pytest.raises(DatabaseUnavailable, match="cable"):
+            await worker.run_once(KINDS)
+
+
+async def test_the_queue_ignores_the_environment_of_other_programs(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pgqueuer reads variables with names as plain as CHANNEL; anima's settings come from its own."""
+    from pgqueuer.domain.settings import db_settings  # noqa: PLC0415 -- the cache that a fresh process would not have
+
+    for variable, text in (("CHANNEL", "#general"), ("QUEUE_TABLE", "jobs"), ("PGQUEUER_PREFIX", "theirs_")):
+        monkeypatch.setenv(variable, text)
+    db_settings.cache_clear()
+    try:
+        handler = Recorder()
+        async with background(database_url, handler) as worker:
+            await accept(worker, co_occurrence())
+            assert await worker.drain() == 0
+        assert len(handler.works) == 1
+    finally:
+        monkeypatch.undo()
+        db_settings.cache_clear()
