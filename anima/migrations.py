@@ -116,8 +116,8 @@ async def _connection(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
 @asynccontextmanager
 async def _exclusive(connection: "asyncpg.Connection[Row]") -> AsyncGenerator[None]:
     """Polls for the lock: a session that waits inside PostgreSQL holds a snapshot, and CONCURRENTLY waits for it."""
-    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
-        await asyncio.sleep(LOCK_POLL_S)  # noqa: ASYNC110 -- the lock is the server's; there is no event
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):  # noqa: ASYNC110 -- no event: the lock is the server's.
+        await asyncio.sleep(LOCK_POLL_S)
     try:
         yield
     finally:
