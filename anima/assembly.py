@@ -46,7 +46,7 @@ def now() -> datetime:
 async def open_anima(
     url: str,
     strategy: Strategy,
-    embeddings: EmbeddingSettings,
+    embeddings: EmbeddingSettings | EmbeddingProvider,
     *,
     observer: Observer = ignore,
     pool_size_min: int = 0,
@@ -63,8 +63,10 @@ async def open_anima(
         yield connect(strategy, database, cache or provider, cache, clock=clock, new_id=new_id)
 
 
-def provider_for(settings: EmbeddingSettings) -> EmbeddingProvider:
-    """The chosen provider, with OpenAI behind it when a key is set."""
+def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingProvider:
+    """The chosen provider, with OpenAI behind it when a key is set. One that is made already stays as it is."""
+    if not isinstance(settings, EmbeddingSettings):
+        return settings
     provider = PROVIDERS[settings.provider](settings)
     if settings.openai_key is None or settings.provider == "openai":
         return provider

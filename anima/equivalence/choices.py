@@ -1,0 +1,60 @@
+"""Which strategies are to agree: the presets, and every choice on an axis by itself.
+
+A strategy is named like its preset, or like a preset with other choices: `naive+associations=batched`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from anima import strategy
+from anima.errors import InvalidInput
+from anima.strategy import NAIVE, PRESETS, Strategy
+
+APPROXIMATE: Final = "hnsw"
+AXES: Final[dict[str, tuple[str, ...]]] = {
+    axis: get_args(annotation)
+    for axis, annotation in get_type_hints(Strategy).items()
+    if get_origin(annotation) is Literal
+}
+
+
+def named(name: str) -> Strategy:
+    """The strategy with read-only bootstrap, as equivalence is judged. Raises `InvalidInput` if it cannot be."""
+    preset, *choices = name.split("+")
+    changes: dict[str, Any] = dict(map(_choice, choices))
+    chosen = replace(strategy.preset(preset), **changes, bootstrap_records_access=False, name=name)
+    if chosen.search == APPROXIMATE:
+        raise InvalidInput(f"{name} searches approximately: it is held to a recall, and need not agree.")
+    return chosen
+
+
+def exact_presets() -> tuple[str, ...]:
+    return distinct(name for name, preset in PRESETS.items() if preset.search != APPROXIMATE)
+
+
+def single_choices() -> tuple[str, ...]:
+    """`naive` with each other choice on each axis."""
+    return distinct(
+        f"naive+{axis}={choice}"
+        for axis, choices in AXES.items()
+        for choice in choices
+        if choice not in (getattr(NAIVE, axis), APPROXIMATE)
+    )
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Those that differ in more than the pool: its size changes nothing for a single client."""
+    behaviours: dict[Strategy, str] = {}
+    for name in names:
+        behaviour = replace(named(name), name="", description="", pool_size=1, acquire_timeout_s=1)
+        behaviours.setdefault(behaviour, name)
+    return tuple(behaviours.values())
+
+
+def _choice(text: str) -> tuple[str, str]:
+    axis, _, choice = text.partition("=")
+    if choice not in AXES.get(axis, ()):
+        known = "; ".join(f"{axis}={'|'.join(choices)}" for axis, choices in AXES.items())
+        raise InvalidInput(f"{text!r} is no choice on an axis. Choices: {known}.")
+    return axis, choice

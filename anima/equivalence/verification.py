@@ -1,0 +1,110 @@
+"""Looks for a script on which strategies do not agree, or performs a given one: `harness verify`, and the tests."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Final
+
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.errors import Flaky
+from hypothesis.stateful import run_state_machine_as_test
+
+from anima.equivalence.choices import named
+from anima.equivalence.machine import Script, Search
+from anima.equivalence.schemas import own_schemas
+from anima.equivalence.sources import Clock
+from anima.equivalence.steps import Step
+from anima.equivalence.subjects import Subject, open_subject
+from anima.equivalence.trial import Disagreement
+from anima.errors import InvalidInput
+from anima.migrations import migrate
+from anima.strategy import Strategy
+
+BATCH_EXAMPLES: Final = 20
+"""After so many scripts the search reports, looks at the time, and goes on from another seed."""
+
+SETTINGS: Final = settings(
+    database=None,
+    deadline=None,
+    phases=(Phase.generate, Phase.shrink),
+    print_blob=False,
+    report_multiple_bugs=False,
+    stateful_step_count=20,
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
+    verbosity=Verbosity.quiet,
+)
+
+
+@contextmanager
+def open_search(url: str, names: Sequence[str], runner: asyncio.Runner) -> Generator[Search]:
+    """Strategies by name, each in a schema of its own in this database.
+
+    Raises `InvalidInput`, `DatabaseUnavailable` and `MigrationFailed`.
+    """
+    strategies = [named(name) for name in names]
+    consolidates = {strategy.consolidation != "off" for strategy in strategies}
+    if len(consolidates) != 1:
+        raise InvalidInput("Strategies with consolidation and without it do not agree: verify them one by one.")
+    clock = Clock()
+    stack = AsyncExitStack()
+    try:
+        subjects = runner.run(stack.enter_async_context(_open_subjects(url, strategies, clock)))
+        yield Search(subjects, clock, runner, consolidates=consolidates.pop())
+    finally:
+        runner.run(stack.aclose())
+
+
+def look(
+    search: Search,
+    *,
+    examples: int,
+    seconds: float,
+    first_seed: int,
+    report: Callable[[int], None],
+) -> Disagreement | None:
+    """Performs so many scripts, or as many as fit into the time; the shortest disagreement if there is one.
+
+    `report` is told how many scripts are done.
+    """
+    ends_at = time.monotonic() + seconds
+    for batch, done in enumerate(range(0, examples, BATCH_EXAMPLES)):
+        look_once(
+            search, settings(SETTINGS, max_examples=min(BATCH_EXAMPLES, examples - done)), f"{first_seed}.{batch}"
+        )
+        report(search.examples)
+        if search.disagreement or time.monotonic() >= ends_at:
+            break
+    return search.disagreement
+
+
+def look_once(looking: Search, chosen: settings, chosen_seed: str) -> None:
+    """A disagreement is left in the search."""
+
+    class BoundScript(Script):
+        search = looking
+
+    try:
+        run_state_machine_as_test(seed(chosen_seed)(BoundScript), settings=chosen)
+    except (Disagreement, Flaky):
+        if looking.disagreement is None:
+            raise
+
+
+def replay(url: str, names: Sequence[str], steps: Sequence[Step], runner: asyncio.Runner) -> None:
+    """Performs the steps as they are. Raises `Disagreement`."""
+    with open_search(url, names, runner) as search:
+        trial = search.start()
+        for step in steps:
+            runner.run(trial.perform(step))
+
+
+@asynccontextmanager
+async def _open_subjects(url: str, strategies: Sequence[Strategy], clock: Clock) -> AsyncGenerator[Collection[Subject]]:
+    async with own_schemas(url, len(strategies)) as urls, AsyncExitStack() as stack:
+        for own_url, strategy in zip(urls, strategies, strict=True):
+            await migrate(own_url, to=strategy.schema_version)
+        yield [
+            await stack.enter_async_context(open_subject(own_url, strategy, clock))
+            for own_url, strategy in zip(urls, strategies, strict=True)
+        ]
