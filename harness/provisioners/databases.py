@@ -56,7 +56,8 @@ CLONE_DATABASE: Final = "CREATE DATABASE %I TEMPLATE %I STRATEGY WAL_LOG"
 DROP_DATABASE: Final = "DROP DATABASE IF EXISTS %I WITH (FORCE)"
 CREATE_VECTOR: Final = "CREATE EXTENSION vector"
 
-ADVICE: Final[Mapping[type[asyncpg.PostgresError], str]] = {
+FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+ADVICE: Final[Mapping[type[Exception], str]] = {
     asyncpg.DuplicateDatabaseError: "Drop it, or choose another name.",
     asyncpg.InvalidCatalogNameError: "Create it first.",
     asyncpg.ObjectInUseError: "Close every connection to it first: a database in use cannot be copied.",
@@ -120,20 +121,21 @@ def with_database(url: str, name: str) -> str:
 async def _connection(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
     try:
         connection = await asyncpg.connect(url)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         raise ProvisioningError(
             f"No connection to PostgreSQL at {_address(url)}: {error}. Check that it runs there and lets this user in."
         ) from error
     try:
         yield connection
-    except asyncpg.PostgresError as error:
+    except FAILURES as error:
         raise ProvisioningError(_refusal(url, error)) from error
     finally:
         await connection.close()
 
 
-def _refusal(url: str, error: asyncpg.PostgresError) -> str:
-    advice = ADVICE.get(type(error), "The server's log may say more.")
+def _refusal(url: str, error: Exception) -> str:
+    kind = asyncpg.DiskFullError if "No space left on device" in str(error) else type(error)
+    advice = ADVICE.get(kind, "The server's log may say more.")
     return f"PostgreSQL at {_address(url)} refused: {error}. {advice}"
 
 

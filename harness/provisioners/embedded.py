@@ -37,6 +37,7 @@ SYSTEM_USER: Final = "pgserver"
 SPACE_BYTES_MIN: Final = 100 * 2**20
 STOP_TIMEOUT_S: Final = 30.0
 POLL_INTERVAL_S: Final = 0.01
+NOT_COPIED: Final = frozenset({"include", "pkgconfig", "pgxs"})
 LOG_BYTES_READ: Final = 16_384
 LOG_LINES_QUOTED: Final = 8
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
@@ -56,7 +57,7 @@ serve() {
         </dev/null >/dev/null || return
     "$installation/bin/postgres" -D "$directory/data" "$@" 3<&- &
     server=$!
-    { read -r _; stop; } <&3 &
+    { read -r _; stop; } <&3 >/dev/null 2>&1 &
     watcher=$!
     wait "$server"
     stop
@@ -273,19 +274,42 @@ async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
             return
         await asyncio.sleep(POLL_INTERVAL_S)
     if plan.account is not None and plan.needs_copy:
-        _copy_installation(plan.installation, plan.programs, plan.account)
+        try:
+            _copy_installation(plan.installation, plan.programs, plan.account)
+        except OSError as error:
+            raise ProvisioningError(
+                f"The user `{SYSTEM_USER}` cannot enter {plan.installation}, and a copy that it can could not be made: "
+                f"{error}. Set TMPDIR to a directory on a larger disk, or install where every user may read."
+            ) from error
     assert supervisor.stdin is not None
     supervisor.stdin.write(f"{plan.password}\n".encode())
 
 
 def _copy_installation(source: Path, destination: Path, account: "struct_passwd") -> None:
     """Not in a thread: one that outlived a cancelled start would write into a directory being removed."""
-    shutil.copytree(source, destination, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-    wheel = destination.parents[1]
-    for libraries in source.parents[1].glob(f"{source.parent.name}.libs"):  # Programs find these by a relative path.
-        shutil.copytree(libraries, wheel / libraries.name)
-    for path in (wheel, *wheel.rglob("*")):
-        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    package, wheel = source.parent, destination.parents[1]
+    _copy_for(account, source, destination)
+    for libraries in package.parent.glob(f"{package.name}.libs"):  # Programs find these by a relative path.
+        _copy_for(account, libraries, wheel / libraries.name)
+
+
+def _copy_for(account: "struct_passwd", source: Path, destination: Path) -> None:
+    """Each directory is the account's before anything lies in it, so the supervisor can remove half a copy."""
+    if source.is_dir() and not source.is_symlink():
+        _make_directory_for(account, destination)
+        for path in source.iterdir():
+            if path.name not in NOT_COPIED:
+                _copy_for(account, path, destination / path.name)
+    else:
+        shutil.copy2(source, destination, follow_symlinks=False)
+        os.chown(destination, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def _make_directory_for(account: "struct_passwd", path: Path) -> None:
+    if not path.exists():
+        _make_directory_for(account, path.parent)
+        path.mkdir()
+        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 async def _stop(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:

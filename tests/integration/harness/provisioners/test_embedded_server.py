@@ -1,6 +1,7 @@
 """What the embedded provisioner promises beyond the contract: whose the server is, and that nothing of it stays."""
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Generator
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,11 +75,17 @@ async def until_nothing_stays(directory: Path) -> None:
     await until(nothing_stays)
 
 
-async def until_something_lies_in(directory: Path) -> None:
-    async def something_lies_there() -> bool:
-        return bool(left_in(directory))
+def files_of_server(directory: Path) -> list[Path]:
+    return list(directory.glob("*/data/*"))
 
-    await until(something_lies_there)
+
+async def until_files_are_made_in(directory: Path) -> None:
+    """The server's start is then under way: it ends when told to, however early."""
+
+    async def files_are_made() -> bool:
+        return bool(files_of_server(directory))
+
+    await until(files_are_made)
 
 
 async def test_a_block_that_ends_leaves_nothing(directory: Path) -> None:
@@ -88,7 +96,7 @@ async def test_a_block_that_ends_leaves_nothing(directory: Path) -> None:
 
 async def test_a_run_killed_while_its_server_starts_leaves_nothing(directory: Path) -> None:
     run = await start_run(RUN_THAT_WAITS)
-    await until_something_lies_in(directory)
+    await until_files_are_made_in(directory)
     run.kill()
     await run.wait()
     await until_nothing_stays(directory)
@@ -100,7 +108,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(directory: Path) -> None
             pytest.fail("It was cancelled before.")
 
     starting = asyncio.create_task(start())
-    await until_something_lies_in(directory)
+    await until_files_are_made_in(directory)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -196,20 +204,44 @@ async def test_a_setting_of_the_provisioners_own_is_refused() -> None:
         await EmbeddedProvisioner().start({"port": "5432"}).__aenter__()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
-async def test_the_server_runs_from_a_place_that_only_root_can_enter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a virtual environment below /root is. Nothing of root's is opened to others for it."""
+@pytest.fixture
+def private_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Where only root can enter, as a virtual environment below /root is. Fails when it was opened to others."""
+    package = embedded.installation(18).parent
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    package = embedded.installation(18).parent
     for part in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
         shutil.copytree(part, private / part.relative_to(package.parent), symlinks=True)
     monkeypatch.setattr(embedded, "installation", lambda _: private / package.name / "pginstall18")
+    yield
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.usefixtures("private_installation")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+async def test_the_server_runs_from_a_place_that_only_root_can_enter() -> None:
     async with EmbeddedProvisioner().start({}) as server:
         await server.create_database("any")
-    assert private.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.usefixtures("private_installation")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+async def test_a_copy_of_the_installation_that_breaks_off_is_said_and_removed(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor, who is not root, can remove what root has copied so far."""
+    changes_of_owner = count()
+    chown = os.chown
+
+    def break_off(path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
+        if next(changes_of_owner) == 50:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        chown(path, uid, gid, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(os, "chown", break_off)
+    with pytest.raises(ProvisioningError, match=r"No space left on device.*TMPDIR"):
+        await EmbeddedProvisioner().start({}).__aenter__()
+    assert not left_in(directory)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="others' servers run as themselves")
