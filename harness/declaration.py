@@ -47,6 +47,11 @@ class Declaration(BaseModel):
     budgets: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
 
+    @property
+    def pair(self) -> tuple[str, ...]:
+        """Baseline and candidate, as far as they are known."""
+        return tuple(name for name in (self.baseline, self.candidate) if name is not None)
+
 
 def declare(scenario: Mapping[str, object]) -> Declaration:
     """Reads a scenario as a record keeps it. Raises `UsageError` that names the entry which cannot be read."""

@@ -126,14 +126,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Reduction:
+    """What all steps take off, as a share of the first rung's latency. Not `resolved`: it may be noise."""
+
+    share: float
+    resolved: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ladder:
-    """The cumulative steps of one operation; `reduction_*` is what the last rung takes off the first, as a ratio."""
+    """The cumulative steps of one operation, and what the last rung takes off the first."""
 
     operation: str
     texts: TextGroup
     steps: tuple[Step, ...]
-    reduction_p50: float | None
-    reduction_p95: float | None
+    reduction_p50: Reduction | None
+    reduction_p95: Reduction | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,12 @@ class Summary:
             ),
             None,
         )
+
+    @property
+    def main_ladders(self) -> tuple[Ladder, ...]:
+        """One per operation: of known texts where texts matter, since a first-time text pays the provider anyway."""
+        found = {(ladder.operation, ladder.texts): ladder for ladder in self.ladders}
+        return tuple(found.get((ladder.operation, "known"), ladder) for ladder in self.ladders if ladder.texts == "all")
 
     @property
     def operation_names(self) -> tuple[str, ...]:
@@ -330,10 +344,10 @@ def _resolved(one: Quantile, other: Quantile) -> bool:
     return high.lower_s is not None and low.upper_s is not None and low.upper_s < high.lower_s
 
 
-def _reduction(first: Quantile, last: Quantile) -> float | None:
+def _reduction(first: Quantile, last: Quantile) -> Reduction | None:
     if not (0 < first.value_s < math.inf and last.value_s < math.inf):
         return None
-    return (first.value_s - last.value_s) / first.value_s
+    return Reduction((first.value_s - last.value_s) / first.value_s, _resolved(first, last))
 
 
 def _comparison(reference: Reference, measured: OperationSummary | None) -> Comparison:

@@ -151,22 +151,25 @@ def _comparison_cell(comparison: Comparison) -> Cell:
     return Cell(f"{statistic} {duration(abs(comparison.distance_s))} {comparison.position}")
 
 
-def ladder_overview(summary: Summary, statistic: Statistic, texts: TextGroup = "all") -> Table | None:
-    """Every operation's ladder side by side: the latency on each rung, and the step's share of the whole reduction."""
-    ladders = [ladder for ladder in summary.ladders if ladder.texts == texts]
+def ladder_overview(summary: Summary, statistic: Statistic, *, first_time: bool = False) -> Table | None:
+    """The operations' ladders side by side: the latency on each rung, and the step's share of the whole reduction.
+
+    Of first-time texts alone, or of known texts where texts matter and of all requests elsewhere.
+    """
+    ladders = [each for each in summary.ladders if each.texts == "first"] if first_time else summary.main_ladders
     columns = [Column("Step")]
     for ladder in ladders:
         columns += [Column(printable(ladder.operation), numeric=True), Column("share", numeric=True)]
     rungs = dict.fromkeys(step.variant for ladder in ladders for step in ladder.steps)
-    rows = [
-        (Cell(printable(rung)), *_cells(_rung_cells(ladder, rung, statistic) for ladder in ladders)) for rung in rungs
-    ]
-    totals = (Cell("all steps"), *_cells(_total_cells(ladder, statistic) for ladder in ladders))
-    return _table(f"What each step takes off {statistic}", tuple(columns), [*rows, totals] if rows else [], NOISE_NOTE)
+    rows = [_row(rung, (_rung_cells(ladder, rung, statistic) for ladder in ladders)) for rung in rungs]
+    if rows:
+        rows.append(_row("all steps", (_total_cells(ladder, statistic) for ladder in ladders)))
+    texts = next((f", {TEXT_WORDS[each.texts]} texts" for each in ladders if each.texts != "all"), "")
+    return _table(f"What each step takes off {statistic}{texts}", tuple(columns), rows, NOISE_NOTE)
 
 
-def _cells(groups: Iterable[tuple[Cell, ...]]) -> Iterable[Cell]:
-    return (cell for group in groups for cell in group)
+def _row(title: str, groups: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
+    return (Cell(printable(title)), *(cell for group in groups for cell in group))
 
 
 def _rung_cells(ladder: Ladder, rung: str, statistic: Statistic) -> tuple[Cell, Cell]:
@@ -180,19 +183,25 @@ def _rung_cells(ladder: Ladder, rung: str, statistic: Statistic) -> tuple[Cell, 
 
 def _total_cells(ladder: Ladder, statistic: Statistic) -> tuple[Cell, Cell]:
     reduction = ladder.reduction_p50 if statistic == "p50" else ladder.reduction_p95
-    return Cell("" if reduction is None else share(-reduction)), Cell("")
+    if reduction is None:
+        return Cell(""), Cell("")
+    return _resolved_cell(share(-reduction.share), reduction.resolved), Cell("")
 
 
 NOISE_NOTE: Final = (
-    "Share: of what the whole ladder takes off. In ( ): the sample cannot tell the step from noise, since the bounds "
-    "of the two overlap."
+    "Share: of what the whole ladder takes off. In ( ): may be noise, since the 95% bounds of the two overlap or the "
+    "sample is too small to have them; no shares where that is so for the whole ladder."
 )
 
 
 def _share_cell(saving: Saving | None) -> Cell:
     if saving is None or saving.share is None:
         return Cell("")
-    return Cell(share(saving.share)) if saving.resolved else Cell(f"({share(saving.share)})", "muted")
+    return _resolved_cell(share(saving.share), saving.resolved)
+
+
+def _resolved_cell(text: str, resolved: bool) -> Cell:
+    return Cell(text) if resolved else Cell(f"({text})", "muted")
 
 
 def ladder_tables(summary: Summary) -> tuple[Table, ...]:
@@ -235,7 +244,7 @@ def ladder_tables(summary: Summary) -> tuple[Table, ...]:
 def _saved_cell(saving: Saving | None) -> Cell:
     if saving is None:
         return Cell("")
-    return Cell(duration(saving.saved_s)) if saving.resolved else Cell(f"({duration(saving.saved_s)})", "muted")
+    return _resolved_cell(duration(saving.saved_s), saving.resolved)
 
 
 def statements_table(summary: Summary) -> Table | None:

@@ -128,7 +128,7 @@ def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outc
 
 def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
     variant = next((variant for variant in record.variants if variant.name == variant_name), None)
-    evaluation = _evaluate(record, budget, variant, variant_name)
+    evaluation = _evaluate(budget, variant, variant_name)
     excess = None
     if evaluation.measured is not None and evaluation.limit is not None:
         over = evaluation.measured - evaluation.limit
@@ -152,10 +152,9 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
     )
 
 
-def _evaluate(record: RunRecord, budget: Budget, variant: VariantRecord | None, name: str) -> Evaluation:
+def _evaluate(budget: Budget, variant: VariantRecord | None, name: str) -> Evaluation:
     if variant is None:
-        ran = ", ".join(variant.name for variant in record.variants) or "none"
-        return Evaluation(Outcome.INVALID, n=0, reason=f"the run has no variant {name!r}; it has {ran}")
+        return Evaluation(Outcome.INVALID, n=0, reason=f"the variant {name!r} was not run")
     samples = tuple(sample for sample in variant.samples if budget.selects(sample))
     unjudgeable = _unjudgeable(samples)
     if unjudgeable:

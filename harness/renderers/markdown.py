@@ -34,6 +34,7 @@ class MarkdownRenderer:
             *reference_tables(summary),
             ladder_overview(summary, "p50"),
             ladder_overview(summary, "p95"),
+            ladder_overview(summary, "p50", first_time=True),
             statements_table(summary),
             operations_table(summary),
             background_table(summary),

@@ -66,8 +66,9 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
         *reference_tables(summary),
         ladder_overview(summary, "p50"),
         ladder_overview(summary, "p95") if wide else None,
+        ladder_overview(summary, "p50", first_time=True) if wide else None,
         statements_table(summary),
-        operations_table(summary, None if wide else _ends(summary)),
+        operations_table(summary, None if wide else summary.declaration.pair),
         background_table(summary) if wide else None,
         errors_table(summary),
     )
@@ -77,11 +78,6 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
             yield _table(table, wide=wide)
             if table.note:
                 yield Text(table.note, style="dim")
-
-
-def _ends(summary: Summary) -> tuple[str, ...]:
-    declared = summary.declaration
-    return tuple(name for name in (declared.baseline, declared.candidate) if name)
 
 
 def _table(table: Table, *, wide: bool) -> RenderableType:

@@ -3,25 +3,22 @@
 No script runs on it. The order is the reader's: verdict, what changed, why, the figures behind it, how to repeat it.
 """
 
-import math
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Final
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from harness.budget_metrics import METRICS
-from harness.quantities import ABSENT, count, duration, share
+from harness.quantities import ABSENT, duration
 from harness.record import RunRecord
 from harness.renderers.html.figures import distribution_figures, ladder_figures, statement_figures
-from harness.summary import OperationSummary, Summary
+from harness.renderers.html.lines import GLYPHS, budget_lines, headlines
+from harness.summary import Summary
 from harness.tables import (
     OUTCOME_TONES,
-    Tone,
+    Table,
     background_table,
     environment_table,
     errors_table,
@@ -33,35 +30,7 @@ from harness.tables import (
     reference_tables,
     statements_table,
 )
-from harness.verdict import BudgetVerdict, Verdict
-
-GLYPHS: Final[dict[Tone, str]] = {"good": "✓", "bad": "✕", "doubt": "?", "plain": "", "muted": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """One operation from the baseline to the candidate, in three figures."""
-
-    operation: str
-    before: str
-    after: str
-    reduction: str
-    statements_before: str
-    statements_after: str
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetLine:
-    """One budget; the gauge's numbers are percent of its width, on which the limit lies at `GAUGE_LIMIT`."""
-
-    outcome: str
-    tone: Tone
-    glyph: str
-    budget: str
-    variant: str
-    sentence: str
-    meaning: str
-    fill: float | None
+from harness.verdict import Verdict
 
 
 class HtmlRenderer:
@@ -69,6 +38,7 @@ class HtmlRenderer:
 
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
         declared = summary.declaration
+        tone = OUTCOME_TONES[verdict.outcome]
         return _template().render(
             style=Markup(_resource("page.css")),  # noqa: S704 -- our own file.
             title=printable(declared.title or declared.name or record.run_id),
@@ -80,29 +50,32 @@ class HtmlRenderer:
             started=f"{record.started_at:%Y-%m-%d %H:%M %Z}",
             elapsed=duration(record.elapsed_s),
             state=record.state,
-            verdict=verdict,
-            tone=OUTCOME_TONES[verdict.outcome],
-            glyph=GLYPHS[OUTCOME_TONES[verdict.outcome]],
+            outcome=verdict.outcome.value,
+            tone=tone,
+            glyph=GLYPHS[tone],
             sentence=printable(verdict.sentence),
             exit_code=int(verdict.exit_code),
-            headlines=list(_headlines(summary)),
-            budgets=[_budget_line(each) for each in verdict.worst_first],
+            headlines=list(headlines(summary)),
+            budgets=list(budget_lines(verdict)),
             references=reference_tables(summary),
             ladder_figures=list(ladder_figures(summary, verdict)),
-            ladder_overviews=[
-                table for table in (ladder_overview(summary, "p50"), ladder_overview(summary, "p95")) if table
-            ],
+            ladder_overviews=[table for table in _ladder_overviews(summary) if table],
             ladders=ladder_tables(summary),
             distribution_figures=list(distribution_figures(record, summary, verdict)),
             statement_figures=list(statement_figures(summary)),
-            statements=statements_table(summary),
-            pair=operations_table(summary, [name for name in (declared.baseline, declared.candidate) if name]),
-            operations=operations_table(summary),
-            background=background_table(summary),
+            costs=[table for table in (statements_table(summary), background_table(summary)) if table],
             errors=errors_table(summary),
-            settings=[table for table in (model_table(record), environment_table(record)) if table],
+            pair=operations_table(summary, declared.pair),
+            operations=operations_table(summary),
+            conditions=[table for table in (model_table(record), environment_table(record)) if table],
             command=printable(shlex.join(record.command)),
         )
+
+
+def _ladder_overviews(summary: Summary) -> Iterable[Table | None]:
+    for first_time in (False, True):
+        yield ladder_overview(summary, "p50", first_time=first_time)
+        yield ladder_overview(summary, "p95", first_time=first_time)
 
 
 @cache
@@ -119,45 +92,3 @@ def _template() -> Template:
 
 def _resource(name: str) -> str:
     return resources.files("harness.renderers.html").joinpath(name).read_text("utf-8")
-
-
-def _headlines(summary: Summary) -> Iterable[Headline]:
-    declared = summary.declaration
-    for operation in summary.operation_names:
-        before = summary.operation(declared.baseline or "", operation)
-        after = summary.operation(declared.candidate or "", operation)
-        if before and after and before is not after:
-            yield _headline(before, after)
-
-
-def _headline(before: OperationSummary, after: OperationSummary) -> Headline:
-    first_s, last_s = before.p50.value_s, after.p50.value_s
-    is_finite = 0 < first_s < math.inf and last_s < math.inf
-    return Headline(
-        operation=printable(before.operation),
-        before=duration(first_s),
-        after=duration(last_s),
-        reduction=share((last_s - first_s) / first_s) if is_finite else "",
-        statements_before=count(before.statements.median if before.statements else None),
-        statements_after=count(after.statements.median if after.statements else None),
-    )
-
-
-GAUGE_LIMIT: Final = 62.5
-
-
-def _budget_line(budget: BudgetVerdict) -> BudgetLine:
-    fill = None
-    if budget.measured is not None and budget.limit and math.isfinite(budget.measured):
-        fill = min(budget.measured / budget.limit * GAUGE_LIMIT, 100.0)
-    tone = OUTCOME_TONES[budget.outcome]
-    return BudgetLine(
-        outcome=budget.outcome.value,
-        tone=tone,
-        glyph=GLYPHS[tone],
-        budget=printable(budget.budget),
-        variant=printable(budget.variant),
-        sentence=printable(budget.sentence),
-        meaning=METRICS[budget.metric].meaning,
-        fill=fill,
-    )

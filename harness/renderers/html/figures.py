@@ -34,13 +34,11 @@ class Figure:
 
 def ladder_figures(summary: Summary, verdict: Verdict) -> Iterable[Figure]:
     """One per operation: known texts where texts matter, with the first-time ones beside."""
-    ladders = {(ladder.operation, ladder.texts): ladder for ladder in summary.ladders}
-    for number, operation in enumerate(summary.operation_names):
-        ladder = ladders.get((operation, "known")) or ladders.get((operation, "all"))
-        if ladder:
-            limits_s = [judged.limit_s for judged in _judged(verdict, operation, ladder.steps[-1].variant)]
-            rungs = list(_rungs(ladder, ladders.get((operation, "first")), summary))
-            yield _ladder_figure(ladder, rungs, min(limits_s, default=None), f"ladder{number}")
+    first_time = {ladder.operation: ladder for ladder in summary.ladders if ladder.texts == "first"}
+    for number, ladder in enumerate(summary.main_ladders):
+        limits_s = [judged.limit_s for judged in _judged(verdict, ladder.operation, ladder.steps[-1].variant)]
+        rungs = list(_rungs(ladder, first_time.get(ladder.operation), summary))
+        yield _ladder_figure(ladder, rungs, min(limits_s, default=None), f"ladder{number}")
 
 
 def _rungs(ladder: Ladder, first: Ladder | None, summary: Summary) -> Iterable[Rung]:

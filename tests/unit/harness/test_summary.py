@@ -74,7 +74,9 @@ def test_each_step_of_the_ladder_has_its_share_of_the_whole_reduction() -> None:
     assert [saving.saved_s for saving in savings if saving] == pytest.approx([6.0, 3.0, -1.0])
     assert [saving.share for saving in savings if saving] == pytest.approx([0.75, 0.375, -0.125])
     assert all(saving.resolved for saving in savings if saving)
-    assert found.reduction_p50 == pytest.approx(0.8)
+    assert found.reduction_p50 is not None
+    assert found.reduction_p50.resolved
+    assert found.reduction_p50.share == pytest.approx(0.8)
 
 
 def test_a_step_within_the_noise_is_not_resolved() -> None:
@@ -102,6 +104,14 @@ def test_the_ladder_follows_the_scenario_and_leaves_out_what_was_not_run() -> No
     variants = [variant(name, samples([0.1])) for name in ("batched", "naive", "extra")]
     run = record(*variants, scenario={"strategies": ["naive", "fix1", "batched"]})
     assert [step.variant for step in ladder(summarise(run)).steps] == ["naive", "batched"]
+
+
+def test_the_main_ladder_is_of_known_texts_where_texts_matter() -> None:
+    known = samples([0.1], first_time_text=False)
+    first = samples([2.0], first_time_text=True)
+    either = [*known, *first, *samples([0.5], "bootstrap")]
+    summary = summarise(record(variant("naive", either), variant("batched", either)))
+    assert [(each.operation, each.texts) for each in summary.main_ladders] == [("query", "known"), ("bootstrap", "all")]
 
 
 def compared(p50_s: float, p95_s: float, **reference: Any) -> tuple[str, str | None, float | None]:

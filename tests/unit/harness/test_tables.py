@@ -99,6 +99,17 @@ def test_the_overview_has_a_row_for_each_rung_and_one_for_all() -> None:
     ]
 
 
+def test_first_time_texts_have_an_overview_of_their_own() -> None:
+    summary = summarise(guide_record())
+    known, first = ladder_overview(summary, "p50"), ladder_overview(summary, "p50", first_time=True)
+    assert known is not None
+    assert first is not None
+    assert known.title == "What each step takes off p50, known texts"
+    assert first.title == "What each step takes off p50, first-time texts"
+    assert [column.title for column in known.columns[1::2]] == ["add", "query", "bootstrap"]
+    assert [column.title for column in first.columns[1::2]] == ["add", "query"]
+
+
 def test_steps_that_may_be_noise_are_in_parentheses() -> None:
     spread_s = [0.1 + 0.001 * number for number in range(80)]
     names = {"naive": [4.0] * 80, "fix1": spread_s, "batched": [each + 0.001 for each in spread_s]}
