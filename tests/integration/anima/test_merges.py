@@ -11,7 +11,6 @@ from anima.background import RecordCoOccurrence
 from anima.consolidations import CONSOLIDATIONS
 from anima.database import Session
 from anima.model import association_strength
-from anima.placements import survivors
 from anima.strategy import BATCHED
 from tests.memories import AT_095, AT_098, EAST, NOON, leaning, opened, plant, rows, tables
 
@@ -132,5 +131,5 @@ async def test_survivors_are_the_live_ends_of_what_was_merged(session: Session) 
     merged = await plant(session)
     deleted = await plant(session, deleted_at=LATER)
     await session.connection.execute(RETIRE, merged, live)
-    assert await survivors(session, (merged, deleted, live)) == [live]
-    assert await survivors(session, (deleted,)) == []
+    assert await merges.survivors(session, (merged, deleted, live)) == [live]
+    assert await merges.survivors(session, (deleted,)) == []
