@@ -28,4 +28,5 @@ def _let_go() -> None:
         pipe.close()
 
 
-os.register_at_fork(after_in_child=_let_go)
+if hasattr(os, "register_at_fork"):  # Windows does not fork.
+    os.register_at_fork(after_in_child=_let_go)
