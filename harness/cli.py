@@ -24,6 +24,7 @@ from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.targets import TARGETS
 from harness.verdict import ExitCode, check, judge
+from harness.verification import verify
 
 OUTPUT: Final = click.option(
     "--output",
@@ -107,6 +108,9 @@ def doctor(output: Path) -> ExitCode:
 def schema() -> None:
     """Prints the JSON schema of a scenario file, for editors."""
     click.echo(json.dumps(scenario.json_schema(), indent=2))
+
+
+harness.add_command(verify)
 
 
 def measure(chosen: scenario.Scenario, directory: Path) -> HarnessError | None:

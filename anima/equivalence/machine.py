@@ -17,7 +17,7 @@ from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, 
 from anima.equivalence.cases import cases
 from anima.equivalence.sources import Clock
 from anima.equivalence.steps import Drain, Load, SoftDelete, Step, Wait
-from anima.equivalence.subjects import Subject
+from anima.equivalence.subjects import Answer, Subject
 from anima.equivalence.texts import DIRECTIONS, LABELS, NEARNESSES, SIMILARITIES, TOPICS, centre, variant
 from anima.equivalence.trial import Disagreement, Trial
 from anima.model import BootstrapRequest, NewMemory, Query, Tier
@@ -74,13 +74,20 @@ class Search:
     clock: Clock
     runner: asyncio.Runner
     consolidates: bool = True
-    examples: int = 0
+    scripts: int = 0
     met: Counter[str] = field(default_factory=Counter[str])
     disagreement: Disagreement | None = None
 
     def start(self) -> Trial:
-        self.examples += 1
+        self.scripts += 1
         return self.runner.run(Trial.start(self.subjects, self.clock, consolidates=self.consolidates))
+
+    def perform(self, trial: Trial, step: Step) -> Answer:
+        try:
+            return self.runner.run(trial.perform(step))
+        except Disagreement as disagreement:
+            self.disagreement = disagreement
+            raise
 
 
 class Script(RuleBasedStateMachine):
@@ -93,17 +100,15 @@ class Script(RuleBasedStateMachine):
         super().__init__()
         self._trial = self.search.start()
         self._met: set[str] = set()
+        self._going_on = True
 
     def perform(self, *steps: Step | None) -> None:
         for step in steps:
-            if step is None:
-                continue
-            try:
-                answer = self.search.runner.run(self._trial.perform(step))
-            except Disagreement as disagreement:
-                self.search.disagreement = disagreement
-                raise
-            self._met.update(cases(step, answer, self._trial.reference))
+            if step is not None:
+                self._going_on = False
+                answer = self.search.perform(self._trial, step)
+                self._met.update(cases(step, answer, self._trial.reference))
+                self._going_on = True
 
     @initialize(target=texts, corpus=corpora)
     def load(self, corpus: list[Load]) -> MultipleResults[str]:
@@ -159,8 +164,8 @@ class Script(RuleBasedStateMachine):
         self.perform(SoftDelete(content=content))
 
     def teardown(self) -> None:
-        """What is still in the background is done and compared too, unless the script has found something."""
-        if not self._trial.disagreed:
+        """What is still in the background is done and compared too, unless the script has ended early."""
+        if self._going_on:
             self.perform(Drain())
         self.search.met.update(self._met)
         for case in self._met:

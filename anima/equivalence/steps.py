@@ -6,6 +6,8 @@ from pydantic import Field
 
 from anima.model import BootstrapRequest, Input, NewMemory, Query, Tier
 
+__all__ = ["BootstrapRequest", "Drain", "Load", "NewMemory", "Query", "SoftDelete", "Step", "Wait", "source"]
+
 
 class Load(Input):
     """A memory with a history appears, as a corpus is loaded: nothing is consolidated or detected."""

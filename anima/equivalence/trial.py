@@ -36,7 +36,6 @@ class Trial:
     clock: Clock
     reference: Reference
     steps: list[Step] = field(default_factory=list[Step])
-    disagreed: bool = False
 
     @classmethod
     async def start(cls, subjects: Collection[Subject], clock: Clock, *, consolidates: bool = True) -> "Trial":
@@ -80,7 +79,6 @@ class Trial:
         observed = await asyncio.gather(*observations, return_exceptions=True)
         for subject, seen in zip(self.subjects, observed, strict=True):
             if found := list(islice(_differences(values, seen), DIFFERENCES_SHOWN)):
-                self.disagreed = True
                 raise Disagreement(subject.name, self.steps, found)
 
 

@@ -65,38 +65,41 @@ def look(
 ) -> Disagreement | None:
     """Performs so many scripts, or as many as fit into the time; the shortest disagreement if there is one.
 
-    `report` is told how many scripts are done.
+    `report` is told how many more scripts are done.
     """
     ends_at = time.monotonic() + seconds
     for batch, done in enumerate(range(0, examples, BATCH_EXAMPLES)):
-        look_once(
-            search, settings(SETTINGS, max_examples=min(BATCH_EXAMPLES, examples - done)), f"{first_seed}.{batch}"
-        )
-        report(search.examples)
+        size = min(BATCH_EXAMPLES, examples - done)
+        look_once(search, settings(SETTINGS, max_examples=size), f"{first_seed}.{batch}")
+        report(size)
         if search.disagreement or time.monotonic() >= ends_at:
             break
     return search.disagreement
 
 
-def look_once(looking: Search, chosen: settings, chosen_seed: str) -> None:
-    """A disagreement is left in the search."""
+def look_once(looking: Search, chosen: settings, seed_text: str | None) -> None:
+    """One search of Hypothesis, by chance when there is no seed. A disagreement is left in the search."""
 
     class BoundScript(Script):
         search = looking
 
+    machine = BoundScript if seed_text is None else seed(seed_text)(BoundScript)
     try:
-        run_state_machine_as_test(seed(chosen_seed)(BoundScript), settings=chosen)
+        run_state_machine_as_test(machine, settings=chosen)
     except (Disagreement, Flaky):
         if looking.disagreement is None:
             raise
 
 
-def replay(url: str, names: Sequence[str], steps: Sequence[Step], runner: asyncio.Runner) -> None:
-    """Performs the steps as they are. Raises `Disagreement`."""
-    with open_search(url, names, runner) as search:
-        trial = search.start()
+def replay(search: Search, steps: Sequence[Step]) -> Disagreement | None:
+    """Performs one script."""
+    trial = search.start()
+    try:
         for step in steps:
-            runner.run(trial.perform(step))
+            search.perform(trial, step)
+    except Disagreement as disagreement:
+        return disagreement
+    return None
 
 
 @asynccontextmanager

@@ -3,11 +3,11 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, assert_never
+from typing import Final, assert_never, cast
 from uuid import UUID
 
 import asyncpg
@@ -18,17 +18,22 @@ from anima.background import current_kind
 from anima.database import Executed, prepare_connection
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import EmbeddingSettings
-from anima.errors import AnimaError
+from anima.equivalence import choices
+from anima.equivalence.steps import Step, source
+from anima.equivalence.trial import Disagreement
+from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
-from harness.errors import ProvisioningError, TargetError
+from harness.errors import ProvisioningError, TargetError, UsageError
 from harness.probes.statements import Counted, count, counting
 from harness.targets.protocol import (
     BackgroundWork,
+    Counterexample,
     LoadedMemory,
     Request,
     Response,
     TargetContext,
     TargetStatistics,
+    Verification,
 )
 
 TABLES_VERSION: Final = 4
@@ -117,6 +122,58 @@ class AnimaTarget:
             finally:
                 stop.set()
                 await workers
+
+
+    def exact_variants(self) -> tuple[str, ...]:
+        """Those that `verify` can compare, each behaviour once."""
+        return choices.exact_presets()
+
+    def verify(
+        self,
+        runner: asyncio.Runner,
+        database_url: str,
+        variants: Sequence[str],
+        *,
+        examples: int,
+        seconds: float,
+        seed: int,
+        report: Callable[[int], None],
+    ) -> Verification:
+        """Looks for operations on which variants disagree, in schemas of their own; they are gone afterwards.
+
+        `report` is told how many more scripts are done.
+        """
+        # Hypothesis takes long to load, and no other command needs it.
+        from anima.equivalence import verification  # noqa: PLC0415 -- see above
+
+        with expected_failures(), verification.open_search(database_url, variants, runner) as search:
+            found = verification.look(search, examples=examples, seconds=seconds, first_seed=seed, report=report)
+        return Verification(search.scripts, search.met, counterexample(found) if found else None)
+
+    def replay(
+        self, runner: asyncio.Runner, database_url: str, variants: Sequence[str], steps: Sequence[object]
+    ) -> Counterexample | None:
+        """Performs steps as `verify` found them: values of `anima.equivalence.steps`."""
+        from anima.equivalence import verification  # noqa: PLC0415 -- as in `verify`
+
+        with expected_failures(), verification.open_search(database_url, variants, runner) as search:
+            found = verification.replay(search, cast("Sequence[Step]", steps))
+        return counterexample(found) if found else None
+
+
+def counterexample(found: Disagreement) -> Counterexample:
+    return Counterexample(found.strategy, str(found), tuple(map(source, found.steps)))
+
+
+@contextmanager
+def expected_failures() -> Generator[None]:
+    """What the person who asked can end, in the harness's terms."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise UsageError(str(error)) from error
+    except AnimaError as error:
+        raise ProvisioningError(str(error)) from error
 
 
 async def _settle(database_url: str) -> None:

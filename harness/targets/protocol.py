@@ -80,6 +80,24 @@ class LoadedMemory:
     resonance_phi: float
 
 
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """A variant that does not do what it must after the last of these steps, each as the expression that makes it."""
+
+    variant: str
+    message: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a search for disagreements came to. `met` says how many of its scripts met a case that decides."""
+
+    scripts: int
+    met: Mapping[str, int]
+    counterexample: Counterexample | None
+
+
 class OpenTarget(Protocol):
     """A system that answers requests. `perform` raises `TargetError` for a failure that counts as an error sample."""
 
