@@ -3,10 +3,10 @@
 import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -17,9 +17,19 @@ from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import DIMENSIONS, Embedded, Vector
 from anima.model import Tier, content_hash
-from anima.strategy import Strategy
+from anima.strategy import BATCHED, NAIVE, Strategy
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+PLACED: Final[Mapping[str, Strategy]] = {
+    "naive": NAIVE,
+    "naive-background": replace(NAIVE, association_placement="background", consolidation_placement="background"),
+    "batched": BATCHED,
+    "batched-inline": replace(BATCHED, association_placement="inline", consolidation_placement="inline"),
+    "batched-associations-inline": replace(BATCHED, association_placement="inline"),
+    "batched-consolidation-inline": replace(BATCHED, consolidation_placement="inline"),
+}
+"""Both presets, and each with its work placed the other way."""
 
 PLANT = Statement(
     "test.plant",
@@ -38,6 +48,7 @@ TABLES = {
     "memory_associations": "SELECT to_jsonb(t) FROM memory_associations t ORDER BY memory_a_id, memory_b_id",
     "tier_promotions": "SELECT to_jsonb(t) - 'id' FROM tier_promotions t ORDER BY 1",
     "memory_access_log": "SELECT to_jsonb(t) - 'id' FROM memory_access_log t ORDER BY 1",
+    "queue_log": "SELECT to_jsonb(t) - '{id,created}'::text[] FROM pgqueuer_log t ORDER BY id",
     "queue": "SELECT jsonb_build_array(entrypoint, status, attempts, payload::text) FROM pgqueuer ORDER BY id",
 }
 

@@ -1,23 +1,12 @@
-"""The strategies that an outcome is checked for: both presets, and each with its work placed the other way."""
+"""What tests of the whole memory system share: the strategies that an outcome is checked for, and a connection."""
 
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import replace
-from typing import Final
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from anima.database import Session
-from anima.strategy import BATCHED, NAIVE, Strategy
-from tests.memories import session_on
-
-PLACED: Final[Mapping[str, Strategy]] = {
-    "naive": NAIVE,
-    "naive-background": replace(NAIVE, association_placement="background", consolidation_placement="background"),
-    "batched": BATCHED,
-    "batched-inline": replace(BATCHED, association_placement="inline", consolidation_placement="inline"),
-    "batched-associations-inline": replace(BATCHED, association_placement="inline"),
-    "batched-consolidation-inline": replace(BATCHED, consolidation_placement="inline"),
-}
+from anima.strategy import Strategy
+from tests.memories import PLACED, session_on
 
 
 @pytest.fixture(params=PLACED)
