@@ -27,6 +27,16 @@ UNAVAILABLE = (
     asyncpg.InvalidCatalogNameError,
 )
 
+REACH_VECTOR = """
+    SELECT
+        nspname AS schema,
+        CASE WHEN nspname <> ALL (current_schemas(true)) THEN set_config(
+            'search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident(nspname)), false
+        ) END
+    FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
+    WHERE extname = 'vector'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -156,16 +166,20 @@ def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:
 
 
 def location_of(url: str) -> str:
-    """Host, port and database of a URL: what a message may show."""
+    """Address and database of a URL as they were written: what a message may show."""
     parts = urlsplit(url)
-    return f"{parts.hostname or 'local socket'}:{parts.port or 5432}{parts.path}"
+    return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
+
+
+async def reach_vector(connection: "asyncpg.Connection[Row]") -> str | None:
+    """The schema that pgvector lives in, from now on in reach of unqualified names; None when there is no pgvector."""
+    row = await connection.fetchrow(REACH_VECTOR)
+    return row["schema"] if row else None
 
 
 async def prepare_connection(connection: "asyncpg.Connection[Row]") -> None:
-    """Vectors travel in binary. The extension may live in any schema."""
-    schema = await connection.fetchval(
-        "SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'vector'"
-    )
+    """Vectors travel in binary."""
+    schema = await reach_vector(connection)
     if schema is None:
         raise DatabaseUnavailable(
             "The database has no pgvector: run `anima migrate`, or have an administrator run CREATE EXTENSION vector."

@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from anima import background
-from anima.database import UNAVAILABLE, Row, Session, location_of, unavailable
+from anima.database import UNAVAILABLE, Row, Session, location_of, reach_vector, unavailable
 from anima.errors import MigrationFailed
 
 LOCK_KEY: Final = 0x616E696D61
@@ -96,7 +96,10 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
 async def status(url: str) -> tuple[Status, ...]:
     """Every migration that this release knows, and whether the database has it."""
     async with _connection(url) as connection:
-        known = await connection.fetchval("SELECT to_regclass('anima_migrations') IS NOT NULL")
+        known = await connection.fetchval(
+            "SELECT EXISTS ("
+            "SELECT FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'anima_migrations')"
+        )
         applied = await _applied(connection) if known else set[int]()
     return tuple(Status(migration, migration.version in applied) for migration in load())
 
@@ -126,6 +129,21 @@ async def _exclusive(connection: "asyncpg.Connection[Row]") -> AsyncGenerator[No
 
 async def _prepare(connection: "asyncpg.Connection[Row]") -> None:
     """The extension, the list of applied migrations, and the queue, none of which a migration owns."""
+    await _enable_vector(connection)
+    try:
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS anima_migrations ("
+            "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        await background.install(Session(connection))
+    except asyncpg.PostgresError as error:
+        raise MigrationFailed(
+            f"The tables of migrations and of the queue cannot be made: {in_one_line(error)}. "
+            "Use a role that may create tables in the first schema of its search path."
+        ) from error
+
+
+async def _enable_vector(connection: "asyncpg.Connection[Row]") -> None:
     try:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     except (
@@ -134,14 +152,10 @@ async def _prepare(connection: "asyncpg.Connection[Row]") -> None:
         asyncpg.UndefinedFileError,
     ) as error:
         raise MigrationFailed(
-            f"pgvector cannot be enabled ({error}). Install it on the server, and have an administrator run "
-            "CREATE EXTENSION vector in this database."
+            f"pgvector cannot be enabled ({in_one_line(error)}). "
+            "Install it on the server, and have an administrator run CREATE EXTENSION vector in this database."
         ) from error
-    await connection.execute(
-        "CREATE TABLE IF NOT EXISTS anima_migrations ("
-        "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-    )
-    await background.install(Session(connection))
+    await reach_vector(connection)
 
 
 async def _applied(connection: "asyncpg.Connection[Row]") -> set[int]:
@@ -161,7 +175,8 @@ async def _apply(connection: "asyncpg.Connection[Row]", migration: Migration) ->
             await _record(connection, migration)
     except asyncpg.PostgresError as error:
         raise MigrationFailed(
-            f"Migration {migration.name} failed: {error}. Earlier ones are kept; mend the cause and run it again."
+            f"Migration {migration.name} failed: {in_one_line(error)}. "
+            "Earlier ones are kept; mend the cause and run it again."
         ) from error
 
 
@@ -174,12 +189,17 @@ async def _record(connection: "asyncpg.Connection[Row]", migration: Migration) -
 async def _drop_invalid_indexes(connection: "asyncpg.Connection[Row]", migration: Migration) -> None:
     """An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index, which IF NOT EXISTS would take for done."""
     invalid = await connection.fetch(
-        "SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid"
-        " AND indexrelid = ANY(SELECT to_regclass(name) FROM unnest($1::text[]) AS name)",
+        "SELECT indexrelid::regclass::text AS name FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid"
+        " WHERE NOT indisvalid AND relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY($1)",
         INDEX_CREATED.findall(migration.sql),
     )
     for row in invalid:
         await connection.execute(f"DROP INDEX CONCURRENTLY {row['name']}")
+
+
+def in_one_line(error: asyncpg.PostgresError) -> str:
+    """PostgreSQL's message with its detail and hint, each of which starts a line."""
+    return " ".join(str(error).split()).removesuffix(".")
 
 
 def _statements(sql: str) -> list[str]:
