@@ -30,13 +30,20 @@ def pins(lock: Path) -> set[Pin]:
     }
 
 
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RUN_TIME = [Requirement(entry) for entry in PYPROJECT["project"]["dependencies"]]
+
+
 def declared() -> Iterator[Requirement]:
-    pyproject: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    project = pyproject["project"]
-    groups = [*project["optional-dependencies"].values(), *pyproject["dependency-groups"].values()]
-    for entry in [*project["dependencies"], *(entry for group in groups for entry in group)]:
-        if isinstance(entry, str):
-            yield Requirement(entry)
+    """At run time, by an extra or by a group."""
+    yield from RUN_TIME
+    groups = [*PYPROJECT["project"]["optional-dependencies"].values(), *PYPROJECT["dependency-groups"].values()]
+    yield from (Requirement(entry) for group in groups for entry in group if isinstance(entry, str))
+
+
+def locked(requirement: Requirement, lock: Path) -> bool:
+    versions = [version for name, version, _ in pins(lock) if name == canonicalize_name(requirement.name)]
+    return bool(versions) and all(requirement.specifier.contains(version, prereleases=True) for version in versions)
 
 
 @pytest.mark.parametrize("lock", [WHOLE, *CUTS], ids=lambda lock: lock.stem)
@@ -50,9 +57,13 @@ def test_an_environment_has_the_versions_of_the_whole(lock: Path) -> None:
     assert {(name, version) for name, version, _ in pins(lock)} <= versions
 
 
-@pytest.mark.parametrize("requirement", sorted(declared(), key=str), ids=str)
+@pytest.mark.parametrize("requirement", sorted(set(declared()), key=str), ids=str)
 def test_a_declared_dependency_is_locked(requirement: Requirement) -> None:
     """Fails after an edit of pyproject.toml: `tox run -e lock` mends it."""
-    locked = [version for name, version, _ in pins(WHOLE) if name == canonicalize_name(requirement.name)]
-    assert locked
-    assert all(requirement.specifier.contains(version, prereleases=True) for version in locked)
+    assert locked(requirement, WHOLE)
+
+
+def test_the_environment_that_measures_has_what_is_needed_at_run_time() -> None:
+    assert [
+        str(requirement) for requirement in RUN_TIME if not locked(requirement, ROOT / "requirements/bench.lock")
+    ] == []
