@@ -61,8 +61,8 @@ class DetectCatalyst(Work):
 AnyWork = RecordCoOccurrence | Consolidate | DetectCatalyst
 WORK: Final[TypeAdapter[AnyWork]] = TypeAdapter(Annotated[AnyWork, Field(discriminator="kind")])
 
-LANES: Final[tuple[tuple[str, ...], ...]] = (("consolidation", "catalyst_detection"), ("co_occurrence",))
-"""Kinds that share a worker. Consolidation goes in the order of acceptance, as it does inline."""
+LANES: Final[Mapping[str, int]] = {"consolidation": 1, "catalyst_detection": 2, "co_occurrence": 4}
+"""Each kind's workers in one process. Consolidation has one: it goes in the order of acceptance, as it does inline."""
 
 Handler = Callable[[Session, AnyWork], Awaitable[None]]
 
@@ -129,8 +129,8 @@ class Background:
         await queue_of(session).enqueue(list(kinds), list(payloads), [0] * len(kinds))
         self.accepted.set()
 
-    async def run_once(self, lane: Iterable[str]) -> bool:
-        """Does the oldest due work of these kinds, if there is any; says whether there was.
+    async def run_once(self, kind: str) -> bool:
+        """Does the oldest due work of this kind, if there is any; says whether there was.
 
         Work whose handler fails is rolled back and queued again, later each time.
         """
@@ -138,7 +138,7 @@ class Background:
         async with self.database.session() as session:
             try:
                 async with session.transaction():
-                    job = await self._claim(session, lane)
+                    job = await self._claim(session, kind)
                     if job is None:
                         return False
                     await self._handle(session, job)
@@ -151,24 +151,24 @@ class Background:
     async def drain(self) -> int:
         """Returns when no work is due, here or in another worker: how many pieces have failed and are still kept."""
         while await self._due():
-            if not any([await self.run_once(lane) for lane in LANES]):
+            if not any([await self.run_once(kind) for kind in LANES]):
                 await asyncio.sleep(DRAIN_POLL_S)
         async with self.database.session() as session:
             return sum(row.count for row in await queue_of(session).queue_size())
 
-    async def run(self, stop: asyncio.Event, *, co_occurrence_workers: int = 4) -> None:
+    async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, and ends after the work in hand."""
-        async with asyncio.TaskGroup() as workers:
-            for lane in LANES:
-                for _ in range(co_occurrence_workers if "co_occurrence" in lane else 1):
-                    workers.create_task(self._work(lane, stop))
+        async with asyncio.TaskGroup() as group:
+            for kind, workers in LANES.items():
+                for _ in range(workers):
+                    group.create_task(self._work(kind, stop))
 
-    async def _work(self, lane: Iterable[str], stop: asyncio.Event) -> None:
+    async def _work(self, kind: str, stop: asyncio.Event) -> None:
         """A database that is away is waited for: the work is safe in it."""
         while not stop.is_set():
             self.accepted.clear()
             try:
-                if await self.run_once(lane):
+                if await self.run_once(kind):
                     continue
             except DatabaseUnavailable as error:
                 logger.warning("background work waits: %s", error)
@@ -178,11 +178,11 @@ class Background:
         async with self.database.session() as session:
             return await queue_of(session).eligible_queued_work(list(map(QueueEntrypoint, self.handlers)))
 
-    async def _claim(self, session: Session, lane: Iterable[str]) -> Job | None:
+    async def _claim(self, session: Session, kind: str) -> Job | None:
         unlimited = EntrypointExecutionParameter(concurrency_limit=0)
         jobs = await queue_of(session).dequeue(
             batch_size=1,
-            entrypoints={QueueEntrypoint(kind): unlimited for kind in lane},
+            entrypoints={QueueEntrypoint(kind): unlimited},
             queue_manager_id=self.worker_id,
             global_concurrency_limit=None,
             heartbeat_timeout=CLAIM_LASTS,

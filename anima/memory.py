@@ -26,7 +26,6 @@ from anima.model import (
     NewMemory,
     Promotion,
     Query,
-    content_hash,
 )
 from anima.placements import AfterAdd, AfterQuery
 from anima.searches.protocol import Search
@@ -53,13 +52,14 @@ class MemorySystem:
         embedded = await self.embeddings.embed(new.content)
         candidate = Candidate(embedded.vector, self.new_id(), self.clock())
         async with self.database.session() as session, boundary(session, self.after_add):
-            duplicate = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
+            duplicate = await self.after_add.duplicate(session, new, candidate)
             if duplicate:
-                return Added(duplicate, "exact", embedded.provider)
-            survivor = await self.after_add.merge_unwritten(session, new, candidate)
-            if survivor:
-                return Added(survivor, "semantic", embedded.provider)
-            return await self._write(session, new, candidate, embedded.provider)
+                return Added(duplicate.memory, duplicate.kind, embedded.provider)
+            memory, is_new = await store.insert_or_count(session, new, candidate)
+            if not is_new:
+                return Added(memory, "exact", embedded.provider)
+            await self.after_add.settle(session, memory, candidate.created_at)
+        return Added(memory, None, embedded.provider)
 
     async def query(self, query: Query) -> Found:
         """Finds, then records the access; the rows show the state that the search saw, with the tier after it."""
@@ -86,17 +86,6 @@ class MemorySystem:
                 rows = (*bootstrap.active, *bootstrap.thread, *bootstrap.stable)
                 await store.record_bootstrap(session, [memory.id for memory in rows], self.clock())
         return bootstrap
-
-    async def _write(self, session: Session, new: NewMemory, candidate: Candidate, provider: str) -> Added:
-        """Inserts, or counts a duplicate when another add of the same content has won meanwhile."""
-        while True:
-            memory = await store.insert(session, new, candidate)
-            if memory:
-                await self.after_add.settle(session, memory, candidate.created_at)
-                return Added(memory, None, provider)
-            duplicate = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
-            if duplicate:
-                return Added(duplicate, "exact", provider)
 
 
 @asynccontextmanager

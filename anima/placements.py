@@ -6,7 +6,7 @@ Both placements leave the same live state once accepted work is drained.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Protocol, assert_never
+from typing import ClassVar, Literal, Protocol, assert_never
 
 from anima import catalysts, merges, store
 from anima.associations.protocol import Associations, CoOccurrence
@@ -20,7 +20,15 @@ from anima.background import (
 )
 from anima.consolidations.protocol import Candidate, Consolidation
 from anima.database import Session
-from anima.model import Memory, NewMemory
+from anima.model import Memory, NewMemory, content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The live memory that stands for an added one, and why."""
+
+    memory: Memory
+    kind: Literal["exact", "semantic"]
 
 
 class AfterAdd(Protocol):
@@ -28,8 +36,8 @@ class AfterAdd(Protocol):
 
     accepts_work: ClassVar[bool]
 
-    async def merge_unwritten(self, session: Session, new: NewMemory, candidate: Candidate) -> Memory | None:
-        """The survivor, if the memory was merged instead of written."""
+    async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
+        """Counts or merges a duplicate that is looked for before the insert; the insert itself finds exact ones."""
         ...
 
     async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
@@ -50,7 +58,10 @@ class InlineAfterAdd:
     accepts_work: ClassVar[bool] = False
     consolidation: Consolidation
 
-    async def merge_unwritten(self, session: Session, new: NewMemory, candidate: Candidate) -> Memory | None:
+    async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
+        exact = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
+        if exact:
+            return Duplicate(exact, "exact")
         while match := await self.consolidation.match(session, candidate):
             survivor = await store.absorb(
                 session,
@@ -61,7 +72,7 @@ class InlineAfterAdd:
                 at=candidate.created_at,
             )
             if survivor:
-                return survivor
+                return Duplicate(survivor, "semantic")
         return None
 
     async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
@@ -74,7 +85,7 @@ class BackgroundAfterAdd:
     accepts_work: ClassVar[bool] = True
     background: Background
 
-    async def merge_unwritten(self, session: Session, new: NewMemory, candidate: Candidate) -> Memory | None:
+    async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
         del session, new, candidate
         return None
 

@@ -5,7 +5,7 @@ from typing import Final, cast
 from pydantic_core import from_json
 
 from anima.database import Row
-from anima.model import Memory, Tier
+from anima.model import FoundMemory, Memory, Tier
 
 COLUMNS: Final = """
     id, content, content_hash, tier, tier_last_updated, access_count, last_accessed, accessed_in_conversation_ids,
@@ -33,3 +33,8 @@ def memory_from(row: Row) -> Memory:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
+
+
+def found_from(row: Row) -> FoundMemory:
+    """Reads a row that also has `similarity` and `structural_weight`."""
+    return FoundMemory(memory_from(row), row["similarity"], row["structural_weight"])

@@ -18,15 +18,16 @@ COUNT_DUPLICATE: Final = Statement(
     RETURNING {COLUMNS}
     """,  # noqa: S608 -- only the constant column list is put in
 )
-INSERT: Final = Statement(
-    "add.insert",
+INSERT_OR_COUNT: Final = Statement(
+    "add.insert_or_count",
     f"""
     INSERT INTO memories (
         id, content, content_hash, embedding, category, tags, source, tier, is_catalyst, resonance_phi,
         tier_last_updated, last_accessed, created_at, updated_at
     )
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11, $11)
-    ON CONFLICT (content_hash) WHERE deleted_at IS NULL DO NOTHING
+    ON CONFLICT (content_hash) WHERE deleted_at IS NULL DO UPDATE
+    SET access_count = memories.access_count + 1, last_accessed = $11, updated_at = $11
     RETURNING {COLUMNS}
     """,  # noqa: S608 -- only the constant column list is put in
 )
@@ -70,10 +71,13 @@ async def count_duplicate(session: Session, hash_of_content: str, at: datetime) 
     return memory_from(row) if row else None
 
 
-async def insert(session: Session, new: NewMemory, candidate: Candidate) -> Memory | None:
-    """Writes the memory; None when its content has become live meanwhile."""
+async def insert_or_count(session: Session, new: NewMemory, candidate: Candidate) -> tuple[Memory, bool]:
+    """Writes the memory, or counts an access of the live one with its content; says whether it is new.
+
+    One statement decides, so of any number of concurrent adds of one content one writes and the others count.
+    """
     row = await session.fetch_row(
-        INSERT,
+        INSERT_OR_COUNT,
         candidate.id,
         new.content,
         content_hash(new.content),
@@ -86,7 +90,8 @@ async def insert(session: Session, new: NewMemory, candidate: Candidate) -> Memo
         PHI_CATALYST if new.is_catalyst else 0.0,
         candidate.created_at,
     )
-    return memory_from(row) if row else None
+    assert row is not None, "an upsert always gives its row"
+    return memory_from(row), row["id"] == candidate.id
 
 
 async def record_bootstrap(session: Session, memory_ids: list[UUID], at: datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from anima.errors import InvalidInput
 
-SearchName = Literal["exact", "hnsw"]
+SearchName = Literal["exact", "exact_once", "hnsw"]
 AccessRecordName = Literal["per_memory", "batched"]
 AssociationName = Literal["per_pair", "batched"]
 ConsolidationName = Literal["full_scan", "nearest", "off"]
@@ -91,7 +91,13 @@ def alone(number: int) -> Strategy:
 
 
 NUMBERS: Final = range(1, len(FIXES) + 1)
-BATCHED: Final = replace(cumulative(len(FIXES)), name="batched", description="all fixes of the guide, corrected")
+BATCHED: Final = replace(
+    cumulative(len(FIXES)),
+    name="batched",
+    description="all fixes of the guide, with indexes that accesses do not have to write, and each distance computed once",
+    search="exact_once",
+    schema_version=8,
+)
 APPROXIMATE: Final = replace(
     BATCHED,
     name="approximate",

@@ -19,6 +19,9 @@ from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
 from harness.progress import TerminalProgress
+from harness.provisioners import PROVISIONERS
+from harness.provisioners.addresses import is_url, redacted
+from harness.provisioners.protocol import DatabaseSettings
 from harness.record import INTERRUPTED, RunRecord
 from harness.renderers import RENDERERS
 from harness.summary import summarise
@@ -32,6 +35,12 @@ OUTPUT: Final = click.option(
     default=Path("reports"),
     show_default=True,
     help="Where runs are kept.",
+)
+
+DATABASE: Final = click.option(
+    "--database",
+    metavar="PROVISIONER|URL",
+    help="Where PostgreSQL comes from: embedded, testcontainers, the URL of a server, or auto for the scenario's choice.",
 )
 
 
@@ -50,11 +59,11 @@ def harness(context: click.Context, *, debug: bool) -> None:
 @harness.command()
 @click.argument("name", metavar="[SCENARIO]", default="guide")
 @click.option("--strategies", metavar="A,B,…", help="Run only these; the first and the last become the pair.")
-@click.option("--database", metavar="PROVISIONER", help="Where PostgreSQL comes from, instead of the scenario's choice.")
+@DATABASE
 @OUTPUT
 def run(name: str, strategies: str | None, database: str | None, output: Path) -> ExitCode:
     """Runs a scenario, by name or path, and judges it."""
-    chosen = scenario.load(name, strategies=strategies, provisioner=database)
+    chosen = scenario.load(name, strategies=strategies, database=database)
     check(chosen.model_dump(mode="json"))
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
     failure = measure(chosen, directory)
@@ -105,6 +114,17 @@ def doctor(output: Path) -> ExitCode:
 
 
 @harness.command()
+@DATABASE
+def clean(database: str | None) -> None:
+    """Removes what runs have left that are no more, as after a power cut; what a run still uses stays."""
+    settings = DatabaseSettings(url=database if database and is_url(database) else None)
+    for name, factory in PROVISIONERS.items():
+        with contextlib.suppress(ProvisioningError):
+            for removed in asyncio.run(factory(settings).clean()):
+                click.echo(f"{name}: removed {removed}")
+
+
+@harness.command()
 def schema() -> None:
     """Prints the JSON schema of a scenario file, for editors."""
     click.echo(json.dumps(scenario.json_schema(), indent=2))
@@ -114,7 +134,7 @@ harness.add_command(verify)
 
 
 def measure(chosen: scenario.Scenario, directory: Path) -> HarnessError | None:
-    """Runs the scenario into the directory's journal, which gets its end whatever happens; the expected failure, if any."""
+    """Runs the scenario into the directory's journal, which gets its end whatever happens; returns what failed."""
     console = Console(stderr=True)
     phases_total = len(chosen.phases) * len(chosen.strategies) * chosen.rounds
     started = perf_counter()
@@ -163,7 +183,7 @@ def header(chosen: scenario.Scenario, run_id: str) -> Mapping[str, Any]:
     return {
         "run_id": run_id,
         "started_at": datetime.now(UTC).isoformat(),
-        "command": ["harness", *sys.argv[1:]],
+        "command": ["harness", *map(redacted, sys.argv[1:])],
         "scenario": chosen.model_dump(mode="json"),
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "size": chosen.corpus.size},
     }

@@ -7,7 +7,9 @@ Each begins with what is declared and discarded: priming (texts that a running s
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from time import perf_counter
+from typing import Final
 from urllib.parse import urlsplit
 
 from harness.arrivals.closed_loop import ClosedLoop
@@ -17,13 +19,15 @@ from harness.errors import TargetError
 from harness.journal import Journal
 from harness.network import delay_proxy, with_endpoint
 from harness.progress import Progress
-from harness.provisioners import PROVISIONERS
+from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
 from harness.record import Sample
 from harness.scenario import Phase, Scenario
 from harness.targets import TARGETS
 from harness.targets.protocol import LoadedMemory, OpenTarget, Request, Response, Target, TargetContext
 from harness.workloads.protocol import Workload
+
+LOG_FILE: Final = "server.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,25 @@ async def execute(scenario: Scenario, journal: Journal, progress: Progress) -> N
     workload = scenario.open_workload(corpus)
     target = TARGETS[scenario.target]()
     progress.preparing("starting PostgreSQL")
-    async with PROVISIONERS[scenario.database.provisioner]().start(scenario.database.settings) as server:
+    starting = await provisioner(scenario.database)
+    async with starting.start(scenario.database.settings) as server, keeping_log(server, journal.path.parent):
         run = Run(scenario, workload, target, server, journal, progress)
         journal.write("environment", {"environment": fingerprint(server.facts).model_dump(mode="json")})
         templates = await _load(run, scenario.loaded(corpus))
         for round_number, variant in scenario.schedule():
             await _measure(run, variant, round_number, templates[target.schema_version(variant)])
             journal.write("elapsed", {"elapsed_s": perf_counter() - started})
+
+
+@asynccontextmanager
+async def keeping_log(server: Server, directory: Path) -> AsyncGenerator[None]:
+    """Writes the end of the server's log beside the journal when the run fails."""
+    try:
+        yield
+    except Exception:
+        if log := await server.log():
+            (directory / LOG_FILE).write_text(log, encoding="utf-8")
+        raise
 
 
 async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[int, str]:
@@ -89,24 +105,32 @@ async def _measure(run: Run, variant: str, round_number: int, template: str) -> 
         phases = [(phase, run.workload.requests(phase.workload, phase.total)) for phase in run.scenario.phases]
         for phase, requests in phases:
             await pass_.warm_up(phase, requests[: phase.warm_up])
+        await target.drain()
+        before = await target.statistics()
         pass_ = replace(pass_, started=perf_counter())
         for phase, requests in phases:
             await pass_.measure(phase, requests[phase.warm_up :])
         run.progress.preparing(f"{variant}: finishing the background work")
         drain_started = perf_counter()
         await target.drain()
-        statistics = await target.statistics()
+        statistics = (await target.statistics()).since(before)
         run.journal.write(
             "variant_end",
             {
                 "name": variant,
                 "complete": True,
                 "drain_s": perf_counter() - drain_started,
-                "cache": dict(statistics.cache),
+                "cache": cache_figures(statistics.cache),
                 "pool": dict(statistics.pool),
                 "background": [asdict(work) for work in statistics.background],
             },
         )
+
+
+def cache_figures(counters: Mapping[str, int]) -> dict[str, float]:
+    """The counters with the share of hits in all look-ups; empty where there is no cache."""
+    lookups = sum(counters.get(name, 0) for name in ("hits", "misses", "coalesced"))
+    return {**counters, "hit_rate": counters["hits"] / lookups} if lookups else {}
 
 
 @asynccontextmanager
@@ -125,9 +149,7 @@ async def _open(run: Run, variant: str, database: str, template: str) -> AsyncGe
             upstream = urlsplit(url)
             assert upstream.hostname is not None, "a server's URL names its host"
             proxy = await stack.enter_async_context(
-                delay_proxy(
-                    upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000
-                )
+                delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
             )
             url = with_endpoint(url, proxy.host, proxy.port)
         context = TargetContext(variant, url, run.scenario.users_max, embedding_url)

@@ -81,6 +81,12 @@ class CachedEmbeddings:
         await asyncio.wait([call])
         return call.result()
 
+    def keep(self, text: str, vector: Vector) -> None:
+        """Remembers what the provider is known to answer, as if it had been asked."""
+        kept = vector.copy()
+        kept.setflags(write=False)
+        self._entries[self._key(text)] = kept
+
     def statistics(self) -> CacheStatistics:
         lookups = self._hits + self._misses + self._coalesced
         size = len(self._entries)  # Drops what has expired, and so comes before the count of that.

@@ -5,7 +5,7 @@ from typing import Final
 from anima.database import Session, Statement
 from anima.embeddings.protocol import Vector
 from anima.model import FoundMemory, Query
-from anima.rows import COLUMNS, memory_from
+from anima.rows import COLUMNS, found_from
 
 FIND: Final = Statement(
     "query.search",
@@ -26,4 +26,4 @@ FIND: Final = Statement(
 class ExactSearch:
     async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]:
         rows = await session.fetch(FIND, embedding, list(query.tiers), query.similarity_threshold, query.limit)
-        return tuple(FoundMemory(memory_from(row), row["similarity"], row["structural_weight"]) for row in rows)
+        return tuple(map(found_from, rows))

@@ -8,7 +8,7 @@ from typing import Final
 from anima.database import Session, Statement
 from anima.embeddings.protocol import Vector
 from anima.model import FoundMemory, Query
-from anima.rows import COLUMNS, memory_from
+from anima.rows import COLUMNS, found_from
 
 CANDIDATES_PER_RESULT: Final = 5
 CANDIDATES_MIN: Final = 100
@@ -42,4 +42,4 @@ class HnswSearch:
             query.limit,
             max(CANDIDATES_MIN, CANDIDATES_PER_RESULT * query.limit),
         )
-        return tuple(FoundMemory(memory_from(row), row["similarity"], row["structural_weight"]) for row in rows)
+        return tuple(map(found_from, rows))

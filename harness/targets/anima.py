@@ -5,7 +5,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never, cast
 from uuid import UUID
@@ -16,6 +16,7 @@ from anima import migrations, strategy
 from anima.assembly import Anima, open_anima
 from anima.background import current_kind
 from anima.database import Executed, prepare_connection
+from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import EmbeddingSettings
 from anima.equivalence import choices
@@ -39,8 +40,10 @@ from harness.targets.protocol import (
 TABLES_VERSION: Final = 4
 """The tables without their vector index, which is built after the rows are there."""
 
+STORAGE_VERSION: Final = 8
+"""Says how full pages are, which holds for the rows that are written after it."""
+
 LOADED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
-PRIMING_CONCURRENCY: Final = 64
 COLUMNS: Final = (
     "id",
     "content",
@@ -81,13 +84,13 @@ class AnimaTarget:
         finally:
             await connection.close()
         await self.migrate(database_url, schema_version)
-        await _settle(database_url)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         try:
             await migrations.migrate(database_url, to=schema_version)
         except AnimaError as error:
             raise ProvisioningError(str(error)) from error
+        await _settle(database_url, rewrite=schema_version >= STORAGE_VERSION)
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenAnima"]:
@@ -122,7 +125,6 @@ class AnimaTarget:
             finally:
                 stop.set()
                 await workers
-
 
     def exact_variants(self) -> tuple[str, ...]:
         """Those that `verify` can compare, each behaviour once."""
@@ -176,9 +178,12 @@ def expected_failures() -> Generator[None]:
         raise ProvisioningError(str(error)) from error
 
 
-async def _settle(database_url: str) -> None:
+async def _settle(database_url: str, *, rewrite: bool) -> None:
+    """Vacuumed and analysed; written anew where rows should lie as the schema says and not as they were loaded."""
     connection = await asyncpg.connect(database_url)
     try:
+        if rewrite:
+            await connection.execute("VACUUM (FULL) memories")
         await connection.execute("VACUUM (ANALYZE)")
         await connection.execute("CHECKPOINT")
     finally:
@@ -207,6 +212,18 @@ def _row(number: int, loaded: LoadedMemory) -> tuple[object, ...]:
         at,
         at,
     )
+
+
+def cache_counters(cache: CachedEmbeddings | None) -> dict[str, int]:
+    if cache is None:
+        return {}
+    counted = cache.statistics()
+    return {
+        "hits": counted.hits,
+        "misses": counted.misses,
+        "coalesced": counted.coalesced,
+        "evictions": counted.evictions,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,17 +270,10 @@ class OpenAnima:
                 assert_never(request.operation)
 
     async def prime(self, texts: Sequence[str]) -> None:
-        if self.anima.cache is None:
-            return
-        limit = asyncio.Semaphore(PRIMING_CONCURRENCY)
-
-        async def embed(text: str) -> None:
-            async with limit:
-                await self.anima.memory.embeddings.embed(text)
-
-        async with asyncio.TaskGroup() as group:
-            for text in texts:
-                group.create_task(embed(text))
+        """Puts into the cache what the provider answered long ago: the vectors that its server would send."""
+        if self.anima.cache is not None:
+            for text, vector in zip(texts, await asyncio.to_thread(lambda: [*map(hashed_vector, texts)]), strict=True):
+                self.anima.cache.keep(text, vector)
 
     async def drain(self) -> None:
         await self.anima.background.drain()
@@ -271,7 +281,7 @@ class OpenAnima:
     async def statistics(self) -> TargetStatistics:
         counts = self.anima.background.counts
         return TargetStatistics(
-            cache=asdict(self.anima.cache.statistics()) if self.anima.cache else {},
+            cache=cache_counters(self.anima.cache),
             pool=self.anima.memory.database.pool_statistics(),
             background=tuple(
                 BackgroundWork(

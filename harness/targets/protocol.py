@@ -50,14 +50,34 @@ class BackgroundWork:
     statements: int
     round_trips: int
 
+    def since(self, earlier: "BackgroundWork") -> "BackgroundWork":
+        return BackgroundWork(
+            self.kind,
+            self.count - earlier.count,
+            self.failures - earlier.failures,
+            self.statements - earlier.statements,
+            self.round_trips - earlier.round_trips,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TargetStatistics:
-    """Read once after a variant's timed pass. `cache` holds the embedding cache's counters, if there is one."""
+    """Counters since the target was opened, `cache` and `background`, and the state of its pool, if it has these."""
 
-    cache: Mapping[str, float] = field(default_factory=dict[str, float])
+    cache: Mapping[str, int] = field(default_factory=dict[str, int])
     background: tuple[BackgroundWork, ...] = ()
     pool: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def since(self, earlier: "TargetStatistics") -> "TargetStatistics":
+        """What was counted after `earlier`."""
+        before = {work.kind: work for work in earlier.background}
+        return TargetStatistics(
+            cache={name: count - earlier.cache.get(name, 0) for name, count in self.cache.items()},
+            background=tuple(
+                work.since(before[work.kind]) if work.kind in before else work for work in self.background
+            ),
+            pool=self.pool,
+        )
 
 
 @dataclass(frozen=True, slots=True)
