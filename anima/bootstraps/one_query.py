@@ -6,35 +6,35 @@ from anima.database import Session, Statement
 from anima.model import Bootstrap, BootstrapRequest, Tier
 from anima.rows import COLUMNS, memory_from
 
-POSITION_BY_PHI: Final = "row_number() OVER (ORDER BY resonance_phi DESC, access_count DESC, last_accessed DESC, id)"
+BY_RECENCY: Final = "last_accessed DESC, id"
+BY_PHI: Final = "resonance_phi DESC, access_count DESC, last_accessed DESC, id"
+
+
+def _first(tier: Tier, condition: str, order: str, limit: str) -> str:
+    """Numbers only the rows within the limit: an index in this order is read no further, and a sort keeps no more."""
+    return f"""
+        SELECT {COLUMNS}, row_number() OVER (ORDER BY {order}) AS position
+        FROM (
+            SELECT {COLUMNS} FROM memories
+            WHERE {condition} AND deleted_at IS NULL AND tier = '{tier}'
+            ORDER BY {order}
+            LIMIT {limit}
+        ) AS first
+    """  # noqa: S608 -- only constants of this module are put in
+
 
 LOAD: Final = Statement(
     "bootstrap.load",
     f"""
-    WITH active AS MATERIALIZED (
-        SELECT {COLUMNS}, row_number() OVER (ORDER BY last_accessed DESC, id) AS position FROM memories
-        WHERE $2 AND deleted_at IS NULL AND tier = 'active'
-        ORDER BY position
-        LIMIT $3
-    ),
+    WITH active AS MATERIALIZED ({_first(Tier.ACTIVE, "$2", BY_RECENCY, "$3")}),
     remaining (memories) AS (
         SELECT greatest(0, $1::bigint - count(*)) FROM active
     ),
-    thread AS (
-        SELECT {COLUMNS}, {POSITION_BY_PHI} AS position FROM memories
-        WHERE $4 AND deleted_at IS NULL AND tier = 'thread'
-        ORDER BY position
-        LIMIT (SELECT (7 * memories + 9) / 10 FROM remaining)
-    ),
-    stable AS (
-        SELECT {COLUMNS}, {POSITION_BY_PHI} AS position FROM memories
-        WHERE $5 AND deleted_at IS NULL AND tier = 'stable'
-        ORDER BY position
-        LIMIT (SELECT 3 * memories / 10 FROM remaining)
-    )
+    thread AS ({_first(Tier.THREAD, "$4", BY_PHI, "(SELECT (7 * memories + 9) / 10 FROM remaining)")}),
+    stable AS ({_first(Tier.STABLE, "$5", BY_PHI, "(SELECT 3 * memories / 10 FROM remaining)")})
     SELECT * FROM active UNION ALL SELECT * FROM thread UNION ALL SELECT * FROM stable
     ORDER BY position
-    """,  # noqa: S608 -- only the constant column list is put in
+    """,  # noqa: S608 -- only constants of this module are put in
 )
 
 
