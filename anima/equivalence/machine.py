@@ -18,7 +18,20 @@ from anima.equivalence.cases import cases
 from anima.equivalence.sources import Clock
 from anima.equivalence.steps import Drain, Load, SoftDelete, Step, Wait
 from anima.equivalence.subjects import Answer, Subject
-from anima.equivalence.texts import DIRECTIONS, LABELS, NEARNESSES, SIMILARITIES, TOPICS, centre, variant
+from anima.equivalence.texts import (
+    APART,
+    AROUND_DUPLICATE,
+    CENTRE,
+    DIRECTIONS,
+    LABELS,
+    SIMILARITIES,
+    TOPICS,
+    WEIGHS_ALIKE_AT_PHI_0,
+    WEIGHS_ALIKE_AT_PHI_1,
+    Nearness,
+    centre,
+    variant,
+)
 from anima.equivalence.trial import Disagreement, Trial
 from anima.model import BootstrapRequest, NewMemory, Query, Tier
 
@@ -46,24 +59,38 @@ def load(content: str, history: tuple[Tier, int], phi: float, *, is_catalyst: bo
     return Load(content=content, tier=tier, access_count=access_count, resonance_phi=phi, is_catalyst=is_catalyst)
 
 
+def tie_decided_by_phi(topic: int, label: str) -> list[Load]:
+    """Two that weigh the same for their centre, which chance alone brings together too seldom."""
+    return [
+        Load(content=variant(topic, WEIGHS_ALIKE_AT_PHI_0, 0, label), resonance_phi=0.0),
+        Load(content=variant(topic, WEIGHS_ALIKE_AT_PHI_1, 0, label), resonance_phi=1.0),
+    ]
+
+
 def without_repeats(*parts: list[Load]) -> list[Load]:
     return list({load.content: load for load in chain(*parts)}.values())
 
 
+def variants(*nearnesses: Nearness) -> st.SearchStrategy[str]:
+    topics, directions = st.integers(0, TOPICS - 1), st.integers(0, DIRECTIONS - 1)
+    return st.builds(variant, topics, st.sampled_from(nearnesses), directions, st.sampled_from(LABELS))
+
+
 centres = st.integers(0, TOPICS - 1).map(centre)
-variants = st.builds(
-    variant,
-    st.integers(0, TOPICS - 1),
-    st.sampled_from(NEARNESSES),
-    st.integers(0, DIRECTIONS - 1),
-    st.sampled_from(LABELS),
-)
-loads = st.builds(load, variants, st.sampled_from(HISTORIES), st.sampled_from(PHIS), is_catalyst=st.booleans())
+# What is there lies apart, so that what is added finds the centre, at a similarity around that of a duplicate.
+old_texts = variants(*APART) | variants(CENTRE)
+new_texts = variants(*AROUND_DUPLICATE) | old_texts
+loads = st.builds(load, old_texts, st.sampled_from(HISTORIES), st.sampled_from(PHIS), is_catalyst=st.booleans())
 # Hypothesis likes a list short; three of them are seldom short together.
 some_loads = st.lists(loads, max_size=10)
-corpora = st.builds(without_repeats, some_loads, some_loads, some_loads)
+ties = st.just(list[Load]()) | st.builds(tie_decided_by_phi, st.integers(0, TOPICS - 1), st.sampled_from(LABELS))
+corpora = st.builds(without_repeats, some_loads, some_loads, some_loads, ties)
 conversations = st.sampled_from(("first", "second"))
-pauses = st.none() | st.sampled_from((Drain(), Wait(seconds=0), Wait(seconds=RAPID_ACCESS_WINDOW_S)))
+mostly = st.just(True) | st.booleans()
+# A bootstrap right after a query finds memories that were accessed at the same moment.
+afterwards = st.none() | st.sampled_from(
+    (Drain(), Wait(seconds=RAPID_ACCESS_WINDOW_S), BootstrapRequest(conversation_id="first"))
+)
 
 
 @dataclass(slots=True)
@@ -118,21 +145,21 @@ class Script(RuleBasedStateMachine):
     @rule(
         target=texts,
         new=st.builds(
-            NewMemory,
-            content=variants | texts,
+            NewMemory.parse,
+            content=new_texts | texts,
             is_catalyst=st.booleans(),
             category=st.sampled_from((None, "work")),
             tags=st.sampled_from(((), ("a", "b"))),
         ),
-        pause=pauses,
+        afterwards=afterwards,
     )
-    def add(self, new: NewMemory, pause: Step | None) -> str:
-        self.perform(new, pause)
+    def add(self, new: NewMemory, afterwards: Step | None) -> str:
+        self.perform(new, afterwards)
         return new.content
 
     @rule(
         query=st.builds(
-            Query,
+            Query.parse,
             query=centres | texts,
             limit=st.integers(1, 4) | st.just(100),
             similarity_threshold=st.just(0.0) | st.sampled_from(SIMILARITIES),
@@ -140,19 +167,19 @@ class Script(RuleBasedStateMachine):
             conversation_id=conversations | st.none(),
         ),
         times=st.just(1) | st.integers(2, REPEATS_MAX),
-        pause=pauses,
+        afterwards=afterwards,
     )
-    def query(self, query: Query, times: int, pause: Step | None) -> None:
-        self.perform(*[query] * times, pause)
+    def query(self, query: Query, times: int, afterwards: Step | None) -> None:
+        self.perform(*[query] * times, afterwards)
 
     @rule(
         request=st.builds(
-            BootstrapRequest,
+            BootstrapRequest.parse,
             conversation_id=conversations,
             limit=st.integers(1, 5) | st.integers(1, 200),
-            include_active=st.booleans(),
-            include_thread=st.booleans(),
-            include_stable=st.booleans(),
+            include_active=mostly,
+            include_thread=mostly,
+            include_stable=mostly,
             active_limit=st.none() | st.integers(0, 3),
         )
     )

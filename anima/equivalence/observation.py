@@ -4,6 +4,7 @@ The clock is injected, so the times that an operation sets are compared too, whi
 Left out are `updated_at`, which a trigger may set, who embedded a text, which a cache changes, and generated ids.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias, assert_never, cast
@@ -16,7 +17,7 @@ Seen: TypeAlias = Added | Found | Bootstrap | State | None
 Values: TypeAlias = dict[str, Any]
 
 TOLERANCE: Final = 1e-9
-ABSENT: Final = "nothing"
+ABSENT: Final = object()
 
 
 def values_of(seen: Seen) -> Values:
@@ -98,8 +99,8 @@ def _state(state: State) -> Values:
             | {"conversation_contexts": sorted(association.conversation_contexts)}
             for pair, association in state.associations.items()
         },
-        "promotions": sorted(map(list, state.promotions)),
-        "accesses": sorted(map(list, state.accesses)),
+        "promotions": dict(Counter(map(tuple, state.promotions))),
+        "accesses": dict(Counter(map(tuple, state.accesses))),
     }
 
 
@@ -114,4 +115,8 @@ def _same(expected: object, observed: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else repr(value)
+    if value is ABSENT:
+        return "nothing"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return repr(value) if _parts(value) is None else "something"

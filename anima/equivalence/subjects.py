@@ -72,6 +72,16 @@ ACCESSES: Final = Statement(
     """,
 )
 
+LAST_FAILURE: Final = Statement(
+    "subject.last_failure",
+    """
+    SELECT entrypoint, traceback ->> 'exception_type' AS type, traceback ->> 'exception_message' AS message
+    FROM pgqueuer_log
+    WHERE traceback IS NOT NULL
+    ORDER BY id DESC
+    LIMIT 1
+    """,
+)
 
 Answer: TypeAlias = Added | Found | Bootstrap | None
 
@@ -157,8 +167,12 @@ class Subject:
             )
 
     async def _drain(self) -> None:
-        if failed := await self.anima.background.drain():
-            raise WorkFailed(f"{failed} pieces of background work failed and wait to be tried again.")
+        if not await self.anima.background.drain():
+            return
+        async with self.anima.memory.database.session() as session:
+            failure = await session.fetch_row(LAST_FAILURE)
+        assert failure is not None, "the queue logs each failed attempt"
+        raise WorkFailed("{entrypoint} raised {type}: {message}".format(**failure))
 
 
 @asynccontextmanager

@@ -28,22 +28,26 @@ class Nearness:
         return self.along / math.isqrt(self.along**2 + sum(part**2 for part in self.aside))
 
 
-NEARNESSES: Final = (
-    Nearness(1, ()),
+CENTRE: Final = Nearness(1, ())
+AROUND_DUPLICATE: Final = (
     Nearness(2, ()),  # Another vector in the same direction.
     Nearness(99, (14, 1, 1, 1)),
     Nearness(49, (9, 4, 1, 1)),  # 0.98
     Nearness(979, (203, 18, 5, 1)),
     Nearness(19, (6, 1, 1, 1)),  # 0.95
     Nearness(949, (315, 13, 2, 1)),
-    # At phi 0, 11/14 weighs the same as 7/10 at phi 1, to the last bit: phi decides.
-    Nearness(11, (8, 3, 1, 1)),
-    Nearness(7, (7, 1, 1)),
+)
+# 11/14 without phi and 7/10 with a phi of 1 have the same structural weight, to the last bit.
+WEIGHS_ALIKE_AT_PHI_0: Final = Nearness(11, (8, 3, 1, 1))
+WEIGHS_ALIKE_AT_PHI_1: Final = Nearness(7, (7, 1, 1))
+APART: Final = (
+    WEIGHS_ALIKE_AT_PHI_0,
+    WEIGHS_ALIKE_AT_PHI_1,
     Nearness(3, (4,)),
     Nearness(1, (1, 1, 1)),  # 0.5
     Nearness(7, (24,)),
 )
-SIMILARITIES: Final = tuple(nearness.similarity for nearness in NEARNESSES)
+SIMILARITIES: Final = tuple(nearness.similarity for nearness in (CENTRE, *AROUND_DUPLICATE, *APART))
 
 
 def centre(topic: int) -> str:

@@ -1,12 +1,15 @@
 """Looks for a script on which strategies do not agree, or performs a given one: `harness verify`, and the tests."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -21,13 +24,16 @@ from anima.errors import InvalidInput
 from anima.migrations import migrate
 from anima.strategy import Strategy
 
-BATCH_EXAMPLES: Final = 20
-"""After so many scripts the search reports, looks at the time, and goes on from another seed."""
+BATCH_EXAMPLES: Final = 10
+"""After so many scripts the search looks at the time and goes on from another seed.
 
+Hypothesis varies what it has drawn, so one seed gives scripts that are much alike.
+"""
+
+PHASES: Final = (Phase.generate, Phase.shrink)
 SETTINGS: Final = settings(
     database=None,
     deadline=None,
-    phases=(Phase.generate, Phase.shrink),
     print_blob=False,
     report_multiple_bugs=False,
     stateful_step_count=20,
@@ -59,33 +65,33 @@ def look(
     search: Search,
     *,
     examples: int,
-    seconds: float,
+    seconds: float = math.inf,
     first_seed: int,
-    report: Callable[[int], None],
+    shrinks: bool = True,
+    report: Callable[[int], None] = lambda _new: None,
 ) -> Disagreement | None:
     """Performs so many scripts, or as many as fit into the time; the shortest disagreement if there is one.
 
     `report` is told how many more scripts are done.
     """
     ends_at = time.monotonic() + seconds
-    for batch, done in enumerate(range(0, examples, BATCH_EXAMPLES)):
-        size = min(BATCH_EXAMPLES, examples - done)
-        look_once(search, settings(SETTINGS, max_examples=size), f"{first_seed}.{batch}")
-        report(size)
-        if search.disagreement or time.monotonic() >= ends_at:
-            break
+    with _no_files_left():
+        for batch, done in enumerate(range(0, examples, BATCH_EXAMPLES)):
+            size = min(BATCH_EXAMPLES, examples - done)
+            chosen = settings(SETTINGS, max_examples=size, phases=PHASES if shrinks else PHASES[:1])
+            _look_once(search, chosen, f"{first_seed}.{batch}")
+            report(size)
+            if search.disagreement or time.monotonic() >= ends_at:
+                break
     return search.disagreement
 
 
-def look_once(looking: Search, chosen: settings, seed_text: str | None) -> None:
-    """One search of Hypothesis, by chance when there is no seed. A disagreement is left in the search."""
-
+def _look_once(looking: Search, chosen: settings, seed_text: str) -> None:
     class BoundScript(Script):
         search = looking
 
-    machine = BoundScript if seed_text is None else seed(seed_text)(BoundScript)
     try:
-        run_state_machine_as_test(machine, settings=chosen)
+        run_state_machine_as_test(seed(seed_text)(BoundScript), settings=chosen)
     except (Disagreement, Flaky):
         if looking.disagreement is None:
             raise
@@ -100,6 +106,17 @@ def replay(search: Search, steps: Sequence[Step]) -> Disagreement | None:
     except Disagreement as disagreement:
         return disagreement
     return None
+
+
+@contextmanager
+def _no_files_left() -> Generator[None]:
+    """Hypothesis keeps a cache beside whoever calls it, even when it is told to use no database."""
+    with TemporaryDirectory() as home:
+        set_hypothesis_home_dir(home)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
 
 
 @asynccontextmanager

@@ -1,0 +1,25 @@
+"""Every preset, and every choice on every axis, does what the contract as a program does.
+
+Each is compared with the reference, so any two of them also agree with each other.
+"""
+
+import asyncio
+
+import pytest
+
+from anima.equivalence.choices import distinct, exact_presets, single_choices
+from anima.equivalence.verification import look, open_search
+from harness.targets.anima import counterexample
+from harness.verification import disagreement
+
+pytestmark = pytest.mark.timeout(3600)  # At night a search is long.
+
+
+@pytest.mark.parametrize("strategy", distinct((*exact_presets(), *single_choices())))
+def test_strategy_does_what_the_contract_says(
+    strategy: str, comparison_url: str, runner: asyncio.Runner, scripts: int, first_seed: int
+) -> None:
+    with open_search(comparison_url, [strategy], runner) as search:
+        found = look(search, examples=scripts, first_seed=first_seed)
+    if found:
+        pytest.fail(disagreement(counterexample(found), [strategy]), pytrace=False)
