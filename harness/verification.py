@@ -40,7 +40,7 @@ def verify(
     target = AnimaTarget()
     names = [*strategies.replace(",", " ").split(), *more] if strategies else target.exact_variants()
     with (
-        interrupted_by_sigterm(),
+        interruptible(),
         asyncio.Runner() as runner,
         database(runner, database_url) as url,
         click.progressbar(length=examples, label="scripts", file=sys.stderr) as progress,
@@ -97,14 +97,16 @@ def database(runner: asyncio.Runner, url: str | None) -> Generator[str]:
 
 
 @contextmanager
-def interrupted_by_sigterm() -> Generator[None]:
-    """SIGTERM ends the work as Ctrl-C does, with everything removed."""
+def interruptible() -> Generator[None]:
+    """SIGTERM ends the work as Ctrl-C does, with everything removed; both do so in a job that a shell put behind."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: interrupt}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
