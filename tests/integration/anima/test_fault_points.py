@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from anima.assembly import Anima
-from anima.background import LANES, AnyWork, Consolidate, DetectCatalyst, RecordCoOccurrence
+from anima.background import AnyWork, Consolidate, DetectCatalyst, RecordCoOccurrence
 from anima.database import Executed, Session
 from anima.errors import DatabaseUnavailable
 from anima.model import NewMemory, Query
@@ -24,7 +24,6 @@ from harness.provisioners.protocol import Server
 from tests.memories import AT_098, EAST, NOON, PLACED, leaning, opened, plant, session_on, tables, value
 from tests.waiting import until
 
-KINDS: Final = [kind for lane in LANES for kind in lane]
 OLDER, NEWER, SHARED, OTHER = (UUID(int=number) for number in range(1, 5))
 LATER: Final = NOON + timedelta(hours=1)
 
@@ -87,10 +86,6 @@ async def read(url: str) -> dict[str, list[str]]:
         return await tables(session)
 
 
-async def run_once(anima: Anima) -> None:
-    await anima.background.run_once(KINDS)
-
-
 @pytest.fixture
 async def copy(database_url: str, server: Server) -> AsyncGenerator[Callable[[], Awaitable[str]]]:
     """Copies the test's database, to see there what happens without a fault."""
@@ -123,6 +118,10 @@ async def test_a_worker_that_dies_at_any_point_has_done_its_work_once_after_a_re
     database_url: str, copy: Callable[[], Awaitable[str]], handled: str
 ) -> None:
     strategy, work = HANDLED[handled]
+
+    async def run_once(anima: Anima) -> None:
+        await anima.background.run_once(work.kind)
+
     await prepare(database_url, work)
     before = await read(database_url)
     undisturbed, reference = Fault(), await copy()
