@@ -6,7 +6,8 @@ once: a worker that dies leaves the work queued and the tables untouched.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -121,13 +122,21 @@ class Background:
     handlers: Mapping[str, Handler]
     counts: Mapping[str, Counts]
     worker_id: QueueManagerId = field(default_factory=lambda: QueueManagerId(uuid4()))
-    accepted: asyncio.Event = field(default_factory=asyncio.Event)
+    waking: Mapping[str, set[asyncio.Event]] = field(default_factory=lambda: {kind: set() for kind in LANES})
+
+    @asynccontextmanager
+    async def accepting(self, session: Session, kinds: Iterable[str]) -> AsyncGenerator[None]:
+        """A transaction that may accept work of these kinds. Their workers are woken when they can see it."""
+        async with session.transaction():
+            yield
+        for kind in kinds:
+            for worker in self.waking[kind]:
+                worker.set()
 
     async def accept(self, session: Session, works: Iterable[AnyWork]) -> None:
         """Queues the work in the session's transaction: it exists if and only if that commits."""
         kinds, payloads = zip(*((work.kind, work.model_dump_json().encode()) for work in works), strict=True)
         await queue_of(session).enqueue(list(kinds), list(payloads), [0] * len(kinds))
-        self.accepted.set()
 
     async def run_once(self, kind: str) -> bool:
         """Does the oldest due work of this kind, if there is any; says whether there was.
@@ -165,14 +174,17 @@ class Background:
 
     async def _work(self, kind: str, stop: asyncio.Event) -> None:
         """A database that is away is waited for: the work is safe in it."""
+        woken = asyncio.Event()
+        self.waking[kind].add(woken)
         while not stop.is_set():
-            self.accepted.clear()
+            woken.clear()
             try:
                 if await self.run_once(kind):
                     continue
             except DatabaseUnavailable as error:
                 logger.warning("background work waits: %s", error)
-            await wait_for_either(self.accepted, stop, POLL_S)
+            await wait_for_either(woken, stop, POLL_S)
+        self.waking[kind].discard(woken)
 
     async def _due(self) -> int:
         async with self.database.session() as session:

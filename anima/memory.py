@@ -4,8 +4,7 @@ Read this first. What a step costs is decided below the seams (`searches`, `acce
 `consolidations`, `bootstraps`); what it means is decided here and in `model`.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +14,7 @@ from anima.access_records.protocol import Access, AccessRecords
 from anima.associations.protocol import CoOccurrence
 from anima.bootstraps.protocol import BootstrapLoader
 from anima.consolidations.protocol import Candidate
-from anima.database import Database, Session
+from anima.database import Database
 from anima.embeddings.protocol import EmbeddingProvider
 from anima.model import (
     Added,
@@ -51,7 +50,7 @@ class MemorySystem:
         """Counts an exact duplicate, merges a semantic one, and writes what is new."""
         embedded = await self.embeddings.embed(new.content)
         candidate = Candidate(embedded.vector, self.new_id(), self.clock())
-        async with self.database.session() as session, boundary(session, self.after_add):
+        async with self.database.session() as session, self.after_add.boundary(session):
             duplicate = await self.after_add.duplicate(session, new, candidate)
             if duplicate:
                 return Added(duplicate.memory, duplicate.kind, embedded.provider)
@@ -70,7 +69,7 @@ class MemorySystem:
             if not found:
                 return Found((), (), embedded.provider)
             memory_ids = [result.memory.id for result in found]
-            async with boundary(session, self.after_query):
+            async with self.after_query.boundary(session):
                 if query.conversation_id is not None and len(memory_ids) > 1:
                     # First, since the rows that the access locks stay locked until the transaction ends.
                     co_occurrence = CoOccurrence(memory_ids, query.conversation_id, now)
@@ -86,16 +85,6 @@ class MemorySystem:
                 rows = (*bootstrap.active, *bootstrap.thread, *bootstrap.stable)
                 await store.record_bootstrap(session, [memory.id for memory in rows], self.clock())
         return bootstrap
-
-
-@asynccontextmanager
-async def boundary(session: Session, after: AfterAdd | AfterQuery) -> AsyncGenerator[None]:
-    """A transaction where work is accepted with the operation; else each statement is its own, as before the fixes."""
-    if after.accepts_work:
-        async with session.transaction():
-            yield
-    else:
-        yield
 
 
 def promoted(found: tuple[FoundMemory, ...], promotions: tuple[Promotion, ...]) -> tuple[FoundMemory, ...]:

@@ -4,9 +4,10 @@ Both placements leave the same live state once accepted work is drained.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol, assert_never
+from typing import Literal, Protocol, assert_never
 
 from anima import catalysts, merges, store
 from anima.associations.protocol import Associations, CoOccurrence
@@ -32,9 +33,11 @@ class Duplicate:
 
 
 class AfterAdd(Protocol):
-    """Consolidation and catalyst detection around an insert. `accepts_work`: some of it is left for later."""
+    """Consolidation and catalyst detection around an insert."""
 
-    accepts_work: ClassVar[bool]
+    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
+        """A transaction where work is accepted with the add; else each statement is its own, as before the fixes."""
+        ...
 
     async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
         """Counts or merges a duplicate that is looked for before the insert; the insert itself finds exact ones."""
@@ -48,15 +51,20 @@ class AfterAdd(Protocol):
 class AfterQuery(Protocol):
     """Co-occurrence after the access was recorded."""
 
-    accepts_work: ClassVar[bool]
+    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
+        """A transaction where work is accepted with the query; else each statement is its own, as before the fixes."""
+        ...
 
     async def associate(self, session: Session, co_occurrence: CoOccurrence) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class InlineAfterAdd:
-    accepts_work: ClassVar[bool] = False
     consolidation: Consolidation
+
+    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
+        del session
+        return nullcontext()
 
     async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
         exact = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
@@ -82,8 +90,10 @@ class InlineAfterAdd:
 
 @dataclass(frozen=True, slots=True)
 class BackgroundAfterAdd:
-    accepts_work: ClassVar[bool] = True
     background: Background
+
+    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
+        return self.background.accepting(session, ("consolidation", "catalyst_detection"))
 
     async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
         del session, new, candidate
@@ -98,8 +108,11 @@ class BackgroundAfterAdd:
 
 @dataclass(frozen=True, slots=True)
 class InlineAfterQuery:
-    accepts_work: ClassVar[bool] = False
     associations: Associations
+
+    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
+        del session
+        return nullcontext()
 
     async def associate(self, session: Session, co_occurrence: CoOccurrence) -> None:
         await self.associations.record(session, co_occurrence)
@@ -107,8 +120,10 @@ class InlineAfterQuery:
 
 @dataclass(frozen=True, slots=True)
 class BackgroundAfterQuery:
-    accepts_work: ClassVar[bool] = True
     background: Background
+
+    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
+        return self.background.accepting(session, ("co_occurrence",))
 
     async def associate(self, session: Session, co_occurrence: CoOccurrence) -> None:
         work = RecordCoOccurrence(

@@ -67,7 +67,7 @@ async def background(url: str, handler: Recorder) -> AsyncGenerator[Background]:
 
 
 async def accept(background: Background, *works: AnyWork) -> None:
-    async with background.database.session() as session, session.transaction():
+    async with background.database.session() as session, background.accepting(session, KINDS):
         await background.accept(session, works)
 
 
@@ -226,6 +226,28 @@ async def test_the_loop_does_what_is_accepted_and_ends_when_told(database_url: s
         await until(all_done)
         stop.set()
         await running
+
+
+async def test_idle_workers_are_woken_by_what_is_accepted(
+    database_url: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By polling alone, each of these would be done an hour later."""
+    monkeypatch.setattr("anima.background.POLL_S", 3600.0)
+    await plant(session, EAST)
+    await plant(session, leaning(0.9))
+    stop = asyncio.Event()
+    async with opened(database_url, BATCHED, {"east": EAST}) as anima:
+        running = asyncio.create_task(anima.background.run(stop))
+        for number in range(5):
+            await anima.memory.add(NewMemory(content=f"day {number}"))
+            await anima.memory.query(Query(query="east", conversation_id="c"))
+            await until(lambda: nothing_is_queued(session))
+        stop.set()
+        await running
+
+
+async def nothing_is_queued(session: Session) -> bool:
+    return not (await tables(session))["queue"]
 
 
 async def test_told_to_end_the_loop_first_finishes_the_work_in_hand(database_url: str) -> None:
