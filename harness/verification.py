@@ -62,7 +62,7 @@ def replay(strategies: Sequence[str], *steps: object, database_url: str | None =
 
 def summary(verification: Verification, strategies: Sequence[str]) -> str:
     if verification.counterexample:
-        return disagreement(verification.counterexample, strategies)
+        return disagreement(verification.counterexample)
     met = "\n".join(f"{count:8}  {case}" for case, count in sorted(verification.met.items()))
     return (
         f"{', '.join(strategies)}: no disagreement in {verification.scripts} scripts.\n"
@@ -70,10 +70,10 @@ def summary(verification: Verification, strategies: Sequence[str]) -> str:
     )
 
 
-def disagreement(counterexample: Counterexample, strategies: Sequence[str]) -> str:
+def disagreement(counterexample: Counterexample) -> str:
     """What is wrong, and a program that shows it."""
     kinds = sorted({step.partition("(")[0] for step in counterexample.steps})
-    arguments = "".join(f"    {argument},\n" for argument in (repr(list(strategies)), *counterexample.steps))
+    arguments = "".join(f"    {argument},\n" for argument in (repr([counterexample.variant]), *counterexample.steps))
     return (
         f"{counterexample.message}\n\nThis script shows it:\n\n"
         f"from anima.equivalence.steps import {', '.join(kinds)}\n"

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -30,10 +31,10 @@ BATCH_EXAMPLES: Final = 10
 Hypothesis varies what it has drawn, so one seed gives scripts that are much alike.
 """
 
-PHASES: Final = (Phase.generate, Phase.shrink)
 SETTINGS: Final = settings(
     database=None,
     deadline=None,
+    phases=[Phase.generate],  # What it finds is shortened below, step by step, which takes seconds instead of minutes.
     print_blob=False,
     report_multiple_bugs=False,
     stateful_step_count=20,
@@ -67,10 +68,9 @@ def look(
     examples: int,
     seconds: float = math.inf,
     first_seed: int,
-    shrinks: bool = True,
     report: Callable[[int], None] = lambda _new: None,
 ) -> Disagreement | None:
-    """Performs so many scripts, or as many as fit into the time; the shortest disagreement if there is one.
+    """Performs so many scripts, or as many as fit into the time; returns the disagreement if there is one.
 
     `report` is told how many more scripts are done.
     """
@@ -78,8 +78,7 @@ def look(
     with _no_files_left():
         for batch, done in enumerate(range(0, examples, BATCH_EXAMPLES)):
             size = min(BATCH_EXAMPLES, examples - done)
-            chosen = settings(SETTINGS, max_examples=size, phases=PHASES if shrinks else PHASES[:1])
-            _look_once(search, chosen, f"{first_seed}.{batch}")
+            _look_once(search, settings(SETTINGS, max_examples=size), f"{first_seed}.{batch}")
             report(size)
             if search.disagreement or time.monotonic() >= ends_at:
                 break
@@ -95,6 +94,19 @@ def _look_once(looking: Search, chosen: settings, seed_text: str) -> None:
     except (Disagreement, Flaky):
         if looking.disagreement is None:
             raise
+
+
+def shortened(search: Search, found: Disagreement) -> Disagreement:
+    """Leaves out steps, large pieces first, as long as the strategy still disagrees."""
+    alone = replace(search, subjects=[subject for subject in search.subjects if subject.name == found.strategy])
+    size = len(found.steps) // 2
+    while size:
+        start = 0
+        while start < len(found.steps):
+            again = replay(alone, found.steps[:start] + found.steps[start + size :])
+            found, start = (again, start) if again else (found, start + size)
+        size //= 2
+    return found
 
 
 def replay(search: Search, steps: Sequence[Step]) -> Disagreement | None:

@@ -150,7 +150,8 @@ class AnimaTarget:
 
         with expected_failures(), verification.open_search(database_url, variants, runner) as search:
             found = verification.look(search, examples=examples, seconds=seconds, first_seed=seed, report=report)
-        return Verification(search.scripts, search.met, counterexample(found) if found else None)
+            shortest = counterexample(verification.shortened(search, found)) if found else None
+        return Verification(search.scripts, search.met, shortest)
 
     def replay(
         self, runner: asyncio.Runner, database_url: str, variants: Sequence[str], steps: Sequence[object]

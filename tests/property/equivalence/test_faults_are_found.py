@@ -18,6 +18,6 @@ def test_fault_is_found(
 ) -> None:
     fault.plant(monkeypatch)
     with open_search(comparison_url, ["batched"], runner) as search:
-        found = look(search, examples=scripts_in_ci, first_seed=0, shrinks=False)
+        found = look(search, examples=scripts_in_ci, first_seed=0)
     assert found, f"not found in {search.scripts} scripts"
     assert fault.evidence in str(found)

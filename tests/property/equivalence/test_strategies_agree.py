@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from anima.equivalence.choices import distinct, exact_presets, single_choices
-from anima.equivalence.verification import look, open_search
+from anima.equivalence.verification import look, open_search, shortened
 from harness.targets.anima import counterexample
 from harness.verification import disagreement
 
@@ -21,5 +21,5 @@ def test_strategy_does_what_the_contract_says(
 ) -> None:
     with open_search(comparison_url, [strategy], runner) as search:
         found = look(search, examples=scripts, first_seed=first_seed)
-    if found:
-        pytest.fail(disagreement(counterexample(found), [strategy]), pytrace=False)
+        if found:
+            pytest.fail(disagreement(counterexample(shortened(search, found))), pytrace=False)
