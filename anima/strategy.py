@@ -94,7 +94,7 @@ NUMBERS: Final = range(1, len(FIXES) + 1)
 BATCHED: Final = replace(
     cumulative(len(FIXES)),
     name="batched",
-    description="all fixes of the guide, with indexes that accesses do not have to write, and each distance computed once",
+    description="all fixes of the guide, indexes that no access has to write, each distance computed once",
     search="exact_once",
     schema_version=8,
 )

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Generator, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +30,7 @@ from harness.targets import TARGETS
 from harness.verdict import ExitCode, check, judge
 from harness.verification import verify
 
+LOG_FILE: Final = "log.txt"
 OUTPUT: Final = click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -40,7 +42,7 @@ OUTPUT: Final = click.option(
 DATABASE: Final = click.option(
     "--database",
     metavar="PROVISIONER|URL",
-    help="Where PostgreSQL comes from: embedded, testcontainers, the URL of a server, or auto for the scenario's choice.",
+    help="Where PostgreSQL comes from: embedded, testcontainers, a server's URL, or auto for the scenario's choice.",
 )
 
 
@@ -140,7 +142,11 @@ def measure(chosen: scenario.Scenario, directory: Path) -> HarnessError | None:
     started = perf_counter()
     interruption: str | None = INTERRUPTED
     failure: HarnessError | None = None
-    with journal.open_journal(directory) as entries, TerminalProgress(console, phases_total) as progress:
+    with (
+        journal.open_journal(directory) as entries,
+        logging_to(directory / LOG_FILE),
+        TerminalProgress(console, phases_total) as progress,
+    ):
         entries.write("run", header(chosen, directory.name))
         try:
             asyncio.run(terminable(execute(chosen, entries, progress)))
@@ -155,11 +161,32 @@ def measure(chosen: scenario.Scenario, directory: Path) -> HarnessError | None:
     return failure
 
 
+@contextlib.contextmanager
+def logging_to(path: Path) -> Generator[None]:
+    """Keeps warnings of the target and of libraries out of the terminal; no warning, no file."""
+    log_file = logging.FileHandler(path, delay=True)
+    log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(log_file)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(log_file)
+        log_file.close()
+
+
 async def terminable(work: Coroutine[None, None, None]) -> None:
-    """SIGTERM ends the work as Ctrl-C does, with everything cleaned up."""
+    """Ends the work at the first Ctrl-C or SIGTERM, cleaned up. Later ones change nothing: tox sends up to three."""
     task = asyncio.ensure_future(work)
-    with contextlib.suppress(NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(sent)
+            signal.signal(sent, signal.SIG_IGN)
+        task.cancel()
+
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sent, end)
     await task
 
 

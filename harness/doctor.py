@@ -11,9 +11,9 @@ from typing import Final
 
 import psutil
 
-from harness.environment import cpu_model
+from harness.environment import cpu_model, processors
 from harness.errors import ProvisioningError
-from harness.provisioners.embedded import installation
+from harness.provisioners.wheel import installation
 
 DISK_GIB_MIN: Final = 2.0
 MEMORY_GIB_MIN: Final = 2.0
@@ -39,7 +39,7 @@ def _findings(output: Path) -> Iterator[Finding]:
     yield Finding(f"Python {platform.python_version()} (3.11 or later)", sys.version_info >= (3, 11))
     yield _embedded_postgres()
     yield _system_user()
-    cpus = len(psutil.Process().cpu_affinity() or []) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
+    cpus = processors()
     yield Finding(
         f"{cpus} processors ({cpu_model()})",
         cpus >= CPUS_MIN,

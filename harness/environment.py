@@ -18,6 +18,9 @@ def fingerprint(server: ServerFacts) -> EnvironmentRecord:
         "provisioner": server.provisioner,
         "postgres_version": server.postgres_version,
         "pgvector_version": server.pgvector_version,
+        "cloning": server.cloning,
+        **({"lacks": list(server.lacks)} if server.lacks else {}),
+        **({"runtime": dict(server.runtime)} if server.runtime else {}),
         "settings": dict(server.settings),
     }
     return EnvironmentRecord(host=host(), software=software(), server=facts)
@@ -29,13 +32,18 @@ def host() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpu": cpu_model(),
-        "cpus": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cpus": str(processors()),
         "memory_gib": f"{psutil.virtual_memory().total / 2**30:.0f}",
     }
 
 
 def software() -> dict[str, str]:
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+
+
+def processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_model() -> str:

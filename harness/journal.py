@@ -3,10 +3,11 @@
 A run that is killed leaves a journal from which `read` makes a record, marked as partial.
 """
 
+import errno
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -29,15 +30,18 @@ class Journal:
         line = json.dumps({"kind": kind, **entry}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         try:
             written = os.write(self._descriptor, line)
-            if written < len(line):
-                os.truncate(self._descriptor, self._length)
-                raise OSError(28, os.strerror(28))
         except OSError as error:
-            raise HarnessError(
-                f"{self.path} could not be written ({error.strerror}). What was measured until now is in it: "
-                f"free some space, then see it with `harness report {self.path.parent}`."
-            ) from error
+            raise self._full(error.strerror) from error
+        if written < len(line):
+            os.truncate(self._descriptor, self._length)
+            raise self._full(os.strerror(errno.ENOSPC))
         self._length += written
+
+    def _full(self, reason: str | None) -> HarnessError:
+        return HarnessError(
+            f"{self.path} could not be written ({reason}). What was measured until now is in it: "
+            f"free some space, then see it with `harness report {self.path.parent}`."
+        )
 
     def sample(self, variant: str, sample: Sample) -> None:
         self.write("sample", {"variant": variant, **sample.model_dump(exclude_none=True)})
@@ -48,7 +52,7 @@ class Journal:
 
 
 @contextmanager
-def open_journal(directory: Path) -> Iterator[Journal]:
+def open_journal(directory: Path) -> Generator[Journal]:
     """A new journal in a run's directory, which is made. Raises `UsageError`."""
     try:
         directory.mkdir(parents=True, exist_ok=False)
@@ -95,9 +99,7 @@ def read(path: Path) -> RunRecord:
         elapsed_s=end.get("elapsed_s", elapsed_s),
         state="complete" if end.get("interruption", "missing") is None else "partial",
         interruption=end.get("interruption", "the journal has no end: the run was killed, or is still going on"),
-        variants=tuple(
-            VariantRecord(**variant, samples=tuple(samples[name])) for name, variant in variants.items()
-        ),
+        variants=tuple(VariantRecord(**variant, samples=tuple(samples[name])) for name, variant in variants.items()),
     )
 
 

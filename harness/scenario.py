@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import ErrorDetails
 
@@ -15,7 +15,9 @@ from harness.corpora import CORPORA, CorpusSection
 from harness.corpora.protocol import Corpus
 from harness.errors import UsageError
 from harness.latencies import LATENCIES, LatencyProfile
-from harness.provisioners import PROVISIONERS
+from harness.provisioners import AUTO, PROVISIONERS
+from harness.provisioners.addresses import is_url
+from harness.provisioners.protocol import DatabaseSettings
 from harness.targets import TARGETS
 from harness.targets.protocol import OPERATIONS, LoadedMemory, OperationName
 from harness.workloads import WORKLOADS, WorkloadSettings
@@ -33,18 +35,6 @@ TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DatabaseSection(Section):
-    """Where PostgreSQL comes from, and the settings it is started with."""
-
-    provisioner: str = "embedded"
-    settings: dict[str, str] = {}
-
-    @field_validator("provisioner")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return known("database provisioner", name, PROVISIONERS)
 
 
 class Phase(Section):
@@ -84,12 +74,18 @@ class Scenario(Section):
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 1
     seed: int = 1
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
-    database: DatabaseSection = DatabaseSection()
+    database: DatabaseSettings = DatabaseSettings()
     corpus: CorpusSection
     workload: WorkloadSettings = WorkloadSettings()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     budgets: tuple[str, ...] = ()
     references: tuple[dict[str, str | float], ...] = ()
+
+    @field_validator("database")
+    @classmethod
+    def _known_provisioner(cls, database: DatabaseSettings) -> DatabaseSettings:
+        known("database provisioner", database.provisioner, [AUTO, *PROVISIONERS])
+        return database
 
     @field_validator("target")
     @classmethod
@@ -114,7 +110,7 @@ class Scenario(Section):
                 raise ValueError(f"{kind}: {', '.join(repeated)} stands more than once")
         return self
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them
     @property
     def operations(self) -> tuple[OperationName, ...]:
         """What the phases perform, in the order of the operations."""
@@ -178,12 +174,12 @@ def find(name: str) -> Path:
             return path
         raise UsageError(f"There is no scenario file {name}.")
     if name not in shipped():
-        raise UsageError(f"There is no scenario {name!r}. {suggestion(name, list(shipped()))} A file is named by its path.")
+        raise UsageError(f"There is no scenario {name!r}. {suggestion(name, list(shipped()))} Name a file by its path.")
     return shipped()[name]
 
 
-def load(name: str, *, strategies: str | None = None, provisioner: str | None = None) -> Scenario:
-    """Reads a scenario by name or path, with what the command line says instead. Raises `UsageError` with file and key."""
+def load(name: str, *, strategies: str | None = None, database: str | None = None) -> Scenario:
+    """A scenario by name or path, with what the command line says instead. Raises `UsageError` with file and key."""
     path = find(name)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -193,39 +189,49 @@ def load(name: str, *, strategies: str | None = None, provisioner: str | None = 
     if strategies is not None:
         names = [name.strip() for name in strategies.split(",")]
         overrides |= {"strategies": names, "baseline": names[0], "candidate": names[-1]}
-    if provisioner is not None:
-        overrides["database"] = document.get("database", {}) | {"provisioner": provisioner}
+    if database is not None and database != AUTO:
+        wish = {"provisioner": "external", "url": database} if is_url(database) else {"provisioner": database}
+        overrides["database"] = document.get("database", {}) | wish
     try:
         return Scenario.model_validate(document | overrides)
     except ValidationError as error:
-        raise UsageError("\n".join(_explain(path, document, issue) for issue in error.errors())) from None
+        raise UsageError("\n".join(_explain(path, issue) for issue in error.errors())) from None
 
 
-def _explain(path: Path, document: Mapping[str, Any], issue: ErrorDetails) -> str:
+def json_schema() -> dict[str, Any]:
+    """Of a scenario file, for editors."""
+    return Scenario.model_json_schema(mode="validation")
+
+
+def _explain(path: Path, issue: ErrorDetails) -> str:
     """One sentence per mistake: the file, the key, and what was meant."""
-    location = [part for part in issue["loc"] if part not in {"function-wrap", "tagged-union"}]
+    # Inside a corpus pydantic names its kind as well, which is not a key of the file.
+    location = [part for place, part in enumerate(issue["loc"]) if issue["loc"][:place][-1:] != ("corpus",)]
     key = ".".join(map(str, location))
-    if issue["type"] == "extra_forbidden":
-        fields = _fields_at(document, location[:-1])
-        return f"{path}: unknown key {key!r}. {suggestion(str(location[-1]), fields)}"
-    if issue["type"] == "missing":
-        return f"{path}: {key!r} is missing."
-    message = issue["msg"].removeprefix("Value error, ")
-    return f"{path}: {f'{key}: ' if key else ''}{message}"
+    match issue["type"]:
+        case "extra_forbidden":
+            fields = list(_model_at(issue["loc"][:-1]).model_fields)
+            return f"{path}: unknown key {key!r}. {suggestion(str(location[-1]), fields)}"
+        case "missing":
+            return f"{path}: {key!r} is missing."
+        case "union_tag_not_found":
+            return f"{path}: '{key}.kind' is missing. Known: {', '.join(CORPORA)}."
+        case "union_tag_invalid":
+            kind = issue["ctx"]["tag"] if "ctx" in issue else ""
+            return f"{path}: {key}: there is no kind {kind!r}. {suggestion(kind, list(CORPORA))}"
+        case _:
+            return f"{path}: {f'{key}: ' if key else ''}{issue['msg'].removeprefix('Value error, ')}"
 
 
-def _fields_at(document: Mapping[str, Any], location: Sequence[object]) -> list[str]:
-    """The keys that the section at this place may have."""
+def _model_at(location: Sequence[object]) -> type[BaseModel]:
+    """The section at this place of a scenario; in a corpus its kind follows."""
     model: type[BaseModel] = Scenario
-    value: Any = document
     for part in location:
-        value = value[part]
-        if isinstance(part, str):
-            if part == "corpus":
-                model = CORPORA[value.get("kind", "generated")]
-            else:
-                model = next(_models_in(model.model_fields[part].annotation), model)
-    return list(model.model_fields)
+        if part in CORPORA:
+            model = CORPORA[str(part)]
+        elif part in model.model_fields:
+            model = next(_models_in(model.model_fields[str(part)].annotation), model)
+    return model
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:

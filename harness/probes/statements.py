@@ -3,7 +3,7 @@
 The count travels in a context variable, so it follows an operation through its tasks and keeps concurrent ones apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _current: ContextVar[Counted | None] = ContextVar("_current", default=None)
 
 
 @contextmanager
-def counting(into: Counted | None = None) -> Iterator[Counted]:
+def counting(into: Counted | None = None) -> Generator[Counted]:
     """Attributes to one operation what is observed inside the block."""
     counted = into or Counted()
     token = _current.set(counted)

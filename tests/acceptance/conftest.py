@@ -1,0 +1,69 @@
+"""What acceptance tests share: the programs as processes, and a scenario that is over in seconds."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+TINY = """
+name = "tiny"
+title = "Seconds"
+strategies = ["naive", "batched"]
+baseline = "naive"
+candidate = "batched"
+latency = "{latency}"
+budgets = [{budgets}]
+
+[database.settings]
+fsync = "off"
+
+[corpus]
+kind = "generated"
+size = 40
+
+[workload.query]
+distinct_texts = 3
+
+[[phases]]
+workload = "query"
+requests = {requests}
+users = 2
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a scenario of a few queries, with what the test says instead."""
+
+    def write(*budgets: str, requests: int = 4, latency: str = "local", extra: str = "") -> Path:
+        path = tmp_path / "tiny.toml"
+        quoted = ", ".join(f'"{budget}"' for budget in budgets)
+        path.write_text(TINY.format(requests=requests, latency=latency, budgets=quoted) + extra, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The machine's, without what would point a program at a database of the developer's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANIMA_", "PG"))}
+    return kept | {"COLUMNS": "100", "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def harness(tmp_path: Path, environment: dict[str, str]) -> Program:
+    """Runs `harness` in a directory of the test's own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "harness.cli", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+        )
+
+    return run

@@ -1,0 +1,108 @@
+"""`harness run` as a process: what it prints, leaves behind and exits with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.record import RunRecord
+from tests.acceptance.conftest import Program
+from tests.waiting import until
+
+Scenario = Callable[..., Path]
+
+
+def only_run(directory: Path) -> Path:
+    (run,) = (directory / "reports").iterdir()
+    return run
+
+
+def test_budgets_that_hold_exit_with_0_and_leave_a_whole_run(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
+    done = harness("run", str(tiny("query.statements <= 3", "naive: query.statements >= 232")))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All 2 budgets hold" in done.stdout
+    run = only_run(tmp_path)
+    record = RunRecord.model_validate_json((run / "record.json").read_bytes())
+    assert record.state == "complete"
+    assert {variant.name: len(variant.samples) for variant in record.variants} == {"naive": 4, "batched": 4}
+    assert {"journal.jsonl", "record.json", "report.html", "report.md", "report.json"} <= {
+        path.name for path in run.iterdir()
+    }
+    assert str(run.relative_to(tmp_path) / "report.html") in done.stdout
+
+
+def test_a_budget_that_fails_exits_with_1_and_says_by_how_much(harness: Program, tiny: Scenario) -> None:
+    done = harness("run", str(tiny("query.statements <= 2")))
+    assert done.returncode == 1
+    assert "3, 1 (50%) over the limit" in done.stdout
+
+
+def test_a_quantile_that_few_samples_cannot_decide_exits_with_3(harness: Program, tiny: Scenario) -> None:
+    done = harness("run", str(tiny("query.p95 <= 10s")))
+    assert done.returncode == 3
+    assert "UNDECIDED" in done.stdout
+
+
+def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
+    harness("run", str(tiny("query.statements <= 2")))
+    again = harness("report", "latest", "--format", "json")
+    assert again.returncode == 1
+    assert json.loads(again.stdout)["verdict"]["outcome"] == "FAIL"
+    (only_run(tmp_path) / "record.json").unlink()
+    from_journal = harness("report", only_run(tmp_path).name, "--format", "markdown")
+    assert from_journal.returncode == 1
+    assert "query.statements <= 2" in from_journal.stdout
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
+    sent: signal.Signals, tiny: Scenario, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    scenario = tiny(requests=100_000)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir(mode=0o755)
+    command = [sys.executable, "-m", "harness.cli", "run", str(scenario)]
+    run = subprocess.Popen(  # noqa: ASYNC220 -- only its signals and its end are waited for
+        command,
+        cwd=tmp_path,
+        env=environment | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+    async def measuring() -> bool:
+        journals = list((tmp_path / "reports").glob("*/journal.jsonl"))
+        return bool(journals) and b'"kind":"sample"' in journals[0].read_bytes()
+
+    await until(measuring)
+    started = psutil.Process(run.pid).children(recursive=True)
+    os.kill(run.pid, sent)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 130, output
+    assert "Traceback" not in output
+    record = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes())
+    assert (record.state, record.interruption) == ("partial", "interrupted")
+    assert record.variants[0].samples
+
+    async def gone() -> bool:
+        return not any(process.is_running() for process in started) and not list(temporary.iterdir())
+
+    await until(gone)
+
+
+def test_a_killed_run_is_reported_from_its_journal(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
+    harness("run", str(tiny()))
+    journal = only_run(tmp_path) / "journal.jsonl"
+    (only_run(tmp_path) / "record.json").unlink()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-3]) + lines[-3][:10])
+    report = harness("report")
+    assert report.returncode == 4
+    assert "partial" in report.stdout
