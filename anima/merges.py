@@ -6,11 +6,12 @@ from typing import Final
 from uuid import UUID
 
 from anima import store
+from anima.associations.protocol import NO_MERGES
 from anima.consolidations.protocol import Candidate, Consolidation
 from anima.database import Row, Session, Statement
 
 EXCLUDE_OTHERS: Final = Statement("merge.exclude_others", "SELECT pg_advisory_xact_lock(hashtext('anima.merge'))")
-EXCLUDE_MERGES: Final = Statement("merge.exclude", "SELECT pg_advisory_xact_lock_shared(hashtext('anima.merge'))")
+EXCLUDE_MERGES: Final = Statement("merge.exclude", f"SELECT {NO_MERGES}")
 SURVIVORS: Final = Statement(
     "merge.survivors",
     """

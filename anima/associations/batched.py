@@ -3,20 +3,21 @@
 from dataclasses import dataclass
 from typing import Final
 
-from anima.associations.protocol import CoOccurrence
+from anima.associations.protocol import NO_MERGES, CoOccurrence
 from anima.database import Session, Statement
 
 PAIRS_PER_STATEMENT: Final = 1_000
 
 RECORD: Final = Statement(
     "association.record_batch",
-    """
+    f"""
+    WITH no_merges AS MATERIALIZED (SELECT {NO_MERGES})
     INSERT INTO memory_associations AS known (
         memory_a_id, memory_b_id, co_occurrence_count, strength, conversation_contexts,
         first_co_occurred_at, last_co_occurred_at, created_at, updated_at
     )
     SELECT smaller, larger, 1, log(2::double precision) / 10, ARRAY[$3::text], $4, $4, $4, $4
-    FROM unnest($1::uuid[], $2::uuid[]) AS pair (smaller, larger)
+    FROM no_merges, unnest($1::uuid[], $2::uuid[]) AS pair (smaller, larger)
     ORDER BY smaller, larger
     ON CONFLICT (memory_a_id, memory_b_id) DO UPDATE
     SET co_occurrence_count = known.co_occurrence_count + 1,
@@ -27,7 +28,7 @@ RECORD: Final = Statement(
         END,
         last_co_occurred_at = $4,
         updated_at = $4
-    """,
+    """,  # noqa: S608 -- only the constant lock is put in
 )
 
 

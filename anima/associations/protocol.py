@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from anima.database import Session
+
+NO_MERGES: Final = "pg_advisory_xact_lock_shared(hashtext('anima.merge'))"
+"""Keeps merges away until the transaction ends. Whoever writes several pairs in one needs it: a merge takes the pairs
+of two memories, which is no order that others could share."""
 
 
 @dataclass(frozen=True, slots=True)

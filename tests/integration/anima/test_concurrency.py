@@ -15,12 +15,15 @@ import pytest
 
 from anima import merges
 from anima.assembly import Anima
+from anima.associations import ASSOCIATIONS
+from anima.associations.protocol import CoOccurrence
 from anima.consolidations import CONSOLIDATIONS
 from anima.consolidations.protocol import Candidate, Consolidation, SemanticMatch
 from anima.database import Session, open_database
 from anima.model import Found, NewMemory, Promotion, Query, Tier, association_strength
-from anima.strategy import Strategy
+from anima.strategy import AssociationName, Strategy
 from tests.memories import EAST, NOON, leaning, opened, plant, rows, value
+from tests.waiting import until
 
 CLIENTS: Final = 16
 OPERATIONS: Final = 2_000
@@ -209,6 +212,48 @@ async def merge_at_once(database_url: str, consolidation: Consolidation, memory_
         async with asyncio.TaskGroup() as group:
             for memory_id in memory_ids:
                 group.create_task(merge(memory_id))
+
+
+@pytest.mark.parametrize("name", ASSOCIATIONS)
+async def test_pairs_recorded_inline_wait_for_a_merge_and_it_for_them_but_never_both(
+    database_url: str, session: Session, name: AssociationName
+) -> None:
+    """The merge has pairs of the newer memory and wants those of the survivor; the query has these and wants those."""
+    left, survivor, right, newer = [
+        await plant(session, leaning(lean), memory_id=UUID(int=number), created_at=NOON.replace(minute=number))
+        for number, lean in ((1, 0.1), (2, 1.0), (3, 0.2), (4, 0.99))
+    ]
+    async with (
+        open_database(database_url) as database,
+        database.session() as holding,
+        database.session() as merging,
+        database.session() as recording,
+    ):
+        for pair in ((left, survivor), (survivor, right), (left, newer), (right, newer)):
+            await ASSOCIATIONS["per_pair"].record(session, CoOccurrence(pair, "a", NOON))
+
+        async def merge() -> None:
+            async with merging.transaction():
+                await merges.consolidate(merging, CONSOLIDATIONS["nearest"], newer, NOON)
+
+        async with asyncio.TaskGroup() as group, holding.transaction():
+            await holding.connection.execute(
+                "SELECT FROM memory_associations WHERE memory_a_id = $1 AND memory_b_id = $2 FOR UPDATE",
+                left,
+                survivor,
+            )
+            group.create_task(merge())
+            await until(lambda: waiting(session, 1))
+            both = CoOccurrence((survivor, right, newer), "b", NOON)
+            group.create_task(ASSOCIATIONS[name].record(recording, both))
+            await until(lambda: waiting(session, 2))
+    assert await value(session, "SELECT count(*) FROM memories WHERE deleted_at IS NULL") == 3
+
+
+async def waiting(session: Session, count: int) -> bool:
+    """Whether as many connections to this database wait for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await value(session, waits) == count)
 
 
 async def variants_by_survivor(session: Session) -> list[list[str]]:
