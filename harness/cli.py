@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from harness import journal, runs, scenario
+from harness.budgets import parse
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
@@ -60,12 +61,15 @@ def harness(context: click.Context, *, debug: bool) -> None:
 
 @harness.command()
 @click.argument("name", metavar="[SCENARIO]", default="guide")
-@click.option("--strategies", metavar="A,B,…", help="Run only these; the first and the last become the pair.")
+@click.option("--strategies", metavar="A,B,…", help="Run only these, without the budgets of others.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change a key, such as corpus.size=500.")
 @DATABASE
 @OUTPUT
-def run(name: str, strategies: str | None, database: str | None, output: Path) -> ExitCode:
+def run(name: str, strategies: str | None, settings: tuple[str, ...], database: str | None, output: Path) -> ExitCode:
     """Runs a scenario, by name or path, and judges it."""
-    chosen = scenario.load(name, strategies=strategies, database=database)
+    chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
+    if strategies is not None:
+        chosen = without_others_budgets(chosen)
     check(chosen.model_dump(mode="json"))
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
     failure = measure(chosen, directory)
@@ -133,6 +137,13 @@ def schema() -> None:
 
 
 harness.add_command(verify)
+
+
+def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:
+    """Leaves out the budgets on strategies that are not run."""
+    held = (None, *chosen.strategies)
+    budgets = tuple(text for text in chosen.budgets if parse(text).variant in held)
+    return chosen.model_copy(update={"budgets": budgets})
 
 
 def measure(chosen: scenario.Scenario, directory: Path) -> HarnessError | None:

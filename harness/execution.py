@@ -143,7 +143,12 @@ async def _open(run: Run, variant: str, database: str, template: str) -> AsyncGe
         embedding_url: str | None = None
         if latency.embedding is not None:
             embedding_url = await stack.enter_async_context(
-                embedding_server(latency.embedding, embedder=run.target.embedder, seed=run.scenario.seed)
+                embedding_server(
+                    latency.embedding,
+                    faults=run.scenario.embedding_faults,
+                    embedder=run.target.embedder,
+                    seed=run.scenario.seed,
+                )
             )
         if latency.database_rtt_ms:
             upstream = urlsplit(url)

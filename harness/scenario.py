@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from harness.corpora import CORPORA, CorpusSection
 from harness.corpora.protocol import Corpus
+from harness.embedding_server import NO_FAULTS, Faults
 from harness.errors import UsageError
 from harness.latencies import LATENCIES, LatencyProfile
 from harness.provisioners import AUTO, PROVISIONERS
@@ -78,6 +79,7 @@ class Scenario(Section):
     corpus: CorpusSection
     workload: WorkloadSettings = WorkloadSettings()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    embedding_faults: Faults = NO_FAULTS
     budgets: tuple[str, ...] = ()
     references: tuple[dict[str, str | float], ...] = ()
 
@@ -178,24 +180,55 @@ def find(name: str) -> Path:
     return shipped()[name]
 
 
-def load(name: str, *, strategies: str | None = None, database: str | None = None) -> Scenario:
+def load(
+    name: str, *, settings: Sequence[str] = (), strategies: str | None = None, database: str | None = None
+) -> Scenario:
     """A scenario by name or path, with what the command line says instead. Raises `UsageError` with file and key."""
     path = find(name)
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not readable as TOML: {error}.") from None
-    overrides: dict[str, Any] = {}
+    document = _read(path)
+    for setting in settings:
+        _set(document, setting)
     if strategies is not None:
-        names = [name.strip() for name in strategies.split(",")]
-        overrides |= {"strategies": names, "baseline": names[0], "candidate": names[-1]}
+        _select(document, [name.strip() for name in strategies.split(",")])
     if database is not None and database != AUTO:
         wish = {"provisioner": "external", "url": database} if is_url(database) else {"provisioner": database}
-        overrides["database"] = document.get("database", {}) | wish
+        document["database"] = document.get("database", {}) | wish
     try:
-        return Scenario.model_validate(document | overrides)
+        return Scenario.model_validate(document)
     except ValidationError as error:
         raise UsageError("\n".join(_explain(path, issue) for issue in error.errors())) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: not readable as TOML: {error}.") from None
+
+
+def _set(document: dict[str, Any], setting: str) -> None:
+    """`corpus.size=500`: the value is TOML where it can be read as such, else text."""
+    key, equals, value = setting.partition("=")
+    *sections, last = key.strip().split(".")
+    if not equals or not last:
+        raise UsageError(f"--set {setting}: expected KEY=VALUE, such as corpus.size=500.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for section in sections:
+        document = document.setdefault(section, {})
+        if not isinstance(document, dict):
+            raise UsageError(f"--set {setting}: {section!r} is not a section, so it has no key {last!r}.")
+    document[last] = parsed
+
+
+def _select(document: dict[str, Any], names: Sequence[str]) -> None:
+    """Runs only these strategies, with the scenario's baseline and candidate where they are among them."""
+    document["strategies"] = list(names)
+    for role, fallback in (("baseline", names[0]), ("candidate", names[-1])):
+        if document.get(role) not in names:
+            document[role] = fallback
 
 
 def json_schema() -> dict[str, Any]:

@@ -106,3 +106,27 @@ def test_a_killed_run_is_reported_from_its_journal(harness: Program, tiny: Scena
     report = harness("report")
     assert report.returncode == 4
     assert "partial" in report.stdout
+
+
+@pytest.mark.parametrize("fault", ["nan", "html", "wrong_dimension"])
+def test_an_embedding_server_that_answers_nonsense_makes_the_run_invalid(
+    harness: Program, tiny: Scenario, fault: str
+) -> None:
+    path = tiny("batched: query.statements <= 3", extra=f"\n[embedding_faults]\n{fault} = 1.0\n")
+    done = harness("run", str(path), "--set", "latency=lan", "--set", "workload.query.known_text_rate=0")
+    assert done.returncode == 4
+    assert "InvalidEmbedding" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_keys_can_be_set_and_strategies_chosen_on_the_command_line(
+    harness: Program, tiny: Scenario, tmp_path: Path
+) -> None:
+    path = tiny("naive: query.statements >= 232", "query.statements <= 3")
+    done = harness("run", str(path), "--strategies", "batched", "--set", "corpus.size=50", "--set", "title=Fifty")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Fifty" in done.stdout
+    record = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes())
+    assert [variant.name for variant in record.variants] == ["batched"]
+    assert record.scenario["budgets"] == ["query.statements <= 3"]
+    assert record.corpus["size"] == 50
