@@ -38,7 +38,7 @@ def verify(
     if more and not strategies:
         raise click.UsageError(f"Name strategies after --strategies; {' '.join(more)!r} stands alone.")
     target = AnimaTarget()
-    names = [*strategies.replace(",", " ").split(), *more] if strategies else target.exact_variants()
+    names = target.comparable([*(strategies or "").replace(",", " ").split(), *more])
     with (
         interruptible(),
         asyncio.Runner() as runner,

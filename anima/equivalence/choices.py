@@ -3,7 +3,7 @@
 A strategy is named like its preset, or like a preset with other choices: `naive+associations=batched`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -27,6 +27,14 @@ def named(name: str) -> Strategy:
     if chosen.search == APPROXIMATE:
         raise InvalidInput(f"{name} searches approximately: it is held to a recall, and need not agree.")
     return chosen
+
+
+def comparable(names: Sequence[str]) -> list[Strategy]:
+    """Strategies that are to agree. Raises `InvalidInput` for any that are not."""
+    strategies = [named(name) for name in names]
+    if len({strategy.consolidation == "off" for strategy in strategies}) > 1:
+        raise InvalidInput("Strategies with consolidation and without it need not agree: verify them one by one.")
+    return strategies
 
 
 def exact_presets() -> tuple[str, ...]:

@@ -14,14 +14,13 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
-from anima.equivalence.choices import named
+from anima.equivalence.choices import comparable
 from anima.equivalence.machine import Script, Search
 from anima.equivalence.schemas import own_schemas
 from anima.equivalence.sources import Clock
 from anima.equivalence.steps import Step
 from anima.equivalence.subjects import Subject, open_subject
 from anima.equivalence.trial import Disagreement
-from anima.errors import InvalidInput
 from anima.migrations import migrate
 from anima.strategy import Strategy
 
@@ -49,15 +48,13 @@ def open_search(url: str, names: Sequence[str], runner: asyncio.Runner) -> Gener
 
     Raises `InvalidInput`, `DatabaseUnavailable` and `MigrationFailed`.
     """
-    strategies = [named(name) for name in names]
-    consolidates = {strategy.consolidation != "off" for strategy in strategies}
-    if len(consolidates) != 1:
-        raise InvalidInput("Strategies with consolidation and without it do not agree: verify them one by one.")
+    strategies = comparable(names)
+    consolidates = all(strategy.consolidation != "off" for strategy in strategies)
     clock = Clock()
     stack = AsyncExitStack()
     try:
         subjects = runner.run(stack.enter_async_context(_open_subjects(url, strategies, clock)))
-        yield Search(subjects, clock, runner, consolidates=consolidates.pop())
+        yield Search(subjects, clock, runner, consolidates=consolidates)
     finally:
         runner.run(stack.aclose())
 

@@ -127,9 +127,12 @@ class AnimaTarget:
                     stop.set()
                     await workers
 
-    def exact_variants(self) -> tuple[str, ...]:
-        """Those that `verify` can compare, each behaviour once."""
-        return choices.exact_presets()
+    def comparable(self, variants: Sequence[str]) -> Sequence[str]:
+        """These, or each behaviour of the exact presets once. Raises `UsageError` for any that need not agree."""
+        chosen = variants or choices.exact_presets()
+        with expected_failures():
+            choices.comparable(chosen)
+        return chosen
 
     def verify(
         self,
