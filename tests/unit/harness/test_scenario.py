@@ -1,0 +1,112 @@
+"""Scenario files: what is shipped is right, and what is changed or wrong is said."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import scenario
+from harness.errors import UsageError
+from harness.latencies import LATENCIES
+from harness.verdict import check
+
+SHIPPED = sorted(scenario.shipped())
+
+
+def test_the_three_scenarios_of_the_readme_are_shipped() -> None:
+    assert {"guide", "local", "smoke"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_scenario_can_be_followed(name: str) -> None:
+    chosen = scenario.load(name)
+    check(chosen.model_dump(mode="json"))
+    assert chosen.name == name
+    assert chosen.title
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_candidates_quantiles_can_be_decided_by_the_samples_asked_for(name: str) -> None:
+    """59 samples bound a p95: a scenario with fewer could never say that a budget on it holds."""
+    chosen = scenario.load(name)
+    workload = chosen.open_workload(chosen.open_corpus())
+    requests = [
+        request
+        for phase in chosen.phases
+        for request in workload.requests(phase.workload, phase.total)[phase.warm_up :]
+    ]
+    for budget in chosen.budgets:
+        if ".p95" in budget:
+            operation = budget.partition(".")[0].partition("{")[0]
+            known = [r for r in requests if r.operation == operation and r.first_time_text is not True]
+            assert len(known) >= 59, budget
+
+
+def test_rounds_go_back_and_forth_so_that_drift_favours_no_variant() -> None:
+    chosen = scenario.load("smoke", settings=["rounds=3"])
+    assert list(chosen.schedule()) == [
+        (1, "naive"),
+        (1, "batched"),
+        (2, "batched"),
+        (2, "naive"),
+        (3, "naive"),
+        (3, "batched"),
+    ]
+
+
+def test_loaded_memories_have_the_state_that_their_tier_implies() -> None:
+    chosen = scenario.load("smoke")
+    loaded = chosen.loaded(chosen.open_corpus())
+    assert len(loaded) == chosen.corpus.size
+    assert {(memory.tier, memory.access_count) for memory in loaded} == {("active", 0), ("thread", 5), ("stable", 20)}
+
+
+def test_a_latency_model_is_a_name_or_its_numbers() -> None:
+    assert scenario.load("smoke", settings=["latency=dogfood"]).latency == LATENCIES["dogfood"]
+    own = scenario.load("smoke", settings=['latency={description="mine", database_rtt_ms=3}'])
+    assert (own.latency.database_rtt_ms, own.latency.embedding) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (["corpus.size"], "expected KEY=VALUE"),
+        (["=3"], "expected KEY=VALUE"),
+        (["name.size=3"], "'name' is not a section"),
+        (["rounds=0"], "rounds"),
+        (["latency=dogfod"], "Did you mean 'dogfood'?"),
+        (["target=anmia"], "Did you mean 'anima'?"),
+        (["database.provisioner=embeded"], "Did you mean 'embedded'?"),
+        (['strategies=["naive", "batched", "naive"]'], "naive stands more than once"),
+        (['phases=[{workload="mix",requests=1},{workload="mix",requests=1}]'], "mix stands more than once"),
+        (["phases=[]"], "phases"),
+        (["embedding_faults.http_400=1"], "Did you mean 'http_500'?"),
+        (["corpus.tiers.activ=1"], "Did you mean 'active'?"),
+    ],
+)
+def test_what_cannot_be_followed_is_said_with_the_way_out(settings: list[str], complaint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        scenario.load("smoke", settings=settings)
+    assert complaint in str(raised.value)
+
+
+def test_a_value_that_is_not_toml_is_text() -> None:
+    assert scenario.load("smoke", settings=["title=Before and after"]).title == "Before and after"
+
+
+def test_choosing_strategies_keeps_the_pair_where_it_can() -> None:
+    chosen = scenario.load("guide", strategies="fix1, batched,fix2")
+    assert (chosen.strategies, chosen.baseline, chosen.candidate) == (("fix1", "batched", "fix2"), "fix1", "batched")
+
+
+def test_the_schema_for_editors_knows_each_section() -> None:
+    schema = scenario.json_schema()
+    assert {"phases", "corpus", "workload", "latency", "budgets"} <= set(schema["properties"])
+
+
+def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.toml"
+    copy.write_text(scenario.shipped()["smoke"].read_text(encoding="utf-8"), encoding="utf-8")
+    assert scenario.load(str(copy)) == scenario.load("smoke")
+    copy.write_bytes(b"name = \xff")
+    with pytest.raises(UsageError, match=r"mine\.toml: not readable as TOML"):
+        scenario.load(str(copy))
