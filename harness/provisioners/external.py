@@ -37,6 +37,7 @@ RUN_DIGITS: Final = 12
 PROBE: Final = "probe"
 
 MAY_CREATE_DATABASES: Final = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+MAY_CHECKPOINT: Final = "SELECT pg_has_role('pg_checkpoint', 'USAGE')"
 CURRENT_USER: Final = "SELECT current_user"
 INSTALLED_VECTOR: Final = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
 SETTING: Final = """
@@ -45,6 +46,10 @@ SELECT current_setting(s.name) AS value,
   FROM pg_settings AS s, pg_roles AS r
  WHERE s.name = lower($1) AND r.rolname = current_user
 """
+NO_CHECKPOINT: Final = (
+    "the role may not CHECKPOINT, so what loading the corpus left to write may be written while something is measured "
+    "(grant pg_checkpoint to end this)"
+)
 # In this session only; returns the value as the server writes it.
 TRY_SETTING: Final = "SELECT set_config($1, $2, false)"
 NEVER_IDLE: Final = "SET idle_session_timeout = 0"
@@ -150,7 +155,9 @@ async def _probed(server: PostgresServer) -> PostgresServer:
         raise _without_extension(server, error) from error
     async with connected(url) as connection:
         pgvector_version = await connection.fetchval(INSTALLED_VECTOR)
-    facts = replace(server.facts, pgvector_version=pgvector_version, lacks=tuple(missing_features(pgvector_version)))
+        may_checkpoint = await connection.fetchval(MAY_CHECKPOINT)
+    lacks = (*missing_features(pgvector_version), *(() if may_checkpoint else (NO_CHECKPOINT,)))
+    facts = replace(server.facts, pgvector_version=pgvector_version, lacks=lacks)
     refuse_unfit(facts, address(url))
     try:
         await server.clone_database(PROBE, f"{PROBE}_clone")

@@ -19,8 +19,9 @@ candidate = "batched"
 latency = "{latency}"
 budgets = [{budgets}]
 
-[database.settings]
-fsync = "off"
+[database]
+provisioner = "embedded"
+settings = {{ fsync = "off" }}
 
 [corpus]
 kind = "generated"

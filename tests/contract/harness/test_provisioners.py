@@ -16,10 +16,9 @@ from harness.environment import fingerprint
 from harness.errors import ProvisioningError
 from harness.provisioners import PROVISIONERS, engine_answers
 from harness.provisioners.databases import PostgresServer
-from harness.provisioners.embedded import EmbeddedProvisioner
 from harness.provisioners.external import URL_VARIABLE
 from harness.provisioners.protocol import DatabaseSettings, Provisioner, Server
-from tests.foreign import make_tenant
+from tests.foreign import foreign_server, make_tenant
 from tests.waiting import is_gone, until
 
 SETTINGS = {"work_mem": "7MB", "random_page_cost": "1.7", "fsync": "off"}
@@ -43,7 +42,7 @@ asyncio.run(main())
 def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
     """A server that somebody else runs, which the provisioner `external` uses through the environment's URL."""
     stack = AsyncExitStack()
-    server = runner.run(stack.enter_async_context(EmbeddedProvisioner().start({"fsync": "off"})))
+    server = runner.run(stack.enter_async_context(foreign_server()))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(URL_VARIABLE, runner.run(make_tenant(server)))
         yield server
