@@ -13,6 +13,7 @@ import psutil
 
 from harness.environment import cpu_model, processors
 from harness.errors import ProvisioningError
+from harness.provisioners import engine_answers
 from harness.provisioners.wheel import installation
 
 DISK_GIB_MIN: Final = 2.0
@@ -38,6 +39,7 @@ def examine(output: Path) -> list[Finding]:
 def _findings(output: Path) -> Iterator[Finding]:
     yield Finding(f"Python {platform.python_version()} (3.11 or later)", sys.version_info >= (3, 11))
     yield _embedded_postgres()
+    yield _container_engine()
     yield _system_user()
     cpus = processors()
     yield Finding(
@@ -68,6 +70,13 @@ def _embedded_postgres() -> Finding:
     except ProvisioningError as error:
         return Finding(what, present=False, advice=str(error))
     return Finding(what, present=True)
+
+
+def _container_engine() -> Finding:
+    what = "a container engine, and the extra `containers`"
+    advice = "For `--database testcontainers`: pip install 'anima-harness[containers]', and start Docker or Podman."
+    present = engine_answers()
+    return Finding(what, present, "" if present else advice, required=False)
 
 
 def _system_user() -> Finding:
