@@ -24,9 +24,10 @@ from anima.database import Session, Statement
 from anima.embeddings.protocol import DIMENSIONS
 from anima.migrations import load, migrate
 from anima.model import PROMOTIONS, content_hash
-from anima.searches import exact, hnsw
+from anima.searches import exact, exact_once, hnsw
 from harness.provisioners.protocol import Server
 from tests.memories import AT_098, EAST, NOON, plant, rows, session_on
+from tests.specimens import fix5_bootstrap
 
 COUNT: Final = 10_000
 LATER: Final = NOON + timedelta(days=365)
@@ -179,6 +180,14 @@ async def test_statements_on_single_memories_use_their_indexes(
         }
 
 
+async def test_an_exact_search_reads_every_memory_whatever_indexes_there_are(
+    server: Server, large_template: str
+) -> None:
+    async with at_version(server, large_template, NEWEST) as session:
+        for statement in (exact.FIND, exact_once.FIND):
+            assert await reached(session, statement, EAST, [], 0.5, 20) == {"every row of memories"}
+
+
 async def test_with_the_guides_indexes_bootstrap_reads_no_further_than_its_limits(
     server: Server, large_template: str
 ) -> None:
@@ -187,6 +196,8 @@ async def test_with_the_guides_indexes_bootstrap_reads_no_further_than_its_limit
         assert await reached(session, one_query.LOAD, *BOOTSTRAP) == both
         assert await reached(session, three_queries.BY_PHI, "thread", 35) == {"idx_memories_tier_phi_accessed"}
         assert await rows_read(session, one_query.LOAD, *BOOTSTRAP) == {5, 32, 13}
+        guides = await analysed(session, Statement("guide", fix5_bootstrap.THAT_RUNS))
+    assert max(node["Actual Rows"] for node in nodes(guides) if node["Node Type"] == "WindowAgg") == COUNT * 3 // 4
 
 
 async def test_with_the_newest_indexes_bootstrap_reads_a_tier_and_keeps_no_more_than_its_limits(
