@@ -1,1 +1,1 @@
-"""When requests are started. The registry grows with the arrival models."""
+"""When requests are started."""
