@@ -10,6 +10,7 @@ from anima.associations import ASSOCIATIONS
 from anima.bootstraps import BOOTSTRAPS
 from anima.consolidations import CONSOLIDATIONS
 from anima.errors import InvalidInput
+from anima.migrations import load
 from anima.searches import SEARCHES
 from anima.strategy import APPROXIMATE, BATCHED, FIXES, NAIVE, NUMBERS, PRESETS, Strategy, preset
 
@@ -61,9 +62,13 @@ def test_no_choice_is_changed_by_two_fixes() -> None:
     assert len(axes) == len(set(axes))
 
 
-def test_batched_has_all_fixes_and_approximate_differs_in_its_search_alone() -> None:
-    assert choices(BATCHED) == choices(preset("fix7"))
+def test_batched_has_all_fixes_and_what_they_leave_to_gain_and_approximate_differs_in_its_search_alone() -> None:
+    assert changed(preset("fix7"), BATCHED) == {("search", "exact_once"), ("schema_version", 8)}
     assert changed(BATCHED, APPROXIMATE) == {("search", "hnsw")}
+
+
+def test_every_preset_asks_for_a_schema_that_there_is() -> None:
+    assert {strategy.schema_version for strategy in PRESETS.values()} <= {known.version for known in load()}
 
 
 @pytest.mark.parametrize("axis", REGISTERED)
