@@ -1,0 +1,114 @@
+"""What a caller is told when PostgreSQL is not there, has no room, or goes away; and that the next caller is served."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from anima.database import PoolSettings, Session, Statement, open_database
+from anima.errors import DatabaseUnavailable
+from anima.model import NewMemory, Query
+from anima.strategy import BATCHED
+from harness.provisioners.protocol import Server
+from tests.memories import EAST, opened, plant, session_on, tables, value
+from tests.waiting import until
+
+SLEEP = Statement("test.sleep", "SELECT pg_sleep(60)")
+PING = Statement("test.ping", "SELECT 1")
+END_OTHERS = """
+    SELECT {function}(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)'
+"""
+
+
+async def test_an_address_where_nobody_listens_is_named() -> None:
+    async with open_database("postgresql://someone:secret@127.0.0.1:1/memories") as database:
+        with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1/memories cannot be used") as told:
+            async with database.session():
+                pass
+    assert "secret" not in str(told.value)
+
+
+async def test_a_url_of_something_else_is_refused() -> None:
+    async with open_database("mysql://127.0.0.1/memories") as database:
+        with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1"):
+            async with database.session():
+                pass
+
+
+async def test_who_waits_for_a_connection_too_long_is_told(database_url: str) -> None:
+    settings = PoolSettings(1, size_min=1, acquire_timeout_s=0.01)
+    async with open_database(database_url, settings) as database, database.session():
+        with pytest.raises(DatabaseUnavailable, match="cannot be used"):
+            async with database.session():
+                pass
+
+
+@pytest.mark.parametrize("function", ["pg_terminate_backend", "pg_cancel_backend"])
+async def test_a_statement_that_is_ended_from_outside_leaves_a_pool_that_works(
+    database_url: str, session: Session, function: str
+) -> None:
+    async with open_database(database_url, PoolSettings(1)) as database:
+
+        async def sleep() -> None:
+            async with database.session() as sleeping:
+                await sleeping.fetch(SLEEP)
+
+        ended = asyncio.create_task(sleep())
+
+        async def asked_to_end() -> bool:
+            return bool(await session.connection.fetch(END_OTHERS.format(function=function)))
+
+        await until(asked_to_end)
+        with pytest.raises(DatabaseUnavailable, match="cannot be used"):
+            await ended
+        async with database.session() as next_one:
+            assert await next_one.fetch_row(PING)
+
+
+@pytest.fixture
+async def bare_url(server: Server) -> AsyncGenerator[str]:
+    """A database without pgvector."""
+    name = f"test_{uuid4().hex}"
+    url = await server.create_database(name)
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP EXTENSION vector")
+    await connection.close()
+    yield url
+    await server.drop_database(name)
+
+
+async def test_a_database_without_pgvector_is_refused_with_what_to_do(bare_url: str) -> None:
+    async with open_database(bare_url) as database:
+        with pytest.raises(DatabaseUnavailable, match="run `anima migrate`"):
+            async with database.session():
+                pass
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_has_done_nothing_and_frees_its_connection(
+    database_url: str, session: Session
+) -> None:
+    """As when a client goes away. The pool has one connection, so the next request needs that one."""
+    memory_id = await plant(session, EAST, content="a day")
+    async with opened(database_url, replace(BATCHED, pool_size=1), {"east": EAST}) as anima:
+        for request in (
+            lambda: anima.memory.query(Query(query="east")),
+            lambda: anima.memory.add(NewMemory(content="a day")),
+        ):
+            before = await tables(session)
+            async with session_on(database_url) as holder, holder.transaction():
+                await holder.connection.execute("SELECT FROM memories WHERE id = $1 FOR UPDATE", memory_id)
+                waiting = asyncio.create_task(request())
+                await until(lambda: somebody_waits(session))
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+            assert await tables(session) == before
+        assert (await anima.memory.query(Query(query="east"))).memories
+
+
+async def somebody_waits(session: Session) -> bool:
+    waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await value(session, waits))
