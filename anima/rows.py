@@ -1,5 +1,6 @@
 """How a row of `memories` becomes a Memory: the column list and its reader, in one place."""
 
+from collections.abc import Mapping
 from typing import Final, cast
 
 from pydantic_core import from_json
@@ -12,6 +13,8 @@ COLUMNS: Final = """
     category, tags, source, resonance_phi, is_catalyst, metadata, created_at, updated_at
 """
 
+TIERS: Final[Mapping[str, Tier]] = {tier.value: tier for tier in Tier}
+
 
 def memory_from(row: Row) -> Memory:
     """Reads a row that has at least `COLUMNS`."""
@@ -19,7 +22,7 @@ def memory_from(row: Row) -> Memory:
         id=row["id"],
         content=row["content"],
         content_hash=row["content_hash"],
-        tier=Tier(row["tier"]),
+        tier=TIERS[row["tier"]],
         tier_last_updated=row["tier_last_updated"],
         access_count=row["access_count"],
         last_accessed=row["last_accessed"],
@@ -29,7 +32,7 @@ def memory_from(row: Row) -> Memory:
         source=row["source"],
         resonance_phi=row["resonance_phi"],
         is_catalyst=row["is_catalyst"],
-        metadata=cast("dict[str, object]", from_json(row["metadata"])),
+        metadata={} if row["metadata"] == "{}" else cast("dict[str, object]", from_json(row["metadata"])),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

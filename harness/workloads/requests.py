@@ -66,7 +66,7 @@ def _labelled(drawn: Drawn, primed: Mapping[str, None]) -> Request:
 def _adds(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) -> Iterator[Drawn]:
     """Exact duplicates of loaded memories, and new memories of which some have been recalled before."""
     rates = settings.add
-    spread = list(_evenly_spread(draws, count))
+    spread = _spread(draws, count, rates.known_text_rate)
     loaded = corpus.memories(corpus.size)
     new = iter(corpus.new_memories(sum(point >= rates.duplicate_rate for point in spread)))
     for point in spread:
@@ -77,7 +77,7 @@ def _adds(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) 
 def _queries(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) -> Iterator[Drawn]:
     """Known questions, drawn by a Zipf law, and others that are asked once."""
     stated = settings.query
-    known = [point < stated.known_text_rate for point in _evenly_spread(draws, count)]
+    known = [point < stated.known_text_rate for point in _spread(draws, count, stated.known_text_rate)]
     questions = corpus.queries(stated.distinct_texts + known.count(False))
     popularity = Weights.zipf(stated.distinct_texts, stated.zipf_exponent)
     once = iter(questions[stated.distinct_texts :])
@@ -106,10 +106,20 @@ STREAMS: Final[Mapping[OperationName, Callable[[WorkloadSettings, Corpus, Draws,
 }
 
 
-def _evenly_spread(draws: Draws, count: int) -> Iterator[float]:
-    """Points of [0, 1) of which every beginning has about its share below any rate: a dozen requests suffice."""
+def _spread(draws: Draws, count: int, known_rate: float) -> list[float]:
+    """A point of [0, 1) for each request, with about its share below any rate. What is new comes early.
+
+    A request with a new text waits for the provider. In the first half it does so while the others go on, and does not
+    hold up the end of its phase; after the first tenth it is not spent on warming up.
+    """
     start = draws.fraction()
-    return ((start + number * GOLDEN_SECTION) % 1 for number in range(count))
+    points = [(start + number * GOLDEN_SECTION) % 1 for number in range(count)]
+    spread = [point for point in points if point < known_rate]
+    new = [point for point in points if point >= known_rate]
+    first, last = count // 10, count // 2
+    for number, point in enumerate(new):
+        spread.insert(first + (last - first) * number // len(new), point)
+    return spread
 
 
 def _fields(memory: CorpusMemory) -> dict[str, object]:
