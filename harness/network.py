@@ -9,6 +9,7 @@ for the way through the proxy, and up to 0.6 ms more where processors fall aslee
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from harness.errors import ProvisioningError
 from harness.lifeline import hold
@@ -105,8 +106,16 @@ async def _start(
 
 
 def with_endpoint(url: str, host: str, port: int) -> str:
-    """The database URL with another host and port; user, password, database and parameters stay."""
+    """The database URL with another host and port; user, password, database and parameters stay.
+
+    Raises `ProvisioningError` when TLS is to verify the host's name, which the proxy's address is not.
+    """
     parts = urlsplit(url)
+    if (parse_qs(parts.query).get("sslmode") or [os.environ.get("PGSSLMODE")]) == ["verify-full"]:
+        raise ProvisioningError(
+            "A latency is injected by a proxy on this machine, through which sslmode=verify-full finds another name "
+            "than the server's. Use sslmode=verify-ca, which verifies the certificate alone, or latency = \"local\"."
+        )
     credentials, at, _ = parts.netloc.rpartition("@")
     endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return urlunsplit(parts._replace(netloc=f"{credentials}{at}{endpoint}"))

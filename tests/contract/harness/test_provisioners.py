@@ -3,15 +3,17 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack
 from functools import partial
+from time import perf_counter
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from anima.migrations import load, migrate
 from harness.environment import fingerprint
 from harness.errors import ProvisioningError
 from harness.provisioners import PROVISIONERS, engine_answers
@@ -22,6 +24,15 @@ from tests.foreign import foreign_server, make_tenant
 from tests.waiting import is_gone, until
 
 SETTINGS = {"work_mem": "7MB", "random_page_cost": "1.7", "fsync": "off"}
+
+TABLES_VERSION = 4
+VERSION = "SELECT max(version) FROM anima_migrations"
+MEMORIES = """
+INSERT INTO memories (id, content, content_hash, embedding)
+SELECT gen_random_uuid(), 'memory ' || n, encode(sha256(('memory ' || n)::bytea), 'hex'),
+       (SELECT array_agg(random() + 0 * (n + d))::vector FROM generate_series(1, 768) AS d)
+  FROM generate_series(1, 10000) AS n
+"""
 
 RUN_THAT_WAITS = """
 import asyncio, sys
@@ -241,3 +252,29 @@ async def test_the_password_is_in_no_fact_and_no_representation(provisioned: Ser
 async def test_the_log_is_text(provisioned: Server, provisioner_name: str) -> None:
     log = await provisioned.log()
     assert ("database system is ready" in log) == (provisioner_name != "external")
+
+
+async def test_a_database_is_migrated_to_the_asked_version_and_cloned_there(provisioned: Server, name: str) -> None:
+    await migrate(await provisioned.create_database(name), to=TABLES_VERSION)
+    clone = await provisioned.clone_database(name, f"{name}_clone")
+    assert await value(clone, VERSION) == TABLES_VERSION
+    await migrate(clone)
+    assert await value(clone, VERSION) == load()[-1].version
+
+
+async def test_a_template_of_10_000_memories_is_cloned_with_its_index(
+    provisioned: Server, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    """How long it takes is for the report of the tests, not for them to judge: the machine may be busy."""
+    url = await provisioned.create_database(name)
+    await migrate(url, to=TABLES_VERSION)
+    await execute(url, MEMORIES)
+    await migrate(url)
+    started = perf_counter()
+    clone = await provisioned.clone_database(name, f"{name}_clone")
+    clone_s = perf_counter() - started
+    record_property("clone_s", clone_s)
+    print(f"cloned 10,000 memories in {clone_s:.2f} s")  # noqa: T201 -- shown with pytest -rP
+    assert await value(clone, "SELECT count(*) FROM memories") == 10_000
+    assert await value(clone, VERSION) == await value(url, VERSION)
+    assert await value(clone, "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'") == 1

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import ProvisioningError
 from harness.network import with_endpoint
 
 
@@ -28,3 +29,12 @@ def test_an_ipv6_host_is_bracketed() -> None:
 def test_going_there_and_back_changes_nothing(port: int, host: str) -> None:
     url = "postgresql://me:secret@db.example:5433/anima?application_name=x"
     assert with_endpoint(with_endpoint(url, host, port), "db.example", 5433) == url
+
+
+def test_a_verified_name_does_not_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ProvisioningError, match="sslmode=verify-ca"):
+        with_endpoint("postgresql://me@db/anima?sslmode=verify-full", "127.0.0.1", 6000)
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    with pytest.raises(ProvisioningError, match="sslmode=verify-ca"):
+        with_endpoint("postgresql://me@db/anima", "127.0.0.1", 6000)
+    with_endpoint("postgresql://me@db/anima?sslmode=require", "127.0.0.1", 6000)
