@@ -21,6 +21,13 @@ async def execute(url: str, *statements: str) -> None:
     await connection.close()
 
 
+async def value(url: str, query: str) -> object:
+    connection = await asyncpg.connect(url)
+    found = await connection.fetchval(query)
+    await connection.close()
+    return found
+
+
 @asynccontextmanager
 async def foreign_server() -> AsyncGenerator[PostgresServer]:
     async with EmbeddedProvisioner().start({"fsync": "off"}) as server:

@@ -20,7 +20,7 @@ from harness.provisioners import PROVISIONERS, engine_answers
 from harness.provisioners.databases import PostgresServer
 from harness.provisioners.external import URL_VARIABLE
 from harness.provisioners.protocol import DatabaseSettings, Provisioner, Server
-from tests.foreign import foreign_server, make_tenant
+from tests.foreign import execute, foreign_server, make_tenant, value
 from tests.waiting import is_gone, until
 
 SETTINGS = {"work_mem": "7MB", "random_page_cost": "1.7", "fsync": "off"}
@@ -90,19 +90,6 @@ def provisioned(runner: asyncio.Runner, provisioner_name: str) -> Generator[Serv
 @pytest.fixture
 def name() -> str:
     return f"contract_{uuid4().hex[:12]}"
-
-
-async def execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(statement)
-    await connection.close()
-
-
-async def value(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url)
-    found = await connection.fetchval(query)
-    await connection.close()
-    return found
 
 
 async def test_a_new_database_is_empty_and_computes_with_vectors(provisioned: Server, name: str) -> None:

@@ -11,7 +11,7 @@ from harness.errors import ProvisioningError, UsageError
 from harness.provisioners import databases, external
 from harness.provisioners.databases import PostgresServer
 from harness.provisioners.external import URL_VARIABLE, ExternalProvisioner
-from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, without_password
+from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, value, without_password
 
 HNSW = "CREATE INDEX ON thing USING hnsw (position vector_l2_ops)"
 
@@ -27,18 +27,6 @@ async def names(server: PostgresServer) -> list[str]:
     found = await connection.fetch("SELECT datname FROM pg_database ORDER BY datname")
     await connection.close()
     return [str(name) for (name,) in found]
-
-
-async def value(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url)
-    found = await connection.fetchval(query)
-    await connection.close()
-    return found
-
-
-async def start(url: str, **settings: str) -> None:
-    async with ExternalProvisioner(url).start(settings):
-        pass
 
 
 async def test_its_databases_begin_with_the_stated_prefix_and_all_others_are_as_before(foreign: PostgresServer) -> None:
