@@ -29,7 +29,7 @@ PLACED: Final[Mapping[str, Strategy]] = {
     "batched-associations-inline": replace(BATCHED, association_placement="inline"),
     "batched-consolidation-inline": replace(BATCHED, consolidation_placement="inline"),
 }
-"""Both presets, and each with its work placed the other way."""
+"""Both presets, and each with its work placed the other way; the last two mix placements."""
 
 PLANT = Statement(
     "test.plant",

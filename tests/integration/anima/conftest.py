@@ -9,7 +9,7 @@ from anima.strategy import Strategy
 from tests.memories import PLACED, session_on
 
 
-@pytest.fixture(params=PLACED)
+@pytest.fixture(params=["naive", "naive-background", "batched", "batched-inline"])
 def strategy(request: pytest.FixtureRequest) -> Strategy:
     return PLACED[request.param]
 

@@ -22,7 +22,7 @@ from anima.consolidations.protocol import Candidate, Consolidation, SemanticMatc
 from anima.database import Session, open_database
 from anima.model import Found, NewMemory, Promotion, Query, Tier, association_strength
 from anima.strategy import AssociationName, Strategy
-from tests.memories import EAST, NOON, leaning, opened, plant, rows, value
+from tests.memories import EAST, NOON, PLACED, leaning, opened, plant, rows, value
 from tests.waiting import until
 
 CLIENTS: Final = 16
@@ -92,7 +92,6 @@ class Asked:
         self.contexts.update((*pair, conversation_id) for pair in pairs)
 
 
-@pytest.mark.parametrize("strategy", ["naive", "naive-background", "batched", "batched-inline"], indirect=True)
 async def test_clients_asking_for_overlapping_results_count_exactly_what_was_asked(
     database_url: str, session: Session, strategy: Strategy
 ) -> None:
@@ -153,6 +152,7 @@ async def check_promotions(session: Session, asked: Asked) -> None:
     assert audited == asked.promotions == Counter(due)
 
 
+@pytest.mark.parametrize("strategy", PLACED, indirect=True)
 async def test_near_duplicates_added_and_queried_at_once_end_as_variants_and_none_is_lost(
     database_url: str, session: Session, strategy: Strategy
 ) -> None:
