@@ -83,7 +83,8 @@ new_texts = variants(*AROUND_DUPLICATE) | old_texts
 loads = st.builds(load, old_texts, st.sampled_from(HISTORIES), st.sampled_from(PHIS), is_catalyst=st.booleans())
 # Hypothesis likes a list short; three of them are seldom short together.
 some_loads = st.lists(loads, max_size=10)
-ties = st.just(list[Load]()) | st.builds(tie_decided_by_phi, st.integers(0, TOPICS - 1), st.sampled_from(LABELS))
+tie = st.builds(tie_decided_by_phi, st.integers(0, TOPICS - 1), st.sampled_from(LABELS))
+ties = st.lists(tie, max_size=3).map(lambda several: list(chain(*several)))
 corpora = st.builds(without_repeats, some_loads, some_loads, some_loads, ties)
 conversations = st.sampled_from(("first", "second"))
 mostly = st.just(True) | st.booleans()
@@ -176,8 +177,8 @@ class Script(RuleBasedStateMachine):
         request=st.builds(
             BootstrapRequest.parse,
             conversation_id=conversations,
-            limit=st.integers(1, 5) | st.integers(1, 200),
-            include_active=mostly,
+            limit=st.integers(1, 10) | st.integers(1, 200),
+            include_active=st.booleans(),
             include_thread=mostly,
             include_stable=mostly,
             active_limit=st.none() | st.integers(0, 3),
