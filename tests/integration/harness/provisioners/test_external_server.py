@@ -29,6 +29,11 @@ async def names(server: PostgresServer) -> list[str]:
     return [str(name) for (name,) in found]
 
 
+async def start(url: str, **settings: str) -> None:
+    async with ExternalProvisioner(url).start(settings):
+        pass
+
+
 async def test_its_databases_begin_with_the_stated_prefix_and_all_others_are_as_before(foreign: PostgresServer) -> None:
     tenant = await make_tenant(foreign)
     before = await names(foreign)
