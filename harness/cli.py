@@ -21,7 +21,7 @@ from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
 from harness.progress import TerminalProgress
-from harness.provisioners import PROVISIONERS
+from harness.provisioners import clean_up
 from harness.provisioners.addresses import is_url, redacted
 from harness.provisioners.protocol import DatabaseSettings
 from harness.record import INTERRUPTED, RunRecord
@@ -124,10 +124,8 @@ def doctor(output: Path) -> ExitCode:
 def clean(database: str | None) -> None:
     """Removes what runs have left that are no more, as after a power cut; what a run still uses stays."""
     settings = DatabaseSettings(url=database if database and is_url(database) else None)
-    for name, factory in PROVISIONERS.items():
-        with contextlib.suppress(ProvisioningError):
-            for removed in asyncio.run(factory(settings).clean()):
-                click.echo(f"{name}: removed {removed}")
+    for removed in asyncio.run(clean_up(settings)):
+        click.echo(f"Removed {removed}.")
 
 
 @harness.command()

@@ -111,10 +111,10 @@ def with_endpoint(url: str, host: str, port: int) -> str:
     Raises `ProvisioningError` when TLS is to verify the host's name, which the proxy's address is not.
     """
     parts = urlsplit(url)
-    if (parse_qs(parts.query).get("sslmode") or [os.environ.get("PGSSLMODE")]) == ["verify-full"]:
+    if parse_qs(parts.query).get("sslmode", [os.environ.get("PGSSLMODE", "")]) == ["verify-full"]:
         raise ProvisioningError(
             "A latency is injected by a proxy on this machine, through which sslmode=verify-full finds another name "
-            "than the server's. Use sslmode=verify-ca, which verifies the certificate alone, or latency = \"local\"."
+            "than the server's. Use sslmode=verify-ca, which verifies the certificate alone, or the latency `local`."
         )
     credentials, at, _ = parts.netloc.rpartition("@")
     endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -38,6 +38,15 @@ async def provisioner(settings: DatabaseSettings) -> Provisioner:
     return PROVISIONERS[name](settings)
 
 
+async def clean_up(settings: DatabaseSettings) -> list[str]:
+    """Has every provisioner that can be used here remove what runs have left; returns what was removed."""
+    removed = list[str]()
+    for name, factory in PROVISIONERS.items():
+        if name != "testcontainers" or await asyncio.to_thread(engine_answers):
+            removed += await factory(settings).clean()
+    return removed
+
+
 def engine_answers() -> bool:
     """Whether containers can be started here."""
     try:

@@ -33,7 +33,7 @@ from harness.provisioners.protocol import DatabaseSettings
 from harness.reaper import outliving
 
 URL_VARIABLE: Final = "HARNESS_DATABASE_URL"
-RUN_DIGITS: Final = 12
+RUN_BYTES: Final = 6
 PROBE: Final = "probe"
 
 MAY_CREATE_DATABASES: Final = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
@@ -56,10 +56,13 @@ NEVER_IDLE: Final = "SET idle_session_timeout = 0"
 LOCK: Final = "SELECT pg_advisory_lock($1)"
 TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 DATABASES_OF: Final = "SELECT datname FROM pg_database WHERE starts_with(datname, $1) ORDER BY datname"
+# Whatever their prefix was: the mark, the number of the run and the owner tell them from all others.
 MARKED_DATABASES: Final = """
-SELECT datname
+SELECT datname, substring(datname FROM '^[a-z][a-z0-9_]*_([0-9a-f]{12})_') AS run
   FROM pg_database AS d
- WHERE datname ~ $1 AND shobj_description(d.oid, 'pg_database') = $2 AND pg_has_role(d.datdba, 'USAGE')
+ WHERE datname ~ '^[a-z][a-z0-9_]*_[0-9a-f]{12}_'
+   AND shobj_description(d.oid, 'pg_database') = $1
+   AND pg_has_role(d.datdba, 'USAGE')
  ORDER BY datname
 """
 
@@ -83,7 +86,7 @@ class ExternalProvisioner:
     async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         """Settings hold in the run's databases alone; what they cannot change must be as stated already."""
         url = self._url()
-        run = secrets.token_hex(RUN_DIGITS // 2)
+        run = secrets.token_hex(RUN_BYTES)
         server = replace(await open_server(self.name, url), prefix=f"{self.prefix}_{run}_")
         await _refuse_unprivileged(url)
         server = await _with_settings(server, settings)
@@ -100,14 +103,12 @@ class ExternalProvisioner:
         return completed(url)
 
     async def clean(self) -> tuple[str, ...]:
-        """Databases with this prefix whose run holds no lock. Nothing when no server is named."""
+        """Marked databases whose run holds no lock. Nothing when no server is named."""
         if not self.url and URL_VARIABLE not in os.environ:
             return ()
         removed = list[str]()
         async with connected(self._url()) as connection:
-            pattern = f"^{self.prefix}_[0-9a-f]{{{RUN_DIGITS}}}_"
-            for (name,) in await connection.fetch(MARKED_DATABASES, pattern, COMMENT):
-                run = name[len(self.prefix) + 1 :][:RUN_DIGITS]
+            for name, run in await connection.fetch(MARKED_DATABASES, COMMENT):
                 if await connection.fetchval(TRY_LOCK, _lock_of(run)):
                     await execute_named(self._url(), (DROP_DATABASE, name))
                     removed.append(f"database {name}")

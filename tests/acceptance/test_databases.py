@@ -113,6 +113,12 @@ def test_what_a_run_left_is_cleaned_away_and_nothing_else(
     made = (f"CREATE DATABASE {name} OWNER {role}" for name in (left, other))
     runner.run(execute(foreign.admin_url, *made, marked))
     done = harness("clean", "--database", tenant)
-    assert done.stdout == f"external: removed database {left}\n"
+    assert f"Removed database {left}.\n" in done.stdout
     assert runner.run(is_gone(with_database(foreign.admin_url, left)))
     assert not runner.run(is_gone(with_database(foreign.admin_url, other)))
+
+
+def test_cleaning_a_server_that_does_not_answer_is_a_failure(harness: Program) -> None:
+    done = harness("clean", "--database", "postgresql://somebody@127.0.0.1:1/db")
+    assert done.returncode == 2
+    assert "No connection to PostgreSQL at 127.0.0.1:1" in done.stderr
