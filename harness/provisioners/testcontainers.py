@@ -246,7 +246,11 @@ def _url(container: DockerContainer, password: str) -> str:
 
 
 def _log(container: DockerContainer) -> str:
-    return container.get_wrapped_container().logs(tail=LOG_LINES).decode(errors="replace")
+    """Empty where the engine no longer has it, so that why a run failed is not hidden by this."""
+    try:
+        return container.get_wrapped_container().logs(tail=LOG_LINES).decode(errors="replace")
+    except (DockerException, OSError):
+        return ""
 
 
 def _this_process() -> str:

@@ -123,6 +123,17 @@ async def test_a_server_that_takes_too_long_is_given_up(engine: "DockerClient", 
     assert not containers(engine, image)
 
 
+async def test_the_log_outlives_the_server_and_is_empty_without_its_container(
+    engine: "DockerClient", image: str
+) -> None:
+    async with ContainerProvisioner(image).start({}) as server:
+        (container,) = containers(engine, image)
+        container.kill()
+        assert "ready to accept connections" in await server.log()
+        container.remove(force=True, v=True)
+        assert await server.log() == ""
+
+
 async def test_an_image_that_is_not_to_be_had_is_named_with_what_to_do() -> None:
     with pytest.raises(ProvisioningError, match=r"no image localhost:1/nothing:1 here.*--database embedded"):
         await ContainerProvisioner("localhost:1/nothing:1").start({}).__aenter__()
