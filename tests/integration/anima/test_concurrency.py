@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from random import Random
 from typing import Final
@@ -22,7 +23,7 @@ from anima.consolidations.protocol import Candidate, Consolidation, SemanticMatc
 from anima.database import Session, open_database
 from anima.model import Found, NewMemory, Promotion, Query, Tier, association_strength
 from anima.strategy import AssociationName, Strategy
-from tests.memories import EAST, NOON, PLACED, leaning, opened, plant, rows, value
+from tests.memories import EAST, NOON, PLACED, leaning, opened, plant, rows, session_on, value, vector
 from tests.waiting import until
 
 CLIENTS: Final = 16
@@ -214,6 +215,38 @@ async def merge_at_once(database_url: str, consolidation: Consolidation, memory_
                 group.create_task(merge(memory_id))
 
 
+async def test_merges_of_memories_that_occurred_together_do_not_deadlock(database_url: str, session: Session) -> None:
+    """Each moves a pair to its survivor that the other is moving to its own."""
+    older, other_older = await plant(session, EAST), await plant(session, vector(0, 0, 1))
+    newer, other_newer = [
+        await plant(session, leans, created_at=NOON.replace(minute=1)) for leans in (leaning(0.99), vector(0, 0.1, 1))
+    ]
+    bystander = await plant(session, vector(0, 0, 0, 1))
+    for pair in ((other_newer, older), (newer, other_newer), (newer, bystander)):
+        await ASSOCIATIONS["per_pair"].record(session, CoOccurrence(pair, "a", NOON))
+
+    async def merge(memory_id: UUID) -> None:
+        async with session_on(database_url) as merging, merging.transaction():
+            await merges.consolidate(merging, CONSOLIDATIONS["nearest"], memory_id, NOON)
+
+    async with session_on(database_url) as holding, asyncio.TaskGroup() as group, holding.transaction():
+        await hold(holding, newer, bystander)
+        for number, memory_id in enumerate((newer, other_newer), start=1):
+            group.create_task(merge(memory_id))
+            await until(partial(waiting, session, number))
+    pairs = await rows(session, "SELECT memory_a_id, memory_b_id FROM memory_associations")
+    assert {frozenset(row.values()) for row in pairs} == {
+        frozenset((older, other_older)),
+        frozenset((older, bystander)),
+    }
+
+
+async def hold(session: Session, first: UUID, second: UUID) -> None:
+    """Locks their pair until the transaction ends."""
+    lock = "SELECT FROM memory_associations WHERE memory_a_id = $1 AND memory_b_id = $2 FOR UPDATE"
+    await session.connection.execute(lock, min(first, second), max(first, second))
+
+
 @pytest.mark.parametrize("name", ASSOCIATIONS)
 async def test_pairs_recorded_inline_wait_for_a_merge_and_it_for_them_but_never_both(
     database_url: str, session: Session, name: AssociationName
@@ -237,11 +270,7 @@ async def test_pairs_recorded_inline_wait_for_a_merge_and_it_for_them_but_never_
                 await merges.consolidate(merging, CONSOLIDATIONS["nearest"], newer, NOON)
 
         async with asyncio.TaskGroup() as group, holding.transaction():
-            await holding.connection.execute(
-                "SELECT FROM memory_associations WHERE memory_a_id = $1 AND memory_b_id = $2 FOR UPDATE",
-                left,
-                survivor,
-            )
+            await hold(holding, left, survivor)
             group.create_task(merge())
             await until(lambda: waiting(session, 1))
             both = CoOccurrence((survivor, right, newer), "b", NOON)
