@@ -216,11 +216,12 @@ def _set(document: dict[str, Any], setting: str) -> None:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
+    place: Any = document
     for section in sections:
-        document = document.setdefault(section, {})
-        if not isinstance(document, dict):
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
             raise UsageError(f"--set {setting}: {section!r} is not a section, so it has no key {last!r}.")
-    document[last] = parsed
+    place[last] = parsed
 
 
 def _select(document: dict[str, Any], names: Sequence[str]) -> None:
