@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, get_args
+from typing import Annotated, Any, Final, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
@@ -216,11 +216,12 @@ def _set(document: dict[str, Any], setting: str) -> None:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
-    place: Any = document
+    place = document
     for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
+        inner: object = place.setdefault(section, {})
+        if not isinstance(inner, dict):
             raise UsageError(f"--set {setting}: {section!r} is not a section, so it has no key {last!r}.")
+        place = cast("dict[str, Any]", inner)
     place[last] = parsed
 
 
