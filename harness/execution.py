@@ -4,6 +4,7 @@ Variants are measured in turn on one server, from the same database, with the sa
 Each begins with what is declared and discarded: priming (texts that a running service would know) and warm-up.
 """
 
+import gc
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -106,6 +107,7 @@ async def _measure(run: Run, variant: str, round_number: int, template: str) -> 
         for phase, requests in phases:
             await pass_.warm_up(phase, requests[: phase.warm_up])
         await target.drain()
+        keep_from_collector()
         before = await target.statistics()
         pass_ = replace(pass_, started=perf_counter())
         for phase, requests in phases:
@@ -125,6 +127,12 @@ async def _measure(run: Run, variant: str, round_number: int, template: str) -> 
                 "background": [asdict(work) for work in statistics.background],
             },
         )
+
+
+def keep_from_collector() -> None:
+    """Else Python's collector goes through all texts and requests of the run while a request is timed."""
+    gc.collect()
+    gc.freeze()
 
 
 def cache_figures(counters: Mapping[str, int]) -> dict[str, float]:

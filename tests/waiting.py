@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Returns as soon as `condition` holds, and fails the test when it does not within a minute."""
+    """Returns as soon as `condition` holds, and fails the test when it does not within two minutes."""
     async with asyncio.timeout(TIMEOUT_S):
         while not await condition():  # noqa: ASYNC110 -- another process cannot set an event here
             await asyncio.sleep(0.02)

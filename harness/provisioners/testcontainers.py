@@ -111,7 +111,7 @@ class ContainerProvisioner:
             async with asyncio.timeout(self.start_timeout_s):
                 while await asyncio.to_thread(_is_running, container):
                     url = await asyncio.to_thread(_url, container, password)
-                    if await answers(url):
+                    if url is not None and await answers(url):
                         return await open_server(
                             self.name, url, runtime=self._runtime(container), read_log=lambda: _log(container)
                         )
@@ -237,11 +237,15 @@ def _is_running(container: DockerContainer) -> bool:
     return container.status == "running"
 
 
-def _url(container: DockerContainer, password: str) -> str:
+def _url(container: DockerContainer, password: str) -> str | None:
+    """None where the container has no port: it has just ended, or not quite begun."""
     client = container.get_docker_client()
     mapped = client.get_connection_mode().use_mapped_port
     host = LOCAL if _is_here(client) else container.get_container_host_ip()
-    port = client.port(container.get_container_id(), PORT) if mapped else PORT
+    try:
+        port = client.port(container.get_container_id(), PORT) if mapped else PORT
+    except ConnectionError:
+        return None
     return f"postgresql://{ADMINISTRATOR}:{password}@{host}:{port}/{ADMINISTRATOR}"
 
 

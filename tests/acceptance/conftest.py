@@ -64,7 +64,7 @@ def harness(tmp_path: Path, environment: dict[str, str]) -> Program:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "harness.cli", *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
         )
 
     return run

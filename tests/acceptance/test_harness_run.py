@@ -64,7 +64,7 @@ def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scena
 async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
     sent: signal.Signals, tiny: Scenario, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    scenario = tiny(requests=100_000)
+    scenario = tiny(requests=2_000)
     temporary = tmp_path / "temporary"
     temporary.mkdir(mode=0o755)
     command = [sys.executable, "-m", "harness.cli", "run", str(scenario)]

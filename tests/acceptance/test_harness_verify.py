@@ -33,7 +33,7 @@ def test_a_disagreement_is_printed_as_a_script_that_shows_it(tmp_path: Path, env
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
         )
 
     found = run("-c", FAULTY, "harness.cli", "verify", "--strategies", "naive", "batched")
