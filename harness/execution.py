@@ -185,7 +185,7 @@ class Pass:
         async def issue(request: Request, _intended: float) -> None:
             await self._perform(request)
 
-        await ClosedLoop(phase.users, phase.time_s, perf_counter).drive(requests, issue)
+        await ClosedLoop(phase.users, phase.time_s / 2, perf_counter).drive(requests, issue)
 
     async def measure(self, phase: Phase, requests: Sequence[Request]) -> None:
         self.run.progress.phase(self.variant, phase.workload, len(requests), phase.time_s)

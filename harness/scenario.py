@@ -42,7 +42,7 @@ class Phase(Section):
     """A workload for a while: `users` side by side, `requests` in all unless `time_s` is over before.
 
     No request starts after `time_s`, so a slow variant gives fewer samples; each user starts one at least.
-    `warm_up` requests come first and are discarded.
+    `warm_up` requests come first, for half of `time_s` at most, and are discarded.
     """
 
     workload: str

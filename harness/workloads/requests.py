@@ -110,13 +110,13 @@ def _spread(draws: Draws, count: int, known_rate: float) -> list[float]:
     """A point of [0, 1) for each request, with about its share below any rate. What is new comes early.
 
     A request with a new text waits for the provider. In the first half it does so while the others go on, and does not
-    hold up the end of its phase; after the first tenth it is not spent on warming up.
+    hold up the end of its phase; after the first sixth it is not spent on warming up.
     """
     start = draws.fraction()
     points = [(start + number * GOLDEN_SECTION) % 1 for number in range(count)]
     spread = [point for point in points if point < known_rate]
     new = [point for point in points if point >= known_rate]
-    first, last = count // 10, count // 2
+    first, last = count // 6, count // 2
     for number, point in enumerate(new):
         spread.insert(first + (last - first) * number // len(new), point)
     return spread
