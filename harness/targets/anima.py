@@ -15,7 +15,7 @@ import asyncpg
 
 from anima import migrations, strategy
 from anima.assembly import Anima, open_anima
-from anima.background import current_kind
+from anima.background import LANES, current_kind
 from anima.database import Executed, prepare_connection
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
@@ -95,7 +95,7 @@ class AnimaTarget:
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenAnima"]:
-        """Opens the variant's pool with a connection for each user, and its background workers."""
+        """Opens the variant's pool with a connection for each user and each background worker."""
         embeddings = (
             EmbeddingSettings(provider="ollama", ollama_url=context.embedding_url)
             if context.embedding_url
@@ -118,7 +118,7 @@ class AnimaTarget:
                 preset,
                 embeddings,
                 observer=observe,
-                pool_size_min=min(context.users, preset.pool_size),
+                pool_size_min=min(context.users + sum(LANES.values()), preset.pool_size),
             ) as anima:
                 stop = asyncio.Event()
                 workers = asyncio.create_task(anima.background.run(stop))
