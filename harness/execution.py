@@ -185,7 +185,8 @@ class Pass:
         async def issue(request: Request, _intended: float) -> None:
             await self._perform(request)
 
-        await ClosedLoop(phase.users, phase.time_s / 2, perf_counter).drive(requests, issue)
+        # Twice as many users, since background work shares the connections, and each prepares its own statements.
+        await ClosedLoop(2 * phase.users, phase.time_s / 2, perf_counter).drive(requests, issue)
 
     async def measure(self, phase: Phase, requests: Sequence[Request]) -> None:
         self.run.progress.phase(self.variant, phase.workload, len(requests), phase.time_s)
