@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,15 @@ def tiny(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def shared_directory() -> Iterator[Path]:
+    """An empty TMPDIR that every user may write to, as the user of an embedded PostgreSQL has to: `tmp_path` is ours."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory)
+        path.chmod(0o1777)
+        yield path
 
 
 @pytest.fixture

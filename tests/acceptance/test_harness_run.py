@@ -62,22 +62,21 @@ def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scena
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
-    sent: signal.Signals, tiny: Scenario, tmp_path: Path, environment: dict[str, str]
+    sent: signal.Signals, tiny: Scenario, tmp_path: Path, environment: dict[str, str], shared_directory: Path
 ) -> None:
     scenario = tiny(requests=2_000)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir(mode=0o755)
     command = [sys.executable, "-m", "harness.cli", "run", str(scenario)]
     run = subprocess.Popen(  # noqa: ASYNC220 -- only its signals and its end are waited for
         command,
         cwd=tmp_path,
-        env=environment | {"TMPDIR": str(temporary)},
+        env=environment | {"TMPDIR": str(shared_directory)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
     async def measuring() -> bool:
+        assert run.poll() is None, run.communicate()[0]
         journals = list((tmp_path / "reports").glob("*/journal.jsonl"))
         return bool(journals) and b'"kind":"sample"' in journals[0].read_bytes()
 
@@ -92,7 +91,7 @@ async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
     assert record.variants[0].samples
 
     async def gone() -> bool:
-        return not any(process.is_running() for process in started) and not list(temporary.iterdir())
+        return not any(process.is_running() for process in started) and not list(shared_directory.iterdir())
 
     await until(gone)
 
