@@ -53,7 +53,7 @@ def tiny(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def shared_directory() -> Iterator[Path]:
-    """An empty TMPDIR that every user may write to, as the user of an embedded PostgreSQL has to: `tmp_path` is ours."""
+    """An empty TMPDIR that every user may write to, as an embedded PostgreSQL's has to; `tmp_path` is private."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory)
         path.chmod(0o1777)
