@@ -35,9 +35,13 @@ SELECT gen_random_uuid(), 'memory ' || n, encode(sha256(('memory ' || n)::bytea)
 """
 
 RUN_THAT_WAITS = """
-import asyncio, sys
+import asyncio, signal, sys
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import DatabaseSettings
+
+# A test run in the background has its children ignore both.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 async def main():
     provisioned = await provisioner(DatabaseSettings(provisioner=sys.argv[1]))

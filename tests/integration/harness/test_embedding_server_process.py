@@ -16,8 +16,11 @@ from harness.embedding_server import DIMENSIONS, Faults, embedding_server
 from harness.errors import ProvisioningError
 
 PARENT = """
-import asyncio
+import asyncio, signal
 from harness.embedding_server import embedding_server
+
+# A test run in the background has its children ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     async with embedding_server() as url:
