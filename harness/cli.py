@@ -20,6 +20,7 @@ from harness.budgets import parse
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
+from harness.github_actions import announce
 from harness.progress import TerminalProgress
 from harness.provisioners import clean_up
 from harness.provisioners.addresses import is_url, redacted
@@ -63,10 +64,22 @@ def harness(context: click.Context, *, debug: bool) -> None:
 @click.argument("name", metavar="[SCENARIO]", default="guide")
 @click.option("--strategies", metavar="A,B,…", help="Run only these, without the budgets of others.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change a key, such as corpus.size=500.")
+@click.option(
+    "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report, such as junit=out.xml."
+)
 @DATABASE
 @OUTPUT
-def run(name: str, strategies: str | None, settings: tuple[str, ...], database: str | None, output: Path) -> ExitCode:
-    """Runs a scenario, by name or path, and judges it."""
+def run(
+    *,
+    name: str,
+    strategies: str | None,
+    settings: tuple[str, ...],
+    reports: tuple[str, ...],
+    database: str | None,
+    output: Path,
+) -> ExitCode:
+    """Runs a scenario, by name or path, and judges it. Under GitHub Actions it also annotates and fills the summary."""
+    wanted = [runs.report_wish(wish) for wish in reports]
     chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
     if strategies is not None:
         chosen = without_others_budgets(chosen)
@@ -75,7 +88,9 @@ def run(name: str, strategies: str | None, settings: tuple[str, ...], database: 
     failure = measure(chosen, directory)
     record = journal.read(directory / journal.FILE_NAME)
     runs.write(directory, record)
+    runs.write_reports(record, wanted)
     show(record, directory)
+    announce(record)
     if failure is not None:
         raise failure
     return judge(record).exit_code

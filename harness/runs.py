@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -30,17 +30,33 @@ def new_id(scenario_name: str, at: datetime) -> str:
 def write(directory: Path, record: RunRecord) -> Mapping[str, Path]:
     """Writes the record and its reports; returns the files of the reports by format."""
     replace_file(directory / RECORD_FILE, record.model_dump_json(indent=1, exclude_defaults=True))
-    summary, verdict = summarise(record), judge(record)
     paths = {name: directory / file for name, file in REPORT_FORMATS.items()}
-    for name, path in paths.items():
-        replace_file(path, RENDERERS[name].render(record, summary, verdict))
+    write_reports(record, paths.items())
     return paths
+
+
+def report_wish(text: str) -> tuple[str, Path]:
+    """A format and a path from `junit=out.xml`. Raises `UsageError`."""
+    form, equals, path = text.partition("=")
+    if form not in RENDERERS or not equals or not path:
+        raise UsageError(f"--report {text}: expected FORMAT=PATH. The formats are {', '.join(RENDERERS)}.")
+    if Path(path).is_dir():
+        raise UsageError(f"--report {text}: {path} is a directory. Name a file in it.")
+    return form, Path(path)
+
+
+def write_reports(record: RunRecord, wishes: Iterable[tuple[str, Path]]) -> None:
+    """Writes each format to its path, whose directory is made where it is missing. Raises `HarnessError`."""
+    summary, verdict = summarise(record), judge(record)
+    for form, path in wishes:
+        replace_file(path, RENDERERS[form].render(record, summary, verdict))
 
 
 def replace_file(path: Path, text: str) -> None:
     """Whole or not at all: a temporary file, fsync, rename. Raises `HarnessError`."""
     temporary: str | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
@@ -53,8 +69,8 @@ def replace_file(path: Path, text: str) -> None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
         raise HarnessError(
-            f"{path} could not be written ({error.strerror}). The journal beside it is whole: free some space, "
-            f"then run `harness report {path.parent}`."
+            f"{path} could not be written ({error.strerror}). The run's journal is whole: free some space or "
+            "correct the path, then run `harness report`."
         ) from error
 
 

@@ -2,8 +2,11 @@
 
 from typing import Final
 
+from harness.renderers.comment import CommentRenderer
+from harness.renderers.github import GithubRenderer
 from harness.renderers.html import HtmlRenderer
 from harness.renderers.json import JsonRenderer
+from harness.renderers.junit import JunitRenderer
 from harness.renderers.markdown import MarkdownRenderer
 from harness.renderers.protocol import Renderer
 from harness.renderers.terminal import TerminalRenderer
@@ -13,4 +16,7 @@ RENDERERS: Final[dict[str, Renderer]] = {
     "markdown": MarkdownRenderer(),
     "html": HtmlRenderer(),
     "json": JsonRenderer(),
+    "junit": JunitRenderer(),
+    "github": GithubRenderer(),
+    "comment": CommentRenderer(),
 }

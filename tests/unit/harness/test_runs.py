@@ -70,3 +70,20 @@ def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path, mo
         runs.replace_file(path, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_a_report_goes_where_it_is_wanted(tmp_path: Path) -> None:
+    wish = runs.report_wish(f"junit={tmp_path}/new/out.xml")
+    runs.write_reports(guide_record(), [wish])
+    assert (tmp_path / "new" / "out.xml").read_text(encoding="utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize("wish", ["junit", "junit=", "junti=out.xml", "=out.xml"])
+def test_a_wish_for_a_report_that_cannot_be_read_says_how_to_write_it(wish: str) -> None:
+    with pytest.raises(UsageError, match=r"expected FORMAT=PATH. The formats are .*junit"):
+        runs.report_wish(wish)
+
+
+def test_a_report_is_not_written_over_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Name a file in it"):
+        runs.report_wish(f"junit={tmp_path}")

@@ -1,0 +1,39 @@
+"""For a pull request: the verdict and the tables that a reviewer needs, as one comment within GitHub's limit.
+
+The first line is hidden and names the scenario, so that a workflow can find its own comment again and replace it.
+"""
+
+import re
+from typing import Final
+
+from harness.record import RunRecord
+from harness.renderers.markup import code, escaped, shortened, table_markup
+from harness.summary import Summary
+from harness.tables import budgets_table, errors_table, operations_table, reference_tables
+from harness.verdict import Verdict
+
+BYTES_MAX: Final = 65_536
+"""GitHub refuses a comment of more characters."""
+
+
+class CommentRenderer:
+    suffix = ".md"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        declared = summary.declaration
+        tables = (
+            budgets_table(verdict),
+            *reference_tables(summary),
+            operations_table(summary, declared.pair),
+            errors_table(summary),
+        )
+        parts = [
+            f"<!-- anima-harness: {re.sub(r'[^a-z0-9-]', '', declared.name)} -->",
+            f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
+            escaped(declared.title),
+            *(table_markup(table) for table in tables if table),
+            f"Run {code(record.run_id)}",
+        ]
+        return shortened(
+            "\n\n".join(part for part in parts if part) + "\n", BYTES_MAX, "The report of the run has all of it."
+        )

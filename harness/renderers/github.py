@@ -1,0 +1,72 @@
+"""Annotations for GitHub Actions: one workflow command per line, for the log of a step.
+
+GitHub shows ten annotations of a level per step and drops the rest, so the last one of a level counts what is left out.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from harness.budget_metrics.protocol import Outcome
+from harness.quantities import count
+from harness.record import RunRecord
+from harness.summary import Summary
+from harness.tables import printable
+from harness.verdict import Verdict
+
+Level = Literal["error", "warning", "notice"]
+
+SHOWN_MAX: Final = 10
+LEVELS: Final[dict[Outcome, Level]] = {
+    Outcome.FAIL: "error",
+    Outcome.INVALID: "error",
+    Outcome.UNDECIDED: "warning",
+    Outcome.PASS: "notice",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    level: Level
+    title: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"::{self.level} title={_property(self.title)}::{_escaped(self.message)}"
+
+
+class GithubRenderer:
+    suffix = ".txt"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        name = summary.declaration.name or record.run_id
+        annotations = [
+            Annotation(LEVELS[verdict.outcome], f"{verdict.outcome.value}: {name}", verdict.sentence),
+            *(
+                Annotation(LEVELS[each.outcome], f"{each.outcome.value}: {each.variant}: {each.budget}", each.sentence)
+                for each in verdict.worst_first
+                if each.outcome is not Outcome.PASS
+            ),
+        ]
+        levels = dict.fromkeys(annotation.level for annotation in annotations)
+        shown = (each for level in levels for each in _shown([one for one in annotations if one.level == level]))
+        return "".join(f"{annotation}\n" for annotation in shown)
+
+
+def _shown(annotations: Sequence[Annotation]) -> Iterable[Annotation]:
+    """All of one level, or the first nine and how many there are besides."""
+    if len(annotations) <= SHOWN_MAX:
+        return annotations
+    left_out = len(annotations) - SHOWN_MAX + 1
+    rest = Annotation(
+        annotations[0].level, "More budgets", f"{count(left_out)} more like these: see the job's summary."
+    )
+    return [*annotations[: SHOWN_MAX - 1], rest]
+
+
+def _escaped(text: str) -> str:
+    return printable(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
