@@ -10,7 +10,11 @@ class InvalidInput(AnimaError):
 
 
 class EmbeddingUnavailable(AnimaError):
-    """No provider answered; the same request may succeed later."""
+    """No provider answered; the same request may succeed later, and not within `retry_after_s` where that is known."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class InvalidEmbedding(AnimaError):

@@ -1,7 +1,7 @@
 """Memories for tests: vectors of a stated similarity, systems that use them, rows put in and tables read back."""
 
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from anima.assembly import Anima, connect
 from anima.database import Observer, PoolSettings, Session, Statement, ignore, open_database
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
-from anima.embeddings.protocol import DIMENSIONS, Embedded, Vector
+from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls, Vector
 from anima.model import Tier, content_hash
 from anima.strategy import BATCHED, NAIVE, Strategy
 
@@ -84,6 +84,12 @@ class StatedEmbeddings:
     async def embed(self, text: str) -> Embedded:
         stated = self.vectors.get(text)
         return Embedded(hashed_vector(text) if stated is None else stated, self.name)
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [await self.embed(text) for text in texts]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return ()
 
     async def aclose(self) -> None:
         pass

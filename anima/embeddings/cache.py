@@ -3,13 +3,21 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 from cachetools import TTLCache
 
-from anima.embeddings.protocol import DIMENSIONS, CacheStatistics, Embedded, EmbeddingProvider, Vector
+from anima.embeddings.protocol import (
+    CACHE,
+    DIMENSIONS,
+    CacheStatistics,
+    Embedded,
+    EmbeddingProvider,
+    ProviderCalls,
+    Vector,
+)
 
 VECTOR_BYTES: Final = DIMENSIONS * 4
 
@@ -42,8 +50,8 @@ class _Entries(TTLCache[_Key, Vector]):
 class CachedEmbeddings:
     """Answers from memory, else asks `provider`, once for all who ask for the same text at the same time.
 
-    Only what `provider` itself answered is kept: a fallback's vector, kept under the primary's key, would be
-    compared with another model's vectors until it expires.
+    Only what `provider` itself answered is kept, now, or earlier where another cache stands behind this one: a
+    fallback's vector, kept under the primary's key, would be compared with another model's until it expires.
     """
 
     def __init__(
@@ -75,11 +83,22 @@ class CachedEmbeddings:
         vector = self._entries.get(key)
         if vector is not None:
             self._hits += 1
-            return Embedded(vector, "cache")
+            return Embedded(vector, CACHE)
         call = self._joined_call(key) or self._new_call(key, text)
         # Unlike awaiting the task, waiting for it leaves it running when the waiter is cancelled.
         await asyncio.wait([call])
         return call.result()
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        """Asks for what is not known in as few calls as the provider can; a text that comes twice, once."""
+        known = {text: self._entries.get(self._key(text)) for text in texts}
+        unknown = [text for text, vector in known.items() if vector is None]
+        asked = dict(zip(unknown, await self._provider.embed_many(unknown), strict=True)) if unknown else {}
+        self._misses += len(unknown)
+        self._hits += len(texts) - len(unknown)
+        for text, answer in asked.items():
+            self._keep_answer(self._key(text), answer)
+        return [Embedded(vector, CACHE) if (vector := known[text]) is not None else asked[text] for text in texts]
 
     def keep(self, text: str, vector: Vector) -> None:
         """Remembers what the provider is known to answer, as if it had been asked."""
@@ -101,6 +120,9 @@ class CachedEmbeddings:
             hit_rate=self._hits / lookups if lookups else 0.0,
             bytes=size * VECTOR_BYTES,
         )
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return self._provider.server_calls()
 
     async def aclose(self) -> None:
         for call in self._calls.values():
@@ -128,7 +150,9 @@ class CachedEmbeddings:
         # Reading the exception also keeps asyncio quiet about a failed call that nobody waits for any more.
         if call.cancelled() or call.exception() is not None:
             return
-        answer = call.result()
-        if answer.provider == self.name:
+        self._keep_answer(key, call.result())
+
+    def _keep_answer(self, key: _Key, answer: Embedded) -> None:
+        if answer.provider in (self.name, CACHE):
             answer.vector.setflags(write=False)
             self._entries[key] = answer.vector

@@ -1,11 +1,15 @@
 """A second provider for when the first cannot be reached."""
 
 import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from anima.embeddings.protocol import Embedded, EmbeddingProvider
+from anima.embeddings.protocol import Embedded, EmbeddingProvider, ProviderCalls
 from anima.errors import EmbeddingUnavailable
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 
 class FallbackEmbeddings:
@@ -28,11 +32,13 @@ class FallbackEmbeddings:
         return self._primary.model
 
     async def embed(self, text: str) -> Embedded:
-        try:
-            return await self._primary.embed(text)
-        except EmbeddingUnavailable as unavailable:
-            logger.warning("%s Asking %s instead.", unavailable, self._secondary.name)
-            return await self._embed_by_secondary(text, unavailable)
+        return await self._first_available(lambda provider: provider.embed(text))
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return await self._first_available(lambda provider: provider.embed_many(texts))
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return (*self._primary.server_calls(), *self._secondary.server_calls())
 
     async def aclose(self) -> None:
         try:
@@ -40,8 +46,18 @@ class FallbackEmbeddings:
         finally:
             await self._secondary.aclose()
 
-    async def _embed_by_secondary(self, text: str, unavailable: EmbeddingUnavailable) -> Embedded:
+    async def _first_available(self, ask: Callable[[EmbeddingProvider], Awaitable[Answer]]) -> Answer:
         try:
-            return await self._secondary.embed(text)
-        except EmbeddingUnavailable as also_unavailable:
-            raise EmbeddingUnavailable(f"{unavailable} {also_unavailable}") from also_unavailable
+            return await ask(self._primary)
+        except EmbeddingUnavailable as unavailable:
+            logger.warning("%s Asking %s instead.", unavailable, self._secondary.name)
+            try:
+                return await ask(self._secondary)
+            except EmbeddingUnavailable as also_unavailable:
+                raise both_unavailable(unavailable, also_unavailable) from also_unavailable
+
+
+def both_unavailable(first: EmbeddingUnavailable, second: EmbeddingUnavailable) -> EmbeddingUnavailable:
+    """The first that can be asked again decides when; one that did not say may be asked at any time."""
+    waits_s = (first.retry_after_s, second.retry_after_s)
+    return EmbeddingUnavailable(f"{first} {second}", retry_after_s=min(wait_s or 0.0 for wait_s in waits_s) or None)

@@ -10,13 +10,14 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from anima.embeddings.protocol import DIMENSIONS, Embedded, Vector
+from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls, Vector
 
 WORD: Final = re.compile(r"\w+")
 
@@ -46,6 +47,12 @@ class HashingEmbeddings:
 
     async def embed(self, text: str) -> Embedded:
         return Embedded(hashed_vector(text), self.name)
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [await self.embed(text) for text in texts]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return ()
 
     async def aclose(self) -> None:
         """Holds nothing that has to be closed."""

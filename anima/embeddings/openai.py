@@ -1,10 +1,12 @@
 """Embeddings from OpenAI, or from a server that speaks its HTTP interface."""
 
-import httpx
+from collections.abc import Sequence
 
-from anima.embeddings.http_call import JsonEndpoint
-from anima.embeddings.protocol import DIMENSIONS, Embedded, EmbeddingSettings
-from anima.embeddings.vectors import validated
+import httpx
+from pydantic import JsonValue
+
+from anima.embeddings.http_call import JsonEndpoint, batches
+from anima.embeddings.protocol import DIMENSIONS, Embedded, EmbeddingSettings, ProviderCalls
 from anima.errors import InvalidInput
 
 
@@ -28,12 +30,30 @@ class OpenAIEmbeddings:
         )
 
     async def embed(self, text: str) -> Embedded:
-        answer = await self._endpoint.post({"model": self.model, "input": text, "dimensions": DIMENSIONS})
-        match answer:
-            case {"data": [{"embedding": components}]}:
-                return Embedded(validated(components, provider=self.name), self.name)
-            case _:
-                raise self._endpoint.invalid("JSON without one `data[0].embedding`")
+        (embedded,) = await self._embed_batch([text])
+        return embedded
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [embedded for batch in batches(texts) for embedded in await self._embed_batch(batch)]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return (self._endpoint.calls(),)
 
     async def aclose(self) -> None:
         await self._endpoint.aclose()
+
+    async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
+        match await self._endpoint.post({"model": self.model, "input": [*texts], "dimensions": DIMENSIONS}):
+            case {"data": [*items]} if len(items) == len(texts):
+                return [self._endpoint.embedded(_components(item, place)) for place, item in enumerate(items)]
+            case _:
+                raise self._endpoint.invalid("JSON without one of `data` for each text")
+
+
+def _components(item: JsonValue, place: int) -> JsonValue:
+    """The vector of the text at this place; None if the item is none, or another text's."""
+    match item:
+        case {"embedding": components, **rest} if rest.get("index", place) == place:
+            return components
+        case _:
+            return None

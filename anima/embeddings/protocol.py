@@ -1,7 +1,8 @@
 """The seam between a text and its vector: what every provider promises, and the values that cross it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,44 @@ Vector = npt.NDArray[np.float32]
 """Shape (768,), finite, with a norm above zero, and read-only: a cached vector has many readers."""
 
 
+CACHE: Final = "cache"
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A text's vector and who answered: a provider's name, or `cache`."""
+    """A text's vector and who answered: a provider's name, or `cache` (`CACHE`) for a cache of any tier."""
 
     vector: Vector
     provider: str
+
+
+CircuitState = Literal["closed", "half_open", "open"]
+"""Whether a server is asked: always, by one call that tries it, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCalls:
+    """How the calls of one provider's server have ended, each attempt for itself, and how it is asked now.
+
+    An answer can still be unusable: `invalid` are among `answered`. A call is `rejected`, unsent, while the circuit is
+    open or when no slot came free in time.
+    """
+
+    provider: str
+    circuit: CircuitState
+    in_flight: int
+    answered: int
+    failed: int
+    invalid: int
+    rejected: int
 
 
 class EmbeddingProvider(Protocol):
     """Turns a text into a vector.
 
     `embed` raises `EmbeddingUnavailable` when nobody answered in time, and `InvalidEmbedding` when the answer
-    is not a finite, non-zero vector of 768 components. It never returns anything else.
+    is not a finite, non-zero vector of 768 components. It never returns anything else. `embed_many` does the same for
+    several texts at once, in their order, with one call where the server can: all of them, or an error.
     """
 
     @property
@@ -35,6 +61,12 @@ class EmbeddingProvider(Protocol):
     def model(self) -> str: ...
 
     async def embed(self, text: str) -> Embedded: ...
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]: ...
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        """One entry for each server that may be asked; none when the vectors are made here."""
+        ...
 
     async def aclose(self) -> None: ...
 
@@ -73,7 +105,10 @@ HttpAddress = Annotated[str, AfterValidator(_http_address)]
 
 
 class EmbeddingSettings(BaseModel):
-    """What providers are made from. `provider` is a name of the registry; `timeout_s` is for one attempt."""
+    """What providers are made from. `provider` is a name of the registry; `timeout_s` is for one attempt.
+
+    A server is asked by `calls_max` at once. After `failures_max` failures in a row it is left alone for `open_s`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -83,3 +118,6 @@ class EmbeddingSettings(BaseModel):
     openai_key: Annotated[SecretStr, AfterValidator(_header_value)] | None = None
     timeout_s: PositiveFloat = 5.0
     attempts: PositiveInt = 3
+    calls_max: PositiveInt = 64
+    failures_max: PositiveInt = 5
+    open_s: PositiveFloat = 10.0

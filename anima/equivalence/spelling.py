@@ -7,10 +7,11 @@ similarity has the same bits in PostgreSQL and in Python, and 0.95 means 0.95.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from anima.embeddings.protocol import DIMENSIONS, Embedded, Vector
+from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls, Vector
 from anima.embeddings.vectors import validated
 
 SEPARATOR: Final = "|"
@@ -53,6 +54,12 @@ class SpelledEmbeddings:
 
     async def embed(self, text: str) -> Embedded:
         return Embedded(vector_of(text), self.name)
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [await self.embed(text) for text in texts]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return ()
 
     async def aclose(self) -> None:
         """Holds nothing that has to be closed."""

@@ -6,7 +6,7 @@ docs/what-the-guide-got-wrong.md tells the story and names these tests.
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,7 +28,7 @@ from anima.bootstraps.one_query import OneQueryBootstrap
 from anima.consolidations.nearest import NearestConsolidation
 from anima.database import Executed, PoolSettings, Session, open_database
 from anima.embeddings.cache import CachedEmbeddings
-from anima.embeddings.protocol import Embedded
+from anima.embeddings.protocol import Embedded, ProviderCalls
 from anima.migrations import migrate
 from anima.model import BootstrapRequest, NewMemory, Query, Tier, association_strength
 from anima.placements import handlers
@@ -77,6 +77,12 @@ class CountingProvider:
         self.calls[text] += 1
         await self.may_answer.wait()
         return Embedded(vector(1, len(self.model)), self.name)
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [await self.embed(text) for text in texts]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return ()
 
     async def aclose(self) -> None:
         pass

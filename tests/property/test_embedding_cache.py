@@ -1,6 +1,7 @@
 """The cache against a model of it that is too simple to be wrong: a list in order of use, scanned each time."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
-from anima.embeddings.protocol import CacheStatistics, Embedded
+from anima.embeddings.protocol import CacheStatistics, Embedded, ProviderCalls
 from anima.errors import EmbeddingUnavailable
 
 TTL_S = 10.0
@@ -30,6 +31,12 @@ class Counted:
         if text == FAILING_TEXT:
             raise EmbeddingUnavailable("Down.")
         return Embedded(hashed_vector(text), self.name)
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [await self.embed(text) for text in texts]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return ()
 
     async def aclose(self) -> None:
         """Holds nothing."""

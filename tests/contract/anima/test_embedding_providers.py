@@ -23,7 +23,7 @@ ATTEMPTS = 3
 
 
 class StubServer(ThreadingHTTPServer):
-    """Answers every request with `status` and `body`; counts the requests."""
+    """Answers every request with `status`, and with a vector for each of its texts or `page`; counts the requests."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -32,15 +32,18 @@ class StubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests = 0
         self.status = 200
-        self.body = b""
-        self.answer_with([1.0, -2.0] * (DIMENSIONS // 2))
+        self.page: bytes | None = None
+        self.vector: object = [1.0, -2.0] * (DIMENSIONS // 2)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def answer_with(self, vector: object) -> None:
-        self.body = json.dumps({"embedding": vector, "embeddings": [vector], "data": [{"embedding": vector}]}).encode()
+    def body_for(self, request: bytes) -> bytes:
+        if self.page is not None:
+            return self.page
+        vectors = [self.vector for _ in json.loads(request)["input"]]
+        return json.dumps({"embeddings": vectors, "data": [{"embedding": vector} for vector in vectors]}).encode()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -48,11 +51,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.requests += 1
-        self.rfile.read(int(self.headers["content-length"]))
+        body = self.server.body_for(self.rfile.read(int(self.headers["content-length"])))
         self.send_response(self.server.status)
-        self.send_header("content-length", str(len(self.server.body)))
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(self.server.body)
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name that the base class gives it
         pass
@@ -121,6 +124,22 @@ async def test_many_may_ask_at_once(provider: EmbeddingProvider) -> None:
     assert {answer.provider for answer in answers} == {provider.name}
 
 
+@pytest.mark.parametrize("count", [0, 1, 40])
+async def test_many_texts_at_once_have_the_vectors_that_each_has_alone(
+    provider: EmbeddingProvider, server: StubServer, count: int
+) -> None:
+    texts = [f"text {number}" for number in range(count)]
+    together = await provider.embed_many(texts)
+    assert server.requests <= (count + 15) // 16
+    alone = [await provider.embed(text) for text in texts]
+    assert [answer.vector.tolist() for answer in together] == [answer.vector.tolist() for answer in alone]
+
+
+async def test_it_counts_what_it_asked_of_a_server(provider: EmbeddingProvider, server: StubServer) -> None:
+    await provider.embed("Anna plays tennis.")
+    assert [calls.answered for calls in provider.server_calls()] == [1] * server.requests
+
+
 @pytest.mark.parametrize(
     "vector",
     [[0.5] * 384, [float("nan")] * DIMENSIONS, [0.0] * DIMENSIONS, ["0.5"] * DIMENSIONS, None],
@@ -129,12 +148,12 @@ async def test_many_may_ask_at_once(provider: EmbeddingProvider) -> None:
 async def test_a_servers_unusable_vector_is_never_passed_on(
     provider: EmbeddingProvider, server: StubServer, vector: object
 ) -> None:
-    server.answer_with(vector)
+    server.vector = vector
     await _assert_fails_if_it_asks(provider, server, InvalidEmbedding, requests=1)
 
 
 async def test_a_servers_page_is_never_taken_for_a_vector(provider: EmbeddingProvider, server: StubServer) -> None:
-    server.body = b"<!DOCTYPE html><title>Sign in</title>"
+    server.page = b"<!DOCTYPE html><title>Sign in</title>"
     await _assert_fails_if_it_asks(provider, server, InvalidEmbedding, requests=1)
 
 

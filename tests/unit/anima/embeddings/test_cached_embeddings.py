@@ -1,13 +1,13 @@
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.hashing import hashed_vector
-from anima.embeddings.protocol import DIMENSIONS, Embedded
+from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls
 from anima.errors import EmbeddingUnavailable
 
 
@@ -29,6 +29,12 @@ class Counted:
         if self.failure is not None:
             raise self.failure
         return Embedded(hashed_vector(text), self.name)
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [await self.embed(text) for text in texts]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return ()
 
     async def aclose(self) -> None:
         self.closed = True
@@ -219,3 +225,22 @@ async def test_closing_ends_the_calls_under_way_and_closes_the_provider() -> Non
     with pytest.raises(asyncio.CancelledError):
         await waiter
     assert counted.closed
+
+
+async def test_of_many_texts_the_unknown_ones_are_asked_for_together_and_kept() -> None:
+    counted = Counted()
+    embeddings = CachedEmbeddings(counted)
+    await embeddings.embed("a")
+    answers = await embeddings.embed_many(["b", "a", "b", "c"])
+    assert [answer.provider for answer in answers] == ["counted", "cache", "counted", "counted"]
+    assert [answer.vector.tolist() for answer in answers] == [hashed_vector(text).tolist() for text in "babc"]
+    assert counted.texts == ["a", "b", "c"]
+    assert await providers(embeddings, "b", "c") == ["cache", "cache"]
+
+
+async def test_what_a_cache_behind_it_knew_is_kept() -> None:
+    behind = Counted()
+    embeddings = CachedEmbeddings(CachedEmbeddings(behind))
+    await embeddings._provider.embed("a")
+    assert await providers(embeddings, "a", "a") == ["cache", "cache"]
+    assert embeddings.statistics().hits == 1

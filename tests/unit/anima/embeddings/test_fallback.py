@@ -1,8 +1,10 @@
+from collections.abc import Sequence
+
 import pytest
 
 from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.hashing import hashed_vector
-from anima.embeddings.protocol import Embedded
+from anima.embeddings.protocol import Embedded, ProviderCalls
 from anima.errors import AnimaError, EmbeddingUnavailable, InvalidEmbedding
 
 
@@ -21,6 +23,12 @@ class Scripted:
         if self.failure is not None:
             raise self.failure
         return Embedded(hashed_vector(text), self.name)
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [await self.embed(text) for text in texts]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return ()
 
     async def aclose(self) -> None:
         self.closed = True
@@ -67,3 +75,16 @@ async def test_closing_closes_both_even_if_one_fails() -> None:
         await FallbackEmbeddings(primary, secondary).aclose()
     assert primary.closed
     assert secondary.closed
+
+
+@pytest.mark.parametrize(
+    ("first_s", "second_s", "either_s"), [(8.0, 3.0, 3.0), (8.0, None, None), (None, 3.0, None), (None, None, None)]
+)
+async def test_whoever_can_be_asked_again_first_decides_when_to_ask(
+    first_s: float | None, second_s: float | None, either_s: float | None
+) -> None:
+    primary = Scripted("primary", EmbeddingUnavailable("Down.", retry_after_s=first_s))
+    secondary = Scripted("secondary", EmbeddingUnavailable("Down too.", retry_after_s=second_s))
+    with pytest.raises(EmbeddingUnavailable) as unavailable:
+        await FallbackEmbeddings(primary, secondary).embed("text")
+    assert unavailable.value.retry_after_s == either_s

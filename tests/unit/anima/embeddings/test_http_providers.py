@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -10,6 +11,7 @@ import pytest
 import stamina
 from pydantic import SecretStr, ValidationError
 
+from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.ollama import OllamaEmbeddings
 from anima.embeddings.openai import OpenAIEmbeddings
 from anima.embeddings.protocol import DIMENSIONS, EmbeddingSettings
@@ -45,7 +47,7 @@ class Server:
 
 
 def vector(_request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, json={"embedding": NUMBERS, "data": [{"embedding": NUMBERS}]})
+    return httpx.Response(200, json={"embeddings": [NUMBERS], "data": [{"embedding": NUMBERS}]})
 
 
 def status(code: int) -> Answer:
@@ -71,8 +73,8 @@ async def test_ollama_is_asked_in_its_own_words() -> None:
     assert answer.provider == "ollama"
     assert answer.vector.tolist() == NUMBERS
     (request,) = server.requests
-    assert (request.method, str(request.url)) == ("POST", "http://ollama.test:11434/api/embeddings")
-    assert json.loads(request.content) == {"model": "nomic-embed-text", "prompt": "café"}
+    assert (request.method, str(request.url)) == ("POST", "http://ollama.test:11434/api/embed")
+    assert json.loads(request.content) == {"model": "nomic-embed-text", "input": ["café"]}
 
 
 async def test_openai_is_asked_in_its_own_words() -> None:
@@ -82,7 +84,7 @@ async def test_openai_is_asked_in_its_own_words() -> None:
     (request,) = server.requests
     assert (request.method, str(request.url)) == ("POST", "https://openai.test/v1/embeddings")
     assert request.headers["authorization"] == f"Bearer {KEY}"
-    assert json.loads(request.content) == {"model": "text-embedding-3-small", "input": "café", "dimensions": 768}
+    assert json.loads(request.content) == {"model": "text-embedding-3-small", "input": ["café"], "dimensions": 768}
 
 
 def test_openai_without_a_key_says_what_to_do() -> None:
@@ -149,7 +151,7 @@ def garbled(_request: httpx.Request) -> httpx.Response:
 
 
 def both(components: object) -> Answer:
-    return text(json.dumps({"embedding": components, "data": [{"embedding": components}]}))
+    return text(json.dumps({"embeddings": [components], "data": [{"embedding": components}]}))
 
 
 @pytest.mark.parametrize(
@@ -238,3 +240,118 @@ def test_settings_are_checked_and_their_errors_show_no_key(field: dict[str, obje
 def test_space_around_a_key_is_not_part_of_it() -> None:
     settings = EmbeddingSettings(openai_key=SecretStr(f" {KEY}\n"))
     assert settings.openai_key == SecretStr(KEY)
+
+
+@pytest.mark.parametrize("provider", [Server.ollama, Server.openai], ids=["ollama", "openai"])
+async def test_many_texts_go_in_calls_of_several_each_and_come_back_in_their_order(
+    provider: Callable[[Server], Provider],
+) -> None:
+    def numbered(request: httpx.Request) -> httpx.Response:
+        vectors = [[float(text), *[0.5] * (DIMENSIONS - 1)] for text in json.loads(request.content)["input"]]
+        data = [{"embedding": vector, "index": place} for place, vector in enumerate(vectors)]
+        return httpx.Response(200, json={"embeddings": vectors, "data": data})
+
+    server = Server(numbered)
+    answers = await provider(server).embed_many([str(number) for number in range(20)])
+    assert [answer.vector[0] for answer in answers] == list(range(20))
+    assert [len(json.loads(request.content)["input"]) for request in server.requests] == [16, 4]
+
+
+@pytest.mark.parametrize("provider", [Server.ollama, Server.openai], ids=["ollama", "openai"])
+async def test_an_answer_for_fewer_texts_is_not_spread_over_them(provider: Callable[[Server], Provider]) -> None:
+    with pytest.raises(InvalidEmbedding, match="for each text"):
+        await provider(Server(vector)).embed_many(["a", "b"])
+
+
+async def test_vectors_in_another_order_are_not_given_to_the_wrong_texts() -> None:
+    swapped = [{"embedding": NUMBERS, "index": 1}, {"embedding": NUMBERS, "index": 0}]
+    server = Server(lambda _request: httpx.Response(200, json={"data": swapped}))
+    with pytest.raises(InvalidEmbedding, match="not a list of numbers"):
+        await server.openai().embed_many(["a", "b"])
+
+
+async def test_a_server_that_keeps_failing_is_left_alone_and_says_until_when() -> None:
+    server = Server(status(503))
+    embeddings = server.ollama(SETTINGS.model_copy(update={"failures_max": 4, "open_s": 60.0}))
+    for _ in range(2):
+        with pytest.raises(EmbeddingUnavailable):
+            await embeddings.embed("a")
+    with pytest.raises(EmbeddingUnavailable, match="left alone for some seconds") as rejection:
+        await embeddings.embed("a")
+    assert len(server.requests) == 4
+    assert rejection.value.retry_after_s is not None
+    assert 0 < rejection.value.retry_after_s <= 60
+    (calls,) = embeddings.server_calls()
+    assert (calls.circuit, calls.answered, calls.failed, calls.rejected) == ("open", 0, 4, 2)
+
+
+async def test_refusals_and_garbage_are_answers_and_leave_the_circuit_closed() -> None:
+    server = Server(*[status(400)] * 10, text("<html>"))
+    embeddings = server.ollama()
+    for _ in range(20):
+        with pytest.raises((EmbeddingUnavailable, InvalidEmbedding)):
+            await embeddings.embed("a")
+    (calls,) = embeddings.server_calls()
+    assert (calls.circuit, calls.answered, calls.invalid, calls.failed) == ("closed", 20, 10, 0)
+
+
+async def test_no_more_calls_than_allowed_are_under_way_at_once() -> None:
+    two_are_asked, may_answer = asyncio.Event(), asyncio.Event()
+    asked = count(1)
+
+    async def held(request: httpx.Request) -> httpx.Response:
+        if next(asked) == 2:
+            two_are_asked.set()
+        await may_answer.wait()
+        return vector(request)
+
+    settings = SETTINGS.model_copy(update={"calls_max": 2})
+    embeddings = OllamaEmbeddings(settings, transport=httpx.MockTransport(held))
+    asking = [asyncio.create_task(embeddings.embed("a")) for _ in range(5)]
+    await two_are_asked.wait()
+    assert embeddings.server_calls()[0].in_flight == 2
+    may_answer.set()
+    assert len(await asyncio.gather(*asking)) == 5
+    assert embeddings.server_calls()[0].in_flight == 0
+
+
+async def test_who_finds_no_place_in_time_is_told_so() -> None:
+    async def silence(_request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    settings = SETTINGS.model_copy(update={"calls_max": 1, "timeout_s": 0.05, "attempts": 1})
+    embeddings = OllamaEmbeddings(settings, transport=httpx.MockTransport(silence))
+    async with embeddings._endpoint._slot():
+        with pytest.raises(EmbeddingUnavailable, match=r"1 calls under way, and none ended within 0\.05 s") as busy:
+            await embeddings.embed("a")
+    assert busy.value.retry_after_s == 0.05
+    assert embeddings.server_calls()[0].rejected == 1
+
+
+async def test_no_record_of_any_logger_holds_a_key_a_password_or_a_text(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    settings = SETTINGS.model_copy(update={"openai_url": "http://user:pass-word@openai.test", "failures_max": 2})
+    with stamina.set_testing(True, attempts=3, cap=True), pytest.raises(EmbeddingUnavailable):
+        await Server(status(500)).openai(settings).embed("a secret memory")
+    assert caplog.records
+    logged = "".join(repr(vars(record)) for record in caplog.records)
+    assert not [secret for secret in (KEY, "pass-word", "a secret memory") if secret in logged]
+
+
+async def test_a_password_in_an_address_is_sent() -> None:
+    server = Server(vector)
+    await server.ollama(EmbeddingSettings(ollama_url="http://user:pass-word@ollama.test")).embed("a")
+    (request,) = server.requests
+    assert request.headers["authorization"] == "Basic " + b64encode(b"user:pass-word").decode()
+
+
+async def test_what_the_cache_knows_is_answered_while_the_server_is_left_alone() -> None:
+    server = Server(vector, status(503))
+    embeddings = CachedEmbeddings(server.ollama(SETTINGS.model_copy(update={"failures_max": 1})))
+    await embeddings.embed("known")
+    for _ in range(2):
+        with pytest.raises(EmbeddingUnavailable, match="left alone"):
+            await embeddings.embed("unknown")
+    assert (await embeddings.embed("known")).provider == "cache"
+    assert embeddings.server_calls()[0].circuit == "open"
