@@ -7,8 +7,12 @@ import errno
 import json
 import os
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import chain
+from operator import or_
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,37 +73,77 @@ def open_journal(directory: Path) -> Generator[Journal]:
 
 def read(path: Path) -> RunRecord:
     """The record of a journal, partial where its end is missing. Raises `UsageError` that names the line."""
-    run: dict[str, Any] = {"environment": {"host": {}, "software": {}, "server": {}}}
-    end: dict[str, Any] = {}
-    variants: dict[str, dict[str, Any]] = {}
-    samples: defaultdict[str, list[Sample]] = defaultdict(list)
-    elapsed_s = 0.0
+    told = _Told()
     for entry in _entries(path):
-        match entry.pop("kind"):
-            case "run":
-                run |= entry
-            case "variant":
-                variants.setdefault(entry["name"], entry)
-            case "sample":
-                samples[entry.pop("variant")].append(Sample.model_validate(entry))
-            case "environment":
-                run |= entry
-            case "elapsed":
-                elapsed_s = entry["elapsed_s"]
-            case "variant_end":
-                variants[entry["name"]] |= entry
-            case "end":
-                end = entry
-            case unknown:
-                raise UsageError(f"{path}: unknown entry {unknown!r}; a newer version of the harness wrote it.")
-    if "run_id" not in run:
+        kind = entry.pop("kind")
+        if not told.take(kind, entry):
+            raise UsageError(f"{path}: unknown entry {kind!r}; a newer version of the harness wrote it.")
+    if "run_id" not in told.run:
         raise UsageError(f"{path} does not begin with a run: it is empty, or not a journal.")
-    return RunRecord(
-        **run,
-        elapsed_s=end.get("elapsed_s", elapsed_s),
-        state="complete" if end.get("interruption", "missing") is None else "partial",
-        interruption=end.get("interruption", "the journal has no end: the run was killed, or is still going on"),
-        variants=tuple(VariantRecord(**variant, samples=tuple(samples[name])) for name, variant in variants.items()),
+    return told.record()
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One variant's pass in one round: the entry that began it, its samples, and the entry that ended it, if any."""
+
+    variant: dict[str, Any]
+    samples: list[Sample] = field(default_factory=list[Sample])
+    end: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the entries until now come to."""
+
+    run: dict[str, Any] = field(default_factory=lambda: {"environment": {"host": {}, "software": {}, "server": {}}})
+    passes: list[_Pass] = field(default_factory=list[_Pass])
+    looks: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+    elapsed_s: float = 0.0
+    interruption: str | None = "the journal has no end: the run was killed, or is still going on"
+
+    def take(self, kind: str, entry: dict[str, Any]) -> bool:
+        """Whether the kind of entry is known."""
+        match kind:
+            case "run" | "environment":
+                self.run |= entry
+            case "variant":
+                self.passes.append(_Pass(entry))
+            case "sample":
+                del entry["variant"]
+                self.passes[-1].samples.append(Sample.model_validate(entry))
+            case "variant_end":
+                self.passes[-1].end = entry
+            case "elapsed":
+                self.elapsed_s = entry["elapsed_s"]
+            case "look":
+                self.looks.append(entry["samples"])
+            case "end":
+                self.elapsed_s, self.interruption = entry["elapsed_s"], entry["interruption"]
+            case _:
+                return False
+        return True
+
+    def record(self) -> RunRecord:
+        passes: defaultdict[str, list[_Pass]] = defaultdict(list)
+        for each in self.passes:
+            passes[each.variant["name"]].append(each)
+        return RunRecord(
+            **self.run,
+            elapsed_s=self.elapsed_s,
+            state="partial" if self.interruption else "complete",
+            interruption=self.interruption,
+            looks=tuple(self.looks),
+            variants=tuple(map(_variant, passes.values())),
+        )
+
+
+def _variant(passes: Sequence[_Pass]) -> VariantRecord:
+    """One variant's passes in the order of their rounds."""
+    ends = reduce(or_, (each.end for each in passes))
+    return VariantRecord(
+        **passes[0].variant | ends,
+        samples=tuple(chain.from_iterable(each.samples for each in passes)),
     )
 
 

@@ -75,7 +75,11 @@ class EnvironmentRecord(Frozen):
 
 
 class RunRecord(Frozen):
-    """A whole run. `state` is `partial` unless every variant ended; `interruption` says why it is not complete."""
+    """A whole run. `state` is `partial` unless every variant ended; `interruption` says why it is not complete.
+
+    `looks` are the times at which the run was looked at to see whether it may end: how many samples each variant had.
+    A run that was to end with its planned rounds has none.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
@@ -88,3 +92,4 @@ class RunRecord(Frozen):
     corpus: dict[str, str | int]
     environment: EnvironmentRecord
     variants: tuple[VariantRecord, ...]
+    looks: tuple[dict[str, int], ...] = ()

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, Literal
 
@@ -128,7 +128,7 @@ def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outc
 
 def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
     variant = next((variant for variant in record.variants if variant.name == variant_name), None)
-    evaluation = _evaluate(budget, variant, variant_name)
+    evaluation = _evaluate(record, budget, variant, variant_name)
     excess = None
     if evaluation.measured is not None and evaluation.limit is not None:
         over = evaluation.measured - evaluation.limit
@@ -152,14 +152,37 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
     )
 
 
-def _evaluate(budget: Budget, variant: VariantRecord | None, name: str) -> Evaluation:
+def _evaluate(record: RunRecord, budget: Budget, variant: VariantRecord | None, name: str) -> Evaluation:
     if variant is None:
         return Evaluation(Outcome.INVALID, n=0, reason=f"the variant {name!r} was not run")
     samples = tuple(sample for sample in variant.samples if budget.selects(sample))
+    metric = METRICS[budget.metric]
+    looks = _looks(record, budget, variant) if metric.kind == "sampled" else ()
+    if not looks:
+        return _evaluate_at(budget, variant, samples)
+    # The first look that decides is the one that ended the run, as far as this budget is concerned.
+    evaluation = Evaluation(Outcome.UNDECIDED, n=0)
+    for number, n in enumerate(looks, start=1):
+        evaluation = replace(_evaluate_at(budget, variant, samples[:n], looks[:number]), look=number)
+        if evaluation.outcome in (Outcome.PASS, Outcome.FAIL):
+            break
+    return evaluation
+
+
+def _looks(record: RunRecord, budget: Budget, variant: VariantRecord) -> tuple[int, ...]:
+    """How many of the samples that the budget selects there were at each look; one that saw no new one is none."""
+    seen = [variant.samples[: look.get(variant.name, 0)] for look in record.looks]
+    sizes = [sum(map(budget.selects, samples)) for samples in seen]
+    return tuple(dict.fromkeys(size for size in sizes if size))
+
+
+def _evaluate_at(
+    budget: Budget, variant: VariantRecord, samples: tuple[Sample, ...], looks: tuple[int, ...] = ()
+) -> Evaluation:
     unjudgeable = _unjudgeable(samples)
     if unjudgeable:
         return Evaluation(Outcome.INVALID, n=0, reason=unjudgeable)
-    return METRICS[budget.metric].evaluate(Observed(variant, samples), budget.limit)
+    return METRICS[budget.metric].evaluate(Observed(variant, samples, looks), budget.limit)
 
 
 def _unjudgeable(samples: Sequence[Sample]) -> str | None:
@@ -178,11 +201,13 @@ def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> s
         return f"Cannot be judged: {evaluation.reason}."
     place = _place(excess or 0.0, evaluation, budget)
     requests = f"{count(evaluation.n)} request{'' if evaluation.n == 1 else 's'}"
+    if evaluation.look is not None:
+        requests += f" at look {evaluation.look}"
     if evaluation.outcome is not Outcome.UNDECIDED:
         return f"{place}, in {requests}."
     if evaluation.further_samples is None:
         return f"{place}, in {requests}: too near to it for any number of samples to tell."
-    return f"{place}, but {requests} cannot show it: about {count(evaluation.further_samples)} more at this rate would."
+    return f"{place}, but {requests} cannot show it: it needs about {count(evaluation.further_samples)} more."
 
 
 def _place(excess: float, evaluation: Evaluation, budget: Budget) -> str:

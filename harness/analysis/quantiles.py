@@ -53,9 +53,14 @@ def quantile_bounds(ordered: Sequence[float], probability: float, confidence: fl
     n = len(ordered)
     lower_rank = int(binom.ppf(1 - confidence, n, probability)) if n else 0
     upper_rank = int(binom.ppf(confidence, n, probability)) + 1 if n else 1
+    return bounds_at(ordered, lower_rank, upper_rank)
+
+
+def bounds_at(ordered: Sequence[float], lower_rank: int, upper_rank: int) -> Bounds:
+    """The observations with these ranks, counted from 1; infinite where there is none with that rank."""
     return Bounds(
         lower=ordered[lower_rank - 1] if lower_rank >= 1 else -math.inf,
-        upper=ordered[upper_rank - 1] if upper_rank <= n else math.inf,
+        upper=ordered[upper_rank - 1] if upper_rank <= len(ordered) else math.inf,
     )
 
 

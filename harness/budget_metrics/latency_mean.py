@@ -18,8 +18,9 @@ class LatencyMean:
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         latencies = [sample.service_time_s for sample in observed.answered]
-        bounds = mean_bounds(latencies)
+        bounds = mean_bounds(latencies, observed.confidence)
         outcome, limit_s = OUTCOMES[bounds.decide(limit.value())], limit.value()
+        undecided = outcome is Outcome.UNDECIDED
         return Evaluation(
             outcome=outcome,
             n=len(latencies),
@@ -27,5 +28,5 @@ class LatencyMean:
             limit=limit_s,
             lower=bounds.lower,
             upper=bounds.upper,
-            further_samples=further_samples(latencies, limit_s) if outcome is Outcome.UNDECIDED else None,
+            further_samples=further_samples(latencies, limit_s, observed.confidence_next) if undecided else None,
         )

@@ -9,7 +9,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.analysis.quantiles import further_samples, quantile, quantile_bounds
+from harness.analysis.quantiles import further_samples, quantile
+from harness.analysis.sequential import sequential_bounds
 from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome
 from harness.limits import Limit
 from harness.quantities import Unit
@@ -29,9 +30,10 @@ class LatencyQuantile:
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         latencies = sorted(math.inf if s.error else s.service_time_s for s in observed.samples)
         limit_s, n = limit.value(), len(latencies)
-        bounds = quantile_bounds(latencies, self.probability)
+        bounds = sequential_bounds(latencies, observed.looks, self.probability)
         outcome = OUTCOMES[bounds.decide(limit_s)]
-        within = bisect_right(latencies, limit_s)
+        undecided, within = outcome is Outcome.UNDECIDED, bisect_right(latencies, limit_s)
+        more = further_samples(within, n, self.probability, observed.confidence_next) if undecided else None
         return Evaluation(
             outcome=outcome,
             n=n,
@@ -39,5 +41,5 @@ class LatencyQuantile:
             limit=limit_s,
             lower=bounds.lower,
             upper=bounds.upper,
-            further_samples=further_samples(within, n, self.probability) if outcome is Outcome.UNDECIDED else None,
+            further_samples=more,
         )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Protocol
 
-from harness.analysis.quantiles import Decision
+from harness.analysis.quantiles import CONFIDENCE, Decision
+from harness.analysis.sequential import confidence_at
 from harness.limits import Limit
 from harness.quantities import Unit
 from harness.record import Sample, VariantRecord
@@ -29,22 +30,38 @@ OUTCOMES: Final[Mapping[Decision, Outcome]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a budget selects from a record: the samples of one operation (or all) and texts, and their variant."""
+    """What a budget selects from a record: the samples of one operation (or all) and texts, and their variant.
+
+    `looks` is how many of these samples there were at each time the run was looked at to see whether it may end, the
+    last time with all of them; empty where there is only one look. An estimate's risk of being wrong is shared by them.
+    """
 
     variant: VariantRecord
     samples: tuple[Sample, ...]
+    looks: tuple[int, ...] = ()
 
     @property
     def answered(self) -> tuple[Sample, ...]:
         return tuple(sample for sample in self.samples if sample.error is None)
+
+    @property
+    def confidence(self) -> float:
+        """Of a test at this look that knows nothing of the looks before it."""
+        return confidence_at(len(self.looks)) if self.looks else CONFIDENCE
+
+    @property
+    def confidence_next(self) -> float:
+        """Of the next look; of a longer run's only one where there are not to be several."""
+        return confidence_at(len(self.looks) + 1) if self.looks else CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The measured value beside its limit, in seconds, as a ratio, or as a count; `n` is what it was computed from.
 
-    `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value. `reason` says why there is no
-    verdict (INVALID), or which request is meant.
+    `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value; over several looks they hold together.
+    `look` is the one that decided, or the last, where there were several. `reason` says why there is no verdict
+    (INVALID), or which request is meant.
     """
 
     outcome: Outcome
@@ -54,6 +71,7 @@ class Evaluation:
     lower: float | None = None
     upper: float | None = None
     further_samples: int | None = None
+    look: int | None = None
     reason: str = ""
 
 

@@ -33,7 +33,7 @@ def test_too_few_samples_are_undecided_and_say_how_many_more_they_need() -> None
     (budget,) = verdict.budgets
     assert (verdict.outcome, verdict.exit_code) == (Outcome.UNDECIDED, ExitCode.UNDECIDED)
     assert budget.further_samples == 39
-    assert "but 20 requests cannot show it: about 39 more at this rate would" in budget.sentence
+    assert "but 20 requests cannot show it: it needs about 39 more." in budget.sentence
     assert verdict.sentence == "Of 1 budget, 1 undecided for want of samples."
 
 
@@ -192,3 +192,40 @@ def test_a_scenario_that_can_be_judged_is_accepted() -> None:
 def test_a_budget_or_reference_that_no_run_could_answer_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message.replace(".", r"\.").replace("?", r"\?")):
         check(scenario(**changes))
+
+
+def looked_at(service_times_s: Sequence[float], *looks: int) -> RunRecord:
+    return record(variant("batched", samples(service_times_s)), looks=tuple({"batched": n} for n in looks))
+
+
+def test_a_run_that_may_go_on_needs_a_little_more_for_its_first_verdict() -> None:
+    short = judged_alone(looked_at([0.1] * 62, 62), "query.p95 <= 150ms")
+    assert (short.outcome, judged_alone(run_of([0.1] * 62), "query.p95 <= 150ms").outcome) == ("UNDECIDED", "PASS")
+    assert judged_alone(looked_at([0.1] * 63, 63), "query.p95 <= 150ms").outcome is Outcome.PASS
+
+
+def test_the_first_look_that_decides_is_the_verdict_and_later_samples_do_not_change_it() -> None:
+    budget = judged_alone(looked_at([0.1] * 80 + [9.0] * 80, 80, 160), "query.p95 <= 150ms")
+    assert (budget.outcome, budget.n, budget.measured) == (Outcome.PASS, 80, 0.1)
+    assert budget.sentence == "100 ms, 50.0 ms (33.3%) under the limit, in 80 requests at look 1."
+
+
+def test_a_later_look_decides_what_an_earlier_one_could_not() -> None:
+    budget = judged_alone(looked_at([0.1] * 30 + [0.2] + [0.1] * 200, 31, 231), "query.p95 <= 150ms")
+    assert (budget.outcome, budget.n) == (Outcome.PASS, 231)
+    still = judged_alone(looked_at(([0.1] * 18 + [0.2]) * 4, 38, 76), "query.p95 <= 150ms")
+    assert (still.outcome, still.n) == (Outcome.UNDECIDED, 76)
+
+
+def test_a_look_that_saw_no_new_sample_of_a_budget_costs_it_nothing() -> None:
+    run = record(
+        variant("batched", samples([0.1] * 63)),
+        variant("naive", samples([0.1] * 9)),
+        looks=({"batched": 63, "naive": 3}, {"batched": 63, "naive": 6}, {"batched": 63, "naive": 9}),
+    )
+    assert judged_alone(run, "batched: query.p95 <= 150ms").sentence.endswith("in 63 requests at look 1.")
+
+
+def test_exact_budgets_are_about_all_samples_whenever_they_were_taken() -> None:
+    run = record(variant("batched", (sample(statements=3), sample(statements=4))), looks=({"batched": 1},))
+    assert judged_alone(run, "query.statements <= 3").outcome is Outcome.FAIL
