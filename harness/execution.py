@@ -5,6 +5,7 @@ Each begins with what is declared and discarded: priming (texts that a running s
 """
 
 import gc
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +14,10 @@ from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
 
-from harness.arrivals.closed_loop import ClosedLoop
+from harness.arrivals.closed_loop import ClosedLoopSettings
+from harness.arrivals.virtual_users import USERS_MAX
+from harness.clock import MonotonicClock
+from harness.draws import Draws
 from harness.embedding_server import embedding_server
 from harness.environment import fingerprint
 from harness.errors import TargetError
@@ -22,13 +26,14 @@ from harness.network import delay_proxy, with_endpoint
 from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
-from harness.record import Sample
+from harness.record import PhaseRecord, Sample
 from harness.scenario import Phase, Scenario
 from harness.targets import TARGETS
 from harness.targets.protocol import LoadedMemory, OpenTarget, Request, Response, Target, TargetContext
 from harness.workloads.protocol import Workload
 
 LOG_FILE: Final = "server.log"
+CLOCK: Final = MonotonicClock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +102,12 @@ async def _measure(run: Run, variant: str, round_number: int, template: str) -> 
             "name": variant,
             "description": run.target.variants()[variant],
             "schema_version": run.target.schema_version(variant),
-            "users": {phase.workload: phase.users for phase in run.scenario.phases},
         },
     )
     async with _open(run, variant, f"round_{round_number}_{variant}", template) as target:
         await target.prime(run.workload.primed_texts)
         pass_ = Pass(run, variant, round_number, target, perf_counter())
-        phases = [(phase, run.workload.requests(phase.workload, phase.total)) for phase in run.scenario.phases]
+        phases = [(phase, run.workload.by_phase[phase.name]) for phase in run.scenario.phases]
         for phase, requests in phases:
             await pass_.warm_up(phase, requests[: phase.warm_up])
         await target.drain()
@@ -165,7 +169,7 @@ async def _open(run: Run, variant: str, database: str, template: str) -> AsyncGe
                 delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
             )
             url = with_endpoint(url, proxy.host, proxy.port)
-        context = TargetContext(variant, url, run.scenario.users_max, embedding_url)
+        context = TargetContext(variant, url, run.scenario.side_by_side, embedding_url)
         yield await stack.enter_async_context(run.target.open(context))
 
 
@@ -186,20 +190,33 @@ class Pass:
             await self._perform(request)
 
         # Twice as many users, since background work shares the connections, and each prepares its own statements.
-        await ClosedLoop(2 * phase.users, phase.time_s / 2, perf_counter).drive(requests, issue)
+        users = min(2 * phase.open(self.run.scenario.seed).side_by_side, USERS_MAX)
+        crowd = ClosedLoopSettings(users=users).open(phase.duration_s / 2, lambda _: Draws(0, ""))
+        await crowd.drive(requests, issue, CLOCK)
 
     async def measure(self, phase: Phase, requests: Sequence[Request]) -> None:
-        self.run.progress.phase(self.variant, phase.workload, len(requests), phase.time_s)
+        self.run.progress.phase(self.variant, phase.name, len(requests), phase.duration_s)
+        arrival = phase.open(self.run.scenario.seed)
+        begun = CLOCK.now()
+        started = 0
+        ended = begun
+        stage_starts = [begun + stage.start_s for stage in phase.arrival.stages]
 
         async def issue(request: Request, intended: float) -> None:
-            started = perf_counter()
+            nonlocal started, ended
+            started += 1
+            actual = CLOCK.now()
             response, error = await self._perform(request)
+            ended = CLOCK.now()
             sample = Sample(
                 operation=request.operation,
                 round=self.round_number,
+                phase=phase.name,
+                stage=bisect_right(stage_starts, intended) - 1 if stage_starts else None,
+                scheduled=arrival.loop == "open",
                 intended_s=intended - self.started,
-                started_s=started - self.started,
-                ended_s=perf_counter() - self.started,
+                started_s=actual - self.started,
+                ended_s=ended - self.started,
                 error=error,
                 first_time_text=request.first_time_text,
                 **asdict(response),
@@ -207,7 +224,23 @@ class Pass:
             self.run.journal.sample(self.variant, sample)
             self.run.progress.sample(sample)
 
-        await ClosedLoop(phase.users, phase.time_s, perf_counter).drive(requests, issue)
+        dropped = await arrival.drive(requests, issue, CLOCK)
+        record = PhaseRecord(
+            name=phase.name,
+            workload=phase.workload,
+            round=self.round_number,
+            arrival=phase.arrival.kind,
+            loop=arrival.loop,
+            users=arrival.users,
+            rate_per_s_target=arrival.starts / phase.duration_s if arrival.starts else None,
+            planned=arrival.starts,
+            started=started,
+            dropped=dropped,
+            started_s=begun - self.started,
+            ended_s=ended - self.started,
+            stages=phase.arrival.stages,
+        )
+        self.run.journal.phase(self.variant, record)
 
     async def _perform(self, request: Request) -> tuple[Response, str | None]:
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, UsageError
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
 
 FILE_NAME: Final = "journal.jsonl"
 
@@ -48,7 +48,10 @@ class Journal:
         )
 
     def sample(self, variant: str, sample: Sample) -> None:
-        self.write("sample", {"variant": variant, **sample.model_dump(exclude_none=True)})
+        self.write("sample", {"variant": variant, **sample.model_dump(exclude_defaults=True)})
+
+    def phase(self, variant: str, phase: PhaseRecord) -> None:
+        self.write("phase", {"variant": variant, **phase.model_dump(exclude_defaults=True)})
 
     def close(self) -> None:
         os.fsync(self._descriptor)
@@ -85,10 +88,11 @@ def read(path: Path) -> RunRecord:
 
 @dataclass(slots=True)
 class _Pass:
-    """One variant's pass in one round: the entry that began it, its samples, and the entry that ended it, if any."""
+    """One variant's pass in one round: the entry that began it, its samples and phases, and the entry that ended it."""
 
     variant: dict[str, Any]
     samples: list[Sample] = field(default_factory=list[Sample])
+    phases: list[PhaseRecord] = field(default_factory=list[PhaseRecord])
     end: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -112,6 +116,9 @@ class _Told:
             case "sample":
                 del entry["variant"]
                 self.passes[-1].samples.append(Sample.model_validate(entry))
+            case "phase":
+                del entry["variant"]
+                self.passes[-1].phases.append(PhaseRecord.model_validate(entry))
             case "variant_end":
                 self.passes[-1].end = entry
             case "elapsed":
@@ -144,6 +151,7 @@ def _variant(passes: Sequence[_Pass]) -> VariantRecord:
     return VariantRecord(
         **passes[0].variant | ends,
         samples=tuple(chain.from_iterable(each.samples for each in passes)),
+        phases=tuple(chain.from_iterable(each.phases for each in passes)),
     )
 
 

@@ -87,7 +87,7 @@ class TerminalProgress:
         )
 
     def sample(self, sample: Sample) -> None:
-        self._latencies_s.append(sample.service_time_s)
+        self._latencies_s.append(sample.latency_s)
         self._bars.update(self._phase, advance=1, note=self._p95())
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None:

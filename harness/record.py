@@ -5,11 +5,14 @@ All times are seconds; `_s` values of a sample are offsets from the start of its
 """
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 SCHEMA_VERSION: Final = 1
+
+Loop = Literal["open", "closed"]
+"""Whether requests start on a schedule, or when their user has an answer to the last one."""
 
 INTERRUPTED: Final = "interrupted"
 """The `interruption` of a run that a person or a signal ended; any other text says what went wrong."""
@@ -20,10 +23,16 @@ class Frozen(BaseModel):
 
 
 class Sample(Frozen):
-    """One request. Response time is `ended_s - intended_s`, service time `ended_s - started_s`."""
+    """One request. `phase` is the name of its phase; `stage` counts from 0 where the phase has stages.
+
+    `scheduled` says that the start was set before, in an open loop.
+    """
 
     operation: str
     round: int
+    phase: str = ""
+    stage: int | None = None
+    scheduled: bool = False
     intended_s: float
     started_s: float
     ended_s: float
@@ -38,7 +47,54 @@ class Sample(Frozen):
 
     @property
     def service_time_s(self) -> float:
+        """What the system took."""
         return self.ended_s - self.started_s
+
+    @property
+    def response_time_s(self) -> float:
+        """What a user waited: a start that the load generator was late with is waited for too."""
+        return self.ended_s - self.intended_s
+
+    @property
+    def latency_s(self) -> float:
+        """What budgets and tables mean by latency: response time of scheduled starts, service time of others."""
+        return self.response_time_s if self.scheduled else self.service_time_s
+
+    @property
+    def lateness_s(self) -> float:
+        """The load generator's own delay."""
+        return self.started_s - self.intended_s
+
+
+class StageRecord(Frozen):
+    """Part of a phase: `start_s` after the phase began, on the way to this many users or starts a second."""
+
+    start_s: float
+    users: float | None = None
+    rate_per_s: float | None = None
+
+
+class PhaseRecord(Frozen):
+    """What one phase set out to send in one round, and what became of it.
+
+    `users` is the most of them in a closed loop. `rate_per_s_target` and `planned` are of an open one: its mean rate,
+    and how many starts it planned. `dropped` of these would have exceeded the cap on requests in flight. `started_s`
+    and `ended_s` are offsets from the start of the variant's timed pass of this round; the end is the last answer's.
+    """
+
+    name: str
+    workload: str
+    round: int
+    arrival: str
+    loop: Loop
+    users: int | None = None
+    rate_per_s_target: float | None = None
+    planned: int | None = None
+    started: int
+    dropped: int = 0
+    started_s: float
+    ended_s: float
+    stages: tuple[StageRecord, ...] = ()
 
 
 class BackgroundRecord(Frozen):
@@ -52,18 +108,26 @@ class BackgroundRecord(Frozen):
 
 
 class VariantRecord(Frozen):
-    """One variant's timed pass. `users` says per operation how many worked side by side."""
+    """One variant's timed passes. `phases` holds one entry for each phase and round that came to its end."""
 
     name: str
     description: str
     schema_version: int
     samples: tuple[Sample, ...] = ()
-    users: dict[str, int] = {}
+    phases: tuple[PhaseRecord, ...] = ()
     cache: dict[str, float] = {}
     pool: dict[str, float] = {}
     background: tuple[BackgroundRecord, ...] = ()
     drain_s: float | None = None
     complete: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_users(cls, values: object) -> object:
+        """Records that are older than phases name users per workload, which their scenario says as well."""
+        if isinstance(values, dict):
+            return {key: value for key, value in cast("dict[str, object]", values).items() if key != "users"}
+        return values
 
 
 class EnvironmentRecord(Frozen):

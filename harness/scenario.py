@@ -11,8 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import ErrorDetails
 
+from harness.arrivals import ARRIVALS, ArrivalSection
+from harness.arrivals.closed_loop import ClosedLoopSettings
+from harness.arrivals.protocol import Arrival
 from harness.corpora import CORPORA, CorpusSection
 from harness.corpora.protocol import Corpus
+from harness.draws import Draws
 from harness.embedding_server import NO_FAULTS, Faults
 from harness.errors import UsageError
 from harness.latencies import LATENCIES, LatencyProfile
@@ -33,32 +37,61 @@ TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
 }
 """Access count and phi with which a loaded memory begins: what its tier implies."""
 
+KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
+"""Sections whose keys depend on their `kind`."""
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Phase(Section):
-    """A workload for a while: `users` side by side, `requests` in all unless `time_s` is over before.
+    """A workload for a while, whose requests start as `arrival` says.
 
-    No request starts after `time_s`, so a slow variant gives fewer samples; each user starts one at least.
-    `warm_up` requests come first, for half of `time_s` at most, and are discarded.
+    No request starts after `time_s`, so a slow variant gives fewer samples of a closed loop. `requests` is how many
+    there are at most in a closed loop; an open one sets it by its rate. `warm_up` requests come first, for half of the
+    time at most, and are discarded. The name tells phases of one workload apart.
     """
 
     workload: str
-    requests: Annotated[int, Field(ge=1, le=1_000_000)]
-    users: Annotated[int, Field(ge=1, le=1_000)] = 1
+    name: Annotated[str, Field(min_length=1)]
+    arrival: ArrivalSection = ClosedLoopSettings()
+    requests: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     warm_up: Annotated[int, Field(ge=0, le=100_000)] = 0
-    time_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    time_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: object) -> object:
+        """After its workload, unless it says otherwise."""
+        if isinstance(values, dict):
+            section = cast("dict[str, object]", values)
+            return {"name": section.get("workload", "phase"), **section}
+        return values
 
     @field_validator("workload")
     @classmethod
     def _known(cls, name: str) -> str:
         return known("workload", name, WORKLOADS)
 
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Self:
+        self.arrival.check(self.requests, self.time_s)
+        return self
+
     @property
-    def total(self) -> int:
-        return self.warm_up + self.requests
+    def duration_s(self) -> float:
+        """How long requests are started at most."""
+        return self.arrival.duration_s(self.time_s)
+
+    def open(self, seed: int) -> Arrival:
+        return self.arrival.open(self.time_s, lambda purpose: Draws(seed, f"{self.name} {purpose}"))
+
+    def total(self, seed: int) -> int:
+        """Requests to draw: those of the warm-up, and those that are timed."""
+        timed = self.requests if self.requests is not None else self.open(seed).starts
+        assert timed is not None, "a closed loop states its requests"
+        return self.warm_up + timed
 
 
 class Scenario(Section):
@@ -107,7 +140,7 @@ class Scenario(Section):
             known("strategy", name, variants)
         for role in ("baseline", "candidate"):
             known(f"{role} among the strategies that are run:", getattr(self, role), self.strategies)
-        for kind, names in {"strategies": self.strategies, "phases": [phase.workload for phase in self.phases]}.items():
+        for kind, names in {"strategies": self.strategies, "phases": [phase.name for phase in self.phases]}.items():
             if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{kind}: {', '.join(repeated)} stands more than once")
         return self
@@ -121,8 +154,9 @@ class Scenario(Section):
         return tuple(operation for operation in OPERATIONS if operation in kinds | mixed)
 
     @property
-    def users_max(self) -> int:
-        return max(phase.users for phase in self.phases)
+    def side_by_side(self) -> int:
+        """How many requests may be in flight at once."""
+        return max(phase.open(self.seed).side_by_side for phase in self.phases)
 
     def schedule(self) -> Iterator[tuple[int, str]]:
         """Each round in the opposite order of the one before, so that drift does not favour a variant."""
@@ -136,7 +170,8 @@ class Scenario(Section):
 
     def open_workload(self, corpus: Corpus) -> Workload:
         """All requests of the run. Raises `UsageError` when the corpus has too few texts for them."""
-        return draw(self.workload, corpus, self.seed, {phase.workload: phase.total for phase in self.phases})
+        counts = {phase.name: (phase.workload, phase.total(self.seed)) for phase in self.phases}
+        return draw(self.workload, corpus, self.seed, counts)
 
     def loaded(self, corpus: Corpus) -> Sequence[LoadedMemory]:
         """The corpus as it is in the database before the run, each memory in its tier."""
@@ -240,8 +275,8 @@ def json_schema() -> dict[str, Any]:
 
 def _explain(path: Path, issue: ErrorDetails) -> str:
     """One sentence per mistake: the file, the key, and what was meant."""
-    # Inside a corpus pydantic names its kind as well, which is not a key of the file.
-    location = [part for place, part in enumerate(issue["loc"]) if issue["loc"][:place][-1:] != ("corpus",)]
+    # Inside such a section pydantic names its kind as well, which is not a key of the file.
+    location = [part for place, part in enumerate(issue["loc"]) if not _is_kind(issue["loc"], place)]
     key = ".".join(map(str, location))
     match issue["type"]:
         case "extra_forbidden":
@@ -250,20 +285,24 @@ def _explain(path: Path, issue: ErrorDetails) -> str:
         case "missing":
             return f"{path}: {key!r} is missing."
         case "union_tag_not_found":
-            return f"{path}: '{key}.kind' is missing. Known: {', '.join(CORPORA)}."
+            return f"{path}: '{key}.kind' is missing. Known: {', '.join(KINDS[str(location[-1])])}."
         case "union_tag_invalid":
             kind = issue["ctx"]["tag"] if "ctx" in issue else ""
-            return f"{path}: {key}: there is no kind {kind!r}. {suggestion(kind, list(CORPORA))}"
+            return f"{path}: {key}: there is no kind {kind!r}. {suggestion(kind, list(KINDS[str(location[-1])]))}"
         case _:
             return f"{path}: {f'{key}: ' if key else ''}{issue['msg'].removeprefix('Value error, ')}"
 
 
+def _is_kind(location: Sequence[object], place: int) -> bool:
+    return place > 0 and location[place - 1] in KINDS
+
+
 def _model_at(location: Sequence[object]) -> type[BaseModel]:
-    """The section at this place of a scenario; in a corpus its kind follows."""
+    """The section at this place of a scenario."""
     model: type[BaseModel] = Scenario
-    for part in location:
-        if part in CORPORA:
-            model = CORPORA[str(part)]
+    for place, part in enumerate(location):
+        if _is_kind(location, place):
+            model = KINDS[str(location[place - 1])][str(part)]
         elif part in model.model_fields:
             model = next(_models_in(model.model_fields[str(part)].annotation), model)
     return model

@@ -1,7 +1,8 @@
 """What was measured, in the figures that reports show: pure, and without a judgement.
 
-Latencies are service times, in seconds. A failed request counts as slower than any other, so a quantile that falls
-among failures is infinite; counts of statements and the like are those of answered requests.
+Latencies are seconds: service times of a closed loop, response times of scheduled starts. A failed request counts as
+slower than any other, so a quantile that falls among failures is infinite; counts of statements and the like are those
+of answered requests.
 """
 
 import math
@@ -48,7 +49,8 @@ class Spread:
 class OperationSummary:
     """One operation of one variant, all texts or only those that were known (seen earlier in the run) or new.
 
-    `users` worked side by side. `hit_rate` is the share of embeddings that came from the cache.
+    `users` worked side by side, or `rate_per_s` starts a second were planned. `hit_rate` is the share of
+    embeddings that came from the cache.
     """
 
     variant: str
@@ -57,6 +59,7 @@ class OperationSummary:
     requests: int
     errors: int
     users: int | None
+    rate_per_s: float | None
     p50: Quantile
     p95: Quantile
     maximum_s: float
@@ -251,15 +254,18 @@ def _operations(variant: VariantRecord) -> Iterable[OperationSummary]:
 
 
 def _operation(variant: VariantRecord, operation: str, texts: TextGroup, samples: Sequence[Sample]) -> OperationSummary:
-    latencies = sorted(math.inf if sample.error else sample.service_time_s for sample in samples)
+    latencies = sorted(math.inf if sample.error else sample.latency_s for sample in samples)
     answered = [sample for sample in samples if sample.error is None]
+    sent_in = {sample.phase for sample in samples}
+    phases = [phase for phase in variant.phases if phase.name in sent_in]
     return OperationSummary(
         variant=variant.name,
         operation=operation,
         texts=texts,
         requests=len(samples),
         errors=len(samples) - len(answered),
-        users=variant.users.get(operation),
+        users=max((phase.users for phase in phases if phase.users), default=None),
+        rate_per_s=max((phase.rate_per_s_target for phase in phases if phase.rate_per_s_target), default=None),
         p50=_quantile(latencies, 0.5),
         p95=_quantile(latencies, 0.95),
         maximum_s=latencies[-1],

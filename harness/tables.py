@@ -12,7 +12,7 @@ from typing import Final, Literal, cast
 
 from harness.budget_metrics.protocol import Outcome
 from harness.declaration import Reference
-from harness.quantities import ABSENT, count, duration, interval, share
+from harness.quantities import ABSENT, count, duration, interval, share, significant
 from harness.record import RunRecord
 from harness.summary import Comparison, Ladder, OperationSummary, Saving, Spread, Summary, TextGroup
 from harness.verdict import Verdict
@@ -266,7 +266,7 @@ def operations_table(summary: Summary, variants: Iterable[str] | None = None) ->
         Column("Texts"),
         Column("n", numeric=True),
         Column("Errors", numeric=True),
-        Column("Users", numeric=True, wide=True),
+        Column("Load", numeric=True, wide=True),
         Column("p50", numeric=True),
         Column("p95", numeric=True),
         Column("p95 bounds", numeric=True),
@@ -285,13 +285,20 @@ def _operation_row(summary: OperationSummary) -> tuple[Cell, ...]:
         Cell(TEXT_WORDS[summary.texts]),
         Cell(count(summary.requests)),
         Cell(count(summary.errors), "bad" if summary.errors else "plain"),
-        Cell(count(summary.users)),
+        Cell(_load(summary)),
         Cell(duration(summary.p50.value_s)),
         Cell(duration(summary.p95.value_s)),
         Cell(interval(summary.p95.lower_s, summary.p95.upper_s, "time"), "muted"),
         Cell(spread(summary.round_trips)),
         Cell(share(summary.hit_rate)),
     )
+
+
+def _load(summary: OperationSummary) -> str:
+    """`6 users`, `50/s`, or both where an operation is in phases of both kinds."""
+    users = [f"{count(summary.users)} user{'s' if summary.users > 1 else ''}"] if summary.users else []
+    rate = [f"{significant(summary.rate_per_s)}/s"] if summary.rate_per_s else []
+    return ", ".join(users + rate) or ABSENT
 
 
 def background_table(summary: Summary) -> Table | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.record import BackgroundRecord, EnvironmentRecord, RunRecord, Sample, VariantRecord
+from harness.record import BackgroundRecord, EnvironmentRecord, PhaseRecord, RunRecord, Sample, VariantRecord
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'$\\x$ [bold]|`*_"
 """Breaks out of whatever is not escaped: HTML, attributes, JSON in a page, rich markup, Markdown tables, math text."""
@@ -104,7 +104,6 @@ SCENARIO: dict[str, Any] = {
     "latency": {"name": "dogfood", "round_trip_ms": 20, "embedding_p50_s": 2.6, "embedding_p95_s": 4.4},
     "corpus": {"name": "generated", "memories": 3000, "seed": 1},
     "seed": 1,
-    "users": {"add": 4, "query": 4, "bootstrap": 2},
     "expectations": "Known texts are answered from the cache; first-time texts pay the provider once.",
 }
 
@@ -117,6 +116,12 @@ def sample(operation: str = "query", service_time_s: float = 0.1, **fields: Any)
 
 def samples(service_times_s: Iterable[float], operation: str = "query", **fields: Any) -> tuple[Sample, ...]:
     return tuple(sample(operation, service_time_s, **fields) for service_time_s in service_times_s)
+
+
+def phase(name: str = "mix", **fields: Any) -> PhaseRecord:
+    """A closed loop of one user, over in a second, unless it is said otherwise."""
+    values: dict[str, Any] = {"workload": "mix", "round": 1, "arrival": "closed_loop", "loop": "closed"} | fields
+    return PhaseRecord(name=name, **({"started": 1, "started_s": 0.0, "ended_s": 1.0} | values))
 
 
 def variant(name: str = "batched", samples: Sequence[Sample] = (), **fields: Any) -> VariantRecord:
@@ -164,7 +169,7 @@ def _rung(draw: random.Random, fixes: int, name: str, requests: int) -> VariantR
         name,
         drawn,
         schema_version=7 if fixes >= 6 else 6,
-        users={"add": 4, "query": 4, "bootstrap": 2},
+        phases=(phase(users=4), phase("bootstrap", workload="bootstrap", users=2)),
         cache={"hits": 0.9 * requests, "misses": 0.1 * requests, "hit_rate": 0.9} if fixes else {},
         background=background if fixes >= 4 else (),
         drain_s=0.8 if fixes >= 4 else None,

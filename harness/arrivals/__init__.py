@@ -1,1 +1,22 @@
-"""When requests are started."""
+"""The kinds of arrival that a phase's `arrival` can name."""
+
+from typing import TYPE_CHECKING, Annotated, Final, Union
+
+from pydantic import Field
+
+from harness.arrivals.closed_loop import ClosedLoopSettings
+from harness.arrivals.constant_rate import ConstantRateSettings
+from harness.arrivals.poisson import PoissonSettings
+from harness.arrivals.protocol import ArrivalSettings
+
+ARRIVALS: Final[dict[str, type[ArrivalSettings]]] = {
+    "closed_loop": ClosedLoopSettings,
+    "constant_rate": ConstantRateSettings,
+    "poisson": PoissonSettings,
+}
+
+# What a scenario declares as the type of its section: pydantic picks the entry that `kind` names.
+if TYPE_CHECKING:
+    ArrivalSection = ArrivalSettings
+else:
+    ArrivalSection = Annotated[Union[tuple(ARRIVALS.values())], Field(discriminator="kind")]  # noqa: UP007 -- no literal.

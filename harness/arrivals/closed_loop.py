@@ -1,34 +1,26 @@
-"""A closed loop: each of N users starts its next request when its last one has ended.
+"""A fixed number of users, from the phase's start to its end."""
 
-Service time is what it measures: a user who waits starts nothing, so a stall hides the requests it held back.
-"""
+from typing import Annotated, Literal
 
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from pydantic import Field
 
-from harness.arrivals.protocol import Issue
-from harness.targets.protocol import Request
+from harness.arrivals.protocol import ArrivalSettings, Streams, needs_requests
+from harness.arrivals.virtual_users import USERS_MAX, ThinkTime, ThinkTimeLaw, ThinkTimeS, VirtualUser, VirtualUsers
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedLoop:
-    """`time_s` bounds when the last request may start; each user starts one at least."""
+class ClosedLoopSettings(ArrivalSettings, frozen=True):
+    """`arrival` with `kind = "closed_loop"`: each of `users` waits for an answer, thinks, and asks again."""
 
-    users: int
-    time_s: float
-    clock: Callable[[], float]
+    kind: Literal["closed_loop"] = "closed_loop"
+    users: Annotated[int, Field(ge=1, le=USERS_MAX)] = 1
+    think_time_s: ThinkTimeS = 0.0
+    think_time: ThinkTimeLaw = "constant"
 
-    async def drive(self, requests: Sequence[Request], issue: Issue) -> None:
-        queue = iter(requests)
-        deadline = self.clock() + self.time_s
+    def check(self, requests: int | None, time_s: float | None) -> None:
+        del time_s
+        needs_requests(self.kind, requests)
 
-        async def use() -> None:
-            for request in queue:
-                await issue(request, self.clock())
-                if self.clock() >= deadline:
-                    return
-
-        async with asyncio.TaskGroup() as users:
-            for _ in range(self.users):
-                users.create_task(use())
+    def open(self, time_s: float | None, streams: Streams) -> VirtualUsers:
+        interval = (0.0, self.duration_s(time_s))
+        members = [VirtualUser((interval,), streams(f"user {number}")) for number in range(self.users)]
+        return VirtualUsers(members, ThinkTime(self.think_time_s, self.think_time))

@@ -15,7 +15,7 @@ class LatencyMax:
     meaning = "The service time of this run's slowest request; a failed request exceeds any limit."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        slowest_s = max(math.inf if s.error else s.service_time_s for s in observed.samples)
+        slowest_s = max(math.inf if s.error else s.latency_s for s in observed.samples)
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(slowest_s) <= 0 else Outcome.FAIL,
             n=len(observed.samples),

@@ -17,7 +17,7 @@ class LatencyMean:
     meaning = "The average service time of the answered requests; its 95% bounds (Student's t) are approximate."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        latencies = [sample.service_time_s for sample in observed.answered]
+        latencies = [sample.latency_s for sample in observed.answered]
         bounds = mean_bounds(latencies, observed.confidence)
         outcome, limit_s = OUTCOMES[bounds.decide(limit.value())], limit.value()
         undecided = outcome is Outcome.UNDECIDED

@@ -28,7 +28,7 @@ class LatencyQuantile:
     )
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        latencies = sorted(math.inf if s.error else s.service_time_s for s in observed.samples)
+        latencies = sorted(math.inf if s.error else s.latency_s for s in observed.samples)
         limit_s, n = limit.value(), len(latencies)
         bounds = sequential_bounds(latencies, observed.looks, self.probability)
         outcome = OUTCOMES[bounds.decide(limit_s)]

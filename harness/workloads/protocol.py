@@ -103,9 +103,3 @@ class Workload:
 
     primed_texts: tuple[str, ...]
     by_phase: Mapping[str, tuple[Request, ...]]
-
-    def requests(self, phase: str, count: int) -> tuple[Request, ...]:
-        """The phase's first `count` requests."""
-        requests = self.by_phase[phase][:count]
-        assert len(requests) == count, "a workload is drawn for all that its phases send"
-        return requests

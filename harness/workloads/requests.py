@@ -30,11 +30,11 @@ class Drawn:
     is_known: bool = False
 
 
-def draw(settings: WorkloadSettings, corpus: Corpus, seed: int, counts: Mapping[str, int]) -> Workload:
-    """For each phase as many requests as `counts` says. Raises `UsageError` when the corpus has too few texts."""
+def draw(settings: WorkloadSettings, corpus: Corpus, seed: int, phases: Mapping[str, tuple[str, int]]) -> Workload:
+    """For each phase so many requests of its workload. Raises `UsageError` when the corpus has too few texts."""
     orders = {
-        phase: tuple(islice(WORKLOADS[phase](settings, Draws(seed, f"{phase} operations")), count))
-        for phase, count in counts.items()
+        phase: tuple(islice(WORKLOADS[workload](settings, Draws(seed, f"{phase} operations")), count))
+        for phase, (workload, count) in phases.items()
     }
     totals = Counter(chain.from_iterable(orders.values()))
     streams = {

@@ -34,7 +34,7 @@ distinct_texts = 3
 [[phases]]
 workload = "query"
 requests = {requests}
-users = 2
+arrival = {{ kind = "closed_loop", users = 2 }}
 """
 
 

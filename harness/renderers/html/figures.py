@@ -106,7 +106,7 @@ def statement_figures(summary: Summary) -> Iterable[Figure]:
 
 def _latencies(record: RunRecord, variant: str, operation: str, texts: TextGroup) -> list[float]:
     return sorted(
-        math.inf if sample.error else sample.service_time_s
+        math.inf if sample.error else sample.latency_s
         for each in record.variants
         if each.name == variant
         for sample in each.samples

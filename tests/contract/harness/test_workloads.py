@@ -25,7 +25,7 @@ def corpus() -> Corpus:
 
 
 def drawn(corpus: Corpus, phases: Sequence[str], seed: int = 1, count: int = COUNT) -> Workload:
-    return draw(WorkloadSettings(), corpus, seed, dict.fromkeys(phases, count))
+    return draw(WorkloadSettings(), corpus, seed, {phase: (phase, count) for phase in phases})
 
 
 def text_of(request: Request) -> object:
@@ -72,15 +72,14 @@ def test_the_same_seed_gives_the_same_requests_and_another_gives_others(corpus: 
 def test_every_phase_has_as_many_requests_as_it_sends(corpus: Corpus, phases: Sequence[str]) -> None:
     workload = drawn(corpus, phases)
     for phase in phases:
-        assert len(workload.requests(phase, COUNT)) == COUNT
-        assert workload.requests(phase, 5) == workload.requests(phase, COUNT)[:5]
+        assert len(workload.by_phase[phase]) == COUNT
 
 
 @pytest.mark.parametrize("phases", RUNS, ids=",".join)
 def test_first_time_texts_are_told_truly_in_the_order_of_issue(corpus: Corpus, phases: Sequence[str]) -> None:
     workload = drawn(corpus, phases)
-    warm_up = [request for phase in phases for request in workload.requests(phase, 7)]
-    timed = [request for phase in phases for request in workload.requests(phase, COUNT)[7:]]
+    warm_up = [request for phase in phases for request in workload.by_phase[phase][:7]]
+    timed = [request for phase in phases for request in workload.by_phase[phase][7:]]
     issued = warm_up + timed
     assert [request.first_time_text for request in issued] == truth(workload.primed_texts, issued)
 

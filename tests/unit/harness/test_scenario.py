@@ -29,11 +29,7 @@ def test_the_candidates_quantiles_can_be_decided_by_the_samples_asked_for(name: 
     """59 samples bound a p95: a scenario with fewer could never say that a budget on it holds."""
     chosen = scenario.load(name)
     workload = chosen.open_workload(chosen.open_corpus())
-    requests = [
-        request
-        for phase in chosen.phases
-        for request in workload.requests(phase.workload, phase.total)[phase.warm_up :]
-    ]
+    requests = [request for phase in chosen.phases for request in workload.by_phase[phase.name][phase.warm_up :]]
     for budget in chosen.budgets:
         if ".p95" in budget:
             operation = budget.partition(".")[0].partition("{")[0]
@@ -81,12 +77,39 @@ def test_a_latency_model_is_a_name_or_its_numbers() -> None:
         (["phases=[]"], "phases"),
         (["embedding_faults.http_400=1"], "Did you mean 'http_500'?"),
         (["corpus.tiers.activ=1"], "Did you mean 'active'?"),
+        (['phases=[{workload="mix",requests=1,users=3}]'], "unknown key 'phases.0.users'"),
+        (['phases=[{workload="mix",requests=1,arrival={kind="closed_lop"}}]'], "Did you mean 'closed_loop'?"),
+        (['phases=[{workload="mix",requests=1,arrival={users=3}}]'], "'phases.0.arrival.kind' is missing"),
+        (
+            ['phases=[{workload="mix",requests=1,arrival={kind="closed_loop",user=3}}]'],
+            "unknown key 'phases.0.arrival.user'. Did you mean 'users'?",
+        ),
+        (['phases=[{workload="mix",arrival={kind="closed_loop"}}]'], "`requests` is missing"),
+        (
+            ['phases=[{workload="mix",requests=1,arrival={kind="constant_rate",rate_per_s=5}}]'],
+            "Leave `requests` out",
+        ),
+        (["phases=[{requests=1}]"], "'phases.0.workload' is missing"),
     ],
 )
 def test_what_cannot_be_followed_is_said_with_the_way_out(settings: list[str], complaint: str) -> None:
     with pytest.raises(UsageError) as raised:
         scenario.load("smoke", settings=settings)
     assert complaint in str(raised.value)
+
+
+def test_phases_of_one_workload_are_told_apart_by_their_names() -> None:
+    phases = 'phases=[{workload="mix",requests=3},{name="again",workload="mix",requests=3}]'
+    chosen = scenario.load("smoke", settings=[phases])
+    assert [phase.name for phase in chosen.phases] == ["mix", "again"]
+    workload = chosen.open_workload(chosen.open_corpus())
+    assert {name: len(requests) for name, requests in workload.by_phase.items()} == {"mix": 3, "again": 3}
+
+
+def test_an_open_phase_draws_as_many_requests_as_it_starts_and_those_of_its_warm_up() -> None:
+    phases = 'phases=[{workload="mix",warm_up=2,time_s=3,arrival={kind="constant_rate",rate_per_s=5}}]'
+    chosen = scenario.load("smoke", settings=[phases])
+    assert len(chosen.open_workload(chosen.open_corpus()).by_phase["mix"]) == 17
 
 
 def test_a_value_that_is_not_toml_is_text() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from harness.record import BackgroundRecord, RunRecord
 from harness.summary import Ladder, Summary, summarise
-from tests.records import record, sample, samples, variant
+from tests.records import phase, record, sample, samples, variant
 
 
 def ladder(summary: Summary, operation: str = "query", texts: str = "all") -> Ladder:
@@ -22,16 +22,31 @@ def ladder_of(*rungs_s: float) -> Ladder:
 def test_an_operation_is_summarised_over_all_known_and_first_time_texts() -> None:
     known = samples([0.1] * 4, first_time_text=False, embedding="cache", statements=3)
     first = samples([2.0, 3.0], first_time_text=True, embedding="ollama", statements=5)
-    summary = summarise(record(variant("batched", known + first, users={"query": 7})))
+    summary = summarise(record(variant("batched", known + first)))
     found = {each.texts: each for each in summary.operations}
     assert {texts: each.requests for texts, each in found.items()} == {"all": 6, "known": 4, "first": 2}
     assert found["all"].hit_rate == pytest.approx(4 / 6)
     assert (found["known"].hit_rate, found["first"].hit_rate) == (1.0, 0.0)
     assert found["first"].p50.value_s == 2.0
-    assert found["all"].users == 7
     statements = found["all"].statements
     assert statements is not None
     assert (statements.minimum, statements.median, statements.maximum) == (3, 3, 5)
+
+
+def test_an_operation_says_how_many_users_or_starts_it_had_whatever_its_phases_are_named_after() -> None:
+    closed = phase("mix", users=7)
+    opened = phase("steady", loop="open", arrival="constant_rate", rate_per_s_target=20.0, planned=40)
+    sent = (*samples([0.1], "add", phase="mix"), *samples([0.1], "query", phase="steady"))
+    summary = summarise(record(variant("batched", sent, phases=(closed, opened))))
+    assert [(each.users, each.rate_per_s) for each in summary.operations] == [(7, None), (None, 20.0)]
+
+
+def test_a_scheduled_start_is_waited_for_from_the_moment_it_was_due() -> None:
+    late = samples([0.1], intended_s=-2.0, scheduled=True, phase="steady")
+    waited = summarise(record(variant("batched", late))).operations[0]
+    assert waited.p50.value_s == pytest.approx(2.1)
+    in_turn = summarise(record(variant("batched", samples([0.1], intended_s=-2.0)))).operations[0]
+    assert in_turn.p50.value_s == pytest.approx(0.1)
 
 
 def test_operations_without_texts_have_no_groups_of_texts() -> None:

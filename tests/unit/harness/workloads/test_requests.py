@@ -23,7 +23,7 @@ def corpus() -> Corpus:
 
 def requests(corpus: Corpus, operation: str, count: int, **settings: object) -> tuple[Request, ...]:
     workload = WorkloadSettings.model_validate(settings)
-    return draw(workload, corpus, 1, {operation: count}).requests(operation, count)
+    return draw(workload, corpus, 1, {operation: (operation, count)}).by_phase[operation]
 
 
 def known(issued: tuple[Request, ...]) -> int:
@@ -122,16 +122,16 @@ def test_a_text_that_is_both_asked_and_added_is_known_to_both(tmp_path: Path) ->
             "query": {"known_text_rate": 0, "distinct_texts": 1},
         }
     )
-    workload = draw(settings, corpus, 1, {"add": 20, "query": 20})
+    workload = draw(settings, corpus, 1, {"add": ("add", 20), "query": ("query", 20)})
     # The questions that are asked once are those from the second on, and so the first text is only added.
-    added, asked = workload.requests("add", 20), workload.requests("query", 20)
+    added, asked = workload.by_phase["add"], workload.by_phase["query"]
     assert [request.first_time_text for request in added] == [True] + [False] * 19
     assert [request.first_time_text for request in asked] == [False] * 19 + [True]
     assert set(workload.primed_texts) == set(texts[1:20])
 
 
 def test_phases_share_one_stream_of_memories_and_of_questions(corpus: Corpus) -> None:
-    workload = draw(WorkloadSettings(), corpus, 1, {"add": 30, "mix": 100})
+    workload = draw(WorkloadSettings(), corpus, 1, {"add": ("add", 30), "mix": ("mix", 100)})
     first_time = [
         request.arguments["content"]
         for requests in workload.by_phase.values()

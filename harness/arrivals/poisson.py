@@ -1,0 +1,29 @@
+"""Starts that know nothing of each other, as those of many independent people."""
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+from harness.arrivals.protocol import ArrivalSettings, Streams, has_no_requests
+from harness.arrivals.schedule import IN_FLIGHT_MAX, InFlightMax, Rate, Schedule
+from harness.draws import Draws
+
+
+class PoissonSettings(ArrivalSettings, frozen=True):
+    """`arrival` with `kind = "poisson"`: exponential distances, 1 / `rate_per_s` seconds on average; seeded."""
+
+    kind: Literal["poisson"] = "poisson"
+    rate_per_s: Rate
+    in_flight_max: InFlightMax = IN_FLIGHT_MAX
+
+    def check(self, requests: int | None, time_s: float | None) -> None:
+        del time_s
+        has_no_requests(self.kind, requests)
+
+    def open(self, time_s: float | None, streams: Streams) -> Schedule:
+        return Schedule([*self._offsets_s(self.duration_s(time_s), streams("starts"))], self.in_flight_max)
+
+    def _offsets_s(self, duration_s: float, draws: Draws) -> Iterator[float]:
+        offset_s = 0.0
+        while (offset_s := offset_s - math.log1p(-draws.fraction()) / self.rate_per_s) < duration_s:
+            yield offset_s
