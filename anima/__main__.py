@@ -1,13 +1,17 @@
-"""The command line: `anima migrate`."""
+"""The command line: `anima serve` and `anima migrate`."""
 
 import asyncio
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from anima import migrations
-from anima.errors import AnimaError, InvalidInput
+from anima.embedded import default_directory, embedded_postgres
+from anima.errors import AnimaError, InvalidInput, MigrationFailed
 from anima.settings import Settings
 
 
@@ -38,6 +42,53 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
         click.echo(f"applied  {migration.name}")
     if not applied:
         click.echo("Nothing to do: the schema is up to date.")
+
+
+@anima.command()
+@click.option("--host", metavar="ADDRESS", help="Listen here; 127.0.0.1 is the default, so that only this machine can.")
+@click.option("--port", type=click.IntRange(0, 65535), help="7100 is the default; 0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Server processes that share the port.")
+@click.option("--strategy", metavar="NAME", help="How requests are served: batched (the default), naive, ...")
+@click.option("--database-url", metavar="URL", help="Instead of ANIMA_DATABASE_URL.")
+@click.option("--data-directory", type=click.Path(path_type=Path), help="Where the embedded PostgreSQL keeps its data.")
+@click.option("--migrate", "migrating", is_flag=True, help="Bring the schema up to date first, where it is behind.")
+def serve(*, migrating: bool, **options: object) -> None:
+    """Serves the memory system over HTTP until it is told to stop.
+
+    Without a database URL it runs a PostgreSQL of its own. docs/how-to/serve.md lists the settings of the environment.
+    """
+    # What it takes to serve takes long to load, and no other command needs it.
+    from anima.http import server  # noqa: PLC0415 -- see above
+
+    given = {name: option for name, option in options.items() if option is not None}
+    settings = Settings.from_environment().model_copy(update=given)
+    server.end_on_signals()
+    with database_of(settings) as (url, is_own):
+        asyncio.run(prepare_schema(url, migrating=migrating or is_own))
+        server.serve(server.options_from(settings, url))
+
+
+@contextmanager
+def database_of(settings: Settings) -> Generator[tuple[str, bool]]:
+    """The URL of the database that is named, or of an embedded server; and whether it is that."""
+    if settings.database_url is not None:
+        yield settings.database_url, False
+        return
+    directory = settings.data_directory or default_directory(settings.xdg_data_home)
+    click.echo(f"No ANIMA_DATABASE_URL is set: an embedded PostgreSQL keeps its data in {directory}.", err=True)
+    with embedded_postgres(directory) as url:
+        yield url, True
+
+
+async def prepare_schema(url: str, *, migrating: bool) -> None:
+    """Raises `MigrationFailed` when the schema is behind and may not be changed."""
+    pending = [entry.migration.name for entry in await migrations.status(url) if not entry.applied]
+    if pending and not migrating:
+        raise MigrationFailed(
+            f"The database lacks {', '.join(pending)}. Run `anima migrate`, or start with `anima serve --migrate`."
+        )
+    if migrating:
+        await migrations.migrate(url)
 
 
 def main() -> NoReturn:

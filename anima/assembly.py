@@ -17,6 +17,7 @@ from anima.embeddings import PROVIDERS
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings
+from anima.errors import InvalidInput
 from anima.memory import MemorySystem
 from anima.placements import (
     BackgroundAfterAdd,
@@ -64,9 +65,14 @@ async def open_anima(
 
 
 def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingProvider:
-    """The chosen provider, with OpenAI behind it when a key is set. One that is made already stays as it is."""
+    """The chosen provider, with OpenAI behind it when a key is set. One that is made already stays as it is.
+
+    Raises `InvalidInput` when there is no such provider.
+    """
     if not isinstance(settings, EmbeddingSettings):
         return settings
+    if settings.provider not in PROVIDERS:
+        raise InvalidInput(f"There is no embedding provider {settings.provider!r}. Providers: {', '.join(PROVIDERS)}.")
     provider = PROVIDERS[settings.provider](settings)
     if settings.openai_key is None or settings.provider == "openai":
         return provider

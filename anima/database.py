@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 from pgvector.asyncpg import register_vector
 
 from anima.errors import DatabaseUnavailable
+from anima.spending import spend, spending
 
 Row: TypeAlias = asyncpg.Record
 
@@ -20,7 +21,7 @@ UNAVAILABLE = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # The disk or memory is full, or all connections are taken.
     asyncpg.OperatorInterventionError,  # The server starts or stops, or somebody there ended the statement.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -85,7 +86,7 @@ class Session:
     async def fetch(self, statement: Statement, *arguments: object) -> list[Row]:
         started = perf_counter()
         rows = await self.connection.fetch(statement.sql, *arguments)
-        self.observer(Executed(statement.name, perf_counter() - started, len(rows)))
+        self._observe(Executed(statement.name, perf_counter() - started, len(rows)))
         return rows
 
     async def fetch_row(self, statement: Statement, *arguments: object) -> Row | None:
@@ -100,7 +101,7 @@ class Session:
         tag = await self.connection.execute(statement.sql, *arguments)
         count = tag.rpartition(" ")[2]
         rows = int(count) if count.isdigit() else 0
-        self.observer(Executed(statement.name, perf_counter() - started, rows))
+        self._observe(Executed(statement.name, perf_counter() - started, rows))
         return rows
 
     @asynccontextmanager
@@ -117,7 +118,11 @@ class Session:
     async def _control(self, name: str, act: Callable[[], Any]) -> None:
         started = perf_counter()
         await act()
-        self.observer(Executed(name, perf_counter() - started, 0, control=True))
+        self._observe(Executed(name, perf_counter() - started, 0, control=True))
+
+    def _observe(self, executed: Executed) -> None:
+        spend("database", executed.elapsed_s)
+        self.observer(executed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,23 @@ class PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """How many connections there may be, are open, and are idle; and how many callers wait for one."""
+
+    size_max: int
+    size: int
+    idle: int
+    waiting: int
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Callers that wait for a connection, since asyncpg's pool does not count them."""
+
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """Hands out sessions. `session` raises `DatabaseUnavailable` when none is to be had or its server goes away."""
 
@@ -138,22 +160,36 @@ class Database:
     settings: PoolSettings
     observer: Observer
     location: str
+    waiting: Waiting = field(default_factory=Waiting)
 
-    def pool_statistics(self) -> dict[str, float]:
-        """How many connections there may be, are open, and are idle."""
-        return {
-            "size_max": self.pool.get_max_size(),
-            "size": self.pool.get_size(),
-            "idle": self.pool.get_idle_size(),
-        }
+    def pool_statistics(self) -> PoolStatistics:
+        return PoolStatistics(
+            size_max=self.pool.get_max_size(),
+            size=self.pool.get_size(),
+            idle=self.pool.get_idle_size(),
+            waiting=self.waiting.count,
+        )
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
         try:
-            async with self.pool.acquire(timeout=self.settings.acquire_timeout_s) as connection:
+            connection = await self._acquired()
+            try:
                 yield Session(connection, self.observer)
+            finally:
+                # Shielded by asyncpg, so that a cancelled request gives its connection back as well.
+                await self.pool.release(connection)
         except UNAVAILABLE as error:
             raise unavailable(self.location, error) from error
+
+    async def _acquired(self) -> "PoolConnectionProxy[Row]":
+        """`fetch(timeout=)` would not bound the wait for a connection; this does."""
+        self.waiting.count += 1
+        try:
+            with spending("pool"):
+                return await self.pool.acquire(timeout=self.settings.acquire_timeout_s)
+        finally:
+            self.waiting.count -= 1
 
 
 def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:

@@ -1,12 +1,26 @@
 """The failures that anima expects. Each message says what happened, where, and what to do next."""
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What is wrong with a part of an input. `path` joins names and positions with dots; the whole is an empty path."""
+
+    path: str
+    message: str
+
 
 class AnimaError(Exception):
     """An expected failure; its message is written for the person who can end it."""
 
 
 class InvalidInput(AnimaError):
-    """A request, setting or file that the contract does not allow."""
+    """A request, setting or file that the contract does not allow; `issues` are those of a request, part by part."""
+
+    def __init__(self, message: str, issues: tuple[Issue, ...] = ()) -> None:
+        super().__init__(message)
+        self.issues = issues
 
 
 class EmbeddingUnavailable(AnimaError):

@@ -15,7 +15,7 @@ from anima.associations.protocol import CoOccurrence
 from anima.bootstraps.protocol import BootstrapLoader
 from anima.consolidations.protocol import Candidate
 from anima.database import Database
-from anima.embeddings.protocol import EmbeddingProvider
+from anima.embeddings.protocol import Embedded, EmbeddingProvider
 from anima.model import (
     Added,
     Bootstrap,
@@ -28,6 +28,7 @@ from anima.model import (
 )
 from anima.placements import AfterAdd, AfterQuery
 from anima.searches.protocol import Search
+from anima.spending import spending
 from anima.strategy import Strategy
 
 
@@ -48,7 +49,7 @@ class MemorySystem:
 
     async def add(self, new: NewMemory) -> Added:
         """Counts an exact duplicate, merges a semantic one, and writes what is new."""
-        embedded = await self.embeddings.embed(new.content)
+        embedded = await self._embedded(new.content)
         candidate = Candidate(embedded.vector, self.new_id(), self.clock())
         async with self.database.session() as session, self.after_add.boundary(session):
             duplicate = await self.after_add.duplicate(session, new, candidate)
@@ -62,7 +63,7 @@ class MemorySystem:
 
     async def query(self, query: Query) -> Found:
         """Finds, then records the access; the rows show the state that the search saw, with the tier after it."""
-        embedded = await self.embeddings.embed(query.query)
+        embedded = await self._embedded(query.query)
         now = self.clock()
         async with self.database.session() as session:
             found = await self.search.find(session, query, embedded.vector)
@@ -85,6 +86,10 @@ class MemorySystem:
                 rows = (*bootstrap.active, *bootstrap.thread, *bootstrap.stable)
                 await store.record_bootstrap(session, [memory.id for memory in rows], self.clock())
         return bootstrap
+
+    async def _embedded(self, text: str) -> Embedded:
+        with spending("embedding"):
+            return await self.embeddings.embed(text)
 
 
 def promoted(found: tuple[FoundMemory, ...], promotions: tuple[Promotion, ...]) -> tuple[FoundMemory, ...]:

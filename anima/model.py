@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from anima.errors import InvalidInput
+from anima.errors import InvalidInput, Issue
 
 
 class Tier(StrEnum):
@@ -98,11 +98,25 @@ class Input(BaseModel):
     @classmethod
     def parse(cls, /, **fields: object) -> Self:
         """Raises `InvalidInput` that names each field and what is wrong with it."""
+        return cls._checked(fields, by_name=True)
+
+    @classmethod
+    def from_wire(cls, fields: Mapping[str, object]) -> Self:
+        """Names are camelCase only. Raises `InvalidInput` that names each field and what is wrong with it."""
+        return cls._checked(fields, by_name=False)
+
+    @classmethod
+    def _checked(cls, fields: Mapping[str, object], *, by_name: bool) -> Self:
+        present = {name: value for name, value in fields.items() if value is not None}
         try:
-            return cls.model_validate({name: value for name, value in fields.items() if value is not None})
+            return cls.model_validate(present, by_alias=True, by_name=by_name)
         except ValidationError as error:
-            issues = "; ".join(f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in error.errors())
-            raise InvalidInput(f"{cls.__name__} is not valid: {issues}") from None
+            issues = tuple(
+                Issue(".".join(map(str, issue["loc"])), issue["msg"])
+                for issue in error.errors(include_url=False, include_input=False)
+            )
+            told = "; ".join(f"{issue.path}: {issue.message}" for issue in issues)
+            raise InvalidInput(f"{cls.__name__} is not valid: {told}", issues) from None
 
 
 class NewMemory(Input):

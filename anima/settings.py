@@ -2,32 +2,46 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, ValidationError
 
 from anima.errors import InvalidInput
 
 PREFIX = "ANIMA_"
+UNPREFIXED = {"xdg_data_home": "XDG_DATA_HOME"}
+"""Variables that are not ours, which all programs follow."""
 
 
 class Settings(BaseModel):
-    """Each field is the variable ANIMA_<FIELD>."""
+    """Each field is the variable ANIMA_<FIELD>, but for `xdg_data_home`; docs/how-to/serve.md says what each does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     database_url: Annotated[str, Field(pattern=r"^postgres(ql)?://")] | None = None
+    data_directory: Path | None = None
+    xdg_data_home: str | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 7100
+    workers: PositiveInt = 1
+    strategy: str = "batched"
+    embedding_provider: str = "ollama"
+    ollama_url: str = "http://127.0.0.1:11434"
+    openai_url: str = "https://api.openai.com/v1"
+    openai_key: SecretStr | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Raises `InvalidInput` that names the variable."""
-        fields = {
-            name: environment[PREFIX + name.upper()]
-            for name in cls.model_fields
-            if environment.get(PREFIX + name.upper())
-        }
+        variables = {name: variable_of(name) for name in cls.model_fields}
+        fields = {name: environment[variable] for name, variable in variables.items() if environment.get(variable)}
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
             issue = error.errors()[0]
-            raise InvalidInput(f"{PREFIX}{str(issue['loc'][0]).upper()}: {issue['msg']}") from None
+            raise InvalidInput(f"{variable_of(str(issue['loc'][0]))}: {issue['msg']}") from None
+
+
+def variable_of(field: str) -> str:
+    return UNPREFIXED.get(field, PREFIX + field.upper())

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never, cast
 from uuid import UUID
@@ -290,7 +290,7 @@ class OpenAnima:
         counts = self.anima.background.counts
         return TargetStatistics(
             cache=cache_counters(self.anima.cache),
-            pool=self.anima.memory.database.pool_statistics(),
+            pool=asdict(self.anima.memory.database.pool_statistics()),
             background=tuple(
                 BackgroundWork(
                     kind=kind,

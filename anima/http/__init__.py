@@ -1,0 +1,1 @@
+"""The service: the memory system over HTTP. How a server process is started is in `server`."""

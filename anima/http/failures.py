@@ -1,0 +1,71 @@
+"""How a failure is told to a client: its status, its code, and a message without SQL, addresses or secrets.
+
+What an expected failure said in full goes to the log, for who runs the service.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anima.errors import AnimaError, DatabaseUnavailable, EmbeddingUnavailable, InvalidEmbedding, InvalidInput
+from anima.http.answers import failure, request_id
+from anima.http.schemas import ErrorBody, ValidationDetails
+
+logger = logging.getLogger(__name__)
+
+
+class Told(NamedTuple):
+    status: int
+    code: str
+    message: str
+    retry_after_s: int | None = None
+
+
+TOLD: Final[Mapping[type[AnimaError], Told]] = {
+    DatabaseUnavailable: Told(503, "DATABASE_UNAVAILABLE", "The database cannot be used now. Try again later.", 1),
+    EmbeddingUnavailable: Told(503, "EMBEDDING_UNAVAILABLE", "The embedding provider does not answer now.", 5),
+    InvalidEmbedding: Told(502, "EMBEDDING_INVALID", "The embedding provider answered with no usable vector."),
+}
+UNEXPECTED: Final = Told(500, "INTERNAL_ERROR", "The service failed. Its log says why, under the request's id.")
+
+
+def refuse(request: Request, error: Exception) -> Response:
+    """A request that the contract does not allow."""
+    assert isinstance(error, InvalidInput)
+    return failure(
+        request, 400, ErrorBody("VALIDATION_ERROR", "The request is not valid.", ValidationDetails(error.issues))
+    )
+
+
+def explain(request: Request, error: Exception) -> Response:
+    """An expected failure of what the service depends on."""
+    told = next((TOLD[kind] for kind in type(error).__mro__ if kind in TOLD), UNEXPECTED)
+    logger.warning("request %s: %s", request_id(request), error)
+    headers = {} if told.retry_after_s is None else {"Retry-After": str(told.retry_after_s)}
+    return failure(request, told.status, ErrorBody(told.code, told.message), headers)
+
+
+def decline(request: Request, error: Exception) -> Response:
+    """What HTTP itself rules out, such as an unknown path or a wrong method."""
+    assert isinstance(error, HTTPException)
+    code = HTTPStatus(error.status_code).name
+    return failure(request, error.status_code, ErrorBody(code, error.detail), dict(error.headers or {}))
+
+
+def confess(request: Request, error: Exception) -> Response:
+    """A failure that nobody expected; the server logs its traceback."""
+    logger.error("request %s: %s", request_id(request), type(error).__name__)
+    return failure(request, UNEXPECTED.status, ErrorBody(UNEXPECTED.code, UNEXPECTED.message))
+
+
+HANDLERS: Final = {
+    InvalidInput: refuse,
+    AnimaError: explain,
+    HTTPException: decline,
+    Exception: confess,
+}

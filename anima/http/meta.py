@@ -1,0 +1,78 @@
+"""What the service says about itself: liveness, readiness, and the guide's statistics."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anima.assembly import Anima
+from anima.database import Statement
+from anima.embeddings.protocol import CacheStatistics
+from anima.errors import DatabaseUnavailable
+from anima.http.answers import document
+from anima.http.schemas import CacheMetrics, CacheReport, CacheState, DatabaseMetrics, Health, MetricsReport
+
+PING = Statement("health.ping", "SELECT")
+HIT_RATE_HEALTHY = 0.8
+HIT_RATE_POOR = 0.5
+WAITING_HEALTHY_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MetaRoutes:
+    anima: Anima
+
+    async def health(self, request: Request) -> Response:
+        """Liveness: this process answers. It asks nothing of the database, which a restart would not mend."""
+        del request
+        return document(Health("ok"))
+
+    async def ready(self, request: Request) -> Response:
+        """Readiness: requests can be served now."""
+        del request
+        try:
+            async with self.anima.memory.database.session() as session:
+                await session.fetch(PING)
+        except DatabaseUnavailable:
+            return document(Health("unavailable", "The database cannot be used."), 503)
+        return document(Health("ready"))
+
+    async def cache_stats(self, request: Request) -> Response:
+        del request
+        statistics = self._cache_statistics()
+        if statistics is None:
+            return document(CacheReport(None, "The strategy has no cache."))
+        poor = statistics.hit_rate < HIT_RATE_POOR
+        advice = "Consider increasing cache size or TTL" if poor else "Cache performing well"
+        return document(CacheReport(cache_state(statistics), advice))
+
+    async def metrics(self, request: Request) -> Response:
+        del request
+        statistics = self._cache_statistics()
+        cache = None if statistics is None else cache_metrics(statistics)
+        return document(MetricsReport(cache, self._database_metrics(), datetime.now(UTC)))
+
+    def _cache_statistics(self) -> CacheStatistics | None:
+        return None if self.anima.cache is None else self.anima.cache.statistics()
+
+    def _database_metrics(self) -> DatabaseMetrics:
+        pool = self.anima.memory.database.pool_statistics()
+        return DatabaseMetrics(
+            pool.size, pool.idle, pool.waiting, "under pressure" if pool.waiting > WAITING_HEALTHY_MAX else "healthy"
+        )
+
+
+def cache_state(statistics: CacheStatistics) -> CacheState:
+    return CacheState(**{name: getattr(statistics, name) for name in CacheState.__struct_fields__})
+
+
+def cache_metrics(statistics: CacheStatistics) -> CacheMetrics:
+    return CacheMetrics(
+        statistics.hits,
+        statistics.misses,
+        f"{statistics.hit_rate:.3f}",
+        statistics.size,
+        statistics.max_size,
+        "healthy" if statistics.hit_rate > HIT_RATE_HEALTHY else "warming up",
+    )

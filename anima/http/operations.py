@@ -1,0 +1,79 @@
+"""The three operations: a request's JSON or parameters in, the contract's answer out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import cast
+
+from msgspec import UNSET
+from pydantic_core import from_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anima.errors import InvalidInput, Issue
+from anima.http.answers import success
+from anima.http.schemas import AddedData, BootstrapData, PromotionEntry, QueryData
+from anima.memory import MemorySystem
+from anima.model import BootstrapRequest, NewMemory, Query
+
+CREATED = 201
+TEXT_PARAMETERS = frozenset({"conversationId"})
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    memory: MemorySystem
+
+    async def add(self, request: Request) -> Response:
+        added = await self.memory.add(NewMemory.from_wire(await body_of(request)))
+        status = 200 if added.is_duplicate else CREATED
+        return success(request, AddedData.of(added), status, embedding_provider=added.embedding_provider)
+
+    async def query(self, request: Request) -> Response:
+        query = Query.from_wire(await body_of(request))
+        started = perf_counter()
+        found = await self.memory.query(query)
+        return success(
+            request,
+            QueryData.of(found, query.query),
+            query_time=round((perf_counter() - started) * 1000, 3),
+            embedding_provider=found.embedding_provider,
+            promotions=tuple(map(PromotionEntry.of, found.promotions)) or UNSET,
+        )
+
+    async def bootstrap(self, request: Request) -> Response:
+        bootstrap = await self.memory.bootstrap(BootstrapRequest.from_wire(parameters_of(request)))
+        return success(request, BootstrapData.of(bootstrap))
+
+
+async def body_of(request: Request) -> Mapping[str, object]:
+    """The JSON object that a request brings. Raises `InvalidInput`."""
+    try:
+        body = from_json(await request.body(), allow_inf_nan=False)
+    except ValueError as error:
+        raise _invalid("", f"The body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise _invalid("", "The body is not a JSON object.")
+    return cast("dict[str, object]", body)
+
+
+def parameters_of(request: Request) -> Mapping[str, object]:
+    """The query string as JSON values: `true`, `false` and whole numbers are what they say. Raises `InvalidInput`."""
+    parameters: dict[str, object] = {}
+    for name, text in request.query_params.multi_items():
+        if name in parameters:
+            raise _invalid(name, "given more than once")
+        parameters[name] = text if name in TEXT_PARAMETERS else _value(text)
+    return parameters
+
+
+def _value(text: str) -> object:
+    try:
+        value = from_json(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int) else text
+
+
+def _invalid(path: str, message: str) -> InvalidInput:
+    return InvalidInput(f"The request is not valid: {message}", (Issue(path, message),))

@@ -1,0 +1,200 @@
+"""What the service answers with, as it stands on the wire. Requests are the inputs of `model`, which checks them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from operator import attrgetter
+from typing import Final, Generic, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from anima.errors import Issue
+from anima.model import Added, Bootstrap, Found, FoundMemory, Memory, Promotion, Tier
+
+Data = TypeVar("Data")
+
+
+class MemoryRow(Struct, frozen=True):
+    """A memory under the names of its columns, as existing clients read them."""
+
+    id: UUID
+    content: str
+    content_hash: str
+    tier: Tier
+    tier_last_updated: datetime
+    access_count: int
+    last_accessed: datetime
+    accessed_in_conversation_ids: tuple[str, ...]
+    category: str | None
+    tags: tuple[str, ...]
+    source: str | None
+    resonance_phi: float
+    is_catalyst: bool
+    metadata: Mapping[str, object]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, memory: Memory) -> "MemoryRow":
+        return cls(*COLUMNS_OF_MEMORY(memory))
+
+
+class FoundRow(MemoryRow, frozen=True):
+    """A memory that a query found, with what it was ranked by."""
+
+    similarity: float
+    structural_weight: float
+
+    @classmethod
+    def found(cls, found: FoundMemory) -> "FoundRow":
+        return cls(*COLUMNS_OF_FOUND(found))
+
+
+COLUMNS_OF_MEMORY: Final = attrgetter(*MemoryRow.__struct_fields__)
+COLUMNS_OF_FOUND: Final = attrgetter(
+    *(f"memory.{column}" for column in MemoryRow.__struct_fields__), "similarity", "structural_weight"
+)
+
+
+class AddedData(Struct, frozen=True, rename="camel"):
+    memory: MemoryRow
+    is_duplicate: bool
+    message: str
+
+    @classmethod
+    def of(cls, added: Added) -> "AddedData":
+        return cls(MemoryRow.of(added.memory), added.is_duplicate, MESSAGES[added.duplicate])
+
+
+MESSAGES: Mapping[str | None, str] = {
+    None: "Memory added.",
+    "exact": "A memory with this content exists already; its access was counted.",
+    "semantic": "A memory with this meaning exists already; the new content became a variant of it.",
+}
+
+
+class QueryData(Struct, frozen=True):
+    memories: tuple[FoundRow, ...]
+    count: int
+    query: str
+
+    @classmethod
+    def of(cls, found: Found, query: str) -> "QueryData":
+        rows = tuple(map(FoundRow.found, found.memories))
+        return cls(rows, len(rows), query)
+
+
+class MemoriesByTier(Struct, frozen=True):
+    active: tuple[MemoryRow, ...]
+    thread: tuple[MemoryRow, ...]
+    stable: tuple[MemoryRow, ...]
+
+
+class Distribution(Struct, frozen=True):
+    active: int
+    thread: int
+    stable: int
+    total: int
+
+
+class BootstrapData(Struct, frozen=True):
+    memories: MemoriesByTier
+    distribution: Distribution
+
+    @classmethod
+    def of(cls, bootstrap: Bootstrap) -> "BootstrapData":
+        tiers = (bootstrap.active, bootstrap.thread, bootstrap.stable)
+        memories = MemoriesByTier(*(tuple(map(MemoryRow.of, tier)) for tier in tiers))
+        return cls(memories, Distribution(**bootstrap.distribution))
+
+
+class PromotionEntry(Struct, frozen=True, rename="camel"):
+    memory_id: UUID
+    from_tier: Tier
+    to_tier: Tier
+
+    @classmethod
+    def of(cls, promotion: Promotion) -> "PromotionEntry":
+        return cls(promotion.memory_id, promotion.from_tier, promotion.to_tier)
+
+
+class Meta(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """`query_time` in milliseconds; what does not apply to an answer is left out of it."""
+
+    request_id: str
+    timestamp: datetime
+    embedding_provider: str | UnsetType = UNSET
+    query_time: float | UnsetType = UNSET
+    promotions: tuple[PromotionEntry, ...] | UnsetType = UNSET
+
+
+class Success(Struct, Generic[Data], frozen=True, kw_only=True):
+    success: Literal[True] = True
+    data: Data
+    meta: Meta
+
+
+class ValidationDetails(Struct, frozen=True):
+    issues: tuple[Issue, ...]
+
+
+class ErrorBody(Struct, frozen=True):
+    """`code` is for programs, `message` for people."""
+
+    code: str
+    message: str
+    details: ValidationDetails | UnsetType = UNSET
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    success: Literal[False] = False
+    error: ErrorBody
+    meta: Meta
+
+
+class CacheState(Struct, frozen=True, rename="camel"):
+    """Counts since the process started; each look-up is a hit, a miss, or joined another's call."""
+
+    hits: int
+    misses: int
+    hit_rate: float
+    size: int
+    max_size: int
+    coalesced: int
+    evictions: int
+    expirations: int
+    bytes: int
+
+
+class CacheReport(Struct, frozen=True):
+    cache: CacheState | None
+    recommendation: str
+
+
+class CacheMetrics(Struct, frozen=True, rename="camel"):
+    """`hit_rate` is a text with three decimals, as the guide has it."""
+
+    hits: int
+    misses: int
+    hit_rate: str
+    size: int
+    max_size: int
+    status: Literal["healthy", "warming up"]
+
+
+class DatabaseMetrics(Struct, frozen=True, rename="camel"):
+    total_connections: int
+    idle_connections: int
+    waiting_connections: int
+    status: Literal["healthy", "under pressure"]
+
+
+class MetricsReport(Struct, frozen=True):
+    cache: CacheMetrics | None
+    database: DatabaseMetrics
+    timestamp: datetime
+
+
+class Health(Struct, frozen=True):
+    status: Literal["ok", "ready", "unavailable"]
+    reason: str | UnsetType = field(default=UNSET)

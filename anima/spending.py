@@ -1,0 +1,41 @@
+"""Where the time of the current request goes: the embedding, the wait for a connection, the statements."""
+
+from collections import defaultdict
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Literal, TypeAlias
+
+Part: TypeAlias = Literal["embedding", "pool", "database"]
+Spent: TypeAlias = dict[Part, float]
+"""Seconds by part."""
+
+_spent: ContextVar[Spent | None] = ContextVar("spent", default=None)
+
+
+@contextmanager
+def spending_of_request() -> Generator[Spent]:
+    """What is spent inside, by this task and those that it starts, is counted in the yielded value."""
+    spent: Spent = defaultdict(float)
+    token = _spent.set(spent)
+    try:
+        yield spent
+    finally:
+        _spent.reset(token)
+
+
+def spend(part: Part, elapsed_s: float) -> None:
+    """Counts for the current request; in background work there is none."""
+    spent = _spent.get()
+    if spent is not None:
+        spent[part] += elapsed_s
+
+
+@contextmanager
+def spending(part: Part) -> Generator[None]:
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        spend(part, perf_counter() - started)
