@@ -2,7 +2,7 @@
 
 `harness.network` runs it as a program that needs nothing but the standard library. Arguments: the descriptor of a
 listening socket, the upstream's host and port, the one-way delay in seconds. Each line on standard input is
-answered by one line of counters (JSON); it ends when standard input does.
+answered by one line of counters (JSON), after `cut` and `mend` have been done; it ends when standard input does.
 """
 
 import asyncio
@@ -30,6 +30,25 @@ class Counters:
     bytes_to_client: int = 0
 
 
+class Cable:
+    """What all connections share. While it is cut nothing gets through it, as through one that was pulled out."""
+
+    def __init__(self) -> None:
+        self.whole = asyncio.Event()
+        self.whole.set()
+        self.waiting: list[Callable[[], None]] = []
+
+    def cut(self) -> None:
+        self.whole.clear()
+
+    def mend(self) -> None:
+        """What was held back goes on, as TCP sends again what got lost."""
+        self.whole.set()
+        waiting, self.waiting = self.waiting, []
+        for go_on in waiting:
+            go_on()
+
+
 class End(asyncio.Protocol):
     """One end of a connection. What it receives, `peer` sends on `delay_s` later, in the order in which it came.
 
@@ -39,9 +58,10 @@ class End(asyncio.Protocol):
     transport: asyncio.Transport
     peer: "End"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, delay_s: float, cable: Cable) -> None:
         self.loop = loop
         self.delay_s = delay_s
+        self.cable = cable
         self.delayed: deque[tuple[float, int, Callable[[], None]]] = deque()
         self.delayed_bytes = 0
         self.receives = True
@@ -107,6 +127,9 @@ class End(asyncio.Protocol):
 
     def _act(self) -> None:
         """Does all that is due. The clock is read once, so a busy sender cannot keep it here."""
+        if not self.cable.whole.is_set():
+            self.cable.waiting.append(self._act)
+            return
         now = self.loop.time()
         while self.delayed and self.delayed[0][0] <= now:
             _, size_bytes, action = self.delayed.popleft()
@@ -121,10 +144,15 @@ class ClientEnd(End):
     """The end that a client opened: connects the other one, and counts."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, delay_s: float, upstream: tuple[str, int], counters: Counters
+        self,
+        loop: asyncio.AbstractEventLoop,
+        delay_s: float,
+        cable: Cable,
+        upstream: tuple[str, int],
+        counters: Counters,
     ) -> None:
-        super().__init__(loop, delay_s)
-        self.peer = End(loop, delay_s)
+        super().__init__(loop, delay_s, cable)
+        self.peer = End(loop, delay_s, cable)
         self.peer.peer = self
         self.upstream = upstream
         self.counters = counters
@@ -151,6 +179,7 @@ class ClientEnd(End):
     async def _connect(self) -> None:
         """The kernel has accepted the client at once; TCP's own round trip is added here."""
         await asyncio.sleep(2 * self.delay_s)
+        await self.cable.whole.wait()
         try:
             await self.loop.create_connection(lambda: self.peer, *self.upstream)
         except OSError:
@@ -162,11 +191,14 @@ class ClientEnd(End):
 async def serve(listener: socket.socket, upstream: tuple[str, int], delay_s: float) -> None:
     """Forwards connections and answers questions about them until standard input ends."""
     loop = asyncio.get_running_loop()
-    counters = Counters()
+    counters, cable = Counters(), Cable()
+    acts: dict[bytes, Callable[[], None]] = {b"cut\n": cable.cut, b"mend\n": cable.mend}
     questions = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
-    async with await loop.create_server(lambda: ClientEnd(loop, delay_s, upstream, counters), sock=listener):
-        while await questions.readline():
+    async with await loop.create_server(lambda: ClientEnd(loop, delay_s, cable, upstream, counters), sock=listener):
+        while question := await questions.readline():
+            if act := acts.get(question):
+                act()
             sys.stdout.write(json.dumps(asdict(counters)) + "\n")
             sys.stdout.flush()
 

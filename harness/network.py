@@ -1,4 +1,4 @@
-"""The network between a target and its PostgreSQL: a proxy that adds a stated delay and counts round trips.
+"""The network between a target and its PostgreSQL: a proxy that adds a stated delay, counts round trips, can be cut.
 
 The proxy is a process of its own. Measured with 8 users of 232 statements each, who work 0.5 ms between two of them,
 and 20 ms injected per round trip: median 20.7 ms through a process, 25.7 ms through the same proxy in the harness's
@@ -50,15 +50,30 @@ class DelayProxy:
 
     async def counters(self) -> ProxyCounters:
         """All that a client has seen before it asks is counted. Raises `ProvisioningError` when the proxy is gone."""
+        return await self._ask("")
+
+    @asynccontextmanager
+    async def cut(self) -> AsyncGenerator[None]:
+        """Lets nothing through within the block, neither data nor new connections; afterwards it all goes on.
+
+        So a pulled cable shows: nobody is told, and who waits goes on waiting until a timeout of its own.
+        """
+        await self._ask("cut")
+        try:
+            yield
+        finally:
+            await self._ask("mend")
+
+    async def _ask(self, question: str) -> ProxyCounters:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         async with self._asking:
-            self._process.stdin.write(b"\n")
+            self._process.stdin.write(f"{question}\n".encode())
             answer = await self._process.stdout.readline()
         if not answer:
             raise ProvisioningError(
                 f"The delay proxy on {self.host}:{self.port} has ended, and the connections through it with it. "
-                "Run again; if it ends again, leave the network latency out of the scenario."
+                "Run again; if it ends again, leave the network latency and cut_network out of the scenario."
             )
         return ProxyCounters(**json.loads(answer))
 

@@ -8,8 +8,8 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
@@ -18,7 +18,7 @@ import asyncpg
 from harness.errors import ProvisioningError
 from harness.provisioners.addresses import address, with_database
 from harness.provisioners.dumps import dump_and_restore
-from harness.provisioners.protocol import ServerFacts
+from harness.provisioners.protocol import Disruption, ServerFacts
 
 DEFAULT_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -57,12 +57,23 @@ SELECT name, current_setting(name) AS value
 # A statement on databases takes no parameters, so the server itself quotes the names into it.
 WITH_NAMES: Final = "SELECT format($1, VARIADIC $2::text[])"
 CREATE_DATABASE: Final = "CREATE DATABASE %I"
+CREATE_DATABASE_IN: Final = "CREATE DATABASE %I TABLESPACE %I"
 # Measured on a template of 71 MB (8,000 vectors and their HNSW index, six clones each, four noisy cores): median 0.26 s
 # by WAL_LOG, 0.47 s by FILE_COPY, which waits for two checkpoints; without fsync 0.28 s and 0.33 s.
 CLONE_DATABASE: Final = "CREATE DATABASE %I TEMPLATE %I STRATEGY WAL_LOG"
 DROP_DATABASE: Final = "DROP DATABASE IF EXISTS %I WITH (FORCE)"
 # A server may have it in its template1 already, where an administrator put it.
 CREATE_VECTOR: Final = "CREATE EXTENSION IF NOT EXISTS vector"
+
+# Waits for each to have ended.
+TERMINATE: Final = """
+SELECT pg_terminate_backend(pid, 5000)
+  FROM pg_stat_activity
+ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND starts_with(datname, $1)
+"""
+TABLESPACE: Final = "harness_disk"
+CREATE_TABLESPACE: Final = f"CREATE TABLESPACE {TABLESPACE} LOCATION %L"
+DATA_DIRECTORY: Final = "SHOW data_directory"
 
 # Marks what a run made on a server that others use too.
 COMMENT: Final = "anima-harness"
@@ -80,6 +91,8 @@ PGVECTOR_ITERATIVE: Final = (0, 8)
 
 LOG_LINES_QUOTED: Final = 8
 
+NO_DISK: Final = "The server lies on a disk that others use. Give it one of its own: state `disk_mb` in [database]."
+
 FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 ADVICE: Final[Mapping[type[Exception], str]] = {
     asyncpg.DuplicateDatabaseError: "Drop it, or choose another name.",
@@ -91,21 +104,32 @@ ADVICE: Final[Mapping[type[Exception], str]] = {
 }
 
 
+Disruptions = Mapping[Disruption, Callable[[], AbstractAsyncContextManager[None]]]
+"""How a provisioner disrupts the server that it started."""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
     """A `Server` that is reached as an administrator. Frozen: its databases change, what it is does not.
 
-    `prefix` begins the name of each of its databases, and `database_settings` hold in them and nowhere else.
+    `prefix` begins the name of each of its databases, `database_settings` hold in them and nowhere else, and they lie
+    in `tablespace` if there is one. `disruptions` and `cannot` have between them each disruption but the one that is a
+    statement.
     """
 
     admin_url: str = field(repr=False)
     facts: ServerFacts
     prefix: str = ""
     database_settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tablespace: str | None = None
     read_log: Callable[[], str] = field(default=str, repr=False, compare=False)
+    disruptions: Disruptions = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+    cannot: Mapping[Disruption, str] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
 
     async def create_database(self, name: str) -> str:
-        await self._make(name, (CREATE_DATABASE, self._full(name)))
+        full = self._full(name)
+        place = (CREATE_DATABASE_IN, full, self.tablespace) if self.tablespace else (CREATE_DATABASE, full)
+        await self._make(name, place)
         async with connected(self._url(name)) as connection:
             await connection.execute(CREATE_VECTOR)
         return self._url(name)
@@ -127,6 +151,18 @@ class PostgresServer:
 
     async def log(self) -> str:
         return await asyncio.to_thread(self.read_log)
+
+    @asynccontextmanager
+    async def disrupted(self, disruption: Disruption) -> AsyncGenerator[None]:
+        if disruption in self.cannot:
+            raise ProvisioningError(self.cannot[disruption])
+        if disruption == "terminate_backends":
+            async with connected(self.admin_url) as connection:
+                await connection.execute(TERMINATE, self.prefix)
+            yield
+        else:
+            async with self.disruptions[disruption]():
+                yield
 
     async def _make(self, name: str, making: tuple[str, ...]) -> None:
         full = self._full(name)
@@ -169,6 +205,17 @@ async def open_server(
         )
     refuse_unfit(facts, address(admin_url))
     return PostgresServer(admin_url=admin_url, facts=facts, read_log=read_log)
+
+
+async def data_directory(url: str) -> str:
+    async with connected(url) as connection:
+        return str(await connection.fetchval(DATA_DIRECTORY))
+
+
+async def on_disk(server: PostgresServer, location: str) -> PostgresServer:
+    """The server with its later databases at `location`. Its log and catalogs stay, so no full disk ends it."""
+    await execute_named(server.admin_url, (CREATE_TABLESPACE, location))
+    return replace(server, tablespace=TABLESPACE)
 
 
 def refuse_unfit(facts: ServerFacts, where: str) -> None:

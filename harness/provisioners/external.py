@@ -29,7 +29,7 @@ from harness.provisioners.databases import (
     open_server,
     refuse_unfit,
 )
-from harness.provisioners.protocol import DatabaseSettings
+from harness.provisioners.protocol import DatabaseSettings, Disruption
 from harness.reaper import outliving
 
 URL_VARIABLE: Final = "HARNESS_DATABASE_URL"
@@ -49,6 +49,13 @@ SELECT current_setting(s.name) AS value,
 NO_CHECKPOINT: Final = (
     "the role may not CHECKPOINT, so what loading the corpus left to write may be written while something is measured "
     "(grant pg_checkpoint to end this)"
+)
+CANNOT: Final[Mapping[Disruption, str]] = MappingProxyType(
+    dict.fromkeys(
+        ("restart", "kill", "pause", "fill_disk"),
+        "A server that is there already is not the run's own: others may use it. Use the `embedded` or the "
+        "`testcontainers` provisioner for this, or terminate_backends and cut_network, which concern the run alone.",
+    )
 )
 # In this session only; returns the value as the server writes it.
 TRY_SETTING: Final = "SELECT set_config($1, $2, false)"
@@ -87,7 +94,7 @@ class ExternalProvisioner:
         """Settings hold in the run's databases alone; what they cannot change must be as stated already."""
         url = self._url()
         run = secrets.token_hex(RUN_BYTES)
-        server = replace(await open_server(self.name, url), prefix=f"{self.prefix}_{run}_")
+        server = replace(await open_server(self.name, url), prefix=f"{self.prefix}_{run}_", cannot=CANNOT)
         await _refuse_unprivileged(url)
         server = await _with_settings(server, settings)
         async with outliving(f"{__name__}:databases_of", url=url, prefix=server.prefix, run=run):

@@ -16,6 +16,15 @@ Cloning = Literal["template", "dump and restore"]
 """How a database is copied: by PostgreSQL itself, file by file, or through `pg_dump` where that is not to be had."""
 
 
+Disruption = Literal["restart", "kill", "pause", "terminate_backends", "fill_disk"]
+"""What can be done to a server on purpose.
+
+`restart` shuts it down as an administrator does; `kill` ends every process of it at once, so that its next start
+recovers; `pause` lets none of them run; `terminate_backends` ends the sessions in the run's databases; `fill_disk`
+leaves no room where those databases lie.
+"""
+
+
 class DatabaseSettings(BaseModel):
     """What a scenario's `[database]` says. A provisioner reads the keys that are for it."""
 
@@ -34,6 +43,11 @@ class DatabaseSettings(BaseModel):
     shm_mb: Annotated[int, Field(ge=64)] = Field(
         default=1024,
         description="testcontainers: the limit of /dev/shm, where a parallel index build keeps maintenance_work_mem.",
+    )
+    disk_mb: Annotated[int, Field(ge=32)] | None = Field(
+        default=None,
+        description="embedded (as root), testcontainers: the size of a disk in memory for the databases of the run, "
+        "which `fill_disk` can fill.",
     )
     # A report is for showing around: it names neither the server nor who logs in.
     url: str | None = Field(
@@ -98,6 +112,19 @@ class Server(Protocol):
 
     async def log(self) -> str:
         """The end of what the server has written, empty where it is not to be had."""
+        ...
+
+    @property
+    def cannot(self) -> Mapping[Disruption, str]:
+        """The disruptions that are not to be had here, each with a sentence on why and what to do."""
+        ...
+
+    def disrupted(self, disruption: Disruption) -> AbstractAsyncContextManager[None]:
+        """Disrupts the server from the begin of the block to its end, whatever way it ends.
+
+        It then answers again, at the same address and with all that was committed. A restarted or killed server is
+        down within the block; sessions are terminated at its begin.
+        """
         ...
 
 

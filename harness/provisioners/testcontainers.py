@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -27,14 +27,18 @@ from testcontainers.core.docker_client import DockerClient
 from harness.errors import ProvisioningError
 from harness.provisioners.databases import (
     DEFAULT_SETTINGS,
+    NO_DISK,
+    Disruptions,
     PostgresServer,
     answers,
+    data_directory,
     free_port,
+    on_disk,
     open_server,
     quoted,
     refuse_own_settings,
 )
-from harness.provisioners.protocol import DEFAULT_IMAGE, DatabaseSettings
+from harness.provisioners.protocol import DEFAULT_IMAGE, DatabaseSettings, Disruption
 from harness.reaper import outliving
 
 ADMINISTRATOR: Final = "postgres"
@@ -42,10 +46,24 @@ PORT: Final = 5432
 LOCAL: Final = "127.0.0.1"
 PRELOADED: Final = ("pg_stat_statements", "auto_explain")
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory"})
+DISK: Final = "/harness-disk"
+OWN_DISK: Final = ("sh", "-c", 'chown "$(stat -c %u:%g "$0")" "$1"')
+SHUT_DOWN: Final = ("sh", "-c", 'kill -INT "$(head -n 1 "$0/postmaster.pid")"')
+FILL: Final = ("sh", "-c", f"cat /dev/zero >{DISK}/ballast || true")
+FREE: Final = ("rm", "-f", f"{DISK}/ballast")
+ELSEWHERE: Final = (
+    "A container of an engine elsewhere comes back at another address. Use an engine on this machine, or the "
+    "`embedded` provisioner."
+)
+FORGETFUL: Final = (
+    "A container's disk in memory (`disk_mb`) ends when the container stops, with the databases on it. Leave `disk_mb` "
+    "out and fill the disk in a scenario of its own, or use the `embedded` provisioner."
+)
 LABEL_RUN: Final = "anima-harness.run"
 LABEL_PROCESS: Final = "anima-harness.process"
 
 POLL_INTERVAL_S: Final = 0.05
+STOP_TIMEOUT_S: Final = 30
 LOG_LINES: Final = 500
 CLOCK_ERROR_S: Final = 2.0
 """How far the start of one process may seem to move when the clock is set."""
@@ -61,11 +79,12 @@ class ContainerProvisioner:
     cpus: float | None = None
     memory_mb: int | None = None
     shm_mb: int = 1024
+    disk_mb: int | None = None
     start_timeout_s: float = 120.0
 
     @classmethod
     def wished(cls, settings: DatabaseSettings) -> "ContainerProvisioner":
-        return cls(settings.image, settings.cpus, settings.memory_mb, settings.shm_mb)
+        return cls(settings.image, settings.cpus, settings.memory_mb, settings.shm_mb, settings.disk_mb)
 
     @property
     def name(self) -> str:
@@ -84,7 +103,7 @@ class ContainerProvisioner:
                 container = self._container(settings, run, password)
                 try:
                     await _to_its_end(lambda _: _start(container))
-                    yield await self._answering(container, password)
+                    yield await self._opened(container, password)
                 finally:
                     container.get_docker_client().client.close()
         finally:
@@ -102,19 +121,54 @@ class ContainerProvisioner:
             .with_command(["postgres", *_options(settings)])
             .with_kwargs(labels={LABEL_RUN: run, LABEL_PROCESS: _this_process()}, **limits)
         )
+        if self.disk_mb is not None:
+            container.with_tmpfs_mount(DISK, f"size={self.disk_mb}m")
         _publish(container)
         return container
 
-    async def _answering(self, container: DockerContainer, password: str) -> PostgresServer:
+    async def _opened(self, container: DockerContainer, password: str) -> PostgresServer:
         """The server, as soon as it answers a query."""
+        url = await self._answering(container, password)
+        server = await open_server(self.name, url, self._runtime(container), read_log=lambda: _log(container))
+        data = await data_directory(url)
+        if self.disk_mb is not None:
+            await asyncio.to_thread(_execute, container.get_wrapped_container(), (*OWN_DISK, data, DISK))
+            server = await on_disk(server, DISK)
+        return replace(server, disruptions=self._disruptions(container, password, data), cannot=self._cannot(container))
+
+    def _disruptions(self, container: DockerContainer, password: str, data: str) -> Disruptions:
+        wrapped = container.get_wrapped_container()
+
+        @asynccontextmanager
+        async def between(begin: Callable[[], object], end: Callable[[], object]) -> AsyncGenerator[None]:
+            try:
+                await _to_its_end(lambda _: _ask(begin))
+                yield
+            finally:
+                await _to_its_end(lambda _: _ask(end))
+                await self._answering(container, password)
+
+        return {
+            "restart": lambda: between(lambda: _shut_down(wrapped, data), wrapped.start),
+            "kill": lambda: between(wrapped.kill, wrapped.start),
+            "pause": lambda: between(wrapped.pause, wrapped.unpause),
+            "fill_disk": lambda: between(lambda: _execute(wrapped, FILL), lambda: _execute(wrapped, FREE)),
+        }
+
+    def _cannot(self, container: DockerContainer) -> Mapping[Disruption, str]:
+        cannot: dict[Disruption, str] = {} if self.disk_mb else {"fill_disk": NO_DISK}
+        if self.disk_mb or not _is_here(container.get_docker_client()):
+            cannot |= dict.fromkeys(("restart", "kill"), FORGETFUL if self.disk_mb else ELSEWHERE)
+        return cannot
+
+    async def _answering(self, container: DockerContainer, password: str) -> str:
+        """The server's URL, as soon as it answers a query."""
         try:
             async with asyncio.timeout(self.start_timeout_s):
                 while await asyncio.to_thread(_is_running, container):
                     url = await asyncio.to_thread(_url, container, password)
                     if url is not None and await answers(url):
-                        return await open_server(
-                            self.name, url, runtime=self._runtime(container), read_log=lambda: _log(container)
-                        )
+                        return url
                     await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             raise ProvisioningError(
@@ -127,7 +181,12 @@ class ContainerProvisioner:
         )
 
     def _runtime(self, container: DockerContainer) -> Mapping[str, str]:
-        limits = {"cpus": self.cpus, "memory_mb": self.memory_mb, "shm_mb": self.shm_mb}
+        limits = {
+            "cpus": self.cpus,
+            "memory_mb": self.memory_mb,
+            "shm_mb": self.shm_mb,
+            "disk_mb": self.disk_mb,
+        }
         stated = {name: f"{limit:g}" for name, limit in limits.items() if limit is not None}
         image = container.get_wrapped_container().image
         assert image is not None
@@ -230,6 +289,26 @@ def _start(container: DockerContainer) -> None:
         container.start()
     except (DockerException, OSError) as error:
         raise ProvisioningError(f"The container engine did not start {container.image}: {error}") from error
+
+
+def _ask(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except (DockerException, OSError) as error:
+        raise ProvisioningError(f"The container engine refused to disrupt the server: {error}") from error
+
+
+def _shut_down(container: Container, data: str) -> None:
+    """Fast, by the server's own signal: the engine's would go to the container's first process, whatever that is."""
+    _execute(container, (*SHUT_DOWN, data))
+    container.wait(timeout=STOP_TIMEOUT_S)
+
+
+def _execute(container: Container, command: tuple[str, ...]) -> None:
+    """Within the container, as its root."""
+    exit_code, output = container.exec_run(list(command), user="0")
+    if exit_code:
+        raise ProvisioningError(f"A command in the container failed ({' '.join(command)}): {output!r}.")
 
 
 def _is_running(container: DockerContainer) -> bool:

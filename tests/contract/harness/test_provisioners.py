@@ -16,11 +16,9 @@ import pytest
 from anima.migrations import load, migrate
 from harness.environment import fingerprint
 from harness.errors import ProvisioningError
-from harness.provisioners import PROVISIONERS, engine_answers
-from harness.provisioners.databases import PostgresServer
-from harness.provisioners.external import URL_VARIABLE
+from harness.provisioners import PROVISIONERS
 from harness.provisioners.protocol import DatabaseSettings, Provisioner, Server
-from tests.foreign import execute, foreign_server, make_tenant, value
+from tests.foreign import execute, value
 from tests.waiting import is_gone, until
 
 SETTINGS = {"work_mem": "7MB", "random_page_cost": "1.7", "fsync": "off"}
@@ -51,31 +49,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture(scope="module")
-def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
-    """A server that somebody else runs, which the provisioner `external` uses through the environment's URL."""
-    stack = AsyncExitStack()
-    server = runner.run(stack.enter_async_context(foreign_server()))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(URL_VARIABLE, runner.run(make_tenant(server)))
-        yield server
-    runner.run(stack.aclose())
-
-
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.containers] * (name == "testcontainers")) for name in PROVISIONERS],
-)
-def provisioner_name(request: pytest.FixtureRequest) -> str:
-    """Those that need something are skipped, or get it."""
-    name = str(request.param)
-    if name == "testcontainers" and not engine_answers():
-        pytest.skip("no container engine answers")
-    if name == "external":
-        request.getfixturevalue("foreign")
-    return name
 
 
 @pytest.fixture

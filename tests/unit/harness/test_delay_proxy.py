@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.delay_proxy import DELAYED_BYTES_MAX, ClientEnd, Counters, End
+from harness.delay_proxy import DELAYED_BYTES_MAX, Cable, ClientEnd, Counters, End
 
 DELAY_S = 0.010
 
@@ -78,8 +78,8 @@ class Connection:
     def __init__(self) -> None:
         self.loop = ManualLoop()
         loop = cast("asyncio.AbstractEventLoop", self.loop)
-        self.counters = Counters()
-        self.client = ClientEnd(loop, DELAY_S, ("127.0.0.1", 1), self.counters)
+        self.counters, self.cable = Counters(), Cable()
+        self.client = ClientEnd(loop, DELAY_S, self.cable, ("127.0.0.1", 1), self.counters)
         self.server = self.client.peer
         self.client_wire, self.server_wire = Wire(self.loop), Wire(self.loop)
         End.connection_made(self.client, self.client_wire)
@@ -104,6 +104,17 @@ def test_each_chunk_arrives_exactly_one_delay_after_it_was_sent(gaps_s: list[flo
         connection.say(connection.client, b"%d" % number, at_s)
     connection.loop.pass_until(times_s[-1] + 1)
     assert connection.server_wire.sent == [(at_s + DELAY_S, b"%d" % number) for number, at_s in enumerate(times_s)]
+
+
+def test_what_is_on_its_way_while_the_cable_is_cut_arrives_in_order_when_it_is_mended(connection: Connection) -> None:
+    connection.say(connection.client, b"before", 1.0)
+    connection.cable.cut()
+    connection.say(connection.client, b"after", 1.0 + DELAY_S / 2)
+    connection.loop.pass_until(5.0)
+    assert connection.server_wire.sent == []
+    connection.cable.mend()
+    connection.loop.pass_until(6.0)
+    assert connection.server_wire.sent == [(5.0, b"before"), (5.0, b"after")]
 
 
 def test_both_directions_are_delayed(connection: Connection) -> None:

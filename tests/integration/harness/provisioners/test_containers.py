@@ -27,8 +27,12 @@ RUN_THAT_WAITS = """
 import asyncio
 from harness.provisioners.testcontainers import ContainerProvisioner
 
+async def disrupt(server, disruption):
+    await server.disrupted(disruption).__aenter__()
+    print("disrupted", flush=True)
+
 async def main():
-    async with ContainerProvisioner(image=%r).start({}):
+    async with ContainerProvisioner(image=%r).start({}) as server:
         print("started", flush=True)
         await asyncio.Event().wait()
 
@@ -166,6 +170,19 @@ async def test_a_run_killed_while_its_server_starts_leaves_nothing(engine: "Dock
 
     run = await asyncio.create_subprocess_exec(sys.executable, "-c", RUN_THAT_WAITS % image)
     await until(made)
+    run.kill()
+    await run.wait()
+    await until_none(engine, image)
+
+
+@pytest.mark.parametrize("disruption", ["restart", "kill", "pause"])
+async def test_a_run_killed_while_its_server_is_disrupted_leaves_nothing(
+    engine: "DockerClient", image: str, disruption: str
+) -> None:
+    program = RUN_THAT_WAITS.replace('print("started", flush=True)', f'await disrupt(server, "{disruption}")')
+    run = await asyncio.create_subprocess_exec(sys.executable, "-c", program % image, stdout=asyncio.subprocess.PIPE)
+    assert run.stdout is not None
+    await run.stdout.readline()
     run.kill()
     await run.wait()
     await until_none(engine, image)

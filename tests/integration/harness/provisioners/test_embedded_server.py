@@ -40,6 +40,17 @@ asyncio.run(main())
 """
 RUN_THAT_WAITS = RUN % "None"
 RUN_WITH_A_FORKED_COPY = RUN % "os.fork() or (os.close(1), signal.pause())"
+RUN_THAT_DISRUPTS = """
+import asyncio
+from harness.provisioners.embedded import EmbeddedProvisioner
+
+async def main():
+    async with EmbeddedProvisioner(disk_mb=%r).start({}) as server, server.disrupted(%r):
+        print("disrupted", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +137,18 @@ async def test_a_killed_run_leaves_nothing_though_a_forked_copy_of_it_lives_on(d
     await until_nothing_stays(directory)
     assert copy.is_running()
     copy.kill()
+
+
+@pytest.mark.parametrize("disruption", ["restart", "kill", "pause", "fill_disk"])
+async def test_a_run_killed_while_its_server_is_disrupted_leaves_nothing(directory: Path, disruption: str) -> None:
+    if disruption == "fill_disk" and os.geteuid() != 0:
+        pytest.skip("only root gives a server a disk of its own")
+    run = await start_run(RUN_THAT_DISRUPTS % (64 if disruption == "fill_disk" else None, disruption))
+    assert run.stdout is not None
+    await run.stdout.readline()
+    run.kill()
+    await run.wait()
+    await until_nothing_stays(directory)
 
 
 async def test_a_supervisor_told_to_end_takes_the_server_along(directory: Path) -> None:
@@ -244,6 +267,12 @@ async def test_a_copy_of_the_installation_that_breaks_off_is_said_and_removed(
     with pytest.raises(ProvisioningError, match=r"No space left on device.*TMPDIR"):
         await EmbeddedProvisioner().start({}).__aenter__()
     assert not left_in(directory)
+
+
+async def test_a_disk_that_cannot_be_mounted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(ProvisioningError, match=r"`disk_mb`.*needs root.*testcontainers"):
+        await EmbeddedProvisioner(disk_mb=64).start({}).__aenter__()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="others' servers run as themselves")
