@@ -1,51 +1,31 @@
 """The command line: argv → scenario → run → record → verdict → report → exit code."""
 
 import asyncio
-import contextlib
 import json
-import logging
-import signal
 import sys
-from collections.abc import Coroutine, Generator, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Final, NoReturn
+from typing import NoReturn
 
 import click
-from rich.console import Console
 
 from harness import journal, runs, scenario
 from harness.budgets import parse
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
-from harness.execution import execute
 from harness.github_actions import announce
-from harness.progress import TerminalProgress
+from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.provisioners import clean_up
-from harness.provisioners.addresses import is_url, redacted
+from harness.provisioners.addresses import is_url
 from harness.provisioners.protocol import DatabaseSettings
-from harness.record import INTERRUPTED, RunRecord
+from harness.record import RunRecord
+from harness.recording import measure
 from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.targets import TARGETS
 from harness.verdict import ExitCode, check, judge
 from harness.verification import verify
-
-LOG_FILE: Final = "log.txt"
-OUTPUT: Final = click.option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("reports"),
-    show_default=True,
-    help="Where runs are kept.",
-)
-
-DATABASE: Final = click.option(
-    "--database",
-    metavar="PROVISIONER|URL",
-    help="Where PostgreSQL comes from: embedded, testcontainers, a server's URL, or auto for the scenario's choice.",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +43,7 @@ def harness(context: click.Context, *, debug: bool) -> None:
 @harness.command()
 @click.argument("name", metavar="[SCENARIO]", default="guide")
 @click.option("--strategies", metavar="A,B,…", help="Run only these, without the budgets of others.")
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change a key, such as corpus.size=500.")
+@SETTINGS
 @click.option(
     "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report, such as junit=out.xml."
 )
@@ -157,87 +137,6 @@ def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:
     held = (None, *chosen.strategies)
     budgets = tuple(text for text in chosen.budgets if parse(text).variant in held)
     return chosen.model_copy(update={"budgets": budgets})
-
-
-def measure(chosen: scenario.Scenario, directory: Path) -> HarnessError | None:
-    """Runs the scenario into the directory's journal, which gets its end whatever happens; returns what failed."""
-    console = Console(stderr=True)
-    phases_total = len(chosen.phases) * len(chosen.strategies) * chosen.rounds
-    started = perf_counter()
-    interruption: str | None = INTERRUPTED
-    failure: HarnessError | None = None
-    with (
-        journal.open_journal(directory) as entries,
-        logging_to(directory / LOG_FILE),
-        TerminalProgress(console, phases_total) as progress,
-    ):
-        entries.write("run", header(chosen, directory.name))
-        try:
-            asyncio.run(terminable(execute(chosen, entries, progress)))
-            interruption = None
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            console.print("Interrupted: what was measured until now is kept.")
-        except (HarnessError, ExceptionGroup) as error:
-            failure = expected(error)
-            interruption = str(failure)
-        finally:
-            entries.write("end", {"interruption": interruption, "elapsed_s": perf_counter() - started})
-    return failure
-
-
-@contextlib.contextmanager
-def logging_to(path: Path) -> Generator[None]:
-    """Keeps warnings of the target and of libraries out of the terminal; no warning, no file."""
-    log_file = logging.FileHandler(path, delay=True)
-    log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(log_file)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(log_file)
-        log_file.close()
-
-
-async def terminable(work: Coroutine[None, None, None]) -> None:
-    """Ends the work at the first Ctrl-C or SIGTERM, cleaned up. Later ones change nothing: tox sends up to three."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        for sent in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(sent)
-            signal.signal(sent, signal.SIG_IGN)
-        task.cancel()
-
-    for sent in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sent, end)
-    await task
-
-
-def expected(error: HarnessError | ExceptionGroup[Exception]) -> HarnessError:
-    """The expected failure in a group of concurrent ones; raises what is not expected."""
-    if isinstance(error, HarnessError):
-        return error
-    failures, others = error.split(HarnessError)
-    if others is not None or failures is None:
-        raise error
-    leaf: BaseException = failures
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    assert isinstance(leaf, HarnessError), "split keeps only these"
-    return leaf
-
-
-def header(chosen: scenario.Scenario, run_id: str) -> Mapping[str, Any]:
-    """What is known of a run before it starts."""
-    corpus = chosen.open_corpus()
-    return {
-        "run_id": run_id,
-        "started_at": datetime.now(UTC).isoformat(),
-        "command": ["harness", *map(redacted, sys.argv[1:])],
-        "scenario": chosen.model_dump(mode="json"),
-        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "size": chosen.corpus.size},
-    }
 
 
 def show(record: RunRecord, directory: Path) -> None:

@@ -27,7 +27,7 @@ from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
 from harness.record import PhaseRecord, Sample
-from harness.scenario import Phase, Scenario
+from harness.scenario import Phase, Scenario, Variant
 from harness.targets import TARGETS
 from harness.targets.protocol import LoadedMemory, OpenTarget, Request, Response, Target, TargetContext
 from harness.workloads.protocol import Workload
@@ -61,7 +61,7 @@ async def execute(scenario: Scenario, journal: Journal, progress: Progress) -> N
         journal.write("environment", {"environment": fingerprint(server.facts).model_dump(mode="json")})
         templates = await _load(run, scenario.loaded(corpus))
         for round_number, variant in scenario.schedule():
-            await _measure(run, variant, round_number, templates[target.schema_version(variant)])
+            await _measure(run, variant, round_number, templates[target.schema_version(variant.strategy)])
             journal.write("elapsed", {"elapsed_s": perf_counter() - started})
 
 
@@ -93,20 +93,21 @@ async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[int, str]:
     return templates
 
 
-async def _measure(run: Run, variant: str, round_number: int, template: str) -> None:
+async def _measure(run: Run, variant: Variant, round_number: int, template: str) -> None:
     """One variant, one round: clone, prime, warm up, measure, drain."""
-    run.progress.preparing(f"{variant}: cloning the database and warming up")
+    run.progress.preparing(f"{variant.name}: cloning the database and warming up")
     run.journal.write(
         "variant",
         {
-            "name": variant,
-            "description": run.target.variants()[variant],
-            "schema_version": run.target.schema_version(variant),
+            "name": variant.name,
+            "description": run.target.variants()[variant.strategy],
+            "schema_version": run.target.schema_version(variant.strategy),
+            "control_of": variant.control_of,
         },
     )
-    async with _open(run, variant, f"round_{round_number}_{variant}", template) as target:
+    async with _open(run, variant.strategy, f"round_{round_number}_{variant.name}", template) as target:
         await target.prime(run.workload.primed_texts)
-        pass_ = Pass(run, variant, round_number, target, perf_counter())
+        pass_ = Pass(run, variant.name, round_number, target, perf_counter())
         phases = [(phase, run.workload.by_phase[phase.name]) for phase in run.scenario.phases]
         for phase, requests in phases:
             await pass_.warm_up(phase, requests[: phase.warm_up])
@@ -116,14 +117,14 @@ async def _measure(run: Run, variant: str, round_number: int, template: str) -> 
         pass_ = replace(pass_, started=perf_counter())
         for phase, requests in phases:
             await pass_.measure(phase, requests[phase.warm_up :])
-        run.progress.preparing(f"{variant}: finishing the background work")
+        run.progress.preparing(f"{variant.name}: finishing the background work")
         drain_started = perf_counter()
         await target.drain()
         statistics = (await target.statistics()).since(before)
         run.journal.write(
             "variant_end",
             {
-                "name": variant,
+                "name": variant.name,
                 "complete": True,
                 "drain_s": perf_counter() - drain_started,
                 "cache": cache_figures(statistics.cache),
@@ -146,8 +147,8 @@ def cache_figures(counters: Mapping[str, int]) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def _open(run: Run, variant: str, database: str, template: str) -> AsyncGenerator[OpenTarget]:
-    """The variant on a clone of its own, as far away as the latency model says."""
+async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[OpenTarget]:
+    """The strategy on a clone of its own, as far away as the latency model says."""
     latency = run.scenario.latency
     async with AsyncExitStack() as stack:
         url = await run.server.clone_database(template, database)
@@ -169,7 +170,7 @@ async def _open(run: Run, variant: str, database: str, template: str) -> AsyncGe
                 delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
             )
             url = with_endpoint(url, proxy.host, proxy.port)
-        context = TargetContext(variant, url, run.scenario.side_by_side, embedding_url)
+        context = TargetContext(strategy, url, run.scenario.side_by_side, embedding_url)
         yield await stack.enter_async_context(run.target.open(context))
 
 

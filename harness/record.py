@@ -108,11 +108,15 @@ class BackgroundRecord(Frozen):
 
 
 class VariantRecord(Frozen):
-    """One variant's timed passes. `phases` holds one entry for each phase and round that came to its end."""
+    """One variant's timed passes. `phases` holds one entry for each phase and round that came to its end.
+
+    A control is the variant that it names, measured again: what differs between the two is noise.
+    """
 
     name: str
     description: str
     schema_version: int
+    control_of: str | None = None
     samples: tuple[Sample, ...] = ()
     phases: tuple[PhaseRecord, ...] = ()
     cache: dict[str, float] = {}

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -94,8 +95,20 @@ class Phase(Section):
         return self.warm_up + timed
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A strategy under the name that it is measured by. A control measures another variant a second time."""
+
+    name: str
+    strategy: str
+    control_of: str | None = None
+
+
 class Scenario(Section):
-    """What is run, on what, how far away, and what must hold."""
+    """What is run, on what, how far away, and what must hold.
+
+    With `control`, each round measures the baseline a second time, so that the noise of a comparison is known.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
@@ -105,6 +118,7 @@ class Scenario(Section):
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
     baseline: str
     candidate: str
+    control: bool = False
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 1
     seed: int = 1
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
@@ -158,10 +172,16 @@ class Scenario(Section):
         """How many requests may be in flight at once."""
         return max(phase.open(self.seed).side_by_side for phase in self.phases)
 
-    def schedule(self) -> Iterator[tuple[int, str]]:
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The strategies by their own names, and then the control, if there is one."""
+        controls = [Variant(f"{self.baseline} (control)", self.baseline, control_of=self.baseline)]
+        return (*(Variant(name, name) for name in self.strategies), *(controls if self.control else ()))
+
+    def schedule(self) -> Iterator[tuple[int, Variant]]:
         """Each round in the opposite order of the one before, so that drift does not favour a variant."""
         for number in range(1, self.rounds + 1):
-            for variant in self.strategies if number % 2 else reversed(self.strategies):
+            for variant in self.variants if number % 2 else reversed(self.variants):
                 yield number, variant
 
     def open_corpus(self) -> Corpus:

@@ -7,6 +7,7 @@ import pytest
 from harness import scenario
 from harness.errors import UsageError
 from harness.latencies import LATENCIES
+from harness.scenario import Variant
 from harness.verdict import check
 
 SHIPPED = sorted(scenario.shipped())
@@ -39,7 +40,7 @@ def test_the_candidates_quantiles_can_be_decided_by_the_samples_asked_for(name: 
 
 def test_rounds_go_back_and_forth_so_that_drift_favours_no_variant() -> None:
     chosen = scenario.load("smoke", settings=["rounds=3"])
-    assert list(chosen.schedule()) == [
+    assert [(number, variant.name) for number, variant in chosen.schedule()] == [
         (1, "naive"),
         (1, "batched"),
         (2, "batched"),
@@ -47,6 +48,19 @@ def test_rounds_go_back_and_forth_so_that_drift_favours_no_variant() -> None:
         (3, "naive"),
         (3, "batched"),
     ]
+
+
+def test_a_control_measures_the_baseline_again_on_the_other_side_of_the_candidate() -> None:
+    chosen = scenario.load("smoke", settings=["rounds=2", "control=true"])
+    assert [variant.name for _, variant in chosen.schedule()] == [
+        "naive",
+        "batched",
+        "naive (control)",
+        "naive (control)",
+        "batched",
+        "naive",
+    ]
+    assert chosen.variants[-1] == Variant("naive (control)", strategy="naive", control_of="naive")
 
 
 def test_loaded_memories_have_the_state_that_their_tier_implies() -> None:
