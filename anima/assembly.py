@@ -16,7 +16,8 @@ from anima.database import Database, Observer, PoolSettings, ignore, open_databa
 from anima.embeddings import PROVIDERS
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.fallback import FallbackEmbeddings
-from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings
+from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, SharedCacheSettings
+from anima.embeddings.shared_cache import SharedEmbeddings
 from anima.errors import InvalidInput
 from anima.memory import MemorySystem
 from anima.placements import (
@@ -32,11 +33,12 @@ from anima.strategy import Strategy
 
 @dataclass(frozen=True, slots=True)
 class Anima:
-    """An open memory system, the background work it accepts, and its cache if its strategy has one."""
+    """An open memory system, the background work it accepts, and the tiers of its cache if its strategy has one."""
 
     memory: MemorySystem
     background: Background
     cache: CachedEmbeddings | None
+    shared_cache: SharedEmbeddings | None
 
 
 def now() -> datetime:
@@ -49,6 +51,7 @@ async def open_anima(
     strategy: Strategy,
     embeddings: EmbeddingSettings | EmbeddingProvider,
     *,
+    shared_cache: SharedCacheSettings | None = None,
     observer: Observer = ignore,
     pool_size_min: int = 0,
     clock: Callable[[], datetime] = now,
@@ -57,11 +60,31 @@ async def open_anima(
     """A memory system on a migrated database, closed when the block ends. Raises `DatabaseUnavailable`."""
     pool = PoolSettings(size=strategy.pool_size, size_min=pool_size_min, acquire_timeout_s=strategy.acquire_timeout_s)
     async with (
-        aclosing(provider_for(embeddings)) as provider,
+        aclosing(tiers(provider_for(embeddings), strategy, shared_cache)) as embedding,
         open_database(url, pool, observer) as database,
     ):
-        cache = CachedEmbeddings(provider) if strategy.embedding_cache else None
-        yield connect(strategy, database, cache or provider, cache, clock=clock, new_id=new_id)
+        yield connect(strategy, database, embedding, clock=clock, new_id=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """Who is asked for a vector first, and the caches among those behind."""
+
+    first: EmbeddingProvider
+    cache: CachedEmbeddings | None = None
+    shared_cache: SharedEmbeddings | None = None
+
+    async def aclose(self) -> None:
+        await self.first.aclose()
+
+
+def tiers(provider: EmbeddingProvider, strategy: Strategy, shared_cache: SharedCacheSettings | None) -> Tiers:
+    """A cache in the process, if the strategy has one; behind it one in Redis, if there is one; then the provider."""
+    if not strategy.embedding_cache:
+        return Tiers(provider)
+    shared = SharedEmbeddings.connect(provider, shared_cache) if shared_cache else None
+    cache = CachedEmbeddings(shared or provider)
+    return Tiers(cache, cache, shared)
 
 
 def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingProvider:
@@ -82,8 +105,7 @@ def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingPr
 def connect(
     strategy: Strategy,
     database: Database,
-    embeddings: EmbeddingProvider,
-    cache: CachedEmbeddings | None,
+    embeddings: Tiers,
     *,
     clock: Callable[[], datetime],
     new_id: Callable[[], UUID],
@@ -95,7 +117,7 @@ def connect(
     memory = MemorySystem(
         strategy=strategy,
         database=database,
-        embeddings=embeddings,
+        embeddings=embeddings.first,
         search=SEARCHES[strategy.search],
         access_records=ACCESS_RECORDS[strategy.access_records],
         bootstraps=BOOTSTRAPS[strategy.bootstrap],
@@ -108,4 +130,4 @@ def connect(
         clock=clock,
         new_id=new_id,
     )
-    return Anima(memory, background, cache)
+    return Anima(memory, background, embeddings.cache, embeddings.shared_cache)

@@ -56,8 +56,8 @@ class CircuitBreaker:
         is_probe = self._admit()
         try:
             yield
-        except failures:
-            self._failed(is_probe=is_probe)
+        except failures as failure:
+            self._failed(failure, is_probe=is_probe)
             raise
         except Exception:
             self._answered(is_probe=is_probe)
@@ -73,7 +73,7 @@ class CircuitBreaker:
         self._has_probe = self._opened_at is not None
         return self._has_probe
 
-    def _failed(self, *, is_probe: bool) -> None:
+    def _failed(self, failure: Exception, *, is_probe: bool) -> None:
         """What began before the circuit opened tells nothing new when it ends after."""
         if self._opened_at is not None and not is_probe:
             return
@@ -81,7 +81,8 @@ class CircuitBreaker:
         if is_probe or self._failures >= self._failures_max:
             self._opened_at = self._clock()
             logger.warning(
-                "%s failed %d times in a row and is left alone for %g s.", self._server, self._failures, self._open_s
+                "%s is left alone for %g s after %d failures in a row. The last: %s.",
+                *(self._server, self._open_s, self._failures, str(failure) or type(failure).__name__),
             )
 
     def _answered(self, *, is_probe: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, ConfigDict, HttpUrl, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, HttpUrl, PositiveFloat, PositiveInt, RedisDsn, SecretStr
 
 DIMENSIONS: Final = 768
 
@@ -89,6 +89,24 @@ class CacheStatistics:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class SharedCacheStatistics:
+    """The second tier's look-ups are the first one's misses. Each is a hit, maybe after a wait, or a miss.
+
+    `waits` found another instance asking; `invalid` values were no vectors; `errors` are commands that failed, and
+    `skipped` those that were not sent after one had.
+    """
+
+    hits: int
+    misses: int
+    waits: int
+    invalid: int
+    errors: int
+    skipped: int
+    hit_rate: float
+    circuit: CircuitState
+
+
 def _http_address(text: str) -> str:
     return str(HttpUrl(text)).rstrip("/")
 
@@ -98,6 +116,11 @@ def _header_value(key: SecretStr) -> SecretStr:
     if not (stripped and stripped.isascii() and stripped.isprintable()):
         raise ValueError("A key is printable ASCII, and not empty.")
     return SecretStr(stripped)
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    RedisDsn(url.get_secret_value())
+    return url
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
@@ -121,3 +144,22 @@ class EmbeddingSettings(BaseModel):
     calls_max: PositiveInt = 64
     failures_max: PositiveInt = 5
     open_s: PositiveFloat = 10.0
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+"""A redis or rediss address. Secret, since it may hold a password."""
+
+
+class SharedCacheSettings(BaseModel):
+    """A Redis that several instances share. A command has `timeout_s`; after one that failed, none for `backoff_s`.
+
+    An instance waits `lock_s` at most for another that asks the provider for the same text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: RedisUrl
+    timeout_s: PositiveFloat = 0.25
+    backoff_s: PositiveFloat = 5.0
+    lock_s: PositiveFloat = 6.0
+    ttl_s: PositiveFloat = 3600.0

@@ -58,7 +58,7 @@ def test_failures_in_a_row_open_it_and_it_says_for_how_long(server: Server, capl
     assert server.state() == "open"
     server.now_s += 4.0
     assert_left_alone(server, 6.0)
-    assert caplog.messages == ["The server failed 3 times in a row and is left alone for 10 s."]
+    assert caplog.messages == ["The server is left alone for 10 s after 3 failures in a row. The last: Down."]
 
 
 @pytest.mark.parametrize("answer", [None, Refused()], ids=["success", "refusal"])
