@@ -30,6 +30,7 @@ class Settings(BaseModel):
     ollama_url: str = "http://127.0.0.1:11434"
     openai_url: str = "https://api.openai.com/v1"
     openai_key: SecretStr | None = None
+    redis_url: SecretStr | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -6,6 +6,7 @@ What an expected failure said in full goes to the log, for who runs the service.
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Final, NamedTuple
 
 from starlette.exceptions import HTTPException
@@ -46,8 +47,14 @@ def explain(request: Request, error: Exception) -> Response:
     """An expected failure of what the service depends on."""
     told = next((TOLD[kind] for kind in type(error).__mro__ if kind in TOLD), UNEXPECTED)
     logger.warning("request %s: %s", request_id(request), error)
-    headers = {} if told.retry_after_s is None else {"Retry-After": str(told.retry_after_s)}
-    return failure(request, told.status, ErrorBody(told.code, told.message), headers)
+    return failure(request, told.status, ErrorBody(told.code, told.message), retry_after(told, error))
+
+
+def retry_after(told: Told, error: Exception) -> dict[str, str]:
+    """As a header in whole seconds: what the failure itself knows, else what is usual for its kind."""
+    known_s = error.retry_after_s if isinstance(error, EmbeddingUnavailable) else None
+    wait_s = told.retry_after_s if known_s is None else max(1, ceil(known_s))
+    return {} if wait_s is None else {"Retry-After": str(wait_s)}
 
 
 def decline(request: Request, error: Exception) -> Response:

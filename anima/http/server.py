@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.supervisors import Multiprocess
 
 from anima.assembly import open_anima
-from anima.embeddings.protocol import EmbeddingSettings
+from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput
 from anima.http.app import application
 from anima.settings import Settings, variable_of
@@ -43,6 +43,7 @@ class ServiceOptions:
     database_url: str
     strategy: Strategy
     embeddings: EmbeddingSettings
+    shared_cache: SharedCacheSettings | None = None
     host: str = "127.0.0.1"
     port: int = 7100
     workers: int = 1
@@ -55,6 +56,7 @@ def options_from(settings: Settings, database_url: str) -> ServiceOptions:
         database_url=database_url,
         strategy=preset(settings.strategy),
         embeddings=embeddings_from(settings),
+        shared_cache=shared_cache_from(settings),
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
@@ -72,6 +74,13 @@ def embeddings_from(settings: Settings) -> EmbeddingSettings:
     except ValidationError as error:
         issue = error.errors()[0]
         raise InvalidInput(f"{variable_of(str(issue['loc'][0]))}: {issue['msg']}") from None
+
+
+def shared_cache_from(settings: Settings) -> SharedCacheSettings | None:
+    try:
+        return None if settings.redis_url is None else SharedCacheSettings(url=settings.redis_url)
+    except ValidationError as error:
+        raise InvalidInput(f"{variable_of('redis_url')}: {error.errors()[0]['msg']}") from None
 
 
 def serve(options: ServiceOptions) -> None:
@@ -142,7 +151,9 @@ class Service:
 @asynccontextmanager
 async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
     """The application with its background work. Work that is not done at the end stays accepted in the database."""
-    async with open_anima(options.database_url, options.strategy, options.embeddings) as anima:
+    async with open_anima(
+        options.database_url, options.strategy, options.embeddings, shared_cache=options.shared_cache
+    ) as anima:
         stop = asyncio.Event()
         workers = asyncio.create_task(anima.background.run(stop))
         try:
