@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from harness.arrivals.closed_loop import ClosedLoopSettings
+from harness.arrivals.protocol import Bounds
 from harness.arrivals.virtual_users import USERS_MAX
 from harness.clock import MonotonicClock
 from harness.draws import Draws
@@ -192,7 +193,7 @@ class Pass:
 
         # Twice as many users, since background work shares the connections, and each prepares its own statements.
         users = min(2 * phase.open(self.run.scenario.seed).side_by_side, USERS_MAX)
-        crowd = ClosedLoopSettings(users=users).open(phase.duration_s / 2, lambda _: Draws(0, ""))
+        crowd = ClosedLoopSettings(users=users).open(Bounds(time_s=phase.duration_s / 2), lambda _: Draws(0, ""))
         await crowd.drive(requests, issue, CLOCK)
 
     async def measure(self, phase: Phase, requests: Sequence[Request]) -> None:
@@ -201,7 +202,7 @@ class Pass:
         begun = CLOCK.now()
         started = 0
         ended = begun
-        stage_starts = [begun + stage.start_s for stage in phase.arrival.stages]
+        stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
 
         async def issue(request: Request, intended: float) -> None:
             nonlocal started, ended
@@ -228,18 +229,18 @@ class Pass:
         dropped = await arrival.drive(requests, issue, CLOCK)
         record = PhaseRecord(
             name=phase.name,
-            workload=phase.workload,
+            workload=phase.workload or phase.arrival.kind,
             round=self.round_number,
             arrival=phase.arrival.kind,
             loop=arrival.loop,
             users=arrival.users,
-            rate_per_s_target=arrival.starts / phase.duration_s if arrival.starts else None,
+            rate_per_s_target=arrival.starts / phase.duration_s if arrival.starts and phase.duration_s else None,
             planned=arrival.starts,
             started=started,
             dropped=dropped,
             started_s=begun - self.started,
             ended_s=ended - self.started,
-            stages=phase.arrival.stages,
+            stages=phase.arrival.stage_records,
         )
         self.run.journal.phase(self.variant, record)
 

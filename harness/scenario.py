@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from harness.arrivals import ARRIVALS, ArrivalSection
 from harness.arrivals.closed_loop import ClosedLoopSettings
-from harness.arrivals.protocol import Arrival
+from harness.arrivals.protocol import Arrival, Bounds
 from harness.corpora import CORPORA, CorpusSection
 from harness.corpora.protocol import Corpus
 from harness.draws import Draws
@@ -51,10 +51,10 @@ class Phase(Section):
 
     No request starts after `time_s`, so a slow variant gives fewer samples of a closed loop. `requests` is how many
     there are at most in a closed loop; an open one sets it by its rate. `warm_up` requests come first, for half of the
-    time at most, and are discarded. The name tells phases of one workload apart.
+    time at most, and are discarded. The name tells phases of one workload apart. A trace says itself what is sent.
     """
 
-    workload: str
+    workload: str | None = None
     name: Annotated[str, Field(min_length=1)]
     arrival: ArrivalSection = ClosedLoopSettings()
     requests: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
@@ -64,29 +64,37 @@ class Phase(Section):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, values: object) -> object:
-        """After its workload, unless it says otherwise."""
+        """After its workload, or the trace that it replays, unless it says otherwise."""
         if isinstance(values, dict):
             section = cast("dict[str, object]", values)
-            return {"name": section.get("workload", "phase"), **section}
+            return {"name": section.get("workload", "trace"), **section}
         return values
 
     @field_validator("workload")
     @classmethod
-    def _known(cls, name: str) -> str:
-        return known("workload", name, WORKLOADS)
+    def _known(cls, name: str | None) -> str | None:
+        return name and known("workload", name, WORKLOADS)
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> Self:
-        self.arrival.check(self.requests, self.time_s)
+        if self.arrival.own_requests and self.workload is not None:
+            raise ValueError(f"`workload` stands beside {self.arrival.kind}, which says what is sent. Leave it out.")
+        if not self.arrival.own_requests and self.workload is None:
+            raise ValueError(f"`workload` is missing. Known: {', '.join(WORKLOADS)}.")
+        self.arrival.check(self.bounds)
         return self
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.requests, self.warm_up, self.time_s)
 
     @property
     def duration_s(self) -> float:
         """How long requests are started at most."""
-        return self.arrival.duration_s(self.time_s)
+        return self.arrival.duration_s(self.bounds)
 
     def open(self, seed: int) -> Arrival:
-        return self.arrival.open(self.time_s, lambda purpose: Draws(seed, f"{self.name} {purpose}"))
+        return self.arrival.open(self.bounds, lambda purpose: Draws(seed, f"{self.name} {purpose}"))
 
     def total(self, seed: int) -> int:
         """Requests to draw: those of the warm-up, and those that are timed."""
@@ -164,6 +172,7 @@ class Scenario(Section):
     def operations(self) -> tuple[OperationName, ...]:
         """What the phases perform, in the order of the operations."""
         kinds = {phase.workload for phase in self.phases}
+        kinds |= {request.operation for phase in self.phases for request in phase.arrival.own_requests}
         mixed = {name for name, weight in self.workload.mix.model_dump().items() if weight and "mix" in kinds}
         return tuple(operation for operation in OPERATIONS if operation in kinds | mixed)
 
@@ -190,8 +199,12 @@ class Scenario(Section):
 
     def open_workload(self, corpus: Corpus) -> Workload:
         """All requests of the run. Raises `UsageError` when the corpus has too few texts for them."""
-        counts = {phase.name: (phase.workload, phase.total(self.seed)) for phase in self.phases}
-        return draw(self.workload, corpus, self.seed, counts)
+        totals = {phase.name: phase.total(self.seed) for phase in self.phases}
+        asked = {phase.name: (phase.workload, totals[phase.name]) for phase in self.phases if phase.workload}
+        brought = {
+            phase.name: phase.arrival.own_requests[: totals[phase.name]] for phase in self.phases if not phase.workload
+        }
+        return draw(self.workload, corpus, self.seed, asked, brought)
 
     def loaded(self, corpus: Corpus) -> Sequence[LoadedMemory]:
         """The corpus as it is in the database before the run, each memory in its tier."""
@@ -251,7 +264,7 @@ def load(
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:
-        raise UsageError("\n".join(_explain(path, issue) for issue in error.errors())) from None
+        raise UsageError("\n".join(_explain(path, issue) for issue in _mistakes(error.errors()))) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -291,6 +304,12 @@ def _select(document: dict[str, Any], names: Sequence[str]) -> None:
 def json_schema() -> dict[str, Any]:
     """Of a scenario file, for editors."""
     return Scenario.model_json_schema(mode="validation")
+
+
+def _mistakes(issues: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without the list that pydantic calls too short because what is wrong in it does not count."""
+    within = {part for issue in issues for part in issue["loc"][:-1]}
+    return [issue for issue in issues if issue["type"] != "too_short" or issue["loc"][-1] not in within]
 
 
 def _explain(path: Path, issue: ErrorDetails) -> str:

@@ -8,11 +8,15 @@ from harness.arrivals.closed_loop import ClosedLoopSettings
 from harness.arrivals.constant_rate import ConstantRateSettings
 from harness.arrivals.poisson import PoissonSettings
 from harness.arrivals.protocol import ArrivalSettings
+from harness.arrivals.stages import StagesSettings
+from harness.arrivals.trace import TraceSettings
 
 ARRIVALS: Final[dict[str, type[ArrivalSettings]]] = {
     "closed_loop": ClosedLoopSettings,
     "constant_rate": ConstantRateSettings,
     "poisson": PoissonSettings,
+    "stages": StagesSettings,
+    "trace": TraceSettings,
 }
 
 # What a scenario declares as the type of its section: pydantic picks the entry that `kind` names.

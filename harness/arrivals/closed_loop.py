@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.arrivals.protocol import ArrivalSettings, Streams, needs_requests
+from harness.arrivals.protocol import ArrivalSettings, Bounds, Streams
 from harness.arrivals.virtual_users import USERS_MAX, ThinkTime, ThinkTimeLaw, ThinkTimeS, VirtualUser, VirtualUsers
 
 
@@ -16,11 +16,10 @@ class ClosedLoopSettings(ArrivalSettings, frozen=True):
     think_time_s: ThinkTimeS = 0.0
     think_time: ThinkTimeLaw = "constant"
 
-    def check(self, requests: int | None, time_s: float | None) -> None:
-        del time_s
-        needs_requests(self.kind, requests)
+    def check(self, bounds: Bounds) -> None:
+        bounds.with_requests(self.kind)
 
-    def open(self, time_s: float | None, streams: Streams) -> VirtualUsers:
-        interval = (0.0, self.duration_s(time_s))
+    def open(self, bounds: Bounds, streams: Streams) -> VirtualUsers:
+        interval = (0.0, bounds.duration_s)
         members = [VirtualUser((interval,), streams(f"user {number}")) for number in range(self.users)]
         return VirtualUsers(members, ThinkTime(self.think_time_s, self.think_time))

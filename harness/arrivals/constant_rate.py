@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from harness.arrivals.protocol import ArrivalSettings, Streams, has_no_requests
+from harness.arrivals.protocol import ArrivalSettings, Bounds, Streams
 from harness.arrivals.schedule import IN_FLIGHT_MAX, InFlightMax, Rate, Schedule
 
 
@@ -14,11 +14,10 @@ class ConstantRateSettings(ArrivalSettings, frozen=True):
     rate_per_s: Rate
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
-    def check(self, requests: int | None, time_s: float | None) -> None:
-        del time_s
-        has_no_requests(self.kind, requests)
+    def check(self, bounds: Bounds) -> None:
+        bounds.with_starts(self.kind, self.rate_per_s * bounds.duration_s)
 
-    def open(self, time_s: float | None, streams: Streams) -> Schedule:
+    def open(self, bounds: Bounds, streams: Streams) -> Schedule:
         del streams
-        starts = math.ceil(self.rate_per_s * self.duration_s(time_s))
+        starts = math.ceil(self.rate_per_s * bounds.duration_s)
         return Schedule([number / self.rate_per_s for number in range(starts)], self.in_flight_max)

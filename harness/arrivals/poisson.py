@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from harness.arrivals.protocol import ArrivalSettings, Streams, has_no_requests
+from harness.arrivals.protocol import ArrivalSettings, Bounds, Streams
 from harness.arrivals.schedule import IN_FLIGHT_MAX, InFlightMax, Rate, Schedule
 from harness.draws import Draws
 
@@ -16,12 +16,11 @@ class PoissonSettings(ArrivalSettings, frozen=True):
     rate_per_s: Rate
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
-    def check(self, requests: int | None, time_s: float | None) -> None:
-        del time_s
-        has_no_requests(self.kind, requests)
+    def check(self, bounds: Bounds) -> None:
+        bounds.with_starts(self.kind, self.rate_per_s * bounds.duration_s)
 
-    def open(self, time_s: float | None, streams: Streams) -> Schedule:
-        return Schedule([*self._offsets_s(self.duration_s(time_s), streams("starts"))], self.in_flight_max)
+    def open(self, bounds: Bounds, streams: Streams) -> Schedule:
+        return Schedule([*self._offsets_s(bounds.duration_s, streams("starts"))], self.in_flight_max)
 
     def _offsets_s(self, duration_s: float, draws: Draws) -> Iterator[float]:
         offset_s = 0.0

@@ -18,6 +18,8 @@ from harness.targets.protocol import Request
 
 PHASE_TIME_S: Final = 60.0
 
+STARTS_MAX: Final = 1_000_000
+
 Issue = Callable[[Request, float], Awaitable[None]]
 """Performs a request that was meant to start at the given time of the clock, in seconds."""
 
@@ -65,6 +67,38 @@ class Arrival(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a phase says beside its arrival; None where it says nothing."""
+
+    requests: int | None = None
+    warm_up: int = 0
+    time_s: float | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return PHASE_TIME_S if self.time_s is None else self.time_s
+
+    def with_requests(self, kind: str) -> None:
+        """Raises `ValueError` without."""
+        if self.requests is None:
+            raise ValueError(f"`requests` is missing: {kind} ends when they are used up, if not by its time.")
+
+    def with_starts(self, kind: str, expected: float) -> None:
+        """Raises `ValueError` when requests are stated beside an arrival that sets how many there are, or too many."""
+        if self.requests is not None:
+            raise ValueError(f"`requests` stands beside {kind}, which sets how many there are. Leave `requests` out.")
+        if expected > STARTS_MAX:
+            raise ValueError(
+                f"{kind} would start {expected:,.0f} requests, and a phase holds {STARTS_MAX:,} at most. "
+                "Lower the rate or the time."
+            )
+
+    def without_time(self, kind: str) -> None:
+        if self.time_s is not None:
+            raise ValueError(f"`time_s` stands beside {kind}, whose parts have their own. Leave `time_s` out.")
+
+
 class ArrivalSettings(BaseModel, frozen=True):
     """What a phase's `arrival` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
 
@@ -73,28 +107,22 @@ class ArrivalSettings(BaseModel, frozen=True):
     kind: str
 
     @abstractmethod
-    def check(self, requests: int | None, time_s: float | None) -> None:
+    def check(self, bounds: Bounds) -> None:
         """Raises `ValueError` when the phase's bounds do not fit this kind."""
 
     @abstractmethod
-    def open(self, time_s: float | None, streams: Streams) -> Arrival:
-        """`time_s` is the phase's."""
+    def open(self, bounds: Bounds, streams: Streams) -> Arrival: ...
 
-    def duration_s(self, time_s: float | None) -> float:
-        """How long requests are started at most; `time_s` is the phase's."""
-        return PHASE_TIME_S if time_s is None else time_s
+    def duration_s(self, bounds: Bounds) -> float:
+        """How long requests are started at most."""
+        return bounds.duration_s
 
     @property
-    def stages(self) -> tuple[StageRecord, ...]:
+    def stage_records(self) -> tuple[StageRecord, ...]:
         """The parts that samples are told apart by, in order; empty where there is only one."""
         return ()
 
-
-def needs_requests(kind: str, requests: int | None) -> None:
-    if requests is None:
-        raise ValueError(f"`requests` is missing: {kind} ends when they are used up, or when `time_s` is over.")
-
-
-def has_no_requests(kind: str, requests: int | None) -> None:
-    if requests is not None:
-        raise ValueError(f"`requests` stands beside {kind}, which sets how many there are. Leave `requests` out.")
+    @property
+    def own_requests(self) -> Sequence[Request]:
+        """What it sends itself, those of the warm-up first; empty where a workload says what is sent."""
+        return ()

@@ -6,9 +6,10 @@ request would wait for the provider too, and a slow variant that leaves requests
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import Final
 
 from harness.corpora.protocol import Corpus, CorpusMemory
@@ -20,6 +21,9 @@ from harness.workloads.protocol import Workload, WorkloadSettings
 # Steps of this fraction of a circle stay evenly spread however many there are, and repeat no pattern.
 GOLDEN_SECTION: Final = 0.6180339887498949
 
+TEXT_ARGUMENTS: Final[Mapping[OperationName, str]] = {"add": "content", "query": "query"}
+"""The argument that an operation embeds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -30,8 +34,17 @@ class Drawn:
     is_known: bool = False
 
 
-def draw(settings: WorkloadSettings, corpus: Corpus, seed: int, phases: Mapping[str, tuple[str, int]]) -> Workload:
-    """For each phase so many requests of its workload. Raises `UsageError` when the corpus has too few texts."""
+def draw(
+    settings: WorkloadSettings,
+    corpus: Corpus,
+    seed: int,
+    phases: Mapping[str, tuple[str, int]],
+    brought: Mapping[str, Sequence[Request]] = MappingProxyType({}),
+) -> Workload:
+    """For each phase so many requests of its workload, beside those of phases that bring their own.
+
+    Raises `UsageError` when the corpus has too few texts.
+    """
     orders = {
         phase: tuple(islice(WORKLOADS[workload](settings, Draws(seed, f"{phase} operations")), count))
         for phase, (workload, count) in phases.items()
@@ -42,11 +55,17 @@ def draw(settings: WorkloadSettings, corpus: Corpus, seed: int, phases: Mapping[
         for operation in OPERATIONS
     }
     drawn = {phase: [next(streams[operation]) for operation in order] for phase, order in orders.items()}
+    drawn |= {phase: [_brought(request) for request in requests] for phase, requests in brought.items()}
     primed = _primed_texts(list(chain.from_iterable(drawn.values())))
     return Workload(
         tuple(primed),
         {phase: tuple(_labelled(request, primed) for request in requests) for phase, requests in drawn.items()},
     )
+
+
+def _brought(request: Request) -> Drawn:
+    text = request.arguments.get(TEXT_ARGUMENTS.get(request.operation, ""))
+    return Drawn(request, text if isinstance(text, str) else None)
 
 
 def _primed_texts(drawn: list[Drawn]) -> Mapping[str, None]:

@@ -103,7 +103,7 @@ def test_a_latency_model_is_a_name_or_its_numbers() -> None:
             ['phases=[{workload="mix",requests=1,arrival={kind="constant_rate",rate_per_s=5}}]'],
             "Leave `requests` out",
         ),
-        (["phases=[{requests=1}]"], "'phases.0.workload' is missing"),
+        (["phases=[{requests=1}]"], "phases.0: `workload` is missing. Known: add"),
     ],
 )
 def test_what_cannot_be_followed_is_said_with_the_way_out(settings: list[str], complaint: str) -> None:

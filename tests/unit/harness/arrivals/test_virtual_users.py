@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.arrivals.closed_loop import ClosedLoopSettings
+from harness.arrivals.protocol import Bounds
 from harness.draws import Draws
 from harness.targets.protocol import Request
 from tests.clocks import ManualClock
@@ -26,7 +27,7 @@ async def drive(clock: ManualClock, service_time_s: float, *, time_s: float = 10
         intended.append(at)
         await clock.sleep(service_time_s)
 
-    await ClosedLoopSettings.model_validate(keys).open(time_s, streams).drive(REQUESTS, issue, clock)
+    await ClosedLoopSettings.model_validate(keys).open(Bounds(time_s=time_s), streams).drive(REQUESTS, issue, clock)
     return intended
 
 
@@ -65,6 +66,6 @@ async def test_a_failure_of_the_harness_ends_the_loop() -> None:
         await asyncio.sleep(0)
         raise OSError
 
-    arrival = ClosedLoopSettings(users=2).open(100, streams)
+    arrival = ClosedLoopSettings(users=2).open(Bounds(), streams)
     with pytest.raises(ExceptionGroup):
         await arrival.drive(REQUESTS, issue, ManualClock())

@@ -1,0 +1,96 @@
+"""Laws of arrivals that hold for all rates, stages and stalls."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.arrivals.constant_rate import ConstantRateSettings
+from harness.arrivals.protocol import Bounds
+from harness.arrivals.schedule import Schedule
+from harness.arrivals.stages import Stage, StagesSettings
+from harness.draws import Draws
+from harness.targets.protocol import Request
+from tests.clocks import ManualClock
+
+Line = tuple[float, float]
+"""How long a stage takes, and the rate that it ends at."""
+
+times = st.just(0.0) | st.floats(min_value=0.1, max_value=60)
+rates = st.just(0.0) | st.floats(min_value=0.1, max_value=40)
+lines = st.lists(st.tuples(times, rates), min_size=1, max_size=6).filter(
+    lambda stages: any(time_s for time_s, _ in stages) and any(rate for _, rate in stages)
+)
+
+
+def area(stages: Sequence[Line], until: float) -> float:
+    """Under the rate, from the phase's start on."""
+    total = before = 0.0
+    for time_s, after in stages:
+        part = min(until, time_s)
+        if part > 0:
+            total += part * (before + (before + (after - before) * part / time_s)) / 2
+        until -= time_s
+        before = after
+    return total
+
+
+def offsets(stages: Sequence[Line]) -> Sequence[float]:
+    settings = StagesSettings(stages=tuple(Stage(time_s=time_s, rate_per_s=rate) for time_s, rate in stages))
+    arrival = settings.open(Bounds(), lambda purpose: Draws(1, purpose))
+    assert isinstance(arrival, Schedule)
+    return arrival.offsets_s
+
+
+@given(lines)
+def test_start_number_k_is_where_the_area_under_the_rate_is_k(stages: Sequence[Line]) -> None:
+    for number, offset_s in enumerate(offsets(stages)):
+        assert area(stages, offset_s) == pytest.approx(number, abs=1e-6)
+
+
+@given(lines)
+def test_stages_start_as_many_as_the_area_under_their_rate(stages: Sequence[Line]) -> None:
+    duration_s = sum(time_s for time_s, _ in stages)
+    found = offsets(stages)
+    assert abs(len(found) - area(stages, duration_s)) < 1 + 1e-6
+    assert list(found) == sorted(found)
+    assert all(0 <= offset_s <= duration_s for offset_s in found)
+
+
+class StalledClock(ManualClock):
+    """Stands still for whoever waits, from one moment to another: a generator that is not given its processor."""
+
+    def __init__(self, since: float, until: float) -> None:
+        super().__init__()
+        self._since, self._until = since, until
+
+    async def until(self, moment: float) -> None:
+        await super().until(self._until if self._since <= moment < self._until else moment)
+
+
+@given(
+    rate_per_s=st.integers(min_value=1, max_value=50),
+    stall=st.floats(min_value=0.0, max_value=3.0),
+    service_time_s=st.floats(min_value=0.0, max_value=0.5),
+)
+def test_a_stall_of_a_second_is_in_the_response_times_of_all_who_would_have_come_in_it(
+    rate_per_s: int, stall: float, service_time_s: float
+) -> None:
+    clock = StalledClock(stall, stall + 1)
+    times: list[tuple[float, float, float]] = []
+
+    async def issue(_request: Request, intended: float) -> None:
+        started = clock.now()
+        await ManualClock.until(clock, started + service_time_s)
+        times.append((intended, started, clock.now()))
+
+    arrival = ConstantRateSettings(rate_per_s=rate_per_s).open(Bounds(time_s=5), lambda purpose: Draws(1, purpose))
+    requests = [Request("query", {})] * arrival.starts
+    asyncio.run(arrival.drive(requests, issue, clock))
+    assert len(times) == 5 * rate_per_s
+    for intended, started, ended in times:
+        waited = stall + 1 - intended if stall <= intended < stall + 1 else 0.0
+        assert ended - started == pytest.approx(service_time_s)
+        assert ended - intended == pytest.approx(service_time_s + waited)
