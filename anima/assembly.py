@@ -53,15 +53,17 @@ async def open_anima(
     *,
     shared_cache: SharedCacheSettings | None = None,
     observer: Observer = ignore,
-    pool_size_min: int = 0,
+    pool: PoolSettings | None = None,
     clock: Callable[[], datetime] = now,
     new_id: Callable[[], UUID] = uuid4,
 ) -> AsyncGenerator[Anima]:
-    """A memory system on a migrated database, closed when the block ends. Raises `DatabaseUnavailable`."""
-    pool = PoolSettings(size=strategy.pool_size, size_min=pool_size_min, acquire_timeout_s=strategy.acquire_timeout_s)
+    """A memory system on a migrated database, closed when the block ends; its pool is the strategy's unless stated.
+
+    Raises `DatabaseUnavailable`.
+    """
     async with (
         aclosing(tiers(provider_for(embeddings), strategy, shared_cache)) as embedding,
-        open_database(url, pool, observer) as database,
+        open_database(url, pool or pool_of(strategy), observer) as database,
     ):
         yield connect(strategy, database, embedding, clock=clock, new_id=new_id)
 
@@ -85,6 +87,10 @@ def tiers(provider: EmbeddingProvider, strategy: Strategy, shared_cache: SharedC
     shared = SharedEmbeddings.connect(provider, shared_cache) if shared_cache else None
     cache = CachedEmbeddings(shared or provider)
     return Tiers(cache, cache, shared)
+
+
+def pool_of(strategy: Strategy) -> PoolSettings:
+    return PoolSettings(strategy.pool_size, acquire_timeout_s=strategy.acquire_timeout_s)
 
 
 def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingProvider:

@@ -1,20 +1,28 @@
 """The pool, its codecs, and the narrow statement runner that all SQL goes through."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+import logging
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
-from typing import Any, Protocol, TypeAlias
+from time import monotonic, perf_counter
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from pgvector.asyncpg import register_vector
 
-from anima.errors import DatabaseUnavailable
+from anima.errors import DatabaseBusy, DatabaseConflict, DatabaseUnavailable
 from anima.spending import spend, spending
 
 Row: TypeAlias = asyncpg.Record
+Result = TypeVar("Result")
+
+WAITING_UNNOTICED_MAX: Final = 5
+WARNING_INTERVAL_S: Final = 60.0
+
+logger = logging.getLogger(__name__)
 
 UNAVAILABLE = (
     OSError,
@@ -38,12 +46,27 @@ REACH_VECTOR = """
 """
 
 
+RETRIED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    ConnectionError,
+)
+"""Another transaction won, or the connection was lost. A time limit is not among them: more load would not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A constant SQL text under the name by which probes and plans know it."""
+    """A constant SQL text under the name by which probes and plans know it.
+
+    `reads` marks one that changes nothing: work that did only such statements may be done again.
+    """
 
     name: str
     sql: str
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +99,23 @@ class Connection(asyncpg.Connection):
         return ""
 
 
+@dataclass(slots=True)
+class Effects:
+    """Whether the server may keep something of what a session did: a COMMIT was sent, or a write outside of one."""
+
+    possible: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One connection, for one operation. Each method is one round trip once its statement is prepared."""
 
     connection: "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
     observer: Observer = ignore
+    effects: Effects = field(default_factory=Effects)
 
     async def fetch(self, statement: Statement, *arguments: object) -> list[Row]:
+        self._note_effect(statement)
         started = perf_counter()
         rows = await self.connection.fetch(statement.sql, *arguments)
         self._observe(Executed(statement.name, perf_counter() - started, len(rows)))
@@ -97,6 +129,7 @@ class Session:
 
     async def execute(self, statement: Statement, *arguments: object) -> int:
         """Returns how many rows the statement touched."""
+        self._note_effect(statement)
         started = perf_counter()
         tag = await self.connection.execute(statement.sql, *arguments)
         count = tag.rpartition(" ")[2]
@@ -113,12 +146,17 @@ class Session:
         except BaseException:
             await self._control("rollback", transaction.rollback)
             raise
+        self.effects.possible = True
         await self._control("commit", transaction.commit)
 
     async def _control(self, name: str, act: Callable[[], Any]) -> None:
         started = perf_counter()
         await act()
         self._observe(Executed(name, perf_counter() - started, 0, control=True))
+
+    def _note_effect(self, statement: Statement) -> None:
+        if not statement.reads and not self.connection.is_in_transaction():
+            self.effects.possible = True
 
     def _observe(self, executed: Executed) -> None:
         spend("database", executed.elapsed_s)
@@ -127,29 +165,43 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """`acquire_timeout_s` bounds the wait for a connection, `command_timeout_s` each statement."""
+    """`acquire_timeout_s` bounds the wait for a connection, `command_timeout_s` that for a statement's answer.
+
+    The server keeps the other two, also when this process hangs or the network between is gone: a statement ends by
+    itself, and so does a transaction in which nothing happens.
+    """
 
     size: int = 20
     size_min: int = 0
     acquire_timeout_s: float = 2.0
     command_timeout_s: float = 60.0
+    statement_timeout_s: float = 60.0
+    idle_in_transaction_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
-    """How many connections there may be, are open, and are idle; and how many callers wait for one."""
+    """How many connections there may be, are open, and are idle; and how many callers wait for one.
+
+    Since the start: how many waited in vain, and how often work was done again.
+    """
 
     size_max: int
     size: int
     idle: int
     waiting: int
+    acquire_timeouts: int
+    retries: int
 
 
 @dataclass(slots=True)
-class Waiting:
-    """Callers that wait for a connection, since asyncpg's pool does not count them."""
+class PoolCounts:
+    """What asyncpg's pool does not count. `warned_at` is of the monotonic clock."""
 
-    count: int = 0
+    waiting: int = 0
+    acquire_timeouts: int = 0
+    retries: int = 0
+    warned_at: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,36 +212,87 @@ class Database:
     settings: PoolSettings
     observer: Observer
     location: str
-    waiting: Waiting = field(default_factory=Waiting)
+    counts: PoolCounts = field(default_factory=PoolCounts)
 
     def pool_statistics(self) -> PoolStatistics:
         return PoolStatistics(
             size_max=self.pool.get_max_size(),
             size=self.pool.get_size(),
             idle=self.pool.get_idle_size(),
-            waiting=self.waiting.count,
+            waiting=self.counts.waiting,
+            acquire_timeouts=self.counts.acquire_timeouts,
+            retries=self.counts.retries,
         )
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        try:
-            connection = await self._acquired()
+        with self._expected_failures():
+            async with self._session(Effects()) as session:
+                yield session
+
+    async def perform(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        """Does the work in a session, and once more when another transaction won or the connection was lost.
+
+        It is done again only where the server can have kept nothing of it. After a lost COMMIT nobody knows, and doing
+        it again could count an access twice. Raises what `session` does, and `DatabaseConflict`.
+        """
+        with self._expected_failures():
+            effects = Effects()
             try:
-                yield Session(connection, self.observer)
-            finally:
-                # Shielded by asyncpg, so that a cancelled request gives its connection back as well.
-                await self.pool.release(connection)
-        except UNAVAILABLE as error:
-            raise unavailable(self.location, error) from error
+                return await self._attempt(work, effects)
+            except RETRIED as error:
+                if effects.possible:
+                    raise
+                self.counts.retries += 1
+                logger.warning("work is done again, since the database kept nothing of it: %s", error)
+            return await self._attempt(work, Effects())
+
+    async def _attempt(self, work: Callable[[Session], Awaitable[Result]], effects: Effects) -> Result:
+        async with self._session(effects) as session:
+            return await work(session)
+
+    @asynccontextmanager
+    async def _session(self, effects: Effects) -> AsyncGenerator[Session]:
+        connection = await self._acquired()
+        try:
+            yield Session(connection, self.observer, effects)
+        finally:
+            # Shielded by asyncpg, so that a cancelled request gives its connection back as well.
+            await self.pool.release(connection)
 
     async def _acquired(self) -> "PoolConnectionProxy[Row]":
         """`fetch(timeout=)` would not bound the wait for a connection; this does."""
-        self.waiting.count += 1
+        self.counts.waiting += 1
+        self._warn_under_pressure()
         try:
             with spending("pool"):
                 return await self.pool.acquire(timeout=self.settings.acquire_timeout_s)
+        except TimeoutError as error:
+            self.counts.acquire_timeouts += 1
+            raise DatabaseBusy(
+                f"No connection to PostgreSQL at {self.location} was free or could be opened within "
+                f"{self.settings.acquire_timeout_s:g} s. Send fewer requests at once, or enlarge the pool."
+            ) from error
         finally:
-            self.waiting.count -= 1
+            self.counts.waiting -= 1
+
+    def _warn_under_pressure(self) -> None:
+        """Tells once a minute at most that callers wait: each of them would say the same."""
+        if self.counts.waiting <= WAITING_UNNOTICED_MAX or monotonic() - self.counts.warned_at < WARNING_INTERVAL_S:
+            return
+        self.counts.warned_at = monotonic()
+        logger.warning("requests wait for a connection: %s", self.pool_statistics())
+
+    @contextmanager
+    def _expected_failures(self) -> Generator[None]:
+        try:
+            yield
+        except asyncpg.TransactionRollbackError as error:
+            raise DatabaseConflict(
+                f"Other transactions on PostgreSQL at {self.location} won ({error}). Send the request again."
+            ) from error
+        except UNAVAILABLE as error:
+            raise unavailable(self.location, error) from error
 
 
 def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:
@@ -237,7 +340,12 @@ async def open_database(
             connection_class=Connection,
             init=prepare_connection,
             # Searches that filter go on until they have enough rows (pgvector 0.8; unknown to older ones and ignored).
-            server_settings={"hnsw.iterative_scan": "strict_order", "application_name": "anima"},
+            server_settings={
+                "hnsw.iterative_scan": "strict_order",
+                "application_name": "anima",
+                "statement_timeout": milliseconds(settings.statement_timeout_s),
+                "idle_in_transaction_session_timeout": milliseconds(settings.idle_in_transaction_timeout_s),
+            },
         )
     except UNAVAILABLE as error:
         raise unavailable(location_of(url), error) from error
@@ -245,3 +353,8 @@ async def open_database(
         yield Database(pool, settings, observer, location_of(url))
     finally:
         await pool.close()
+
+
+def milliseconds(seconds: float) -> str:
+    """As PostgreSQL's settings take it; at least one, since none is no limit."""
+    return str(max(1, round(seconds * 1000)))

@@ -39,5 +39,13 @@ class DatabaseUnavailable(AnimaError):
     """PostgreSQL cannot be reached or did not answer in time."""
 
 
+class DatabaseBusy(DatabaseUnavailable):
+    """No connection became free in time."""
+
+
+class DatabaseConflict(DatabaseUnavailable):
+    """Other transactions won, also when it was tried again; nothing of this one is kept."""
+
+
 class MigrationFailed(AnimaError):
     """The schema could not be brought to the version asked for."""

@@ -14,7 +14,7 @@ from anima.access_records.protocol import Access, AccessRecords
 from anima.associations.protocol import CoOccurrence
 from anima.bootstraps.protocol import BootstrapLoader
 from anima.consolidations.protocol import Candidate
-from anima.database import Database
+from anima.database import Database, Session
 from anima.embeddings.protocol import Embedded, EmbeddingProvider
 from anima.model import (
     Added,
@@ -51,21 +51,26 @@ class MemorySystem:
         """Counts an exact duplicate, merges a semantic one, and writes what is new."""
         embedded = await self._embedded(new.content)
         candidate = Candidate(embedded.vector, self.new_id(), self.clock())
-        async with self.database.session() as session, self.after_add.boundary(session):
-            duplicate = await self.after_add.duplicate(session, new, candidate)
-            if duplicate:
-                return Added(duplicate.memory, duplicate.kind, embedded.provider)
-            memory, is_new = await store.insert_or_count(session, new, candidate)
-            if not is_new:
-                return Added(memory, "exact", embedded.provider)
-            await self.after_add.settle(session, memory, candidate.created_at)
-        return Added(memory, None, embedded.provider)
+
+        async def write(session: Session) -> Added:
+            async with self.after_add.boundary(session):
+                duplicate = await self.after_add.duplicate(session, new, candidate)
+                if duplicate:
+                    return Added(duplicate.memory, duplicate.kind, embedded.provider)
+                memory, is_new = await store.insert_or_count(session, new, candidate)
+                if not is_new:
+                    return Added(memory, "exact", embedded.provider)
+                await self.after_add.settle(session, memory, candidate.created_at)
+            return Added(memory, None, embedded.provider)
+
+        return await self.database.perform(write)
 
     async def query(self, query: Query) -> Found:
         """Finds, then records the access; the rows show the state that the search saw, with the tier after it."""
         embedded = await self._embedded(query.query)
         now = self.clock()
-        async with self.database.session() as session:
+
+        async def find_and_record(session: Session) -> Found:
             found = await self.search.find(session, query, embedded.vector)
             if not found:
                 return Found((), (), embedded.provider)
@@ -76,16 +81,21 @@ class MemorySystem:
                     co_occurrence = CoOccurrence(memory_ids, query.conversation_id, now)
                     await self.after_query.associate(session, co_occurrence)
                 promotions = await self.access_records.record(session, Access(memory_ids, query.conversation_id, now))
-        return Found(promoted(found, promotions), promotions, embedded.provider)
+            return Found(promoted(found, promotions), promotions, embedded.provider)
+
+        return await self.database.perform(find_and_record)
 
     async def bootstrap(self, request: BootstrapRequest) -> Bootstrap:
         """Reads only, unless the strategy records an access of each row as the system before the fixes did."""
-        async with self.database.session() as session:
+
+        async def load(session: Session) -> Bootstrap:
             bootstrap = await self.bootstraps.load(session, request)
             if self.strategy.bootstrap_records_access:
                 rows = (*bootstrap.active, *bootstrap.thread, *bootstrap.stable)
                 await store.record_bootstrap(session, [memory.id for memory in rows], self.clock())
-        return bootstrap
+            return bootstrap
+
+        return await self.database.perform(load)
 
     async def _embedded(self, text: str) -> Embedded:
         with spending("embedding"):

@@ -35,6 +35,7 @@ LOAD: Final = Statement(
     SELECT * FROM active UNION ALL SELECT * FROM thread UNION ALL SELECT * FROM stable
     ORDER BY position
     """,  # noqa: S608 -- only constants of this module are put in
+    reads=True,
 )
 
 

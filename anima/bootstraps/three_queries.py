@@ -14,6 +14,7 @@ ACTIVE: Final = Statement(
     ORDER BY last_accessed DESC, id
     LIMIT $1
     """,  # noqa: S608 -- only the constant column list is put in
+    reads=True,
 )
 BY_PHI: Final = Statement(
     "bootstrap.by_phi",
@@ -23,6 +24,7 @@ BY_PHI: Final = Statement(
     ORDER BY resonance_phi DESC, access_count DESC, last_accessed DESC, id
     LIMIT $2
     """,  # noqa: S608 -- only the constant column list is put in
+    reads=True,
 )
 
 

@@ -13,7 +13,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from anima.errors import AnimaError, DatabaseUnavailable, EmbeddingUnavailable, InvalidEmbedding, InvalidInput
+from anima.errors import (
+    AnimaError,
+    DatabaseBusy,
+    DatabaseConflict,
+    DatabaseUnavailable,
+    EmbeddingUnavailable,
+    InvalidEmbedding,
+    InvalidInput,
+)
 from anima.http.answers import failure, request_id
 from anima.http.schemas import ErrorBody, ValidationDetails
 
@@ -28,6 +36,8 @@ class Told(NamedTuple):
 
 
 TOLD: Final[Mapping[type[AnimaError], Told]] = {
+    DatabaseBusy: Told(503, "DATABASE_BUSY", "Too many requests use the database now. Try again later.", 1),
+    DatabaseConflict: Told(503, "DATABASE_BUSY", "Other requests changed the same memories. Try again.", 1),
     DatabaseUnavailable: Told(503, "DATABASE_UNAVAILABLE", "The database cannot be used now. Try again later.", 1),
     EmbeddingUnavailable: Told(503, "EMBEDDING_UNAVAILABLE", "The embedding provider does not answer now.", 5),
     InvalidEmbedding: Told(502, "EMBEDDING_INVALID", "The embedding provider answered with no usable vector."),

@@ -13,7 +13,7 @@ from anima.errors import DatabaseUnavailable
 from anima.http.answers import document
 from anima.http.schemas import CacheMetrics, CacheReport, CacheState, DatabaseMetrics, Health, MetricsReport
 
-PING = Statement("health.ping", "SELECT")
+PING = Statement("health.ping", "SELECT", reads=True)
 HIT_RATE_HEALTHY = 0.8
 HIT_RATE_POOR = 0.5
 WAITING_HEALTHY_MAX = 5

@@ -21,6 +21,7 @@ FIND: Final = Statement(
     ORDER BY structural_weight DESC, resonance_phi DESC, id
     LIMIT $4
     """,  # noqa: S608 -- only the constant column list is put in
+    reads=True,
 )
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never, cast
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from anima import migrations, strategy
-from anima.assembly import Anima, open_anima
+from anima.assembly import Anima, open_anima, pool_of
 from anima.background import LANES, current_kind
 from anima.database import Executed, prepare_connection
 from anima.embeddings.cache import CachedEmbeddings
@@ -118,7 +118,7 @@ class AnimaTarget:
                 preset,
                 embeddings,
                 observer=observe,
-                pool_size_min=min(context.users + sum(LANES.values()), preset.pool_size),
+                pool=replace(pool_of(preset), size_min=min(context.users + sum(LANES.values()), preset.pool_size)),
             ) as anima:
                 stop = asyncio.Event()
                 workers = asyncio.create_task(anima.background.run(stop))

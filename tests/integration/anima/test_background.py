@@ -74,7 +74,7 @@ async def accept(background: Background, *works: AnyWork) -> None:
 async def fail_after_accepting(background: Background) -> None:
     async with background.database.session() as session, session.transaction():
         await background.accept(session, [detection(), co_occurrence()])
-        raise InvalidInput
+        raise InvalidInput("refused")
 
 
 async def test_work_is_accepted_if_and_only_if_its_transaction_commits(database_url: str, session: Session) -> None:

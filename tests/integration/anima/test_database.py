@@ -8,16 +8,16 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from anima.database import PoolSettings, Session, Statement, open_database
-from anima.errors import DatabaseUnavailable
+from anima.database import Database, PoolSettings, Session, Statement, open_database
+from anima.errors import DatabaseBusy, DatabaseConflict, DatabaseUnavailable
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED
 from harness.provisioners.protocol import Server
 from tests.memories import EAST, opened, plant, session_on, tables, value
 from tests.waiting import until
 
-SLEEP = Statement("test.sleep", "SELECT pg_sleep(60)")
-PING = Statement("test.ping", "SELECT 1")
+SLEEP = Statement("test.sleep", "SELECT pg_sleep(60)", reads=True)
+PING = Statement("test.ping", "SELECT 1", reads=True)
 END_OTHERS = """
     SELECT {function}(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)'
 """
@@ -41,9 +41,121 @@ async def test_a_url_of_something_else_is_refused() -> None:
 async def test_who_waits_for_a_connection_too_long_is_told(database_url: str) -> None:
     settings = PoolSettings(1, size_min=1, acquire_timeout_s=0.01)
     async with open_database(database_url, settings) as database, database.session():
-        with pytest.raises(DatabaseUnavailable, match="cannot be used"):
+        with pytest.raises(DatabaseBusy, match=r"within 0\.01 s"):
             async with database.session():
                 pass
+        assert database.pool_statistics().acquire_timeouts == 1
+
+
+async def test_many_who_wait_are_warned_of_once(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_database(database_url, PoolSettings(1, acquire_timeout_s=60)) as database:
+
+        async def wait() -> None:
+            async with database.session():
+                pass
+
+        async with asyncio.TaskGroup() as group, database.session():
+            waiters = [group.create_task(wait()) for _ in range(20)]
+            await until(lambda: waiting(database, len(waiters)))
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["requests wait for a connection"]
+
+
+async def waiting(database: Database, count: int) -> bool:
+    return database.pool_statistics().waiting == count
+
+
+async def test_a_statement_that_takes_too_long_is_ended_by_the_server(database_url: str) -> None:
+    async with open_database(database_url, PoolSettings(1, statement_timeout_s=0.01)) as database:
+        with pytest.raises(DatabaseUnavailable, match="statement timeout"):
+            await database.perform(lambda session: session.fetch(SLEEP))
+        assert await database.perform(lambda session: session.fetch(PING))
+        assert database.pool_statistics().retries == 0
+
+
+async def test_a_transaction_in_which_nothing_happens_is_ended_by_the_server(
+    database_url: str, session: Session
+) -> None:
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+    async def ended() -> bool:
+        return not await value(session, others)
+
+    async def idle(session: Session) -> None:
+        async with session.transaction():
+            await until(ended)
+            await session.fetch(PING)
+
+    async with open_database(database_url, PoolSettings(1, idle_in_transaction_timeout_s=0.01)) as database:
+        with pytest.raises(DatabaseUnavailable):
+            await database.perform(idle)
+        async with database.session() as next_one:
+            assert await next_one.fetch_row(PING)
+
+
+WRITE = Statement("test.write", "INSERT INTO memory_access_log (memory_id) VALUES (gen_random_uuid())")
+LOSE_CONNECTION = Statement("test.lose", "SELECT pg_terminate_backend(pg_backend_pid())", reads=True)
+WRITTEN = "SELECT count(*) FROM memory_access_log"
+
+
+@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError, asyncpg.SerializationError])
+async def test_who_loses_to_another_transaction_is_served_at_the_second_attempt_or_told(
+    database_url: str, session: Session, error: type[Exception]
+) -> None:
+    attempts: list[int] = []
+
+    async def write(session: Session, *, losses: int) -> None:
+        async with session.transaction():
+            await session.execute(WRITE)
+            attempts.append(1)
+            if len(attempts) <= losses:
+                raise error("lost")
+
+    async with open_database(database_url, PoolSettings(2)) as database:
+        await database.perform(lambda session: write(session, losses=1))
+        assert (len(attempts), await value(session, WRITTEN)) == (2, 1)
+        attempts.clear()
+        with pytest.raises(DatabaseConflict, match="won"):
+            await database.perform(lambda session: write(session, losses=2))
+        assert (len(attempts), await value(session, WRITTEN)) == (2, 1)
+        assert database.pool_statistics().retries == 2
+
+
+async def test_work_is_done_again_after_a_lost_connection_only_where_nothing_of_it_can_be_kept(
+    database_url: str, session: Session
+) -> None:
+    attempts: list[str] = []
+
+    async def lose(session: Session) -> None:
+        if len(attempts) == 1:
+            await session.fetch(LOSE_CONNECTION)
+
+    async def before_commit(session: Session) -> None:
+        attempts.append("before commit")
+        await session.fetch(PING)
+        async with session.transaction():
+            await session.execute(WRITE)
+            await lose(session)
+
+    async def after_commit(session: Session) -> None:
+        attempts.append("after commit")
+        async with session.transaction():
+            await session.execute(WRITE)
+        await lose(session)
+
+    async def without_transaction(session: Session) -> None:
+        attempts.append("without transaction")
+        await session.execute(WRITE)
+        await lose(session)
+
+    async with open_database(database_url, PoolSettings(2)) as database:
+        await database.perform(before_commit)
+        assert (attempts, await value(session, WRITTEN)) == (["before commit"] * 2, 1)
+        for work in (after_commit, without_transaction):
+            attempts.clear()
+            with pytest.raises(DatabaseUnavailable):
+                await database.perform(work)
+            assert len(attempts) == 1
+    assert await value(session, WRITTEN) == 3
 
 
 @pytest.mark.parametrize("function", ["pg_terminate_backend", "pg_cancel_backend"])
