@@ -173,7 +173,7 @@ class Background:
                     group.create_task(self._work(kind, stop))
 
     async def _work(self, kind: str, stop: asyncio.Event) -> None:
-        """A database that is away is waited for: the work is safe in it."""
+        """A database that is away, or takes nothing more, is waited for: the work is safe in it."""
         woken = asyncio.Event()
         self.waking[kind].add(woken)
         while not stop.is_set():
@@ -181,7 +181,7 @@ class Background:
             try:
                 if await self.run_once(kind):
                     continue
-            except DatabaseUnavailable as error:
+            except (DatabaseUnavailable, asyncpg.PostgresError) as error:
                 logger.warning("background work waits: %s", error)
             await wait_for_either(woken, stop, POLL_S)
         self.waking[kind].discard(woken)

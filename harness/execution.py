@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -23,7 +24,7 @@ from harness.embedding_server import embedding_server
 from harness.environment import fingerprint
 from harness.errors import TargetError
 from harness.journal import Journal
-from harness.network import delay_proxy, with_endpoint
+from harness.network import DelayProxy, delay_proxy, with_endpoint
 from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
@@ -31,6 +32,7 @@ from harness.record import PhaseRecord, Sample
 from harness.scenario import Phase, Scenario, Variant
 from harness.targets import TARGETS
 from harness.targets.protocol import LoadedMemory, OpenTarget, Request, Response, Target, TargetContext
+from harness.timeline import Disruptor, Timeline, refuse_impossible
 from harness.workloads.protocol import Workload
 
 LOG_FILE: Final = "server.log"
@@ -58,6 +60,7 @@ async def execute(scenario: Scenario, journal: Journal, progress: Progress) -> N
     progress.preparing("starting PostgreSQL")
     starting = await provisioner(scenario.database)
     async with starting.start(scenario.database.settings) as server, keeping_log(server, journal.path.parent):
+        refuse_impossible(scenario.timeline, server)
         run = Run(scenario, workload, target, server, journal, progress)
         journal.write("environment", {"environment": fingerprint(server.facts).model_dump(mode="json")})
         templates = await _load(run, scenario.loaded(corpus))
@@ -106,9 +109,10 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
             "control_of": variant.control_of,
         },
     )
-    async with _open(run, variant.strategy, f"round_{round_number}_{variant.name}", template) as target:
+    database = f"round_{round_number}_{variant.name}"
+    async with _open(run, variant.strategy, database, template) as (target, disruptor):
         await target.prime(run.workload.primed_texts)
-        pass_ = Pass(run, variant.name, round_number, target, perf_counter())
+        pass_ = Pass(run, variant.name, round_number, target, disruptor, perf_counter())
         phases = [(phase, run.workload.by_phase[phase.name]) for phase in run.scenario.phases]
         for phase, requests in phases:
             await pass_.warm_up(phase, requests[: phase.warm_up])
@@ -148,9 +152,10 @@ def cache_figures(counters: Mapping[str, int]) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[OpenTarget]:
-    """The strategy on a clone of its own, as far away as the latency model says."""
+async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[tuple[OpenTarget, Disruptor]]:
+    """The strategy on a clone of its own, as far away as the latency model says, and what can disrupt it there."""
     latency = run.scenario.latency
+    proxy: DelayProxy | None = None
     async with AsyncExitStack() as stack:
         url = await run.server.clone_database(template, database)
         stack.push_async_callback(run.server.drop_database, database)
@@ -164,7 +169,7 @@ async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncG
                     seed=run.scenario.seed,
                 )
             )
-        if latency.database_rtt_ms:
+        if latency.database_rtt_ms or run.scenario.cuts_network:
             upstream = urlsplit(url)
             assert upstream.hostname is not None, "a server's URL names its host"
             proxy = await stack.enter_async_context(
@@ -172,7 +177,7 @@ async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncG
             )
             url = with_endpoint(url, proxy.host, proxy.port)
         context = TargetContext(strategy, url, run.scenario.side_by_side, embedding_url)
-        yield await stack.enter_async_context(run.target.open(context))
+        yield await stack.enter_async_context(run.target.open(context)), Disruptor(run.server, proxy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ class Pass:
     variant: str
     round_number: int
     target: OpenTarget
+    disruptor: Disruptor
     started: float
 
     async def warm_up(self, phase: Phase, requests: Sequence[Request]) -> None:
@@ -226,7 +232,8 @@ class Pass:
             self.run.journal.sample(self.variant, sample)
             self.run.progress.sample(sample)
 
-        dropped = await arrival.drive(requests, issue, CLOCK)
+        async with self._timeline(phase, begun).playing():
+            dropped = await arrival.drive(requests, issue, CLOCK)
         record = PhaseRecord(
             name=phase.name,
             workload=phase.workload or phase.arrival.kind,
@@ -243,6 +250,11 @@ class Pass:
             stages=phase.arrival.stage_records,
         )
         self.run.journal.phase(self.variant, record)
+
+    def _timeline(self, phase: Phase, begun: float) -> Timeline:
+        entries = [entry for entry in self.run.scenario.timeline if entry.phase == phase.name]
+        record = partial(self.run.journal.disruption, self.variant)
+        return Timeline(entries, self.round_number, self.started, begun, CLOCK, self.disruptor, record)
 
     async def _perform(self, request: Request) -> tuple[Response, str | None]:
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, UsageError
-from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.record import DisruptionRecord, PhaseRecord, RunRecord, Sample, VariantRecord
 
 FILE_NAME: Final = "journal.jsonl"
 
@@ -52,6 +52,9 @@ class Journal:
 
     def phase(self, variant: str, phase: PhaseRecord) -> None:
         self.write("phase", {"variant": variant, **phase.model_dump(exclude_defaults=True)})
+
+    def disruption(self, variant: str, disruption: DisruptionRecord) -> None:
+        self.write("disruption", {"variant": variant, **disruption.model_dump(exclude_defaults=True)})
 
     def close(self) -> None:
         os.fsync(self._descriptor)
@@ -93,6 +96,7 @@ class _Pass:
     variant: dict[str, Any]
     samples: list[Sample] = field(default_factory=list[Sample])
     phases: list[PhaseRecord] = field(default_factory=list[PhaseRecord])
+    disruptions: list[DisruptionRecord] = field(default_factory=list[DisruptionRecord])
     end: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -119,6 +123,9 @@ class _Told:
             case "phase":
                 del entry["variant"]
                 self.passes[-1].phases.append(PhaseRecord.model_validate(entry))
+            case "disruption":
+                del entry["variant"]
+                self.passes[-1].disruptions.append(DisruptionRecord.model_validate(entry))
             case "variant_end":
                 self.passes[-1].end = entry
             case "elapsed":
@@ -152,6 +159,7 @@ def _variant(passes: Sequence[_Pass]) -> VariantRecord:
         **passes[0].variant | ends,
         samples=tuple(chain.from_iterable(each.samples for each in passes)),
         phases=tuple(chain.from_iterable(each.phases for each in passes)),
+        disruptions=tuple(chain.from_iterable(each.disruptions for each in passes)),
     )
 
 

@@ -97,6 +97,21 @@ class PhaseRecord(Frozen):
     stages: tuple[StageRecord, ...] = ()
 
 
+class DisruptionRecord(Frozen):
+    """What a timeline did to the database in one round, or was to do: `started_s` is None where its phase ended before.
+
+    `planned_s` counts from the begin of the phase. `started_s` and `ended_s`, when the database was as before again,
+    are offsets from the start of the variant's timed pass; without an end it could not be mended, and the run failed.
+    """
+
+    round: int
+    phase: str
+    action: str
+    planned_s: float
+    started_s: float | None = None
+    ended_s: float | None = None
+
+
 class BackgroundRecord(Frozen):
     """Work done after responses, per kind."""
 
@@ -119,6 +134,7 @@ class VariantRecord(Frozen):
     control_of: str | None = None
     samples: tuple[Sample, ...] = ()
     phases: tuple[PhaseRecord, ...] = ()
+    disruptions: tuple[DisruptionRecord, ...] = ()
     cache: dict[str, float] = {}
     pool: dict[str, float] = {}
     background: tuple[BackgroundRecord, ...] = ()

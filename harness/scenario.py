@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, cast, get_args
+from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
@@ -23,7 +23,7 @@ from harness.errors import UsageError
 from harness.latencies import LATENCIES, LatencyProfile
 from harness.provisioners import AUTO, PROVISIONERS
 from harness.provisioners.addresses import is_url
-from harness.provisioners.protocol import DatabaseSettings
+from harness.provisioners.protocol import DatabaseSettings, Disruption
 from harness.targets import TARGETS
 from harness.targets.protocol import OPERATIONS, LoadedMemory, OperationName
 from harness.workloads import WORKLOADS, WorkloadSettings
@@ -40,6 +40,12 @@ TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
 
 KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
 """Sections whose keys depend on their `kind`."""
+
+
+Action = Disruption | Literal["cut_network"]
+ACTIONS: Final[tuple[Action, ...]] = (*get_args(Disruption), "cut_network")
+LASTING: Final[frozenset[Action]] = frozenset({"pause", "fill_disk", "cut_network"})
+"""What goes on until something ends it."""
 
 
 class Section(BaseModel):
@@ -112,6 +118,31 @@ class Variant:
     control_of: str | None = None
 
 
+class TimelineEntry(Section):
+    """What is done to the database `at_s` seconds after a phase began, for `for_s` seconds.
+
+    A restarted or killed server stays down for that long, or comes back at once where nothing is stated.
+    """
+
+    phase: str
+    at_s: Annotated[float, Field(ge=0)]
+    action: Annotated[Action, WithJsonSchema({"enum": list(ACTIONS)})]
+    for_s: Annotated[float | None, Field(gt=0, le=3_600)] = None
+
+    @field_validator("action", mode="before")
+    @classmethod
+    def _known(cls, name: object) -> str:
+        return known("action", name, ACTIONS)
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.action in LASTING and self.for_s is None:
+            raise ValueError(f"`for_s` is missing: {self.action} goes on until something ends it.")
+        if self.action == "terminate_backends" and self.for_s is not None:
+            raise ValueError("`for_s` stands beside terminate_backends, which is over at once. Leave it out.")
+        return self
+
+
 class Scenario(Section):
     """What is run, on what, how far away, and what must hold.
 
@@ -134,6 +165,7 @@ class Scenario(Section):
     corpus: CorpusSection
     workload: WorkloadSettings = WorkloadSettings()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    timeline: tuple[TimelineEntry, ...] = ()
     embedding_faults: Faults = NO_FAULTS
     budgets: tuple[str, ...] = ()
     references: tuple[dict[str, str | float], ...] = ()
@@ -167,6 +199,18 @@ class Scenario(Section):
                 raise ValueError(f"{kind}: {', '.join(repeated)} stands more than once")
         return self
 
+    @model_validator(mode="after")
+    def _timeline_fits(self) -> Self:
+        durations_s = {phase.name: phase.duration_s for phase in self.phases}
+        for entry in self.timeline:
+            known("phase for the timeline:", entry.phase, durations_s)
+            if entry.at_s >= durations_s[entry.phase]:
+                raise ValueError(
+                    f"timeline: {entry.action} at {entry.at_s:g} s of {entry.phase!r}, which lasts "
+                    f"{durations_s[entry.phase]:g} s"
+                )
+        return self
+
     @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them
     @property
     def operations(self) -> tuple[OperationName, ...]:
@@ -186,6 +230,10 @@ class Scenario(Section):
         """The strategies by their own names, and then the control, if there is one."""
         controls = [Variant(f"{self.baseline} (control)", self.baseline, control_of=self.baseline)]
         return (*(Variant(name, name) for name in self.strategies), *(controls if self.control else ()))
+
+    @property
+    def cuts_network(self) -> bool:
+        return any(entry.action == "cut_network" for entry in self.timeline)
 
     def schedule(self) -> Iterator[tuple[int, Variant]]:
         """Each round in the opposite order of the one before, so that drift does not favour a variant."""

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from harness.analysis.quantiles import quantile, quantile_bounds
 from harness.declaration import Declaration, Reference, declaration_of
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import DisruptionRecord, RunRecord, Sample, VariantRecord
 
 TextGroup = Literal["all", "known", "first"]
 Position = Literal["within", "below", "above"]
@@ -76,6 +76,25 @@ class ErrorSummary:
     operation: str
     kind: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisruptionSummary:
+    """What a timeline did to the database, and the requests that were under way at some moment of it.
+
+    `began_s` is an offset from the start of the timed pass, and None where the phase was over before.
+    """
+
+    variant: str
+    round: int
+    phase: str
+    action: str
+    planned_s: float
+    began_s: float | None
+    lasted_s: float | None
+    requests: int
+    errors: int
+    latency_max_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +192,7 @@ class Summary:
     ladders: tuple[Ladder, ...]
     comparisons: tuple[Comparison, ...]
     errors: tuple[ErrorSummary, ...]
+    disruptions: tuple[DisruptionSummary, ...]
 
     def operation(self, variant: str, operation: str, texts: TextGroup = "all") -> OperationSummary | None:
         return next(
@@ -217,6 +237,9 @@ def summarise(record: RunRecord) -> Summary:
             for reference in declared.references
         ),
         errors=tuple(error for variant in record.variants for error in _errors(variant)),
+        disruptions=tuple(
+            _disruption(variant, disruption) for variant in record.variants for disruption in variant.disruptions
+        ),
     )
 
 
@@ -242,6 +265,30 @@ def _variant(variant: VariantRecord) -> VariantSummary:
             )
             for work in variant.background
         ),
+    )
+
+
+def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> DisruptionSummary:
+    began_s, ended_s = disruption.started_s, disruption.ended_s
+    meanwhile = [
+        sample
+        for sample in variant.samples
+        if sample.round == disruption.round
+        and began_s is not None
+        and sample.ended_s >= began_s
+        and sample.started_s <= (math.inf if ended_s is None else ended_s)
+    ]
+    return DisruptionSummary(
+        variant=variant.name,
+        round=disruption.round,
+        phase=disruption.phase,
+        action=disruption.action,
+        planned_s=disruption.planned_s,
+        began_s=began_s,
+        lasted_s=None if began_s is None or ended_s is None else ended_s - began_s,
+        requests=len(meanwhile),
+        errors=sum(sample.error is not None for sample in meanwhile),
+        latency_max_s=max((sample.latency_s for sample in meanwhile), default=None),
     )
 
 

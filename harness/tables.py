@@ -14,7 +14,7 @@ from harness.budget_metrics.protocol import Outcome
 from harness.declaration import Reference
 from harness.quantities import ABSENT, count, duration, interval, share, significant
 from harness.record import RunRecord
-from harness.summary import Comparison, Ladder, OperationSummary, Saving, Spread, Summary, TextGroup
+from harness.summary import Comparison, DisruptionSummary, Ladder, OperationSummary, Saving, Spread, Summary, TextGroup
 from harness.verdict import Verdict
 
 Tone = Literal["plain", "good", "bad", "doubt", "muted"]
@@ -339,6 +339,45 @@ def errors_table(summary: Summary) -> Table | None:
         for error in summary.errors
     )
     return _table("Errors", columns, rows)
+
+
+def disruptions_table(summary: Summary) -> Table | None:
+    """What the scenario's timeline did to the database; none where it has no timeline."""
+    columns = (
+        Column("Variant"),
+        Column("Round", numeric=True, wide=True),
+        Column("Phase"),
+        Column("Action"),
+        Column("Planned", numeric=True, wide=True),
+        Column("Began", numeric=True),
+        Column("Lasted", numeric=True),
+        Column("Requests", numeric=True),
+        Column("Failed", numeric=True),
+        Column("Slowest", numeric=True),
+    )
+    rows = tuple(map(_disruption_row, summary.disruptions))
+    return _table("What was done to the database meanwhile", columns, rows, DISRUPTION_NOTE)
+
+
+DISRUPTION_NOTE: Final = (
+    "This run disrupted its database on purpose, and its figures are those of a disrupted system. Planned: after the "
+    "begin of the phase; began: after that of the timed pass. Requests are those under way at some moment of it."
+)
+
+
+def _disruption_row(disruption: DisruptionSummary) -> tuple[Cell, ...]:
+    return (
+        Cell(printable(disruption.variant)),
+        Cell(count(disruption.round)),
+        Cell(printable(disruption.phase)),
+        Cell(printable(disruption.action)),
+        Cell(duration(disruption.planned_s)),
+        Cell("not reached", "doubt") if disruption.began_s is None else Cell(duration(disruption.began_s)),
+        Cell(duration(disruption.lasted_s)),
+        Cell(count(disruption.requests)),
+        Cell(count(disruption.errors), "bad" if disruption.errors else "plain"),
+        Cell(duration(disruption.latency_max_s)),
+    )
 
 
 SHOWN_ELSEWHERE: Final = frozenset(

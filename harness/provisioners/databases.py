@@ -65,9 +65,8 @@ DROP_DATABASE: Final = "DROP DATABASE IF EXISTS %I WITH (FORCE)"
 # A server may have it in its template1 already, where an administrator put it.
 CREATE_VECTOR: Final = "CREATE EXTENSION IF NOT EXISTS vector"
 
-# Waits for each to have ended.
 TERMINATE: Final = """
-SELECT pg_terminate_backend(pid, 5000)
+SELECT pg_terminate_backend(pid)
   FROM pg_stat_activity
  WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND starts_with(datname, $1)
 """

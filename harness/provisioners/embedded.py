@@ -245,12 +245,8 @@ class _Process:
         """Down within the block. A fast shutdown ends sessions and writes everything to disk."""
         postmaster = self._postmaster()
         self._tell("INT")
-        await self._until_gone(postmaster)
-        try:
+        async with self._down(postmaster):
             yield
-        finally:
-            self._tell("start")
-            await self._answers()
 
     @asynccontextmanager
     async def _killed(self) -> AsyncGenerator[None]:
@@ -261,10 +257,17 @@ class _Process:
         self._tell("KILL")
         for process in others:
             _signal(process, signal.SIGKILL)
-        await self._until_gone(postmaster, *others)
+        async with self._down(postmaster, *others):
+            yield
+
+    @asynccontextmanager
+    async def _down(self, *processes: psutil.Process) -> AsyncGenerator[None]:
+        """Begins when these have ended, and ends when the server answers again."""
         try:
+            await self._until_gone(*processes)
             yield
         finally:
+            await self._until_gone(*processes)
             self._tell("start")
             await self._answers()
 

@@ -9,7 +9,7 @@ from typing import Final
 from harness.record import RunRecord
 from harness.renderers.markup import code, escaped, shortened, table_markup
 from harness.summary import Summary
-from harness.tables import budgets_table, errors_table, operations_table, reference_tables
+from harness.tables import budgets_table, disruptions_table, errors_table, operations_table, reference_tables
 from harness.verdict import Verdict
 
 BYTES_MAX: Final = 65_536
@@ -25,6 +25,7 @@ class CommentRenderer:
             budgets_table(verdict),
             *reference_tables(summary),
             operations_table(summary, declared.pair),
+            disruptions_table(summary),
             errors_table(summary),
         )
         parts = [

@@ -9,6 +9,7 @@ from harness.summary import Summary
 from harness.tables import (
     background_table,
     budgets_table,
+    disruptions_table,
     environment_table,
     errors_table,
     ladder_overview,
@@ -34,6 +35,7 @@ class MarkdownRenderer:
             statements_table(summary),
             operations_table(summary),
             background_table(summary),
+            disruptions_table(summary),
             errors_table(summary),
             model_table(record),
             environment_table(record),

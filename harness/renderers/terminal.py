@@ -19,6 +19,7 @@ from harness.tables import (
     Tone,
     background_table,
     budgets_table,
+    disruptions_table,
     errors_table,
     ladder_overview,
     operations_table,
@@ -70,6 +71,7 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
         statements_table(summary),
         operations_table(summary, None if wide else summary.declaration.pair),
         background_table(summary) if wide else None,
+        disruptions_table(summary),
         errors_table(summary),
     )
     for table in tables:

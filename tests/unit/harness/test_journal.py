@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.journal import FILE_NAME, Journal, open_journal, read
-from harness.record import Sample
+from harness.record import DisruptionRecord, Sample
 
 RUN = {
     "run_id": "r",
@@ -39,6 +39,17 @@ def test_a_whole_run_becomes_a_complete_record(tmp_path: Path) -> None:
     assert record.variants[0].samples == (SAMPLE,)
     assert record.variants[0].cache == {"hits": 1.0}
     assert record.variants[0].complete
+
+
+def test_a_disruption_belongs_to_its_variant(tmp_path: Path) -> None:
+    done = DisruptionRecord(round=1, phase="mix", action="kill", planned_s=2.0, started_s=2.1, ended_s=3.0)
+    not_reached = DisruptionRecord(round=1, phase="mix", action="kill", planned_s=20.0)
+    with open_journal(tmp_path / "run") as journal:
+        journal.write("run", RUN)
+        journal.write("variant", VARIANT)
+        journal.disruption("naive", done)
+        journal.disruption("naive", not_reached)
+    assert read(tmp_path / "run" / FILE_NAME).variants[0].disruptions == (done, not_reached)
 
 
 def test_a_run_without_its_end_is_partial_and_keeps_its_samples(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from harness.latencies import LATENCIES
 from harness.scenario import Variant
 from harness.verdict import check
 
+TIMELINE = "timeline=[{%s}]"
 SHIPPED = sorted(scenario.shipped())
 
 
@@ -103,6 +104,16 @@ def test_a_latency_model_is_a_name_or_its_numbers() -> None:
             ['phases=[{workload="mix",requests=1,arrival={kind="constant_rate",rate_per_s=5}}]'],
             "Leave `requests` out",
         ),
+        (
+            [TIMELINE % 'phase="query",at_s=1,action="restrat"'],
+            "timeline.0.action: there is no action 'restrat'. Did you",
+        ),
+        ([TIMELINE % 'phase="qeury",at_s=1,action="restart"'], "Did you mean 'query'?"),
+        ([TIMELINE % 'phase="query",at_s=9,action="restart"'], "restart at 9 s of 'query', which lasts 3 s"),
+        ([TIMELINE % 'phase="query",at_s=-1,action="restart"'], "timeline.0.at_s"),
+        ([TIMELINE % 'phase="query",at_s=1,action="pause"'], "`for_s` is missing"),
+        ([TIMELINE % 'phase="query",at_s=1,action="terminate_backends",for_s=1'], "Leave it out"),
+        ([TIMELINE % 'phase="query",at=1,action="restart"'], "unknown key 'timeline.0.at'. Did you mean 'at_s'?"),
         (["phases=[{requests=1}]"], "phases.0: `workload` is missing. Known: add"),
     ],
 )

@@ -1,9 +1,12 @@
 import pytest
 
 from harness.declaration import Reference
+from harness.quantities import ABSENT
+from harness.record import DisruptionRecord
 from harness.summary import Spread, summarise
 from harness.tables import (
     Table,
+    disruptions_table,
     environment_table,
     ladder_overview,
     model_table,
@@ -14,7 +17,7 @@ from harness.tables import (
     spread,
     statements_table,
 )
-from tests.records import guide_record, record, samples, variant
+from tests.records import guide_record, record, sample, samples, variant
 
 
 def texts(table: Table | None) -> list[list[str]]:
@@ -151,3 +154,27 @@ def test_settings_are_flat_and_leave_out_what_is_shown_elsewhere() -> None:
 def test_what_has_no_rows_has_no_table() -> None:
     summary = summarise(record(scenario={}))
     assert (ladder_overview(summary, "p50"), operations_table(summary), reference_tables(summary)) == (None, None, ())
+
+
+def test_a_disruption_stands_with_the_requests_that_were_under_way_meanwhile() -> None:
+    disrupted = variant(
+        samples=[
+            sample(started_s=0.0, service_time_s=0.9, round=1),
+            sample(started_s=0.9, service_time_s=0.2, round=1),
+            sample(started_s=1.5, service_time_s=2.5, round=1, error="DatabaseUnavailable"),
+            sample(started_s=1.5, service_time_s=0.1, round=2),
+            sample(started_s=2.1, service_time_s=0.1, round=1),
+        ],
+        disruptions=[
+            DisruptionRecord(round=1, phase="mix", action="kill", planned_s=0.5, started_s=1.0, ended_s=2.0),
+            DisruptionRecord(round=1, phase="mix", action="restart", planned_s=50.0),
+        ],
+    )
+    assert texts(disruptions_table(summarise(record(disrupted)))) == [
+        ["batched", "1", "mix", "kill", "500 ms", "1.00 s", "1.00 s", "2", "1", "2.50 s"],
+        ["batched", "1", "mix", "restart", "50.0 s", "not reached", ABSENT, "0", "0", ABSENT],
+    ]
+
+
+def test_a_run_without_a_timeline_has_no_table_of_disruptions() -> None:
+    assert disruptions_table(summarise(guide_record())) is None
