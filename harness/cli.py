@@ -14,6 +14,7 @@ from harness import journal, runs, scenario
 from harness.budgets import parse
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
+from harness.feasibility import check
 from harness.github_actions import announce
 from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.provisioners import clean_up
@@ -24,7 +25,7 @@ from harness.recording import measure
 from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.targets import TARGETS
-from harness.verdict import ExitCode, check, judge
+from harness.verdict import ExitCode, judge
 from harness.verification import verify
 
 
@@ -63,7 +64,8 @@ def run(
     chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
     if strategies is not None:
         chosen = without_others_budgets(chosen)
-    check(chosen.model_dump(mode="json"))
+    for doubt in check(chosen.model_dump(mode="json")):
+        click.echo(f"warning: {doubt}", err=True)
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
     failure = measure(chosen, directory)
     record = journal.read(directory / journal.FILE_NAME)

@@ -31,8 +31,27 @@ class Reference(BaseModel):
     text: Literal["known", "first"] | None = None
 
 
+class DeclaredPhase(BaseModel):
+    """`time_s` bounds when its last request starts, and `arrival` says by whom or when."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = ""
+    time_s: float | None = None
+    arrival: dict[str, object] = {}
+
+    @property
+    def users(self) -> int | None:
+        """How many wait for answers, where it is a closed loop of a fixed number."""
+        users = self.arrival.get("users")
+        return users if isinstance(users, int) else None
+
+
 class Declaration(BaseModel):
-    """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named."""
+    """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named.
+
+    `planned` says how many requests of each operation each phase has, in one round.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -46,6 +65,10 @@ class Declaration(BaseModel):
     operations: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
+    rounds: int = 1
+    phases: tuple[DeclaredPhase, ...] = ()
+    planned: dict[str, dict[str, int]] = {}
+    recall_queries: int = 0
 
     @property
     def pair(self) -> tuple[str, ...]:

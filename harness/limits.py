@@ -1,4 +1,4 @@
-"""The right-hand side of a budget: a quantity with its unit, or a law in what a request returned.
+"""The right-hand side of a budget: a quantity with its unit, a law in what a request returned, or an index's name.
 
 A law is integer arithmetic (`2 + ceil(n / 500)`): + - * /, parentheses, ceil and floor, and the names in `VARIABLES`.
 Python's own parser reads it, everything but these nodes is refused, and it is computed in fractions, so that
@@ -18,12 +18,14 @@ from typing import Final, Literal, assert_never
 from harness.errors import UsageError
 from harness.quantities import Unit
 
-Comparator = Literal["<=", ">="]
+Comparator = Literal["<=", ">=", "uses"]
 
 UNITS: Final[Mapping[str, tuple[Unit, Fraction]]] = {
     "ms": ("time", Fraction(1, 1000)),
     "s": ("time", Fraction(1)),
     "%": ("share", Fraction(1, 100)),
+    "/s": ("rate", Fraction(1)),
+    "/min": ("rate", Fraction(1, 60)),
 }
 VARIABLES: Final[Mapping[str, str]] = {
     "n": "the results of that request",
@@ -36,7 +38,9 @@ _OPERATORS: Final[Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fra
     ast.Mult: Fraction.__mul__,
     ast.Div: Fraction.__truediv__,
 }
-_QUANTITY: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|[^\W\d]+)")
+_QUANTITY: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|/[^\W\d]+|[^\W\d]+)")
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_INDEX: Final = re.compile(r"\w+")
 _NOT_ARITHMETIC: Final = re.compile(r"[^\w +\-*/().]|[^\x00-\x7f]|(?<=\d)[^\W\d]")
 _LENGTH_MAX: Final = 200
 
@@ -66,10 +70,13 @@ class Limit:
         return _variables(self.text)
 
     def value(self, variables: Mapping[str, int] | None = None) -> float:
-        """In seconds, as a ratio, or as a count."""
+        """In seconds, as a ratio, per second, or as the number that stands there."""
+        assert self.comparator != "uses", "the name of an index has no value"
         quantity = _QUANTITY.fullmatch(self.text)
         if quantity:
             return float(Fraction(quantity["number"]) * UNITS[quantity["unit"]][1])
+        if _NUMBER.fullmatch(self.text):
+            return float(Fraction(self.text))
         return float(_computed(_tree(self.text), variables or {}))
 
     def excess(self, measured: float, variables: Mapping[str, int] | None = None) -> float:
@@ -78,19 +85,40 @@ class Limit:
         return over if self.comparator == "<=" else -over
 
 
-def read_limit(text: str, start: int, comparator: Comparator, metric: str, unit: Unit) -> Limit:
-    """The limit that begins at `start` of a budget's text, for a metric of this unit."""
-    source = text[start:].strip()
-    column = start + len(text[start:]) - len(text[start:].lstrip())
+def read_limit(text: str, span: slice, comparator: Comparator, metric: str, unit: Unit) -> Limit:
+    """The limit that stands at `span` of a budget's text, for a metric of this unit."""
+    source = text[span].strip()
+    column = span.start + len(text[span]) - len(text[span].lstrip())
     if not source:
-        raise misread(text, len(text), "expected a limit, such as 300ms, 80% or 2 + ceil(n / 500).")
+        wanted = "the name of an index" if unit == "index" else "a limit, such as 300ms, 80% or 2 + ceil(n / 500)"
+        raise misread(text, column, f"expected {wanted}.")
+    if unit == "index":
+        return _read_index(text, column, source)
     quantity = _QUANTITY.match(source)
     if quantity:
         _check_quantity(text, column, metric, unit, quantity)
         return Limit(comparator, quantity["number"] + quantity["unit"], unit)
+    if unit == "amount" and _NUMBER.fullmatch(source):
+        return Limit(comparator, source, unit)
     if unit != "count":
         raise misread(text, column, _unit_wanted(metric, unit, source), len(source))
     return Limit(comparator, ast.unparse(_read_law(text, column, source)), unit)
+
+
+def read_time(text: str, span: slice) -> float:
+    """The time that stands at `span` of a budget's text, in seconds: not a limit, but a part of what is limited."""
+    source = text[span].strip()
+    column = span.start + len(text[span]) - len(text[span].lstrip())
+    found = _QUANTITY.fullmatch(source)
+    if found is None or found["unit"] not in UNITS or UNITS[found["unit"]][0] != "time" or float(found["number"]) == 0:
+        raise misread(text, column, "expected a time over 0, such as 10s or 500ms.", len(source))
+    return float(Fraction(found["number"]) * UNITS[found["unit"]][1])
+
+
+def _read_index(text: str, column: int, source: str) -> Limit:
+    if not _INDEX.fullmatch(source):
+        raise misread(text, column, "expected the name of one index: letters, digits and _.", len(source))
+    return Limit("uses", source, "index")
 
 
 def _check_quantity(text: str, column: int, metric: str, unit: Unit, found: re.Match[str]) -> None:
@@ -115,6 +143,12 @@ def _unit_wanted(metric: str, unit: Unit, written: str) -> str:
             return f"{metric} is a share: write {percent}%."
         case "count":
             return f"{metric} is a count: write {number} without a unit."
+        case "rate":
+            return f"{metric} is a rate: write {number}/s."
+        case "amount":
+            return f"{metric} has its unit in its name: write {number} without one."
+        case "index":
+            raise AssertionError("an index has no unit")
         case _:
             assert_never(unit)
 

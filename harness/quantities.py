@@ -3,7 +3,8 @@
 import math
 from typing import Literal, assert_never
 
-Unit = Literal["time", "share", "count"]
+Unit = Literal["time", "share", "count", "rate", "amount", "index"]
+"""`rate` is per second, `amount` has its unit in the metric's name, `index` is the name of one and no number."""
 
 ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -45,6 +46,18 @@ def count(number: float | None) -> str:
     return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
 
 
+def rate(per_second: float | None) -> str:
+    """`20.3/s`."""
+    return ABSENT if per_second is None else f"{amount(per_second)}/s"
+
+
+def amount(value: float | None) -> str:
+    """`0.42`, `8.13`, `12,340`: three significant digits, and every digit before the point."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else significant(value)  # noqa: PLR2004 -- three digits.
+
+
 def quantity(value: float | None, unit: Unit) -> str:
     match unit:
         case "time":
@@ -53,6 +66,12 @@ def quantity(value: float | None, unit: Unit) -> str:
             return share(value)
         case "count":
             return count(value)
+        case "rate":
+            return rate(value)
+        case "amount":
+            return amount(value)
+        case "index":
+            return ABSENT
         case _:
             assert_never(unit)
 

@@ -1,6 +1,8 @@
 """A scenario file: TOML in, one frozen value out, or an error that names the place and the nearest known word."""
 
+import math
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -104,9 +106,13 @@ class Phase(Section):
 
     def total(self, seed: int) -> int:
         """Requests to draw: those of the warm-up, and those that are timed."""
+        return self.warm_up + self.timed(seed)
+
+    def timed(self, seed: int) -> int:
+        """How many are planned; a time that is over before may leave some out."""
         timed = self.requests if self.requests is not None else self.open(seed).starts
         assert timed is not None, "a closed loop states its requests"
-        return self.warm_up + timed
+        return timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,20 @@ class Scenario(Section):
         kinds |= {request.operation for phase in self.phases for request in phase.arrival.own_requests}
         mixed = {name for name, weight in self.workload.mix.model_dump().items() if weight and "mix" in kinds}
         return tuple(operation for operation in OPERATIONS if operation in kinds | mixed)
+
+    @computed_field  # type: ignore[prop-decorator]  # as above
+    @property
+    def planned(self) -> dict[str, dict[str, int]]:
+        """How many requests of each operation each phase has in one round; in a mix, as many as its weights expect."""
+        return {phase.name: self._shares(phase) for phase in self.phases}
+
+    def _shares(self, phase: Phase) -> dict[str, int]:
+        requests = phase.timed(self.seed)
+        if phase.workload is None:
+            return dict(Counter(request.operation for request in phase.arrival.own_requests[:requests]))
+        weights = self.workload.mix.model_dump() if phase.workload == "mix" else {phase.workload: 1}
+        whole = sum(weights.values())
+        return {name: math.ceil(requests * weight / whole) for name, weight in weights.items() if weight}
 
     @property
     def side_by_side(self) -> int:

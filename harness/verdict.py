@@ -2,19 +2,17 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
 
-from harness.budget_metrics import METRICS
-from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
-from harness.budgets import Budget, Vocabulary, parse
-from harness.declaration import declaration_of, declare
-from harness.errors import UsageError
-from harness.limits import nearest
+from harness.budget_metrics.protocol import Evaluation, Outcome
+from harness.budgets import Budget, parse
+from harness.declaration import declaration_of
+from harness.evaluation import SEVERITY, evaluate
 from harness.quantities import Unit, count, quantity, share
-from harness.record import INTERRUPTED, RunRecord, Sample, VariantRecord
+from harness.record import INTERRUPTED, RunRecord
 
 
 class ExitCode(IntEnum):
@@ -26,10 +24,6 @@ class ExitCode(IntEnum):
     UNDECIDED = 3
     INVALID = 4
     INTERRUPTED = 130
-
-
-# What was shown to fail comes before what could not be shown.
-_SEVERITY: Final = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED, Outcome.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +64,7 @@ class Verdict:
     @property
     def worst_first(self) -> tuple[BudgetVerdict, ...]:
         """The budgets as a reader wants them: what failed, what could not be judged, and then the rest."""
-        return tuple(sorted(self.budgets, key=lambda budget: _SEVERITY.index(budget.outcome)))
-
-
-def check(scenario: Mapping[str, object]) -> None:
-    """Refuses budgets and references that a run of this scenario could never answer. Raises `UsageError`."""
-    declared = declare(scenario)
-    operations = declared.operations
-    vocabulary = Vocabulary(variants=declared.strategies, operations=operations)
-    for text in declared.budgets:
-        parse(text, vocabulary)
-    for number, reference in enumerate(declared.references, 1):
-        if reference.operation not in operations:
-            raise UsageError(
-                f"references, entry {number}: the scenario runs no operation {reference.operation!r}. "
-                f"{nearest(reference.operation, list(operations))}"
-            )
+        return tuple(sorted(self.budgets, key=lambda budget: SEVERITY.index(budget.outcome)))
 
 
 def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict:
@@ -123,12 +102,16 @@ def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outc
     if objections:
         return Outcome.INVALID
     outcomes = {budget.outcome for budget in judged}
-    return next((outcome for outcome in _SEVERITY if outcome in outcomes), Outcome.PASS)
+    return next((outcome for outcome in SEVERITY if outcome in outcomes), Outcome.PASS)
 
 
 def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
     variant = next((variant for variant in record.variants if variant.name == variant_name), None)
-    evaluation = _evaluate(record, budget, variant, variant_name)
+    evaluation = (
+        evaluate(budget, variant, record.looks)
+        if variant
+        else Evaluation(Outcome.INVALID, n=0, reason=f"the variant {variant_name!r} was not run")
+    )
     excess = None
     if evaluation.measured is not None and evaluation.limit is not None:
         over = evaluation.measured - evaluation.limit
@@ -152,62 +135,24 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
     )
 
 
-def _evaluate(record: RunRecord, budget: Budget, variant: VariantRecord | None, name: str) -> Evaluation:
-    if variant is None:
-        return Evaluation(Outcome.INVALID, n=0, reason=f"the variant {name!r} was not run")
-    samples = tuple(sample for sample in variant.samples if budget.selects(sample))
-    metric = METRICS[budget.metric]
-    looks = _looks(record, budget, variant) if metric.kind == "sampled" else ()
-    if not looks:
-        return _evaluate_at(budget, variant, samples)
-    # The first look that decides is the one that ended the run, as far as this budget is concerned.
-    evaluation = Evaluation(Outcome.UNDECIDED, n=0)
-    for number, n in enumerate(looks, start=1):
-        evaluation = replace(_evaluate_at(budget, variant, samples[:n], looks[:number]), look=number)
-        if evaluation.outcome in (Outcome.PASS, Outcome.FAIL):
-            break
-    return evaluation
-
-
-def _looks(record: RunRecord, budget: Budget, variant: VariantRecord) -> tuple[int, ...]:
-    """How many of the samples that the budget selects there were at each look; one that saw no new one is none."""
-    seen = [variant.samples[: look.get(variant.name, 0)] for look in record.looks]
-    sizes = [sum(map(budget.selects, samples)) for samples in seen]
-    return tuple(dict.fromkeys(size for size in sizes if size))
-
-
-def _evaluate_at(
-    budget: Budget, variant: VariantRecord, samples: tuple[Sample, ...], looks: tuple[int, ...] = ()
-) -> Evaluation:
-    unjudgeable = _unjudgeable(samples)
-    if unjudgeable:
-        return Evaluation(Outcome.INVALID, n=0, reason=unjudgeable)
-    return METRICS[budget.metric].evaluate(Observed(variant, samples, looks), budget.limit)
-
-
-def _unjudgeable(samples: Sequence[Sample]) -> str | None:
-    """Why these samples allow no verdict at all, if they do not."""
-    if not samples:
-        return "no such request was measured"
-    errors = Counter(sample.error for sample in samples if sample.error is not None)
-    if errors.total() == len(samples):
-        kind, times = errors.most_common(1)[0]
-        return f"all {count(len(samples))} requests failed, {count(times)} of them with {kind}"
-    return None
-
-
 def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> str:
     if evaluation.outcome is Outcome.INVALID:
         return f"Cannot be judged: {evaluation.reason}."
-    place = _place(excess or 0.0, evaluation, budget)
+    standing = evaluation.finding or _standing(budget, evaluation, excess or 0.0)
+    return f"{standing} {evaluation.warning}".rstrip()
+
+
+def _standing(budget: Budget, evaluation: Evaluation, excess: float) -> str:
+    place = _place(excess, evaluation, budget)
     requests = f"{count(evaluation.n)} request{'' if evaluation.n == 1 else 's'}"
-    if evaluation.look is not None:
-        requests += f" at look {evaluation.look}"
+    where = f" at look {evaluation.look}" if evaluation.look is not None else ""
+    where += f" {evaluation.where}" if evaluation.where else ""
     if evaluation.outcome is not Outcome.UNDECIDED:
-        return f"{place}, in {requests}."
+        return f"{place}, in {requests}{where}."
     if evaluation.further_samples is None:
-        return f"{place}, in {requests}: too near to it for any number of samples to tell."
-    return f"{place}, but {requests} cannot show it: it needs about {count(evaluation.further_samples)} more."
+        return f"{place}, in {requests}{where}: too near to it for any number of samples to tell."
+    further = count(evaluation.further_samples)
+    return f"{place}, but {requests}{where} cannot show it: it needs about {further} more."
 
 
 def _place(excess: float, evaluation: Evaluation, budget: Budget) -> str:

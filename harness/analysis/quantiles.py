@@ -64,6 +64,12 @@ def bounds_at(ordered: Sequence[float], lower_rank: int, upper_rank: int) -> Bou
     )
 
 
+def samples_min(probability: float, confidence: float = CONFIDENCE) -> int:
+    """The fewest samples that have an upper bound: 59 for p95 and 299 for p99."""
+    # All of them lie under the true quantile with this probability to the power of their number.
+    return math.ceil(round(math.log(1 - confidence) / math.log(probability), 9))
+
+
 def further_samples(within: int, n: int, probability: float, confidence: float = CONFIDENCE) -> int | None:
     """How many more samples decide `quantile <= limit`, if the same share of them stays within the limit.
 

@@ -10,6 +10,7 @@ from harness.budget_metrics.latency_mean import LatencyMean
 from harness.budget_metrics.latency_quantile import LatencyQuantile
 from harness.budget_metrics.protocol import BudgetMetric
 from harness.budget_metrics.request_count import RequestCount
+from harness.budget_metrics.throughput import Throughput
 
 METRICS: Final[dict[str, BudgetMetric]] = {
     **{f"p{percent:g}": LatencyQuantile(percent / 100) for percent in (*range(50, 100), 99.5, 99.9)},
@@ -19,6 +20,7 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     "statements": RequestCount("statements", "SQL statements of one request, transaction control excluded."),
     "round_trips": RequestCount("round_trips", "Waits of one request for the database server."),
     "rows": RequestCount("rows", "Rows that the database sent or changed for one request."),
+    "throughput": Throughput(),
     "hit_rate": HitRate(),
     "failures": BackgroundFailures(),
 }

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
 
@@ -11,6 +11,9 @@ class BackgroundFailures:
     unit: Unit = "count"
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "background"
+    scope: Scope = "variant"
+    ends_a_run: bool = False
+    samples_min: int = 1
     meaning = "How many pieces of background work failed."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.analysis.shares import exceeds
+from harness.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
 
@@ -11,13 +12,20 @@ class Errors:
     unit: Unit = "share"
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = True
+    samples_min: int = 1
     meaning = "The share of this run's requests that failed."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         n = len(observed.samples)
         failed = (n - len(observed.answered)) / n
+        holds = limit.excess(failed) <= 0
+        if not observed.run_is_over:
+            # The share of a part is an estimate of the whole's.
+            holds = not exceeds(n - len(observed.answered), n, limit.value(), observed.fail_confidence)
         return Evaluation(
-            outcome=Outcome.PASS if limit.excess(failed) <= 0 else Outcome.FAIL,
+            outcome=Outcome.PASS if holds else Outcome.FAIL,
             n=n,
             measured=failed,
             limit=limit.value(),

@@ -5,7 +5,7 @@ Read from the samples and not from the cache's own counters, which also count th
 
 from typing import Literal
 
-from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
 
@@ -14,6 +14,9 @@ class HitRate:
     unit: Unit = "share"
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "cache"
+    scope: Scope = "requests"
+    ends_a_run: bool = False
+    samples_min: int = 1
     meaning = "The share of this run's answered requests with a text to embed whose embedding came from the cache."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:

@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
 
@@ -12,6 +12,9 @@ class LatencyMax:
     unit: Unit = "time"
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = True
+    samples_min: int = 1
     meaning = "The service time of this run's slowest request; a failed request exceeds any limit."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:

@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 
 from harness.analysis.means import further_samples, mean_bounds
-from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome
+from harness.analysis.quantiles import Bounds
+from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
 
@@ -14,11 +15,17 @@ class LatencyMean:
     unit: Unit = "time"
     kind: Literal["exact", "sampled"] = "sampled"
     subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = True
+    samples_min: int = 2
     meaning = "The average service time of the answered requests; its 95% bounds (Student's t) are approximate."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         latencies = [sample.latency_s for sample in observed.answered]
-        bounds = mean_bounds(latencies, observed.confidence)
+        bounds = Bounds(
+            lower=mean_bounds(latencies, observed.fail_confidence).lower,
+            upper=mean_bounds(latencies, observed.confidence).upper,
+        )
         outcome, limit_s = OUTCOMES[bounds.decide(limit.value())], limit.value()
         undecided = outcome is Outcome.UNDECIDED
         return Evaluation(

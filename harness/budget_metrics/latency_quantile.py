@@ -6,12 +6,13 @@ refusing.
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.analysis.quantiles import further_samples, quantile
+from harness.analysis.quantiles import Bounds, further_samples, quantile, quantile_bounds, samples_min
 from harness.analysis.sequential import sequential_bounds
-from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome
+from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
 
@@ -22,15 +23,21 @@ class LatencyQuantile:
     unit: Unit = "time"
     kind: Literal["exact", "sampled"] = "sampled"
     subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = True
     meaning: str = (
         "The service time that this share of the requests does not exceed; a failed request exceeds any limit. "
         "Passes or fails with 95% confidence, or is undecided."
     )
 
+    @property
+    def samples_min(self) -> int:
+        return samples_min(self.probability)
+
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         latencies = sorted(math.inf if s.error else s.latency_s for s in observed.samples)
         limit_s, n = limit.value(), len(latencies)
-        bounds = sequential_bounds(latencies, observed.looks, self.probability)
+        bounds = self._bounds(latencies, observed)
         outcome = OUTCOMES[bounds.decide(limit_s)]
         undecided, within = outcome is Outcome.UNDECIDED, bisect_right(latencies, limit_s)
         more = further_samples(within, n, self.probability, observed.confidence_next) if undecided else None
@@ -42,4 +49,13 @@ class LatencyQuantile:
             lower=bounds.lower,
             upper=bounds.upper,
             further_samples=more,
+        )
+
+    def _bounds(self, latencies: Sequence[float], observed: Observed) -> Bounds:
+        """Exact over several looks; where the looks or windows are not nested in each other, each has its own part."""
+        if observed.risk_share == 1 and observed.looks[-1:] in ((), (len(latencies),)):
+            return sequential_bounds(latencies, observed.looks, self.probability)
+        return Bounds(
+            lower=quantile_bounds(latencies, self.probability, observed.fail_confidence).lower,
+            upper=quantile_bounds(latencies, self.probability, observed.confidence).upper,
         )

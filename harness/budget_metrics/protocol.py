@@ -9,7 +9,10 @@ from harness.analysis.quantiles import CONFIDENCE, Decision
 from harness.analysis.sequential import confidence_at
 from harness.limits import Limit
 from harness.quantities import Unit
-from harness.record import Sample, VariantRecord
+from harness.record import PhaseRecord, Sample, VariantRecord
+
+Scope = Literal["requests", "phase", "variant", "statement"]
+"""What a metric is computed from: each request by itself, counters around whole phases, or something of the variant."""
 
 
 class Outcome(StrEnum):
@@ -30,15 +33,22 @@ OUTCOMES: Final[Mapping[Decision, Outcome]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a budget selects from a record: the samples of one operation (or all) and texts, and their variant.
+    """What a budget selects from a record: samples, the phases they belong to, and their variant.
 
     `looks` is how many of these samples there were at each time the run was looked at to see whether it may end, the
     last time with all of them; empty where there is only one look. An estimate's risk of being wrong is shared by them.
+    `risk_share` is what part of that risk a FAIL may use: less where it is one of many any of which would fail the
+    budget. `elapsed_s` is how long the phases, stages or windows took. `statement` is the one whose plan is asked for.
     """
 
     variant: VariantRecord
     samples: tuple[Sample, ...]
     looks: tuple[int, ...] = ()
+    risk_share: float = 1.0
+    run_is_over: bool = True
+    phases: tuple[PhaseRecord, ...] = ()
+    elapsed_s: float = 0.0
+    statement: str = ""
 
     @property
     def answered(self) -> tuple[Sample, ...]:
@@ -48,6 +58,10 @@ class Observed:
     def confidence(self) -> float:
         """Of a test at this look that knows nothing of the looks before it."""
         return confidence_at(len(self.looks)) if self.looks else CONFIDENCE
+
+    @property
+    def fail_confidence(self) -> float:
+        return 1 - (1 - self.confidence) * self.risk_share
 
     @property
     def confidence_next(self) -> float:
@@ -61,7 +75,8 @@ class Evaluation:
 
     `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value; over several looks they hold together.
     `look` is the one that decided, or the last, where there were several. `reason` says why there is no verdict
-    (INVALID), or which request is meant.
+    (INVALID), or which request is meant; `where`, which window. `finding` is a sentence on what is no number, and
+    `warning` one on what the outcome does not show.
     """
 
     outcome: Outcome
@@ -73,6 +88,9 @@ class Evaluation:
     further_samples: int | None = None
     look: int | None = None
     reason: str = ""
+    where: str = ""
+    finding: str = ""
+    warning: str = ""
 
 
 class BudgetMetric(Protocol):
@@ -80,6 +98,7 @@ class BudgetMetric(Protocol):
 
     `exact` values are facts about this run and are compared as they are; `sampled` ones are estimates, and pass or fail
     only with confidence. `subject` is the one word before the dot that the metric belongs to; None: any operation.
+    `ends_a_run` says that a FAIL on the first part of a run stays one, so that the rest need not be measured.
     """
 
     @property
@@ -92,10 +111,21 @@ class BudgetMetric(Protocol):
     def subject(self) -> str | None: ...
 
     @property
+    def scope(self) -> Scope: ...
+
+    @property
+    def ends_a_run(self) -> bool: ...
+
+    @property
+    def samples_min(self) -> int:
+        """With fewer it cannot PASS."""
+        ...
+
+    @property
     def meaning(self) -> str:
         """One sentence for the manual and for reports."""
         ...
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        """Judges what was observed; the caller has made sure that at least one request was answered."""
+        """Judges what was observed; where requests are what it is about, at least one was answered."""
         ...

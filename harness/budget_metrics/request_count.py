@@ -4,10 +4,11 @@ The limit may be a law in what that request returned, so the value reported is t
 limit, or furthest over it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
 from harness.record import Sample
@@ -20,6 +21,9 @@ class RequestCount:
     unit: Unit = "count"
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = True
+    samples_min: int = 1
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         if any(getattr(s, self.counted) is None for s in observed.answered):
@@ -36,7 +40,19 @@ class RequestCount:
             measured=measured,
             limit=limit.value(variables),
             reason=", ".join(f"{name} = {variables[name]}" for name in sorted(limit.variables)),
+            warning=_constant(observed.answered) if "n" in limit.variables else "",
         )
+
+
+def _constant(answered: Sequence[Sample]) -> str:
+    """A law that was asked at one point only says nothing about how the count grows."""
+    sizes = {sample.results for sample in answered}
+    if len(sizes) > 1:
+        return ""
+    return (
+        f"Every request had n = {sizes.pop()}, and a constant hides a loop: ask for several n, as with "
+        "limit = [1, 20, 100] in [workload.query]."
+    )
 
 
 def _variables(sample: Sample) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Annotated, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -40,6 +40,9 @@ class AddSettings(Section):
         return self
 
 
+ResultLimit = Annotated[int, Field(ge=1, le=100)]
+
+
 class QuerySettings(Section):
     """`[workload.query]`. What is not known is a question of its own, asked once."""
 
@@ -50,7 +53,10 @@ class QuerySettings(Section):
     zipf_exponent: float = Field(
         default=1.1, ge=0, le=10, description="How much the first of these questions are preferred; 0: not at all."
     )
-    limit: int = Field(default=20, ge=1, le=100)
+    limit: ResultLimit | Annotated[tuple[ResultLimit, ...], Field(min_length=1)] = Field(
+        default=20,
+        description="Memories to return. Of several, each query draws one: the sweep that a law in n asks for.",
+    )
     similarity_threshold: float = Field(
         default=0.0, ge=0, le=1, description="0 returns `limit` memories whatever the provider's similarities are."
     )

@@ -104,7 +104,7 @@ def _queries(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: in
         question = questions[popularity.index(draws)] if is_known else next(once)
         arguments = {
             "query": question.query,
-            "limit": stated.limit,
+            "limit": stated.limit if isinstance(stated.limit, int) else draws.pick(stated.limit),
             "similarity_threshold": stated.similarity_threshold,
             "conversation_id": question.conversation_id or _conversation(settings, draws),
         }

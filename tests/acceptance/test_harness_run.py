@@ -44,9 +44,10 @@ def test_a_budget_that_fails_exits_with_1_and_says_by_how_much(harness: Program,
 
 
 def test_a_quantile_that_few_samples_cannot_decide_exits_with_3(harness: Program, tiny: Scenario) -> None:
-    done = harness("run", str(tiny("query.p95 <= 10s")))
+    done = harness("run", str(tiny("query.p95 <= 10s", requests=60, extra="time_s = 0.001\n")))
     assert done.returncode == 3
     assert "UNDECIDED" in done.stdout
+    assert "warning: query.p95 <= 10s" in done.stderr
 
 
 def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scenario, tmp_path: Path) -> None:

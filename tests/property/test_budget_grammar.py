@@ -9,11 +9,20 @@ from harness.budget_metrics import METRICS
 from harness.budgets import TEXTS, Vocabulary, parse
 from harness.errors import UsageError
 
-VOCABULARY = Vocabulary(variants=["naive", "fix1", "batched"], operations=["add", "query", "bootstrap"])
+OPERATIONS = ["add", "query", "bootstrap"]
+VOCABULARY = Vocabulary(
+    variants=["naive", "fix1", "batched"], operations=OPERATIONS, phases={name: [name] for name in OPERATIONS}
+)
 
 blanks = st.text(" \t", max_size=2)
 numbers = st.one_of(st.integers(0, 10**6).map(str), st.decimals(0, 9999, places=2).map(str))
-quantities = {"time": st.sampled_from(["ms", "s"]), "share": st.just("%")}
+units = {"time": st.sampled_from(["ms", "s"]), "share": st.just("%"), "rate": st.sampled_from(["/s", "/min"])}
+quantities = {unit: st.tuples(numbers, blanks, written).map("".join) for unit, written in units.items()}
+labels = {
+    "text": st.sampled_from(TEXTS),
+    "stage": st.integers(1, 20).map(str),
+    "window": st.integers(1, 5000).map("{}ms".format),
+}
 laws = st.recursive(
     st.one_of(st.integers(0, 10**6).map(str), st.sampled_from(["n", "promotions"])),
     lambda inner: st.one_of(
@@ -34,6 +43,14 @@ def refused(text: str) -> str | None:
     return None
 
 
+limits = {**quantities, "count": laws, "amount": numbers, "index": st.just("idx_memories_tier")}
+selections = st.lists(st.sampled_from(list(labels)), unique=True).flatmap(
+    lambda names: st.tuples(*(labels[name].map(f"{name} = {{}}".format) for name in names)).map(
+        lambda stated: f"{{ {', '.join(stated)} }}" if stated else ""
+    )
+)
+
+
 @st.composite
 def budget_texts(draw: st.DrawFn) -> str:
     """Any budget of the grammar, with blanks anywhere that they may be."""
@@ -41,10 +58,15 @@ def budget_texts(draw: st.DrawFn) -> str:
     metric = METRICS[word]
     variant = draw(st.sampled_from(["", "naive:", "fix1 :"]))
     subject = metric.subject or draw(st.sampled_from(sorted(VOCABULARY.operations)))
-    text = draw(st.sampled_from(["", *(f"{{ text = {name} }}" for name in TEXTS)]))
+    if metric.scope == "statement":
+        subject = draw(st.sampled_from(["query.search", "merge"]))
+    selection = draw(selections) if metric.scope == "requests" else ""
     comparator = "<=" if metric.kind == "sampled" else draw(st.sampled_from(["<=", ">="]))
-    limit = draw(laws if metric.unit == "count" else st.tuples(numbers, blanks, quantities[metric.unit]).map("".join))
-    parts = [variant, subject, text, ".", word, comparator, limit]
+    if metric.unit == "index":
+        comparator = " uses "
+    limit = draw(limits[metric.unit])
+    abort = draw(st.sampled_from(["", " abort", " abort after 30s"])) if metric.ends_a_run else ""
+    parts = [variant, subject, selection, ".", word, comparator, limit, abort]
     return "".join(part + draw(blanks) for part in parts if part)
 
 
@@ -58,6 +80,7 @@ def test_a_printed_budget_reads_back_as_itself(text: str) -> None:
 @given(budget_texts(), st.integers(0, 1000), st.integers(0, 20))
 def test_a_limit_has_a_value_for_every_request(text: str, n: int, promotions: int) -> None:
     budget = parse(text, VOCABULARY)
+    assume(budget.limit.comparator != "uses")
     assert isinstance(budget.limit.value({"n": n, "promotions": promotions}), float)
 
 

@@ -12,7 +12,7 @@ from harness.quantities import Unit
 from harness.record import BackgroundRecord
 from tests.records import samples, variant
 
-UNIT_TEXTS: dict[Unit, str] = {"time": "s", "share": "%", "count": ""}
+UNIT_TEXTS: dict[Unit, str] = {"time": "s", "share": "%", "count": "", "rate": "/s", "amount": ""}
 
 
 def observed(n: int = 400) -> Observed:
@@ -21,7 +21,7 @@ def observed(n: int = 400) -> Observed:
     answered = samples([0.1] * n, embedding="cache", **fields) + samples([0.2] * n, embedding="ollama", **fields)
     work = BackgroundRecord(kind="co_occurrence", count=4, failures=2, statements=4, round_trips=4)
     everything = (*answered, *samples([0.1], error="timeout"))
-    return Observed(variant("batched", everything, background=(work,)), everything)
+    return Observed(variant("batched", everything, background=(work,)), everything, elapsed_s=20.0)
 
 
 def evaluated(word: str, comparator: str, limit: str, seen: Observed) -> Evaluation:

@@ -4,7 +4,11 @@ from harness.budgets import Vocabulary, parse
 from harness.errors import UsageError
 from tests.records import sample
 
-VOCABULARY = Vocabulary(variants=["naive", "batched"], operations=["add", "query"])
+VOCABULARY = Vocabulary(
+    variants=["naive", "batched"],
+    operations=["add", "query"],
+    phases={"query": ["query"], "mix": ["add", "query"]},
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +22,9 @@ VOCABULARY = Vocabulary(variants=["naive", "batched"], operations=["add", "query
         ("cache.hit_rate >= 80%", 0.8),
         ("query.statements <= 4", 4),
         ("background.failures <= 0", 0),
+        ("query.throughput >= 20/s", 20),
+        ("mix.throughput >= 30 /min", 0.5),
+        ("query{text=known, stage=2, window=500ms}.p95 <= 1s abort after 30s", 1),
     ],
 )
 def test_limits_are_in_base_units(text: str, value: float) -> None:
@@ -41,6 +48,9 @@ def test_a_law_is_computed_in_fractions(law: str, n: int, promotions: int, value
 
 def test_a_budget_prints_in_its_canonical_form() -> None:
     assert str(parse(" naive :query{ text = known } .p95<= 300 ms ")) == "naive: query{text=known}.p95 <= 300ms"
+    written = "mix{ window=500ms,stage=2 }.p99 <= 2s   abort  after  1500ms"
+    assert str(parse(written)) == "mix{stage=2, window=0.5s}.p99 <= 2s abort after 1.5s"
+    assert str(parse("query.errors <= 1% abort")) == "query.errors <= 1% abort"
 
 
 # The text, the column at which the error points (counted from 1), and what it has to say there.
@@ -52,7 +62,7 @@ REFUSALS = [
     ("query.p5 <= 3ms", 7, "Did you mean 'p95'?"),
     ("query.latency <= 3ms", 7, "p50 … p99.9, mean, max, errors"),
     ("quer.p95 <= 3ms", 1, "no operation 'quer'. Did you mean 'query'?"),
-    ("bootstrap.p95 <= 3ms", 1, "no operation 'bootstrap'. Known: add, query."),
+    ("bootstrap.p95 <= 3ms", 1, "no operation 'bootstrap'. Known: add, query, mix."),
     ("bached: query.p95 <= 3ms", 1, "no variant 'bached'. Did you mean 'batched'?"),
     ("query.p95 < 3ms", 11, "write <= for at most"),
     ("query.p95 == 3ms", 11, "write <= for at most"),
@@ -82,6 +92,22 @@ REFUSALS = [
     ("query{txt=known}.p95 <= 1s", 7, "Did you mean 'text'?"),
     ("query{text=knwon}.p95 <= 1s", 12, "Did you mean 'known'?"),
     ("query{text=known.p95 <= 1s", 17, "expected }"),
+    ("query{text=known,}.p95 <= 1s", 18, "a label, as in"),
+    ("query{text=known, text=first}.p95 <= 1s", 19, "stated twice"),
+    ("query{stage=0}.p95 <= 1s", 13, "from 1"),
+    ("query{stage=ramp}.p95 <= 1s", 13, "from 1"),
+    ("query{window=10}.p95 <= 1s", 14, "a time over 0, such as 10s"),
+    ("query{window=0s}.p95 <= 1s", 14, "a time over 0"),
+    ("background{text=known}.failures <= 1", 11, "not counted per request"),
+    ("query.throughput >= 20", 21, "write 20/s"),
+    ("query.throughput >= 20ms", 21, "write 20/s"),
+    ("query.statements <= 4/s", 21, "write 4 without a unit"),
+    ("query.p95 <= 300ms abort soon", 26, "expected after and a time"),
+    ("query.p95 <= 300ms abort after", 31, "a time over 0"),
+    ("query.p95 <= 300ms abort after 30", 32, "a time over 0"),
+    ("query.p95 <= 300ms abort after 30s or so", 32, "a time over 0"),
+    ("query.throughput >= 20/s abort", 26, "only when the run is over"),
+    ("quer.throughput >= 20/s", 1, "no operation 'quer'. Did you mean 'query'?"),
     ("query.hit_rate >= 80%", 1, "write cache.hit_rate"),
     ("cache.p95 <= 1s", 7, "cache has no p95. Known: hit_rate"),
     ("background.failurs <= 1", 12, "Did you mean 'failures'?"),
@@ -112,12 +138,14 @@ def test_without_a_vocabulary_any_name_is_taken() -> None:
         ("bootstrap.p95 <= 1s", ["bootstrap"]),
         ("cache.hit_rate >= 1%", ["known query", "first query", "bootstrap"]),
         ("cache{text=first}.hit_rate >= 1%", ["first query"]),
+        ("mix.p95 <= 1s", ["first query", "bootstrap"]),
+        ("mix{stage=2}.p95 <= 1s", ["bootstrap"]),
     ],
 )
 def test_a_budget_selects_samples_by_operation_and_text(text: str, selected: list[str]) -> None:
     samples = {
         "known query": sample("query", first_time_text=False),
-        "first query": sample("query", first_time_text=True),
-        "bootstrap": sample("bootstrap"),
+        "first query": sample("query", first_time_text=True, phase="mix", stage=0),
+        "bootstrap": sample("bootstrap", phase="mix", stage=1),
     }
     assert [name for name, each in samples.items() if parse(text).selects(each)] == selected

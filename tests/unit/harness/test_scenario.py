@@ -6,9 +6,9 @@ import pytest
 
 from harness import scenario
 from harness.errors import UsageError
+from harness.feasibility import check
 from harness.latencies import LATENCIES
 from harness.scenario import Variant
-from harness.verdict import check
 
 TIMELINE = "timeline=[{%s}]"
 SHIPPED = sorted(scenario.shipped())
