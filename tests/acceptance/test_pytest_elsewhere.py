@@ -1,0 +1,99 @@
+"""The pytest plugin in a project that knows nothing of the memory system: its own pool, real statements."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from harness.provisioners.protocol import Server
+
+PROJECT = """
+import os
+
+import asyncpg
+import pytest
+
+
+@pytest.fixture
+async def pool(budget):
+    async with asyncpg.create_pool(os.environ["SHOP_URL"], min_size=1, max_size=2, init=budget.watch) as pool:
+        await pool.execute("CREATE TABLE IF NOT EXISTS orders (id int)")
+        yield pool
+
+
+async def orders(pool, number):
+    async with pool.acquire() as connection, connection.transaction():
+        return [await connection.fetchrow("SELECT * FROM generate_series(1, $1) AS id", n) for n in range(number)]
+
+
+async def test_a_loop_is_found(pool, budget):
+    await budget("p95 <= 30s", "statements <= 1").measure_async(orders, pool, 3)
+
+
+async def test_a_law_in_the_results_holds(pool, budget):
+    found = await budget("p95 <= 30s", "mean <= 30s", "statements <= n").measure_async(orders, pool, 3)
+    assert len(found) == 3
+
+
+async def test_one_connection(budget):
+    connection = await asyncpg.connect(os.environ["SHOP_URL"])
+    await budget.watch(connection)
+    assert await budget("statements <= 1").measure_async(connection.fetchval, "SELECT 1") == 1
+    await connection.close()
+"""
+
+WITHOUT_PLUGINS = """
+import asyncio
+import os
+
+import asyncpg
+
+
+def test_a_loop_of_its_own(budget):
+    async def main():
+        connection = await asyncpg.connect(os.environ["SHOP_URL"])
+        await budget.watch(connection)
+        await budget("statements <= 1", "p50 <= 30s").measure_async(connection.execute, "SELECT 1")
+        await connection.close()
+
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def shop_url(runner: asyncio.Runner, server: Server) -> str:
+    return runner.run(server.create_database(f"shop_{uuid4().hex}"))
+
+
+def run_pytest(directory: Path, url: str, environment: dict[str, str], *arguments: str) -> dict[str, Any]:
+    """What became of each budget, by test. The plugin is there because it is installed; nothing names it."""
+    command = [sys.executable, "-m", "pytest", "--budget-report=out.json", *arguments]
+    subprocess.run(command, cwd=directory, env=environment | {"SHOP_URL": url}, capture_output=True, check=False)
+    document = json.loads((directory / "out.json").read_text(encoding="utf-8"))
+    return {
+        test["test"].partition("::")[2]: {each["budget"]: each["outcome"] for each in test["budgets"]}
+        for test in document["tests"]
+    }
+
+
+def test_statements_of_another_project_are_counted(tmp_path: Path, shop_url: str, environment: dict[str, str]) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    (tmp_path / "test_shop.py").write_text(PROJECT, encoding="utf-8")
+    assert run_pytest(tmp_path, shop_url, environment, "-n", "2") == {
+        "test_a_loop_is_found": {"p95 <= 30s": "PASS", "statements <= 1": "FAIL"},
+        "test_a_law_in_the_results_holds": {"p95 <= 30s": "PASS", "mean <= 30s": "PASS", "statements <= n": "PASS"},
+        "test_one_connection": {"statements <= 1": "PASS"},
+    }
+
+
+def test_neither_xdist_nor_pytest_asyncio_is_needed(tmp_path: Path, shop_url: str, environment: dict[str, str]) -> None:
+    (tmp_path / "test_shop.py").write_text(WITHOUT_PLUGINS, encoding="utf-8")
+    without = [f"-pno:{name}" for name in ("asyncio", "xdist", "randomly", "timeout")]
+    assert run_pytest(tmp_path, shop_url, environment, *without) == {
+        "test_a_loop_of_its_own": {"statements <= 1": "PASS", "p50 <= 30s": "PASS"}
+    }

@@ -1,0 +1,185 @@
+"""The plugin in a pytest of its own: endings, reports and options; and it stays out of the way of who does not ask."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+# pytester forgets what an inner session imported, and numpy cannot be imported twice.
+import harness.budget_fixture  # noqa: F401
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[3]
+PLUGIN = "harness.pytest_plugin"
+
+TESTS = """
+    def test_holds(budget):
+        assert budget("p95 <= 10s", "mean <= 10s").measure(divmod, 7, 2) == (3, 1)
+
+    def test_fails(budget):
+        budget("max <= 0ms").measure(sum, [1, 2])
+
+    def test_undecided(budget):
+        budget("p99 <= 10s", seconds_max=0).measure(sum, [1, 2])
+
+    def test_forgets(budget):
+        budget("p95 <= 10s")
+"""
+ENDINGS = {"passed": 2, "failed": 2, "errors": 1}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project with tests of its own, which asks for the plugin by name as well as by installation."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(TESTS)
+    pytester.plugins = [PLUGIN]
+    return pytester
+
+
+def outcomes(project: pytest.Pytester, *arguments: str) -> dict[str, int]:
+    return project.runpytest_inprocess("-p", "no:randomly", *arguments).parseoutcomes()
+
+
+def test_each_verdict_has_its_ending(project: pytest.Pytester) -> None:
+    assert outcomes(project) == ENDINGS
+
+
+def test_a_failure_is_shown_at_the_line_of_the_test(project: pytest.Pytester) -> None:
+    result = project.runpytest_inprocess("-k", "fails")
+    result.stdout.fnmatch_lines(
+        [
+            '>*budget("max <= 0ms").measure(sum, [[]1, 2[]])',
+            "E*Failed: FAIL max <= 0ms: * over the limit, in 10 requests*",
+        ]
+    )
+    assert "budget_fixture.py" not in result.stdout.str()
+
+
+def test_what_is_stated_and_not_measured_is_an_error(project: pytest.Pytester) -> None:
+    result = project.runpytest_inprocess("-k", "forgets")
+    result.stdout.fnmatch_lines(["*stated and never measured: p95 <= 10s.*"])
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("skip", {"failed": 1, "skipped": 1, "passed": 2, "errors": 1}),
+        ("pass", {"failed": 1, "passed": 3, "errors": 1}),
+    ],
+)
+def test_undecided_is_for_the_project_to_choose(
+    project: pytest.Pytester, choice: str, expected: dict[str, int]
+) -> None:
+    assert outcomes(project, "--budget-undecided", choice) == expected
+    project.makeini(f"[pytest]\nasyncio_default_fixture_loop_scope = function\nbudget_undecided = {choice}\n")
+    assert outcomes(project) == expected
+    assert outcomes(project, "--budget-undecided=fail") == ENDINGS
+
+
+def test_a_choice_that_is_none_is_refused(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nbudget_undecided = green\n")
+    result = project.runpytest_inprocess("-k", "holds")
+    result.stdout.fnmatch_lines(["*budget_undecided = green: expected one of fail, skip, pass.*"])
+
+
+def test_the_report_names_every_budget_and_its_verdict(project: pytest.Pytester) -> None:
+    result = project.runpytest_inprocess("-p", "no:randomly", "--budget-report")
+    result.stdout.fnmatch_lines(
+        [
+            "*= budgets =*",
+            "*::test_fails",
+            "  FAIL      max <= 0ms: *",
+            "*::test_holds",
+            "  PASS      p95 <= 10s: *",
+            "  PASS      mean <= 10s: *",
+            "*::test_undecided",
+            "  UNDECIDED p99 <= 10s: *",
+        ]
+    )
+
+
+def written(project: pytest.Pytester, *arguments: str) -> dict[str, Any]:
+    project.runpytest_inprocess("--budget-report=out.json", *arguments)
+    document: dict[str, Any] = json.loads((project.path / "out.json").read_text(encoding="utf-8"))
+    return document
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["alone", "xdist"])
+def test_the_report_for_programs_is_whole_with_and_without_workers(project: pytest.Pytester, workers: str) -> None:
+    document = written(project, "-n", workers)
+    assert (document["schema"], document["schema_version"]) == ("anima-harness/pytest-budgets", 1)
+    verdicts = {
+        (test["test"].partition("::")[2], each["budget"]): each
+        for test in document["tests"]
+        for each in test["budgets"]
+    }
+    assert {key: verdict["outcome"] for key, verdict in verdicts.items()} == {
+        ("test_holds", "p95 <= 10s"): "PASS",
+        ("test_holds", "mean <= 10s"): "PASS",
+        ("test_fails", "max <= 0ms"): "FAIL",
+        ("test_undecided", "p99 <= 10s"): "UNDECIDED",
+    }
+    undecided = verdicts["test_undecided", "p99 <= 10s"]
+    assert (undecided["limit"], undecided["upper"], undecided["n"]) == (10.0, None, 1)
+
+
+def test_without_a_budget_the_report_says_so(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_inprocess("-p", PLUGIN, "--budget-report")
+    result.stdout.fnmatch_lines(["No budget was judged."])
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [("test_x.py", "*expected a file that ends in .json*"), ("no/such/out.json", "*there is no directory no/such*")],
+)
+def test_a_report_that_cannot_be_written_is_refused_at_once(
+    project: pytest.Pytester, path: str, complaint: str
+) -> None:
+    result = project.runpytest_inprocess("--budget-report", path)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([complaint])
+
+
+def test_verdicts_are_properties_in_junit_xml(project: pytest.Pytester) -> None:
+    project.runpytest_inprocess("--junit-xml=out.xml")
+    (case,) = [each for each in ET.parse(project.path / "out.xml").iter("testcase") if each.get("name") == "test_holds"]
+    properties = {each.get("name"): each.get("value") or "" for each in case.iter("property")}
+    assert list(properties) == ["budget: p95 <= 10s", "budget: mean <= 10s"]
+    assert all(value.startswith("PASS: ") for value in properties.values())
+
+
+def test_the_plugin_can_be_left_out(project: pytest.Pytester) -> None:
+    project.plugins = []
+    result = project.runpytest_inprocess("-p", f"no:{PLUGIN}")
+    result.stdout.fnmatch_lines(["*fixture 'budget' not found*"])
+
+
+def test_a_project_that_does_not_ask_pays_for_no_import() -> None:
+    """What measures is imported with the fixture, and pytest itself brings what is left."""
+    statement = (
+        "import sys, pytest; before = set(sys.modules); import harness.pytest_plugin; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {
+        "harness",
+        PLUGIN,
+        "json",
+        "json.decoder",
+        "json.encoder",
+        "json.scanner",
+        "_json",
+    }
+
+
+def test_the_entry_point_has_the_name_that_pytest_looks_for_before_it_registers_a_plugin_again() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["pytest11"] == {PLUGIN: PLUGIN}
