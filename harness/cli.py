@@ -12,6 +12,7 @@ import click
 
 from harness import journal, runs, scenario
 from harness.budgets import parse
+from harness.comparing import compare_command
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.feasibility import check
@@ -132,6 +133,7 @@ def schema() -> None:
 
 
 harness.add_command(verify)
+harness.add_command(compare_command)
 
 
 def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:

@@ -58,6 +58,11 @@ def amount(value: float | None) -> str:
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else significant(value)  # noqa: PLR2004 -- three digits.
 
 
+def mean_count(number: float) -> str:
+    """`232`, `5.6`, `21.25`: a mean of counts, with enough digits to show one statement more in a few requests."""
+    return f"{number:,.5g}"
+
+
 def quantity(value: float | None, unit: Unit) -> str:
     match unit:
         case "time":

@@ -8,7 +8,7 @@ from harness.renderers.html import HtmlRenderer
 from harness.renderers.json import JsonRenderer
 from harness.renderers.junit import JunitRenderer
 from harness.renderers.markdown import MarkdownRenderer
-from harness.renderers.protocol import Renderer
+from harness.renderers.protocol import ComparisonRenderer, Renderer
 from harness.renderers.terminal import TerminalRenderer
 
 RENDERERS: Final[dict[str, Renderer]] = {
@@ -19,4 +19,10 @@ RENDERERS: Final[dict[str, Renderer]] = {
     "junit": JunitRenderer(),
     "github": GithubRenderer(),
     "comment": CommentRenderer(),
+}
+
+COMPARISON_RENDERERS: Final[dict[str, ComparisonRenderer]] = {
+    "terminal": TerminalRenderer(),
+    "markdown": MarkdownRenderer(),
+    "json": JsonRenderer(),
 }

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from pydantic import TypeAdapter
 
+from harness.comparison import Comparison
 from harness.record import RunRecord
 from harness.summary import Summary
 from harness.verdict import Verdict
@@ -25,7 +26,17 @@ class Report:
     summary: Summary
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """Versioned as a report is."""
+
+    schema: Literal["anima-harness/comparison"]
+    schema_version: Literal[1]
+    comparison: Comparison
+
+
 REPORT: Final = TypeAdapter(Report)
+COMPARISON_REPORT: Final = TypeAdapter(ComparisonReport)
 
 
 class JsonRenderer:
@@ -34,3 +45,7 @@ class JsonRenderer:
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
         report = Report("anima-harness/report", 1, record.run_id, verdict, summary)
         return REPORT.dump_json(report, indent=2).decode() + "\n"
+
+    def render_comparison(self, comparison: Comparison) -> str:
+        report = ComparisonReport("anima-harness/comparison", 1, comparison)
+        return COMPARISON_REPORT.dump_json(report, indent=2).decode() + "\n"

@@ -2,6 +2,8 @@
 
 import shlex
 
+from harness.comparison import Comparison
+from harness.comparison_tables import comparison_title, counts_table, noise_sentence, timings_table
 from harness.quantities import duration
 from harness.record import RunRecord
 from harness.renderers.markup import code, escaped, table_markup
@@ -48,5 +50,18 @@ class MarkdownRenderer:
             *(table_markup(table) for table in tables if table),
             f"Run {code(record.run_id)}, {record.started_at:%Y-%m-%d %H:%M %Z}, {duration(record.elapsed_s)}.",
             f"To repeat it: {code(shlex.join(record.command))}",
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def render_comparison(self, comparison: Comparison) -> str:
+        runs = dict.fromkeys((comparison.baseline.run_id, comparison.candidate.run_id))
+        parts = [
+            f"# {escaped(comparison_title(comparison))}",
+            f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",
+            *map(escaped, comparison.notes),
+            escaped(noise_sentence(comparison)),
+            table_markup(timings_table(comparison)),
+            table_markup(counts_table(comparison)),
+            f"Run{'s' if len(runs) > 1 else ''} {' and '.join(map(code, runs))}.",
         ]
         return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,7 +1,8 @@
-"""The seam between a judged run and what people or programs read about it."""
+"""The seam between a judged run, or a comparison, and what people or programs read about it."""
 
 from typing import Protocol
 
+from harness.comparison import Comparison
 from harness.record import RunRecord
 from harness.summary import Summary
 from harness.verdict import Verdict
@@ -18,3 +19,9 @@ class Renderer(Protocol):
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
         """The whole report. Pure but for the terminal's width and colours; never fails for a record that is valid."""
         ...
+
+
+class ComparisonRenderer(Protocol):
+    """A format that comparisons are shown in too; held to the same as `Renderer`."""
+
+    def render_comparison(self, comparison: Comparison) -> str: ...

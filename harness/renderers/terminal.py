@@ -11,6 +11,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from harness.budget_metrics.protocol import Outcome
+from harness.comparison import Comparison
+from harness.comparison_tables import counts_table, noise_sentence, timings_table
 from harness.record import RunRecord
 from harness.summary import Summary
 from harness.tables import (
@@ -42,15 +45,24 @@ class TerminalRenderer:
     suffix: str = ".txt"
 
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
-        width = self.width or shutil.get_terminal_size((100, 24)).columns
+        return self._printed(_parts(record, summary, verdict, wide=self._width >= WIDE_FROM))
+
+    def render_comparison(self, comparison: Comparison) -> str:
+        return self._printed(_comparison_parts(comparison, wide=self._width >= WIDE_FROM))
+
+    @property
+    def _width(self) -> int:
+        return self.width or shutil.get_terminal_size((100, 24)).columns
+
+    def _printed(self, parts: Iterable[RenderableType]) -> str:
         output = StringIO()
         console = Console(
             file=output,
-            width=width,
+            width=self._width,
             force_terminal=sys.stdout.isatty() if self.colour is None else self.colour,
             highlight=False,
         )
-        for part in _parts(record, summary, verdict, wide=width >= WIDE_FROM):
+        for part in parts:
             console.print(part)
         return output.getvalue()
 
@@ -58,10 +70,7 @@ class TerminalRenderer:
 def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool) -> Iterable[RenderableType]:
     declared = summary.declaration
     yield Text(printable(declared.title or declared.name or record.run_id), style="bold")
-    yield Text.assemble(
-        (f" {verdict.outcome.value} ", f"reverse {STYLES[OUTCOME_TONES[verdict.outcome]]}"),
-        (f" {printable(verdict.sentence)}", "bold"),
-    )
+    yield _verdict(verdict.outcome, verdict.sentence)
     tables = (
         budgets_table(verdict),
         *reference_tables(summary),
@@ -76,10 +85,30 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
     )
     for table in tables:
         if table:
-            yield Text(f"\n{table.title}", style="bold")
-            yield _table(table, wide=wide)
-            if table.note:
-                yield Text(table.note, style="dim")
+            yield from _section(table, wide=wide)
+
+
+def _comparison_parts(comparison: Comparison, *, wide: bool) -> Iterable[RenderableType]:
+    yield _verdict(comparison.outcome, comparison.sentence)
+    for note in comparison.notes:
+        yield Text(printable(note), style=STYLES["doubt"])
+    if noise := noise_sentence(comparison):
+        yield Text(noise)
+    for table in (timings_table(comparison), counts_table(comparison)):
+        yield from _section(table, wide=wide)
+
+
+def _verdict(outcome: Outcome, sentence: str) -> Text:
+    return Text.assemble(
+        (f" {outcome.value} ", f"reverse {STYLES[OUTCOME_TONES[outcome]]}"), (f" {printable(sentence)}", "bold")
+    )
+
+
+def _section(table: Table, *, wide: bool) -> Iterable[RenderableType]:
+    yield Text(f"\n{table.title}", style="bold")
+    yield _table(table, wide=wide)
+    if table.note:
+        yield Text(table.note, style="dim")
 
 
 def _table(table: Table, *, wide: bool) -> RenderableType:
