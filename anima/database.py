@@ -24,11 +24,15 @@ WARNING_INTERVAL_S: Final = 60.0
 
 logger = logging.getLogger(__name__)
 
+FAREWELL: Final = asyncpg.InternalClientError
+"""What asyncpg raises for a connection that is used when the server's farewell has arrived and is not read yet."""
+
 UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    FAREWELL,
     asyncpg.InsufficientResourcesError,  # The disk or memory is full, or all connections are taken.
     asyncpg.OperatorInterventionError,  # The server starts or stops, or somebody there ended the statement.
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -52,6 +56,7 @@ RETRIED = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.AdminShutdownError,
+    FAREWELL,
     ConnectionError,
 )
 """Another transaction won, or the connection was lost. A time limit is not among them: more load would not help."""

@@ -38,6 +38,13 @@ async def test_a_url_of_something_else_is_refused() -> None:
                 pass
 
 
+async def test_a_connection_whose_server_has_just_said_farewell_is_a_database_that_is_away(database_url: str) -> None:
+    async with open_database(database_url) as database:
+        with pytest.raises(DatabaseUnavailable, match="another operation"):
+            async with database.session():
+                raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
 async def test_who_waits_for_a_connection_too_long_is_told(database_url: str) -> None:
     settings = PoolSettings(1, size_min=1, acquire_timeout_s=0.01)
     async with open_database(database_url, settings) as database, database.session():
