@@ -51,6 +51,8 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
 @click.option("--strategy", metavar="NAME", help="How requests are served: batched (the default), naive, ...")
 @click.option("--database-url", metavar="URL", help="Instead of ANIMA_DATABASE_URL.")
 @click.option("--data-directory", type=click.Path(path_type=Path), help="Where the embedded PostgreSQL keeps its data.")
+@click.option("--trace-log", type=click.Path(path_type=Path), metavar="PATH", help="Log operations, to replay them.")
+@click.option("--trace-contents", is_flag=True, default=None, help="Log texts as they are; else they are hashed.")
 @click.option("--migrate", "migrating", is_flag=True, help="Bring the schema up to date first, where it is behind.")
 def serve(*, migrating: bool, **options: object) -> None:
     """Serves the memory system over HTTP until it is told to stop.

@@ -70,6 +70,20 @@ Handler = Callable[[Session, AnyWork], Awaitable[None]]
 current_kind: ContextVar[str | None] = ContextVar("current_kind", default=None)
 """The kind of work that the current task does, for observers; None in a request."""
 
+LANE_LEVELS: Final = Statement(
+    "queue.levels",
+    """
+    SELECT
+        kind,
+        count(*) FILTER (WHERE status <> 'failed') AS queued,
+        count(*) FILTER (WHERE status = 'failed') AS held,
+        coalesce(extract(epoch FROM now() - min(created) FILTER (WHERE status <> 'failed')), 0)::float8 AS oldest_age_s
+    FROM unnest($1::text[]) AS kind LEFT JOIN pgqueuer ON entrypoint = kind
+    GROUP BY kind
+    """,
+    reads=True,
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -112,6 +126,16 @@ class Counts:
 
     done: int = 0
     failed_attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The work of one kind: how much is accepted and not done, how much is held after it failed too often."""
+
+    kind: str
+    queued: int
+    held: int
+    oldest_age_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +188,11 @@ class Background:
                 await asyncio.sleep(DRAIN_POLL_S)
         async with self.database.session() as session:
             return sum(row.count for row in await queue_of(session).queue_size())
+
+    async def lanes(self) -> tuple[Lane, ...]:
+        """How much work of each kind there is now, whichever process accepted it."""
+        async with self.database.session() as session:
+            return tuple(Lane(**row) for row in await session.fetch(LANE_LEVELS, list(self.handlers)))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, and ends after the work in hand."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from anima.errors import InvalidInput, Issue
@@ -90,6 +90,14 @@ def storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(storable)]
 
 
+def without_fraction(value: object) -> object:
+    """JSON has one kind of number: 20.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WITHOUT_FRACTION: Final = BeforeValidator(without_fraction)
+
+
 class Input(BaseModel):
     """A request, checked once. Accepts the column names and, on the wire, camelCase; None means absent."""
 
@@ -131,7 +139,7 @@ class NewMemory(Input):
 
 class Query(Input):
     query: Annotated[Text, Field(min_length=1, max_length=5_000)]
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    limit: Annotated[int, Field(ge=1, le=100), WITHOUT_FRACTION] = 20
     similarity_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     tiers: Annotated[tuple[Annotated[Tier, Field(strict=False)], ...], Field(strict=False)] = ()
     conversation_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
@@ -139,11 +147,11 @@ class Query(Input):
 
 class BootstrapRequest(Input):
     conversation_id: Annotated[Text, Field(min_length=1, max_length=200)]
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[int, Field(ge=1, le=200), WITHOUT_FRACTION] = 50
     include_active: bool = True
     include_thread: bool = True
     include_stable: bool = True
-    active_limit: Annotated[int, Field(ge=0)] | None = None
+    active_limit: Annotated[int, Field(ge=0, le=1_000_000_000), WITHOUT_FRACTION] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 
 from anima.errors import InvalidInput
 
@@ -31,6 +31,15 @@ class Settings(BaseModel):
     openai_url: str = "https://api.openai.com/v1"
     openai_key: SecretStr | None = None
     redis_url: SecretStr | None = None
+    pool_size: PositiveInt | None = None
+    acquire_timeout_s: PositiveFloat | None = None
+    command_timeout_s: PositiveFloat = 30.0
+    statement_timeout_s: PositiveFloat = 30.0
+    idle_in_transaction_timeout_s: PositiveFloat = 30.0
+    shutdown_timeout_s: PositiveInt = 30
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    trace_log: Path | None = None
+    trace_contents: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -25,6 +25,10 @@ def spending_of_request() -> Generator[Spent]:
         _spent.reset(token)
 
 
+def within_request() -> bool:
+    return _spent.get() is not None
+
+
 def spend(part: Part, elapsed_s: float) -> None:
     """Counts for the current request; in background work there is none."""
     spent = _spent.get()

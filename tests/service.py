@@ -1,17 +1,47 @@
-"""The service in the test's own process, and a client that speaks to it without a socket."""
+"""The service in the test's own process: with a client that needs no socket, or behind a real one in a thread."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
+import uvicorn
 
 from anima.assembly import Anima
-from anima.http.app import application
+from anima.embeddings.protocol import EmbeddingSettings
+from anima.http.app import Watchers, application
+from anima.http.server import ServiceOptions, configuration, listening
+from anima.strategy import BATCHED
+from tests.waiting import TIMEOUT_S
 
 
 @asynccontextmanager
-async def client_of(anima: Anima) -> AsyncGenerator[httpx.AsyncClient]:
+async def client_of(anima: Anima, watchers: Watchers | None = None) -> AsyncGenerator[httpx.AsyncClient]:
     """An unexpected failure becomes the answer that a client would get, not an exception of the test."""
-    transport = httpx.ASGITransport(application(anima), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(application(anima, watchers=watchers), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield client
+
+
+def options_for(database_url: str) -> ServiceOptions:
+    return ServiceOptions(database_url, BATCHED, EmbeddingSettings(provider="hashing"), port=0)
+
+
+@contextmanager
+def served(options: ServiceOptions) -> Generator[int]:
+    """The port of a server that runs as `anima serve` does, but for its signals and its log."""
+    server = uvicorn.Server(configuration(options, logging=None))
+    with listening(options.host, options.port) as listener:
+        port: int = listener.getsockname()[1]
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            deadline = time.monotonic() + TIMEOUT_S
+            while not server.started and thread.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert server.started, "the server did not start"
+            yield port
+        finally:
+            server.should_exit = True
+            thread.join()

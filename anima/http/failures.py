@@ -10,7 +10,7 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from anima.errors import (
@@ -24,6 +24,8 @@ from anima.errors import (
 )
 from anima.http.answers import failure, request_id
 from anima.http.schemas import ErrorBody, ValidationDetails
+
+CLIENT_LEFT: Final = 499
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,12 @@ def decline(request: Request, error: Exception) -> Response:
     return failure(request, error.status_code, ErrorBody(code, error.detail), dict(error.headers or {}))
 
 
+def part(request: Request, error: Exception) -> Response:
+    """The client has left: nobody reads this, but the measurements count it, by nginx's number."""
+    del request, error
+    return Response(status_code=CLIENT_LEFT)
+
+
 def confess(request: Request, error: Exception) -> Response:
     """A failure that nobody expected; the server logs its traceback."""
     logger.error("request %s: %s", request_id(request), type(error).__name__)
@@ -84,5 +92,6 @@ HANDLERS: Final = {
     InvalidInput: refuse,
     AnimaError: explain,
     HTTPException: decline,
+    ClientDisconnect: part,
     Exception: confess,
 }

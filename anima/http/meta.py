@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +12,8 @@ from anima.database import Statement
 from anima.embeddings.protocol import CacheStatistics
 from anima.errors import DatabaseUnavailable
 from anima.http.answers import document
+from anima.http.metrics import Metrics
+from anima.http.openapi import openapi_document
 from anima.http.schemas import CacheMetrics, CacheReport, CacheState, DatabaseMetrics, Health, MetricsReport
 
 PING = Statement("health.ping", "SELECT", reads=True)
@@ -22,6 +25,7 @@ WAITING_HEALTHY_MAX = 5
 @dataclass(frozen=True, slots=True)
 class MetaRoutes:
     anima: Anima
+    measured: Metrics
 
     async def health(self, request: Request) -> Response:
         """Liveness: this process answers. It asks nothing of the database, which a restart would not mend."""
@@ -52,6 +56,14 @@ class MetaRoutes:
         statistics = self._cache_statistics()
         cache = None if statistics is None else cache_metrics(statistics)
         return document(MetricsReport(cache, self._database_metrics(), datetime.now(UTC)))
+
+    async def openapi(self, request: Request) -> Response:
+        del request
+        return document(openapi_document())
+
+    async def prometheus(self, request: Request) -> Response:
+        del request
+        return Response(await self.measured.exposition(self.anima), media_type=CONTENT_TYPE_LATEST)
 
     def _cache_statistics(self) -> CacheStatistics | None:
         return None if self.anima.cache is None else self.anima.cache.statistics()

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from anima.errors import InvalidInput, Issue
 from anima.http.answers import success
+from anima.http.hang_ups import unless_client_leaves
 from anima.http.schemas import AddedData, BootstrapData, PromotionEntry, QueryData
+from anima.http.trace_log import OperationObserver
 from anima.memory import MemorySystem
 from anima.model import BootstrapRequest, NewMemory, Query
 
@@ -23,16 +25,20 @@ TEXT_PARAMETERS = frozenset({"conversationId"})
 @dataclass(frozen=True, slots=True)
 class Operations:
     memory: MemorySystem
+    observe: OperationObserver
 
     async def add(self, request: Request) -> Response:
-        added = await self.memory.add(NewMemory.from_wire(await body_of(request)))
+        new = NewMemory.from_wire(await body_of(request))
+        self.observe("add", new)
+        added = await unless_client_leaves(request, self.memory.add(new))
         status = 200 if added.is_duplicate else CREATED
         return success(request, AddedData.of(added), status, embedding_provider=added.embedding_provider)
 
     async def query(self, request: Request) -> Response:
         query = Query.from_wire(await body_of(request))
+        self.observe("query", query)
         started = perf_counter()
-        found = await self.memory.query(query)
+        found = await unless_client_leaves(request, self.memory.query(query))
         return success(
             request,
             QueryData.of(found, query.query),
@@ -42,7 +48,9 @@ class Operations:
         )
 
     async def bootstrap(self, request: Request) -> Response:
-        bootstrap = await self.memory.bootstrap(BootstrapRequest.from_wire(parameters_of(request)))
+        asked = BootstrapRequest.from_wire(parameters_of(request))
+        self.observe("bootstrap", asked)
+        bootstrap = await unless_client_leaves(request, self.memory.bootstrap(asked))
         return success(request, BootstrapData.of(bootstrap))
 
 
@@ -58,7 +66,7 @@ async def body_of(request: Request) -> Mapping[str, object]:
 
 
 def parameters_of(request: Request) -> Mapping[str, object]:
-    """The query string as JSON values: `true`, `false` and whole numbers are what they say. Raises `InvalidInput`."""
+    """The query string as JSON values: `true`, `false` and numbers are what they say. Raises `InvalidInput`."""
     parameters: dict[str, object] = {}
     for name, text in request.query_params.multi_items():
         if name in parameters:
@@ -72,7 +80,7 @@ def _value(text: str) -> object:
         value = from_json(text)
     except ValueError:
         return text
-    return value if isinstance(value, bool | int) else text
+    return value if isinstance(value, bool | int | float) else text
 
 
 def _invalid(path: str, message: str) -> InvalidInput:

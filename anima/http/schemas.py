@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -30,7 +30,7 @@ class MemoryRow(Struct, frozen=True):
     source: str | None
     resonance_phi: float
     is_catalyst: bool
-    metadata: Mapping[str, object]
+    metadata: Mapping[str, Any]
     created_at: datetime
     updated_at: datetime
 

@@ -5,26 +5,36 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import threading
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
+import click
 import uvicorn
 from pydantic import ValidationError
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.supervisors import Multiprocess
 
-from anima.assembly import open_anima
+from anima.assembly import Anima, open_anima
+from anima.database import Executed, Observer, PoolSettings
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput
-from anima.http.app import application
+from anima.http.app import Watchers, application
+from anima.http.metrics import Metrics
+from anima.http.protocol import TimedHttpProtocol
+from anima.http.trace_log import OperationObserver, TraceLog, TraceLogSettings, unobserved
 from anima.settings import Settings, variable_of
 from anima.strategy import Strategy, preset
 
 BACKLOG: Final = 2048
+METRICS_INTERVAL_S: Final = 5.0
 LOGGING: Final[dict[str, object]] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -48,18 +58,38 @@ class ServiceOptions:
     port: int = 7100
     workers: int = 1
     shutdown_timeout_s: int = 30
+    pool: PoolSettings | None = None
+    metrics_directory: Path | None = None
+    otlp_endpoint: str | None = None
+    trace_log: TraceLogSettings | None = None
 
 
 def options_from(settings: Settings, database_url: str) -> ServiceOptions:
     """Raises `InvalidInput`."""
+    strategy = preset(settings.strategy)
     return ServiceOptions(
         database_url=database_url,
-        strategy=preset(settings.strategy),
+        strategy=strategy,
         embeddings=embeddings_from(settings),
         shared_cache=shared_cache_from(settings),
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        shutdown_timeout_s=settings.shutdown_timeout_s,
+        pool=pool_from(settings, strategy),
+        otlp_endpoint=settings.otlp_endpoint,
+        trace_log=TraceLogSettings(settings.trace_log, settings.trace_contents) if settings.trace_log else None,
+    )
+
+
+def pool_from(settings: Settings, strategy: Strategy) -> PoolSettings:
+    """One worker's share: the size is that of all workers, since it is the database that has to bear it."""
+    return PoolSettings(
+        size=max(1, (settings.pool_size or strategy.pool_size) // settings.workers),
+        acquire_timeout_s=settings.acquire_timeout_s or strategy.acquire_timeout_s,
+        command_timeout_s=settings.command_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+        idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
     )
 
 
@@ -85,24 +115,40 @@ def shared_cache_from(settings: Settings) -> SharedCacheSettings | None:
 
 def serve(options: ServiceOptions) -> None:
     """Serves until SIGTERM or SIGINT, then answers what is in flight and returns. Raises `InvalidInput`."""
-    configuration = uvicorn.Config(
+    with listening(options.host, options.port) as listener:
+        if options.trace_log is not None:
+            options.trace_log.create()
+        host, port = listener.getsockname()[:2]
+        click.echo(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+        if options.workers == 1:
+            uvicorn.Server(configuration(options)).run([listener])
+            return
+        with shared_metrics() as directory:
+            Multiprocess(configuration(replace(options, metrics_directory=directory)), [listener]).run()
+
+
+def configuration(options: ServiceOptions, logging: dict[str, object] | None = LOGGING) -> uvicorn.Config:
+    return uvicorn.Config(
         Service(options),
         loop="uvloop",
-        http="httptools",
+        http=TimedHttpProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
         server_header=False,
-        log_config=LOGGING,
+        log_config=logging,
         workers=options.workers,
         backlog=BACKLOG,
         timeout_graceful_shutdown=options.shutdown_timeout_s,
     )
-    with listening(options.host, options.port) as listener:
-        if options.workers > 1:
-            Multiprocess(configuration, [listener]).run()
-        else:
-            uvicorn.Server(configuration).run([listener])
+
+
+@contextmanager
+def shared_metrics() -> Generator[Path]:
+    """Where the workers keep what they measure. prometheus_client reads the variable when a worker imports it."""
+    with tempfile.TemporaryDirectory(prefix="anima-metrics-") as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        yield Path(directory)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -151,16 +197,79 @@ class Service:
 @asynccontextmanager
 async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
     """The application with its background work. Work that is not done at the end stays accepted in the database."""
-    async with open_anima(
-        options.database_url, options.strategy, options.embeddings, shared_cache=options.shared_cache
-    ) as anima:
-        stop = asyncio.Event()
-        workers = asyncio.create_task(anima.background.run(stop))
-        try:
-            yield application(anima)
-        finally:
-            stop.set()
-            await workers
+    metrics = Metrics(options.metrics_directory)
+    async with AsyncExitStack() as stack:
+        tracer = stack.enter_context(tracer_of(options))
+        watchers = Watchers(metrics, operations=stack.enter_context(operations_log(options)))
+        anima = await stack.enter_async_context(
+            open_anima(
+                options.database_url,
+                options.strategy,
+                options.embeddings,
+                shared_cache=options.shared_cache,
+                observer=told_in_turn(metrics.observe_statement, *(tracer.observers if tracer else ())),
+                pool=options.pool,
+            )
+        )
+        await stack.enter_async_context(running(anima.background.run))
+        await stack.enter_async_context(running(partial(keep_fresh, metrics, anima)))
+        yield application(anima, middleware=tracer.middleware if tracer else (), watchers=watchers)
+
+
+@asynccontextmanager
+async def running(loop: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+    """A loop beside the requests. At the end it is told to stop, and awaited."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(loop(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def keep_fresh(metrics: Metrics, anima: Anima, stop: asyncio.Event) -> None:
+    """Keeps what this process says of itself current, also while other processes are asked for it."""
+    while not stop.is_set():
+        metrics.refresh(anima)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), METRICS_INTERVAL_S)
+
+
+def told_in_turn(*observers: Observer) -> Observer:
+    def observe(executed: Executed, /) -> None:
+        for told in observers:
+            told(executed)
+
+    return observers[0] if len(observers) == 1 else observe
+
+
+@contextmanager
+def operations_log(options: ServiceOptions) -> Generator[OperationObserver]:
+    if options.trace_log is None:
+        yield unobserved
+        return
+    with closing(TraceLog(options.trace_log)) as log:
+        yield log
+
+
+class Traced(NamedTuple):
+    """What makes spans: of requests, and of statements."""
+
+    middleware: tuple[Middleware, ...]
+    observers: tuple[Observer, ...]
+
+
+@contextmanager
+def tracer_of(options: ServiceOptions) -> Generator[Traced | None]:
+    if options.otlp_endpoint is None:
+        yield None
+        return
+    # The packages are those of an extra.
+    from anima.http.tracing import StatementSpans, TracingMiddleware, otlp_exporter, tracing  # noqa: PLC0415 -- see above
+
+    with tracing(otlp_exporter(options.otlp_endpoint)) as tracer:
+        yield Traced((Middleware(TracingMiddleware, tracer=tracer),), (StatementSpans(tracer),))
 
 
 def end_with_supervisor() -> None:
