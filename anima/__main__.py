@@ -66,8 +66,9 @@ def serve(*, migrating: bool, **options: object) -> None:
     settings = Settings.from_environment().model_copy(update=given)
     server.end_on_signals()
     with database_of(settings) as (url, is_own):
-        asyncio.run(prepare_schema(url, migrating=migrating or is_own))
-        server.serve(server.options_from(settings, url))
+        service = server.options_from(settings, url)
+        asyncio.run(prepare_schema(url, service.strategy.schema_version, migrating=migrating or is_own))
+        server.serve(service)
 
 
 @contextmanager
@@ -82,15 +83,17 @@ def database_of(settings: Settings) -> Generator[tuple[str, bool]]:
         yield url, True
 
 
-async def prepare_schema(url: str, *, migrating: bool) -> None:
-    """Raises `MigrationFailed` when the schema is behind and may not be changed."""
-    pending = [entry.migration.name for entry in await migrations.status(url) if not entry.applied]
-    if pending and not migrating:
+async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
+    """Raises `MigrationFailed` when the schema is behind the version and may not be changed."""
+    needed = [entry for entry in await migrations.status(url) if entry.migration.version <= version]
+    pending = [entry.migration.name for entry in needed if not entry.applied]
+    if not pending:
+        return
+    if not migrating:
         raise MigrationFailed(
             f"The database lacks {', '.join(pending)}. Run `anima migrate`, or start with `anima serve --migrate`."
         )
-    if migrating:
-        await migrations.migrate(url)
+    await migrations.migrate(url, to=version)
 
 
 def main() -> NoReturn:

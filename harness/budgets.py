@@ -13,8 +13,8 @@
     query.search.plan uses idx_memories_tier    how a statement is executed
     cache.hit_rate >= 80%
 
-The subject is an operation or a phase, or `cache` or `background` for what belongs to the whole variant. Each error
-points at the column and says what to write.
+The subject is an operation or a phase, or `cache`, `background` or `pool` for what belongs to the whole
+variant. Each error points at the column and says what to write.
 """
 
 import re
@@ -32,13 +32,18 @@ from harness.record import Sample
 TextSelector = Literal["known", "first"]
 TEXTS: Final[tuple[TextSelector, ...]] = ("known", "first")
 LABELS: Final = ("text", "stage", "window")
-SUBJECTS: Final = frozenset({"cache", "background"})
+SUBJECTS: Final = frozenset({"cache", "background", "pool"})
 """Parts of a variant, which are neither operations nor phases."""
 
 _COMPARATORS: Final[dict[str, Comparator]] = {"<=": "<=", ">=": ">="}
 
-# What to offer instead of the fifty quantiles one by one.
-_METRICS: Final = ["p50 … p99.9", *(name for name in METRICS if not re.fullmatch(r"p[\d.]+", name))]
+# What to offer instead of families of metrics one by one.
+_FAMILIES: Final = re.compile(r"p[\d.]+|within_\d+ms")
+_METRICS: Final = [
+    "p50 … p99.9",
+    *(name for name in METRICS if not _FAMILIES.fullmatch(name)),
+    "within_100ms … within_1000ms",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +221,7 @@ def _window_s(scanner: _Scanner, labels: Mapping[str, _Word]) -> float | None:
 
 
 def _metric(scanner: _Scanner, subject: _Word) -> str:
-    word = scanner.expect(r"([a-zA-Z_]+(?:\d+(?:\.\d+)?)?)", "a metric, such as p95")
+    word = scanner.expect(r"([a-zA-Z_]+(?:\d+(?:\.\d+)?)?(?:ms)?)", "a metric, such as p95")
     if word.text not in METRICS:
         raise scanner.fault(word, f"unknown metric {word.text!r}. {nearest(word.text, list(METRICS), _METRICS)}")
     home = METRICS[word.text].subject

@@ -139,5 +139,5 @@ async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncG
                 delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
             )
             url = with_endpoint(url, proxy.host, proxy.port)
-        context = TargetContext(strategy, url, run.scenario.side_by_side, embedding_url)
+        context = TargetContext(strategy, url, run.scenario.side_by_side, embedding_url, run.scenario.service_url)
         yield await stack.enter_async_context(run.target.open(context)), Disruptor(run.server, proxy)

@@ -44,6 +44,7 @@ class Sample(Frozen):
     rows: int | None = None
     results: int | None = None
     promotions: int | None = None
+    server_s: float | None = None
 
     @property
     def service_time_s(self) -> float:

@@ -160,6 +160,7 @@ class Scenario(Section):
     description: str = ""
     expectations: str = ""
     target: str = "anima"
+    service_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
     baseline: str
     candidate: str

@@ -8,9 +8,11 @@ from harness.budget_metrics.hit_rate import HitRate
 from harness.budget_metrics.latency_max import LatencyMax
 from harness.budget_metrics.latency_mean import LatencyMean
 from harness.budget_metrics.latency_quantile import LatencyQuantile
+from harness.budget_metrics.pool_refusals import PoolRefusals
 from harness.budget_metrics.protocol import BudgetMetric
 from harness.budget_metrics.request_count import RequestCount
 from harness.budget_metrics.throughput import Throughput
+from harness.budget_metrics.within import Within
 
 METRICS: Final[dict[str, BudgetMetric]] = {
     **{f"p{percent:g}": LatencyQuantile(percent / 100) for percent in (*range(50, 100), 99.5, 99.9)},
@@ -23,4 +25,6 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     "throughput": Throughput(),
     "hit_rate": HitRate(),
     "failures": BackgroundFailures(),
+    "refusals": PoolRefusals(),
+    **{f"within_{time_ms}ms": Within(time_ms / 1000) for time_ms in (100, 150, 200, 250, 300, 400, 500, 1000)},
 }

@@ -4,7 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from harness.targets.anima import AnimaTarget
+from harness.targets.http import HttpTarget
 from harness.targets.null import NullTarget
 from harness.targets.protocol import Target
 
-TARGETS: Final[Mapping[str, Callable[[], Target]]] = {"anima": AnimaTarget, "null": NullTarget}
+TARGETS: Final[Mapping[str, Callable[[], Target]]] = {
+    "anima": AnimaTarget,
+    "http": lambda: HttpTarget(AnimaTarget()),
+    "null": NullTarget,
+}

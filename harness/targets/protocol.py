@@ -29,7 +29,8 @@ class Response:
     """What the target did, as far as it can say.
 
     `statements` are SQL statements, transaction control excluded; `round_trips` are waits for the server,
-    transaction control included; `embedding` is who answered (a provider's name or `cache`).
+    transaction control included; `embedding` is who answered (a provider's name or `cache`). `server_s` is how long a
+    server says that it took.
     """
 
     statements: int | None = None
@@ -38,6 +39,7 @@ class Response:
     results: int | None = None
     promotions: int | None = None
     embedding: str | None = None
+    server_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,16 @@ class TargetStatistics:
 
 @dataclass(frozen=True, slots=True)
 class TargetContext:
-    """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any."""
+    """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any.
+
+    `service_url` is that of a server which runs already, where the scenario names one.
+    """
 
     variant: str
     database_url: str
     users: int = 1
     embedding_url: str | None = None
+    service_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

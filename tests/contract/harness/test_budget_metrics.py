@@ -18,9 +18,9 @@ UNIT_TEXTS: dict[Unit, str] = {"time": "s", "share": "%", "count": "", "rate": "
 def observed(n: int = 400) -> Observed:
     """Well-sampled requests that all cost something."""
     fields: dict[str, Any] = {"statements": 3, "round_trips": 5, "rows": 20, "results": 20, "promotions": 1}
-    answered = samples([0.1] * n, embedding="cache", **fields) + samples([0.2] * n, embedding="ollama", **fields)
+    answered = samples([0.05] * n, embedding="cache", **fields) + samples([0.2] * n, embedding="ollama", **fields)
     work = BackgroundRecord(kind="co_occurrence", count=4, failures=2, statements=4, round_trips=4)
-    everything = (*answered, *samples([0.1], error="timeout"))
+    everything = (*answered, *samples([0.1], error="503 DATABASE_BUSY"))
     return Observed(variant("batched", everything, background=(work,)), everything, elapsed_s=20.0)
 
 

@@ -1,0 +1,95 @@
+"""The service `anima serve` in a process of its own, which ends when its user does, however that ends.
+
+`serving` starts it; `process` is what the reaper's child holds open. Nothing here knows what the service answers.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import IO, Final
+
+from harness.errors import ProvisioningError
+from harness.reaper import outliving
+
+HOST: Final = "127.0.0.1"
+START_TIMEOUT_S: Final = 120.0
+STOP_TIMEOUT_S: Final = 40.0
+POLL_S: Final = 0.05
+LOG_LINES: Final = 5
+
+
+@asynccontextmanager
+async def serving(strategy: str, database_url: str, embedding_url: str | None) -> AsyncGenerator[str]:
+    """The address of a service that is ready; raises `ProvisioningError`. Without an embedding server it needs none."""
+    port = await asyncio.to_thread(_free_port)
+    arguments = {"port": str(port), "strategy": strategy, "database_url": database_url}
+    async with outliving("harness.service:process", embedding_url=embedding_url or "", **arguments):
+        yield f"http://{HOST}:{port}"
+
+
+@contextmanager
+def process(port: str, strategy: str, database_url: str, embedding_url: str) -> Generator[None]:
+    """Runs `anima serve` from its readiness to the end of the block. Addresses are not in its command line."""
+    provider = {"ANIMA_EMBEDDING_PROVIDER": "ollama", "ANIMA_OLLAMA_URL": embedding_url}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("ANIMA_")},
+        **(provider if embedding_url else {"ANIMA_EMBEDDING_PROVIDER": "hashing"}),
+        "ANIMA_DATABASE_URL": database_url,
+    }
+    command = [sys.executable, "-P", "-m", "anima", "serve", "--host", HOST, "--port", port, "--strategy", strategy]
+    with tempfile.TemporaryFile() as log:
+        service = subprocess.Popen(  # noqa: S603 -- this interpreter, with arguments of the harness's own
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            _wait_until_ready(f"http://{HOST}:{port}/ready", service, log)
+            yield
+        finally:
+            _end(service)
+
+
+def _wait_until_ready(url: str, service: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _answers(url):
+        if service.poll() is not None:
+            raise ProvisioningError(f"`anima serve` ended before it was ready. {_last_lines(log)}")
+        if time.monotonic() > deadline:
+            raise ProvisioningError(f"`anima serve` was not ready within {START_TIMEOUT_S:g} s. {_last_lines(log)}")
+        time.sleep(POLL_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 -- an http address of our own
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _end(service: "subprocess.Popen[bytes]") -> None:
+    """In order, as a deployment would; a service that does not end is not waited for without end."""
+    service.terminate()
+    try:
+        service.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        service.kill()
+        service.wait()
+
+
+def _last_lines(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
+    return "It said:\n" + "\n".join(f"  {line}" for line in lines) if lines else "It said nothing."
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        return int(listener.getsockname()[1])

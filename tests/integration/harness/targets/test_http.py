@@ -1,0 +1,33 @@
+"""The HTTP target with a service of its own: `anima serve` as a process, on a database of this test."""
+
+import psutil
+
+from harness.targets import TARGETS
+from harness.targets.protocol import Request, TargetContext
+
+
+async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database_url: str) -> None:
+    target = TARGETS["http"]()
+    async with target.open(TargetContext("batched", database_url)) as opened:
+        before = await opened.statistics()
+        added = await opened.perform(Request("add", {"content": "Anna plays tennis.", "is_catalyst": False}))
+        asked = Request(
+            "query", {"query": "Anna plays tennis.", "similarity_threshold": 0.0, "conversation_id": "test-1"}
+        )
+        found = await opened.perform(asked)
+        loaded = await opened.perform(Request("bootstrap", {"conversation_id": "test-1"}))
+        await opened.prime(["Boris sleeps."])
+        await opened.drain()
+        counted = (await opened.statistics()).since(before)
+        served_by = [process.pid for process in psutil.Process().children(recursive=True) if serves(process)]
+    assert (added.embedding, found.embedding) == ("hashing", "cache")
+    assert (added.results, found.results, loaded.results) == (1, 1, 1)
+    assert added.server_s is not None
+    assert (counted.cache["hits"], counted.cache["misses"]) == (1, 2)
+    assert counted.pool["total_connections"] >= 1
+    assert len(served_by) == 1
+    assert not psutil.pid_exists(served_by[0])
+
+
+def serves(process: psutil.Process) -> bool:
+    return "serve" in process.cmdline()
