@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +16,7 @@ from harness.budgets import parse
 from harness.comparing import compare_command
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
+from harness.execution import execute
 from harness.feasibility import check
 from harness.github_actions import announce
 from harness.options import DATABASE, OUTPUT, SETTINGS
@@ -24,9 +26,10 @@ from harness.provisioners.protocol import DatabaseSettings
 from harness.record import RunRecord
 from harness.recording import measure
 from harness.renderers import RENDERERS
+from harness.resumption import continued
 from harness.summary import summarise
 from harness.targets import TARGETS
-from harness.verdict import ExitCode, judge
+from harness.verdict import ExitCode, judge, wanting
 from harness.verification import verify
 
 
@@ -43,35 +46,48 @@ def harness(context: click.Context, *, debug: bool) -> None:
 
 
 @harness.command()
-@click.argument("name", metavar="[SCENARIO]", default="guide")
+@click.argument("name", metavar="[SCENARIO]", required=False)
 @click.option("--strategies", metavar="A,B,…", help="Run only these, without the budgets of others.")
 @SETTINGS
 @click.option(
     "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report, such as junit=out.xml."
 )
+@click.option("--sample-for", type=float, metavar="SECONDS", help="How long to sample on while a budget is undecided.")
+@click.option(
+    "--resume", metavar="[RUN]", is_flag=False, flag_value="latest", help="Go on with a run that was cut off."
+)
 @DATABASE
 @OUTPUT
 def run(
     *,
-    name: str,
+    name: str | None,
     strategies: str | None,
     settings: tuple[str, ...],
     reports: tuple[str, ...],
+    sample_for: float | None,
+    resume: str | None,
     database: str | None,
     output: Path,
 ) -> ExitCode:
-    """Runs a scenario, by name or path, and judges it. Under GitHub Actions it also annotates and fills the summary."""
-    wanted = [runs.report_wish(wish) for wish in reports]
-    chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
-    if strategies is not None:
-        chosen = without_others_budgets(chosen)
-    for doubt in check(chosen.model_dump(mode="json")):
-        click.echo(f"warning: {doubt}", err=True)
-    directory = output / runs.new_id(chosen.name, datetime.now(UTC))
-    failure = measure(chosen, directory)
+    """Runs a scenario, by name or path (guide), and judges it; under GitHub Actions it annotates and fills the summary.
+
+    A run that goes on keeps its scenario: name none, or the same.
+    """
+    wishes = [runs.report_wish(wish) for wish in reports]
+    if sample_for is not None:
+        settings = (*settings, f"sampling.time_s_max={sample_for}")
+    if resume is None:
+        chosen, resumed = choose(name or "guide", settings, strategies, database), None
+        directory = output / runs.new_id(chosen.name, datetime.now(UTC))
+    else:
+        directory = runs.find(resume, output)
+        resumed = journal.resumable(directory / journal.FILE_NAME)
+        named = choose(name or "guide", settings, strategies, database) if name or settings or strategies else None
+        chosen = continued(resumed.record, named, database)
+    failure = measure(chosen, directory, partial(execute, wanting=wanting, resumed=resumed), resume=resumed is not None)
     record = journal.read(directory / journal.FILE_NAME)
     runs.write(directory, record)
-    runs.write_reports(record, wanted)
+    runs.write_reports(record, wishes)
     show(record, directory)
     announce(record)
     if failure is not None:
@@ -134,6 +150,16 @@ def schema() -> None:
 
 harness.add_command(verify)
 harness.add_command(compare_command)
+
+
+def choose(name: str, settings: tuple[str, ...], strategies: str | None, database: str | None) -> scenario.Scenario:
+    """A scenario as the command line wants it, with budgets that a run of it can answer."""
+    chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
+    if strategies is not None:
+        chosen = without_others_budgets(chosen)
+    for doubt in check(chosen.model_dump(mode="json")):
+        click.echo(f"warning: {doubt}", err=True)
+    return chosen
 
 
 def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:

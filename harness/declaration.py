@@ -47,6 +47,14 @@ class DeclaredPhase(BaseModel):
         return users if isinstance(users, int) else None
 
 
+class DeclaredSampling(BaseModel):
+    """How long the run may go on beyond its planned rounds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    time_s_max: float = 0.0
+
+
 class Declaration(BaseModel):
     """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named.
 
@@ -69,6 +77,7 @@ class Declaration(BaseModel):
     phases: tuple[DeclaredPhase, ...] = ()
     planned: dict[str, dict[str, int]] = {}
     recall_queries: int = 0
+    sampling: DeclaredSampling = DeclaredSampling()
 
     @property
     def pair(self) -> tuple[str, ...]:

@@ -13,6 +13,13 @@ class ProvisioningError(HarnessError):
     """A server that the run needs did not start, or lacks something. Exit code 2."""
 
 
+class ResumeRefused(UsageError):
+    """A run that cannot go on as it began, since something that it was measured with is not the same. It is untouched.
+
+    Exit code 2.
+    """
+
+
 class TargetError(HarnessError):
     """An operation on the target failed; `kind` groups failures of one cause in the record."""
 

@@ -3,10 +3,12 @@
 Variants are measured in turn on one server, from the same database, with the same requests in the same order.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -14,12 +16,15 @@ from urllib.parse import urlsplit
 
 from harness.embedding_server import embedding_server
 from harness.environment import fingerprint
-from harness.journal import Journal
+from harness.errors import UsageError
+from harness.journal import Journal, Resumable, read
 from harness.network import DelayProxy, delay_proxy, with_endpoint
 from harness.passes import CLOCK, Pass
 from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
+from harness.record import RunRecord
+from harness.resumption import refuse_unlike
 from harness.scenario import Phase, Scenario, Variant
 from harness.targets import TARGETS
 from harness.targets.protocol import LoadedMemory, OpenTarget, Target, TargetContext
@@ -27,6 +32,10 @@ from harness.timeline import Disruptor, Timeline, refuse_impossible
 from harness.workloads.protocol import Workload
 
 LOG_FILE: Final = "server.log"
+
+
+Wanting = Callable[[RunRecord], Mapping[str, str]]
+"""Of a run until now: the variants that need more samples, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +50,94 @@ class Run:
     progress: Progress
 
 
-async def execute(scenario: Scenario, journal: Journal, progress: Progress) -> None:
-    """Measures every variant of the scenario into the journal."""
+async def execute(
+    scenario: Scenario,
+    journal: Journal,
+    progress: Progress,
+    wanting: Wanting = lambda _: {},
+    resumed: Resumable | None = None,
+) -> None:
+    """Measures every variant of the scenario into the journal, as far as the run that is resumed has not.
+
+    Raises `ResumeRefused` when that run was made with something else.
+    """
     started = perf_counter()
     corpus = scenario.open_corpus()
-    workload = scenario.open_workload(corpus)
+    workloads = scenario.open_workloads(corpus)
     target = TARGETS[scenario.target]()
     progress.preparing("starting PostgreSQL")
     starting = await provisioner(scenario.database)
     async with starting.start(scenario.database.settings) as server, keeping_log(server, journal.path.parent):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, workload, target, server, journal, progress)
-        journal.write("environment", {"environment": fingerprint(server.facts).model_dump(mode="json")})
-        templates = await _load(run, scenario.loaded(corpus))
-        for round_number, variant in scenario.schedule():
-            await _measure(run, variant, round_number, templates[target.schema_version(variant.strategy)])
-            journal.write("elapsed", {"elapsed_s": perf_counter() - started})
+        run = Run(scenario, next(workloads), target, server, journal, progress)
+        _begin(run, resumed)
+        rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
+        for number, variant in scenario.schedule():
+            if resumed is None or (variant.name, number) not in resumed.passes:
+                await rounds.measure(variant, number, run.workload)
+        if scenario.sampling.time_s_max:
+            await _sample_on(rounds, workloads, wanting, resumed)
+
+
+def _begin(run: Run, resumed: Resumable | None) -> None:
+    """Says where the run happens; one that goes on has to happen where it began."""
+    environment = fingerprint(run.server.facts).model_dump(mode="json")
+    if resumed:
+        if resumed.record.environment.host:
+            refuse_unlike(resumed.record, resumed.record.environment.model_dump(mode="json"), environment)
+        run.journal.write("resumed", {"at": datetime.now(UTC).isoformat()})
+    run.journal.write("environment", {"environment": environment})
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Measures one variant at a time; `longest_s` is how long each took at most."""
+
+    run: Run
+    templates: Mapping[int, str]
+    started: float
+    longest_s: dict[str, float] = field(default_factory=dict[str, float])
+
+    async def measure(self, variant: Variant, number: int, workload: Workload) -> None:
+        begun = perf_counter()
+        template = self.templates[self.run.target.schema_version(variant.strategy)]
+        await _measure(replace(self.run, workload=workload), variant, number, template)
+        self.longest_s[variant.name] = max(self.longest_s.get(variant.name, 0.0), perf_counter() - begun)
+        self.run.journal.write("elapsed", {"elapsed_s": perf_counter() - self.started})
+
+
+async def _sample_on(rounds: Rounds, further: Iterator[Workload], wanting: Wanting, resumed: Resumable | None) -> None:
+    """Rounds beyond the planned ones, of the variants that need them, each round with requests of its own.
+
+    None begins that would end after the time for it, if each variant takes as long as it took at most until now.
+    """
+    run, planned = rounds.run, rounds.run.scenario.rounds
+    spent_s, last = (resumed.sampled_on_s, max(resumed.last_round, planned)) if resumed else (0.0, planned)
+    drawn = islice(further, last - planned, None)
+    for number in count(last + 1):
+        wanted = wanting(_look(run.journal, spent_s))
+        expected_s = sum(rounds.longest_s.get(name, 0.0) for name in wanted)
+        if not wanted or spent_s + expected_s > run.scenario.sampling.time_s_max:
+            return
+        try:
+            workload = next(drawn)
+        except UsageError as error:
+            run.progress.note(f"No further round: {error}")
+            return
+        begun = perf_counter()
+        for variant in run.scenario.variants:
+            if variant.name in wanted:
+                run.progress.note(f"Sampling on, {variant.name}: {wanted[variant.name]}")
+                await rounds.measure(variant, number, workload)
+        spent_s += perf_counter() - begun
+
+
+def _look(journal: Journal, sampled_on_s: float) -> RunRecord:
+    """The run until now, with the look that is taken at it."""
+    record = read(journal.path)
+    samples = {variant.name: len(variant.samples) for variant in record.variants}
+    journal.write("look", {"samples": samples, "sampled_on_s": sampled_on_s})
+    return record.model_copy(update={"looks": (*record.looks, samples)})
 
 
 @asynccontextmanager
@@ -94,6 +175,7 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
         "variant",
         {
             "name": variant.name,
+            "round": round_number,
             "description": run.target.variants()[variant.strategy],
             "schema_version": run.target.schema_version(variant.strategy),
             "control_of": variant.control_of,

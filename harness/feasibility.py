@@ -63,11 +63,11 @@ def _both_can_hold(upper: Limit, lower: Limit) -> bool:
 
 def _refuse_undecidable(declared: Declaration, budget: Budget) -> None:
     needed, planned = METRICS[budget.metric].samples_min, _planned(declared, budget)
-    if planned is not None and planned < needed:
+    if planned is not None and planned < needed and not declared.sampling.time_s_max:
         raise UsageError(
             f"budget: {budget}\n  {budget.metric} holds with {count(needed)} requests or more, and the scenario plans "
-            f"{count(planned)} of {budget.subject}. Raise `requests` of its phase, or `rounds`; or state a lower "
-            "quantile, which needs fewer."
+            f"{count(planned)} of {budget.subject}. Raise `requests` of its phase, or `rounds`; set "
+            "`sampling.time_s_max`, to sample on; or state a lower quantile, which needs fewer."
         )
 
 
@@ -96,7 +96,9 @@ def _phases(declared: Declaration, subject: str) -> Iterator[tuple[str, int]]:
 
 
 def _doubts(declared: Declaration, budgets: Sequence[Budget]) -> Iterator[str]:
-    """Quantiles whose phases may be over before they have enough samples."""
+    """Quantiles whose phases may be over before they have enough samples, where the run does not sample on."""
+    if declared.sampling.time_s_max:
+        return
     phases = {phase.name: phase for phase in declared.phases}
     for budget in budgets:
         metric = METRICS[budget.metric]

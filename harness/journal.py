@@ -1,25 +1,26 @@
 """An append-only record of a run as it happens: one JSON object a line, whole lines only.
 
-A run that is killed leaves a journal from which `read` makes a record, marked as partial.
+A run that is killed leaves a journal from which `read` makes a record, marked as partial, and `resumable` says what a
+run that goes on need not measure again. A process that writes to a journal holds a lock on it until it ends.
 """
 
 import errno
+import fcntl
 import json
 import os
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
 from itertools import chain
-from operator import or_
 from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, UsageError
-from harness.record import DisruptionRecord, PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.record import DisruptionRecord, PhaseRecord, Resumption, RunRecord, Sample, VariantRecord
 
 FILE_NAME: Final = "journal.jsonl"
+NO_END: Final = "the journal has no end: the run was killed, or is still going on"
 
 
 class Journal:
@@ -29,6 +30,11 @@ class Journal:
         self.path = path
         self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
         self._length = os.fstat(self._descriptor).st_size
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise UsageError(f"The run in {path.parent} is still going on: wait for its end, or end it.") from None
 
     def write(self, kind: str, entry: Mapping[str, Any]) -> None:
         line = json.dumps({"kind": kind, **entry}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -56,6 +62,11 @@ class Journal:
     def disruption(self, variant: str, disruption: DisruptionRecord) -> None:
         self.write("disruption", {"variant": variant, **disruption.model_dump(exclude_defaults=True)})
 
+    def cut_torn_line(self) -> None:
+        """Takes off a last line that was being written when the run was killed; `read` passes over it as well."""
+        self._length = self.path.read_bytes().rfind(b"\n") + 1
+        os.truncate(self._descriptor, self._length)
+
     def close(self) -> None:
         os.fsync(self._descriptor)
         os.close(self._descriptor)
@@ -77,8 +88,49 @@ def open_journal(directory: Path) -> Generator[Journal]:
         journal.close()
 
 
+@contextmanager
+def reopen_journal(directory: Path) -> Generator[Journal]:
+    """The journal of a run that is to go on. Raises `UsageError` when it has none, or a process still writes to it."""
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise UsageError(f"{directory} holds no journal, so the run cannot go on. Make a new one with `harness run`.")
+    journal = Journal(path)
+    try:
+        journal.cut_torn_line()
+        yield journal
+    finally:
+        journal.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Resumable:
+    """A run until now. `passes` are the variants and rounds that came to their end.
+
+    `sampled_on_s` is the time spent on rounds beyond the planned ones.
+    """
+
+    record: RunRecord
+    passes: frozenset[tuple[str, int]]
+    sampled_on_s: float
+
+    @property
+    def last_round(self) -> int:
+        return max((number for _, number in self.passes), default=0)
+
+
 def read(path: Path) -> RunRecord:
     """The record of a journal, partial where its end is missing. Raises `UsageError` that names the line."""
+    return _read(path).record()
+
+
+def resumable(path: Path) -> Resumable:
+    """What a run that goes on need not measure again. Raises `UsageError` as `read` does."""
+    told = _read(path)
+    passes = frozenset((each.variant["name"], each.round) for each in told.passes if each.end)
+    return Resumable(told.record(), passes, told.sampled_on_s)
+
+
+def _read(path: Path) -> "_Told":
     told = _Told()
     for entry in _entries(path):
         kind = entry.pop("kind")
@@ -86,7 +138,7 @@ def read(path: Path) -> RunRecord:
             raise UsageError(f"{path}: unknown entry {kind!r}; a newer version of the harness wrote it.")
     if "run_id" not in told.run:
         raise UsageError(f"{path} does not begin with a run: it is empty, or not a journal.")
-    return told.record()
+    return told
 
 
 @dataclass(slots=True)
@@ -94,10 +146,22 @@ class _Pass:
     """One variant's pass in one round: the entry that began it, its samples and phases, and the entry that ended it."""
 
     variant: dict[str, Any]
+    round: int
     samples: list[Sample] = field(default_factory=list[Sample])
     phases: list[PhaseRecord] = field(default_factory=list[PhaseRecord])
     disruptions: list[DisruptionRecord] = field(default_factory=list[DisruptionRecord])
     end: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def take(self, kind: str, entry: dict[str, Any]) -> None:
+        match kind:
+            case "sample":
+                self.samples.append(Sample.model_validate(entry))
+            case "phase":
+                self.phases.append(PhaseRecord.model_validate(entry))
+            case "disruption":
+                self.disruptions.append(DisruptionRecord.model_validate(entry))
+            case _:
+                raise AssertionError(f"{kind} is no entry of a pass")
 
 
 @dataclass(slots=True)
@@ -107,8 +171,11 @@ class _Told:
     run: dict[str, Any] = field(default_factory=lambda: {"environment": {"host": {}, "software": {}, "server": {}}})
     passes: list[_Pass] = field(default_factory=list[_Pass])
     looks: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+    resumptions: list[Resumption] = field(default_factory=list[Resumption])
+    elapsed_before_s: float = 0.0
     elapsed_s: float = 0.0
-    interruption: str | None = "the journal has no end: the run was killed, or is still going on"
+    sampled_on_s: float = 0.0
+    interruption: str | None = NO_END
 
     def take(self, kind: str, entry: dict[str, Any]) -> bool:
         """Whether the kind of entry is known."""
@@ -116,27 +183,33 @@ class _Told:
             case "run" | "environment":
                 self.run |= entry
             case "variant":
-                self.passes.append(_Pass(entry))
-            case "sample":
+                self.passes.append(_Pass(entry, round=entry.pop("round", 1)))
+            case "sample" | "phase" | "disruption":
                 del entry["variant"]
-                self.passes[-1].samples.append(Sample.model_validate(entry))
-            case "phase":
-                del entry["variant"]
-                self.passes[-1].phases.append(PhaseRecord.model_validate(entry))
-            case "disruption":
-                del entry["variant"]
-                self.passes[-1].disruptions.append(DisruptionRecord.model_validate(entry))
+                self.passes[-1].take(kind, entry)
             case "variant_end":
                 self.passes[-1].end = entry
             case "elapsed":
-                self.elapsed_s = entry["elapsed_s"]
+                self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
             case "look":
                 self.looks.append(entry["samples"])
+                self.sampled_on_s = entry["sampled_on_s"]
+            case "resumed":
+                self._resume(entry)
             case "end":
-                self.elapsed_s, self.interruption = entry["elapsed_s"], entry["interruption"]
+                self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
+                self.interruption = entry["interruption"]
             case _:
                 return False
         return True
+
+    def _resume(self, entry: dict[str, Any]) -> None:
+        """Leaves out the pass that was cut off: it is measured again, and half a pass is on another clone."""
+        cut_off = [each for each in self.passes if not each.end]
+        discarded = {each.variant["name"]: len(each.samples) for each in cut_off}
+        self.resumptions.append(Resumption(at=entry["at"], interruption=self.interruption or "", discarded=discarded))
+        self.passes = [each for each in self.passes if each.end]
+        self.elapsed_before_s, self.interruption = self.elapsed_s, NO_END
 
     def record(self) -> RunRecord:
         passes: defaultdict[str, list[_Pass]] = defaultdict(list)
@@ -148,15 +221,16 @@ class _Told:
             state="partial" if self.interruption else "complete",
             interruption=self.interruption,
             looks=tuple(self.looks),
+            resumptions=tuple(self.resumptions),
             variants=tuple(map(_variant, passes.values())),
         )
 
 
 def _variant(passes: Sequence[_Pass]) -> VariantRecord:
     """One variant's passes in the order of their rounds."""
-    ends = reduce(or_, (each.end for each in passes))
+    ends = chain.from_iterable(each.end.items() for each in passes)
     return VariantRecord(
-        **passes[0].variant | ends,
+        **passes[0].variant | dict(ends),
         samples=tuple(chain.from_iterable(each.samples for each in passes)),
         phases=tuple(chain.from_iterable(each.phases for each in passes)),
         disruptions=tuple(chain.from_iterable(each.disruptions for each in passes)),

@@ -30,6 +30,10 @@ class Progress(Protocol):
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None: ...
 
+    def note(self, text: str) -> None:
+        """What a person wants to know of how the run goes on, in a sentence."""
+        ...
+
 
 class Silent:
     """For tests, and for callers that show progress in their own way."""
@@ -41,6 +45,8 @@ class Silent:
     def sample(self, sample: Sample) -> None: ...
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 class TerminalProgress:
@@ -96,6 +102,10 @@ class TerminalProgress:
         if key not in self._failures_shown:
             self._failures_shown.add(key)
             self._console.print(f"[red]{escape(f'{key}: {error}')}[/red]", highlight=False)
+
+    def note(self, text: str) -> None:
+        self._finish_phase()
+        self._console.print(escape(text), highlight=False)
 
     def _finish_phase(self) -> None:
         if self._latencies_s:

@@ -159,6 +159,17 @@ class EnvironmentRecord(Frozen):
     server: dict[str, Any]
 
 
+class Resumption(Frozen):
+    """When a run that had ended before its time went on, and how many samples of a pass that was cut off were left out.
+
+    That pass was measured again as a whole, on a fresh clone. Its first samples are in the journal only.
+    """
+
+    at: datetime
+    interruption: str
+    discarded: dict[str, int] = {}
+
+
 class RunRecord(Frozen):
     """A whole run. `state` is `partial` unless every variant ended; `interruption` says why it is not complete.
 
@@ -178,3 +189,4 @@ class RunRecord(Frozen):
     environment: EnvironmentRecord
     variants: tuple[VariantRecord, ...]
     looks: tuple[dict[str, int], ...] = ()
+    resumptions: tuple[Resumption, ...] = ()

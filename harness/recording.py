@@ -14,7 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from harness import journal
-from harness.errors import HarnessError
+from harness.errors import HarnessError, ResumeRefused
 from harness.execution import execute
 from harness.progress import Progress, TerminalProgress
 from harness.provisioners.addresses import redacted
@@ -27,19 +27,23 @@ Work = Callable[[Scenario, journal.Journal, Progress], Coroutine[None, None, Non
 """Measures every variant of a scenario into a journal."""
 
 
-def measure(chosen: Scenario, directory: Path, work: Work = execute) -> HarnessError | None:
-    """Does the work into the directory's journal, which gets its end whatever happens; returns what failed."""
+def measure(chosen: Scenario, directory: Path, work: Work = execute, *, resume: bool = False) -> HarnessError | None:
+    """Does the work into the directory's journal, which gets its end whatever happens; returns what failed.
+
+    A run that is resumed goes on in its own journal, and stays as it is when that is refused.
+    """
     console = Console(stderr=True)
     phases_total = len(chosen.phases) * len(chosen.variants) * chosen.rounds
     started = perf_counter()
     interruption: str | None = INTERRUPTED
     failure: HarnessError | None = None
     with (
-        journal.open_journal(directory) as entries,
+        journal.reopen_journal(directory) if resume else journal.open_journal(directory) as entries,
         logging_to(directory / LOG_FILE),
         TerminalProgress(console, phases_total) as progress,
     ):
-        entries.write("run", header(chosen, directory.name))
+        if not resume:
+            entries.write("run", header(chosen, directory.name))
         try:
             asyncio.run(terminable(work(chosen, entries, progress)))
             interruption = None
@@ -49,7 +53,8 @@ def measure(chosen: Scenario, directory: Path, work: Work = execute) -> HarnessE
             failure = expected(error)
             interruption = str(failure)
         finally:
-            entries.write("end", {"interruption": interruption, "elapsed_s": perf_counter() - started})
+            if not isinstance(failure, ResumeRefused):
+                entries.write("end", {"interruption": interruption, "elapsed_s": perf_counter() - started})
     return failure
 
 
@@ -98,11 +103,10 @@ def expected(error: HarnessError | ExceptionGroup[Exception]) -> HarnessError:
 
 def header(chosen: Scenario, run_id: str) -> Mapping[str, Any]:
     """What is known of a run before it starts."""
-    corpus = chosen.open_corpus()
     return {
         "run_id": run_id,
         "started_at": datetime.now(UTC).isoformat(),
         "command": ["harness", *map(redacted, sys.argv[1:])],
         "scenario": chosen.model_dump(mode="json"),
-        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "size": chosen.corpus.size},
+        "corpus": chosen.corpus_facts(),
     }

@@ -30,7 +30,7 @@ from harness.targets import TARGETS
 from harness.targets.protocol import OPERATIONS, LoadedMemory, OperationName
 from harness.workloads import WORKLOADS, WorkloadSettings
 from harness.workloads.protocol import Workload
-from harness.workloads.requests import draw
+from harness.workloads.requests import drawings
 
 TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
     "active": (0, 0.0),
@@ -149,6 +149,12 @@ class TimelineEntry(Section):
         return self
 
 
+class Sampling(Section):
+    """How long rounds beyond the planned ones may go on, in all, while more samples could settle the verdict."""
+
+    time_s_max: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+
+
 class Scenario(Section):
     """What is run, on what, how far away, and what must hold.
 
@@ -173,6 +179,7 @@ class Scenario(Section):
     workload: WorkloadSettings = WorkloadSettings()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     timeline: tuple[TimelineEntry, ...] = ()
+    sampling: Sampling = Sampling()
     embedding_faults: Faults = NO_FAULTS
     budgets: tuple[str, ...] = ()
     references: tuple[dict[str, str | float], ...] = ()
@@ -266,14 +273,22 @@ class Scenario(Section):
         """Raises `UsageError` when the texts cannot be had."""
         return self.corpus.open()
 
-    def open_workload(self, corpus: Corpus) -> Workload:
-        """All requests of the run. Raises `UsageError` when the corpus has too few texts for them."""
+    def corpus_facts(self) -> dict[str, str | int]:
+        """What tells this corpus from another one. Raises `UsageError` when its texts cannot be had."""
+        corpus = self.open_corpus()
+        return {"name": corpus.name, "fingerprint": corpus.fingerprint, "size": self.corpus.size}
+
+    def open_workloads(self, corpus: Corpus) -> Iterator[Workload]:
+        """The requests of the planned rounds, which are all the same, and then those of each further round.
+
+        Raises `UsageError` when the corpus has too few texts for the next.
+        """
         totals = {phase.name: phase.total(self.seed) for phase in self.phases}
         asked = {phase.name: (phase.workload, totals[phase.name]) for phase in self.phases if phase.workload}
         brought = {
             phase.name: phase.arrival.own_requests[: totals[phase.name]] for phase in self.phases if not phase.workload
         }
-        return draw(self.workload, corpus, self.seed, asked, brought)
+        return drawings(self.workload, corpus, self.seed, asked, brought)
 
     def loaded(self, corpus: Corpus) -> Sequence[LoadedMemory]:
         """The corpus as it is in the database before the run, each memory in its tier."""
@@ -327,6 +342,17 @@ def load(
         _set(document, setting)
     if strategies is not None:
         _select(document, [name.strip() for name in strategies.split(",")])
+    return _validated(path, document, database)
+
+
+def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Scenario:
+    """The scenario of a run, as its record has it. A server's URL is never in there, so it is named again."""
+    document = {key: value for key, value in scenario.items() if key not in Scenario.model_computed_fields}
+    return _validated(Path(run_id), document, database)
+
+
+def _validated(path: Path, document: dict[str, Any], database: str | None) -> Scenario:
+    """Raises `UsageError` with a sentence per mistake."""
     if database is not None and database != AUTO:
         wish = {"provisioner": "external", "url": database} if is_url(database) else {"provisioner": database}
         document["database"] = document.get("database", {}) | wish

@@ -1,7 +1,7 @@
 """Whether a run holds its budgets, how far it is from each limit, and the exit code that says so."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -78,10 +78,26 @@ def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict
     return Verdict(
         outcome=outcome,
         exit_code=ExitCode.INTERRUPTED if record.interruption == INTERRUPTED else ExitCode[outcome.name],
-        sentence=_overall_sentence(outcome, objections, judged),
+        sentence=" ".join((_overall_sentence(outcome, objections, judged), *_resumed(record))),
         objections=objections,
         budgets=judged,
     )
+
+
+def wanting(record: RunRecord) -> dict[str, str]:
+    """Of a run that is going on: the variants whose further samples can settle its verdict, and which budgets they are.
+
+    None where the verdict does not depend on them: something has failed already, or the run cannot be judged.
+    """
+    verdict = judge(record.model_copy(update={"state": "complete", "interruption": None}))
+    if verdict.outcome is not Outcome.UNDECIDED:
+        return {}
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for each in verdict.budgets:
+        if each.outcome is Outcome.UNDECIDED:
+            more = "more" if each.further_samples is None else f"about {count(each.further_samples)} more"
+            reasons[each.variant].append(f"{each.budget} needs {more} samples")
+    return {variant: "; ".join(sentences) for variant, sentences in reasons.items()}
 
 
 def _objections(record: RunRecord) -> Iterable[str]:
@@ -182,6 +198,15 @@ def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Seque
         return "The budget holds." if len(judged) == 1 else f"All {of_all} hold."
     tally = Counter(budget.outcome for budget in judged)
     return f"Of {of_all}, {', '.join(f'{tally[each]} {word}' for each, word in _WORDS.items() if tally[each])}."
+
+
+def _resumed(record: RunRecord) -> Iterable[str]:
+    """What a reader has to know of a run that did not come to its end at once."""
+    if record.resumptions:
+        times = len(record.resumptions)
+        discarded = sum(sum(each.discarded.values()) for each in record.resumptions)
+        again = f"; {count(discarded)} requests of a round that was cut off were measured again" if discarded else ""
+        yield f"The run was resumed {'once' if times == 1 else f'{times} times'}{again}."
 
 
 _WORDS: Final = {

@@ -51,16 +51,28 @@ def sequential_bounds(
     return bounds_at(ordered, *_ranks(tuple(sizes), probability, 1 - confidence))
 
 
-@lru_cache(maxsize=4096)
+def confidence_next(sizes: Sequence[int], probability: float, confidence: float = CONFIDENCE) -> float:
+    """Of a bound on the quantile at the look after these, about: what they have not spent is left for it."""
+    if not sizes:
+        return confidence
+    risk = 1 - confidence
+    spent = max(_stopping(tuple(sizes), each, risk)[1] for each in (probability, 1 - probability))
+    return 1 - (risk_spent(len(sizes) + 1, risk) - spent)
+
+
 def _ranks(sizes: tuple[int, ...], probability: float, risk: float) -> tuple[int, int]:
     """Ranks of the lower and the upper bound at the last of these looks, as `bounds_at` takes them."""
-    few_over = _stopping(sizes, 1 - probability, risk)
-    few_within = _stopping(sizes, probability, risk)
+    few_within, _ = _stopping(sizes, probability, risk)
+    few_over, _ = _stopping(sizes, 1 - probability, risk)
     return few_within, sizes[-1] + 1 - few_over
 
 
-def _stopping(sizes: tuple[int, ...], probability: float, risk: float) -> int:
-    """At fewer than how many successes the last look decides, if each sample is one with this probability at least."""
+@lru_cache(maxsize=4096)
+def _stopping(sizes: tuple[int, ...], probability: float, risk: float) -> tuple[int, float]:
+    """At fewer than how many successes the last look decides, if each sample is one with this probability at least.
+
+    And the probability of having decided at it or before, where that is wrong.
+    """
     alive, before, crossed, stopping = np.ones(1), 0, 0.0, 0
     for number, size in enumerate(sizes, start=1):
         alive = _after(alive, size - before, probability)
@@ -70,7 +82,7 @@ def _stopping(sizes: tuple[int, ...], probability: float, risk: float) -> int:
             crossed = float(cumulative[stopping - 1])
             alive[:stopping] = 0.0
         before = size
-    return stopping
+    return stopping, crossed
 
 
 def _after(alive: NDArray[np.float64], steps: int, probability: float) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.quantiles import Bounds, further_samples, quantile, quantile_bounds, samples_min
-from harness.analysis.sequential import sequential_bounds
+from harness.analysis.sequential import confidence_next, sequential_bounds
 from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
@@ -40,7 +40,8 @@ class LatencyQuantile:
         bounds = self._bounds(latencies, observed)
         outcome = OUTCOMES[bounds.decide(limit_s)]
         undecided, within = outcome is Outcome.UNDECIDED, bisect_right(latencies, limit_s)
-        more = further_samples(within, n, self.probability, observed.confidence_next) if undecided else None
+        next_look = confidence_next(observed.looks, self.probability)
+        more = further_samples(within, n, self.probability, next_look) if undecided else None
         return Evaluation(
             outcome=outcome,
             n=n,

@@ -65,7 +65,7 @@ class Observed:
 
     @property
     def confidence_next(self) -> float:
-        """Of the next look; of a longer run's only one where there are not to be several."""
+        """Of such a test at the next look; of a longer run's only one where there are not to be several."""
         return confidence_at(len(self.looks) + 1) if self.looks else CONFIDENCE
 
 

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from types import MappingProxyType
 from typing import Final
 
-from harness.corpora.protocol import Corpus, CorpusMemory
+from harness.corpora.protocol import Corpus, CorpusMemory, CorpusQuery
 from harness.draws import Draws, Weights
 from harness.targets.protocol import OPERATIONS, OperationName, Request
 from harness.workloads import WORKLOADS
@@ -25,6 +25,47 @@ TEXT_ARGUMENTS: Final[Mapping[OperationName, str]] = {"add": "content", "query":
 """The argument that an operation embeds."""
 
 
+SEEDS: Final = 2**53
+"""As many as one draw tells apart."""
+
+
+@dataclass(slots=True)
+class Unused:
+    """A corpus that goes on where it was left: what it has to give once, a first-time text, it gives to one drawing.
+
+    The first `repeated` questions are the known ones, which every drawing shares.
+    """
+
+    corpus: Corpus
+    repeated: int
+    memories_used: int = 0
+    questions_used: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.corpus.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.corpus.fingerprint
+
+    @property
+    def size(self) -> int:
+        return self.corpus.size
+
+    def memories(self, count: int) -> tuple[CorpusMemory, ...]:
+        return self.corpus.memories(count)
+
+    def new_memories(self, count: int) -> tuple[CorpusMemory, ...]:
+        first, self.memories_used = self.memories_used, self.memories_used + count
+        return self.corpus.new_memories(self.memories_used)[first:]
+
+    def queries(self, count: int) -> tuple[CorpusQuery, ...]:
+        first, self.questions_used = self.questions_used, self.questions_used + count - self.repeated
+        questions = self.corpus.queries(self.repeated + self.questions_used)
+        return questions[: self.repeated] + questions[self.repeated + first :]
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """A request with the text that it embeds, if it embeds one."""
@@ -32,6 +73,23 @@ class Drawn:
     request: Request
     text: str | None = None
     is_known: bool = False
+
+
+def drawings(
+    settings: WorkloadSettings,
+    corpus: Corpus,
+    seed: int,
+    phases: Mapping[str, tuple[str, int]],
+    brought: Mapping[str, Sequence[Request]] = MappingProxyType({}),
+) -> Iterator[Workload]:
+    """One drawing after another, each of as many requests; no drawn text comes for the first time in two of them.
+
+    What phases bring is the same in all of them. Raises `UsageError` when the corpus has too few texts for the next.
+    """
+    unused, further_seeds = Unused(corpus, settings.query.distinct_texts), Draws(seed, "further seeds")
+    while True:
+        yield draw(settings, unused, seed, phases, brought)
+        seed = further_seeds.index(SEEDS)
 
 
 def draw(

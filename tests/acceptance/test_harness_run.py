@@ -76,12 +76,7 @@ async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
         text=True,
     )
 
-    async def measuring() -> bool:
-        assert run.poll() is None, run.communicate()[0]
-        journals = list((tmp_path / "reports").glob("*/journal.jsonl"))
-        return bool(journals) and b'"kind":"sample"' in journals[0].read_bytes()
-
-    await until(measuring)
+    await until(lambda: measuring(run, tmp_path))
     started = psutil.Process(run.pid).children(recursive=True)
     os.kill(run.pid, sent)
     output, _ = run.communicate(timeout=60)
@@ -106,6 +101,53 @@ def test_a_killed_run_is_reported_from_its_journal(harness: Program, tiny: Scena
     report = harness("report")
     assert report.returncode == 4
     assert "partial" in report.stdout
+
+
+def test_a_run_samples_on_and_one_that_was_cut_off_goes_on(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
+    path = tiny("query.p95 <= 10s", requests=40, extra="\n[sampling]\ntime_s_max = 60\n")
+    done = harness("run", str(path), "--strategies", "batched")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "in 80 requests at look 2" in done.stdout
+    assert "Sampling on, batched: query.p95 <= 10s needs" in done.stderr
+    journal = only_run(tmp_path) / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-20]) + lines[-20][:10])
+    before = journal.read_bytes()
+    refused = harness("run", str(path), "--resume", "--strategies", "batched", "--set", "corpus.size=41")
+    assert refused.returncode == 2
+    assert "scenario.corpus.size: 40, now 41" in refused.stderr
+    assert journal.read_bytes() == before
+    resumed = harness("run", "--resume")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "The run was resumed once" in resumed.stdout
+    record = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes())
+    assert [sum(s.round == number for s in record.variants[0].samples) for number in (1, 2)] == [40, 40]
+
+
+async def test_a_full_disk_is_told_and_what_was_measured_is_whole(
+    tiny: Scenario, tmp_path: Path, environment: dict[str, str], harness: Program
+) -> None:
+    command = [sys.executable, "-m", "harness.cli", "run", str(tiny(requests=20_000))]
+    run = subprocess.Popen(  # noqa: ASYNC220 -- only its end is waited for
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    await until(lambda: measuring(run, tmp_path))
+    # The files of this process may grow no more; its PostgreSQL has a limit of its own.
+    size = (only_run(tmp_path) / "journal.jsonl").stat().st_size
+    psutil.Process(run.pid).rlimit(psutil.RLIMIT_FSIZE, (size, size))
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 4, output
+    assert "free some space" in output
+    assert "Traceback" not in output
+    report = harness("report")
+    assert report.returncode == 4
+    assert "partial" in report.stdout
+
+
+async def measuring(run: subprocess.Popen[str], directory: Path) -> bool:
+    assert run.poll() is None, run.communicate()[0]
+    journals = list((directory / "reports").glob("*/journal.jsonl"))
+    return bool(journals) and b'"kind":"sample"' in journals[0].read_bytes()
 
 
 @pytest.mark.parametrize("fault", ["nan", "html", "wrong_dimension"])

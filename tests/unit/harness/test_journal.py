@@ -2,12 +2,14 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.errors import HarnessError, UsageError
-from harness.journal import FILE_NAME, Journal, open_journal, read
+from harness.journal import FILE_NAME, Journal, open_journal, read, reopen_journal, resumable
 from harness.record import DisruptionRecord, Sample
 
 RUN = {
@@ -122,3 +124,85 @@ def test_a_full_disk_is_told_and_what_was_written_stays_whole(tmp_path: Path, mo
         journal.sample("naive", SAMPLE)
     journal.close()
     assert path.read_bytes() == before
+
+
+def two_rounds(directory: Path) -> bytes:
+    """A run of two passes with two samples each, as it is in the file."""
+    with open_journal(directory) as journal:
+        journal.write("run", RUN)
+        for number in (1, 2):
+            measured(journal, number)
+        journal.write("end", {"interruption": None, "elapsed_s": 2.0})
+    return (directory / FILE_NAME).read_bytes()
+
+
+def measured(journal: Journal, number: int) -> None:
+    journal.write("variant", VARIANT | {"round": number})
+    for _ in range(2):
+        journal.sample("naive", SAMPLE.model_copy(update={"round": number}))
+    journal.write("variant_end", {"name": "naive", "complete": True})
+    journal.write("elapsed", {"elapsed_s": float(number)})
+
+
+def test_a_run_that_was_cut_off_anywhere_goes_on_without_mixing_old_and_new(tmp_path: Path) -> None:
+    whole = two_rounds(tmp_path / "run")
+    path = tmp_path / "run" / FILE_NAME
+    for length in range(whole.index(b"\n") + 1, len(whole)):
+        path.write_bytes(whole[:length])
+        seen = sum(len(variant.samples) for variant in read(path).variants)
+        done = resumable(path).passes
+        with reopen_journal(tmp_path / "run") as journal:
+            journal.write("resumed", {"at": "2026-01-02T00:00:00Z"})
+            for number in {1, 2} - {number for _, number in done}:
+                measured(journal, number)
+            journal.write("end", {"interruption": None, "elapsed_s": 1.5})
+        record = read(path)
+        assert [sample.round for sample in record.variants[0].samples] == [1, 1, 2, 2]
+        assert (record.state, len(record.resumptions)) == ("complete", 1)
+        assert sum(record.resumptions[0].discarded.values()) == seen - 2 * len(done)
+
+
+def test_the_time_before_and_after_a_resumption_adds_up(tmp_path: Path) -> None:
+    two_rounds(tmp_path / "run")
+    with reopen_journal(tmp_path / "run") as journal:
+        journal.write("resumed", {"at": "2026-01-02T00:00:00Z"})
+        journal.write("end", {"interruption": None, "elapsed_s": 1.5})
+    assert read(tmp_path / "run" / FILE_NAME).elapsed_s == 3.5
+
+
+def test_a_run_that_is_still_going_on_is_not_resumed(tmp_path: Path) -> None:
+    with (
+        open_journal(tmp_path / "run"),
+        pytest.raises(UsageError, match="still going on"),
+        reopen_journal(tmp_path / "run"),
+    ):
+        pytest.fail("opened twice")
+
+
+def test_a_run_without_a_journal_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no journal"), reopen_journal(tmp_path):
+        pytest.fail("opened")
+
+
+def test_a_file_that_may_not_grow_is_told_and_read_again(tmp_path: Path) -> None:
+    """As a process of its own, since a limit on it cannot be taken back."""
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from harness.journal import open_journal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+with open_journal(Path(sys.argv[1])) as journal:
+    journal.write("run", RUN)
+    journal.write("variant", VARIANT)
+    while True:
+        journal.write("sample", SAMPLE)
+"""
+    values = {"RUN": RUN, "VARIANT": VARIANT, "SAMPLE": {"variant": "naive", **SAMPLE.model_dump()}}
+    stated = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    done = subprocess.run(
+        [sys.executable, "-c", stated + program, str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert "HarnessError" in done.stderr
+    assert "free some space" in done.stderr
+    assert set(read(tmp_path / "run" / FILE_NAME).variants[0].samples) == {SAMPLE}

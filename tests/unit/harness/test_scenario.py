@@ -30,7 +30,7 @@ def test_every_shipped_scenario_can_be_followed(name: str) -> None:
 def test_the_candidates_quantiles_can_be_decided_by_the_samples_asked_for(name: str) -> None:
     """59 samples bound a p95: a scenario with fewer could never say that a budget on it holds."""
     chosen = scenario.load(name)
-    workload = chosen.open_workload(chosen.open_corpus())
+    workload = next(chosen.open_workloads(chosen.open_corpus()))
     requests = [request for phase in chosen.phases for request in workload.by_phase[phase.name][phase.warm_up :]]
     for budget in chosen.budgets:
         if ".p95" in budget:
@@ -128,14 +128,14 @@ def test_phases_of_one_workload_are_told_apart_by_their_names() -> None:
     phases = 'phases=[{workload="mix",requests=3},{name="again",workload="mix",requests=3}]'
     chosen = scenario.load("smoke", settings=[phases])
     assert [phase.name for phase in chosen.phases] == ["mix", "again"]
-    workload = chosen.open_workload(chosen.open_corpus())
+    workload = next(chosen.open_workloads(chosen.open_corpus()))
     assert {name: len(requests) for name, requests in workload.by_phase.items()} == {"mix": 3, "again": 3}
 
 
 def test_an_open_phase_draws_as_many_requests_as_it_starts_and_those_of_its_warm_up() -> None:
     phases = 'phases=[{workload="mix",warm_up=2,time_s=3,arrival={kind="constant_rate",rate_per_s=5}}]'
     chosen = scenario.load("smoke", settings=[phases])
-    assert len(chosen.open_workload(chosen.open_corpus()).by_phase["mix"]) == 17
+    assert len(next(chosen.open_workloads(chosen.open_corpus())).by_phase["mix"]) == 17
 
 
 def test_a_value_that_is_not_toml_is_text() -> None:

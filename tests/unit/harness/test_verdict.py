@@ -1,11 +1,12 @@
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 
 from harness.budget_metrics.protocol import Outcome
 from harness.budgets import parse
-from harness.record import INTERRUPTED, RunRecord
-from harness.verdict import BudgetVerdict, ExitCode, Verdict, judge
+from harness.record import INTERRUPTED, Resumption, RunRecord
+from harness.verdict import BudgetVerdict, ExitCode, Verdict, judge, wanting
 from tests.records import guide_record, record, sample, samples, variant
 
 
@@ -203,3 +204,28 @@ def test_a_look_that_saw_no_new_sample_of_a_budget_costs_it_nothing() -> None:
 def test_exact_budgets_are_about_all_samples_whenever_they_were_taken() -> None:
     run = record(variant("batched", (sample(statements=3), sample(statements=4))), looks=({"batched": 1},))
     assert judged_alone(run, "query.statements <= 3").outcome is Outcome.FAIL
+
+
+def going_on(*texts: str, service_times_s: Sequence[float] = (0.1,) * 20) -> RunRecord:
+    budgets = {"candidate": "batched", "budgets": list(texts)}
+    return record(
+        variant("batched", samples(service_times_s)), state="partial", scenario=budgets, looks=({"batched": 20},)
+    )
+
+
+def test_a_run_wants_more_samples_of_what_is_undecided() -> None:
+    wants = wanting(going_on("query.p95 <= 150ms", "query.errors <= 0%"))
+    assert wants == {"batched": "query.p95 <= 150ms needs about 49 more samples"}
+
+
+@pytest.mark.parametrize("texts", [[], ["query.errors <= 0%"], ["query.p95 <= 1s", "query.max <= 1ms"]])
+def test_a_run_whose_verdict_stands_wants_none(texts: list[str]) -> None:
+    assert wanting(going_on(*texts)) == {}
+
+
+def test_a_run_that_was_resumed_says_so_in_its_verdict() -> None:
+    resumption = Resumption(at=datetime(2026, 1, 1, tzinfo=UTC), interruption="killed", discarded={"batched": 7})
+    run = record(variant("batched", samples([0.1] * 80)), resumptions=(resumption,))
+    assert judged(run, "query.p95 <= 1s").sentence == (
+        "The budget holds. The run was resumed once; 7 requests of a round that was cut off were measured again."
+    )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from harness.corpora.generated import GeneratedSettings
 from harness.corpora.protocol import Corpus
 from harness.errors import UsageError
 from harness.targets.protocol import Request
-from harness.workloads.protocol import AddSettings, MixSettings, WorkloadSettings
-from harness.workloads.requests import draw
+from harness.workloads.protocol import AddSettings, MixSettings, QuerySettings, Workload, WorkloadSettings
+from harness.workloads.requests import draw, drawings
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +180,24 @@ def test_a_mix_of_nothing_is_refused() -> None:
 def test_what_the_contract_does_not_allow_is_refused(section: Mapping[str, object]) -> None:
     with pytest.raises(ValidationError):
         WorkloadSettings.model_validate(section)
+
+
+def test_further_drawings_repeat_the_known_questions_and_no_first_time_text() -> None:
+    phases = {"add": ("add", 40), "query": ("query", 60)}
+    settings = WorkloadSettings(query=QuerySettings(known_text_rate=0.5, distinct_texts=5))
+    corpus = GeneratedSettings(size=50).open()
+    first, *further = islice(drawings(settings, corpus, 1, phases), 3)
+    assert first == draw(settings, corpus, 1, phases)
+    new = [content(request) for each in (first, *further) for request in requests_of(each) if request.first_time_text]
+    assert len(new) == len(set(new)) > 60
+    known = [{content(request) for request in each.by_phase["query"]} & set(each.primed_texts) for each in further]
+    assert known[0] & known[1]
+    assert further[0].by_phase != further[1].by_phase
+
+
+def requests_of(workload: Workload) -> list[Request]:
+    return [request for requests in workload.by_phase.values() for request in requests]
+
+
+def content(request: Request) -> object:
+    return request.arguments.get("content") or request.arguments["query"]
