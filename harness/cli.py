@@ -19,6 +19,7 @@ from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
 from harness.feasibility import check
 from harness.github_actions import announce
+from harness.history.commands import history
 from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.provisioners import clean_up
 from harness.provisioners.addresses import is_url
@@ -148,6 +149,7 @@ def schema() -> None:
     click.echo(json.dumps(scenario.json_schema(), indent=2))
 
 
+harness.add_command(history)
 harness.add_command(verify)
 harness.add_command(compare_command)
 

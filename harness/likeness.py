@@ -21,11 +21,12 @@ NOT_COMPARED: Final = frozenset(
 
 def unlike(one: RunRecord, other: RunRecord) -> tuple[str, ...]:
     """A phrase on each thing that differs."""
-    found = differences(_circumstances(one), _circumstances(other))
+    found = differences(circumstances(one), circumstances(other))
     return tuple(f"{place} is {before} in one and {after} in the other" for place, before, after in found)
 
 
-def _circumstances(record: RunRecord) -> Mapping[str, object]:
+def circumstances(record: RunRecord) -> Mapping[str, object]:
+    """What has to be equal before the figures of two runs stand side by side."""
     return {
         "host": record.environment.host,
         "server": record.environment.server,

@@ -50,6 +50,9 @@ class TerminalRenderer:
     def render_comparison(self, comparison: Comparison) -> str:
         return self._printed(_comparison_parts(comparison, wide=self._width >= WIDE_FROM))
 
+    def render_table(self, table: Table) -> str:
+        return self._printed(_section(table, wide=self._width >= WIDE_FROM))
+
     @property
     def _width(self) -> int:
         return self.width or shutil.get_terminal_size((100, 24)).columns

@@ -13,7 +13,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 WHOLE = ROOT / "requirements.lock"
-CUTS = sorted((ROOT / "requirements").glob("*.lock"))
+HISTORY = ROOT / "requirements/history.lock"
+"""A resolution of its own: docs/decisions/0008-a-lock-of-its-own-for-otava.md."""
+CUTS = sorted(set((ROOT / "requirements").glob("*.lock")) - {HISTORY})
 ENTRY = re.compile(r"^(\S+)==(\S+)(?: ; (.+?))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
 COMMENT = re.compile(r"^ *#[^/@]*$|^ *# +(?:via )?-r pyproject\.toml$", re.MULTILINE)
 
@@ -31,13 +33,14 @@ def pins(lock: Path) -> set[Pin]:
 
 
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = {name: extra for name, extra in PYPROJECT["project"]["optional-dependencies"].items() if name != "history"}
 RUN_TIME = [Requirement(entry) for entry in PYPROJECT["project"]["dependencies"]]
 
 
 def declared() -> Iterator[Requirement]:
     """At run time, by an extra or by a group."""
     yield from RUN_TIME
-    groups = [*PYPROJECT["project"]["optional-dependencies"].values(), *PYPROJECT["dependency-groups"].values()]
+    groups = [*EXTRAS.values(), *PYPROJECT["dependency-groups"].values()]
     yield from (Requirement(entry) for group in groups for entry in group if isinstance(entry, str))
 
 
@@ -46,7 +49,7 @@ def locked(requirement: Requirement, lock: Path) -> bool:
     return bool(versions) and all(requirement.specifier.contains(version, prereleases=True) for version in versions)
 
 
-@pytest.mark.parametrize("lock", [WHOLE, *CUTS], ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [WHOLE, HISTORY, *CUTS], ids=lambda lock: lock.stem)
 def test_a_lock_holds_only_pins_with_hashes(lock: Path) -> None:
     assert pins(lock)
 
@@ -67,3 +70,14 @@ def test_the_environment_that_measures_has_what_is_needed_at_run_time() -> None:
     assert [
         str(requirement) for requirement in RUN_TIME if not locked(requirement, ROOT / "requirements/bench.lock")
     ] == []
+
+
+def test_the_environment_of_the_history_has_otava_and_what_is_needed_at_run_time() -> None:
+    wanted = [*RUN_TIME, *map(Requirement, PYPROJECT["project"]["optional-dependencies"]["history"])]
+    assert [str(requirement) for requirement in wanted if not locked(requirement, HISTORY)] == []
+
+
+def test_every_other_extra_is_in_the_common_lock() -> None:
+    """The lock's command names the extras one by one, to leave one of them out."""
+    (line,) = re.findall(r"^extras = (.+)$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(re.findall(r"--extra (\S+)", line)) == sorted(EXTRAS)
