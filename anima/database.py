@@ -1,9 +1,10 @@
 """The pool, its codecs, and the narrow statement runner that all SQL goes through."""
 
+import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
@@ -60,6 +61,9 @@ RETRIED = (
     ConnectionError,
 )
 """Another transaction won, or the connection was lost. A time limit is not among them: more load would not help."""
+
+
+REPORT_STATISTICS = "SELECT pg_stat_force_next_flush()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +232,12 @@ class Database:
             acquire_timeouts=self.counts.acquire_timeouts,
             retries=self.counts.retries,
         )
+
+    async def report_statistics(self) -> None:
+        """Has every open connection tell the server what it has done, which it otherwise delays up to ten seconds."""
+        async with AsyncExitStack() as held:
+            idle = [await held.enter_async_context(self.session()) for _ in range(self.pool.get_idle_size())]
+            await asyncio.gather(*(session.connection.execute(REPORT_STATISTICS) for session in idle))
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:

@@ -12,14 +12,16 @@ from itertools import count, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from harness.embedding_server import embedding_server
 from harness.environment import fingerprint
 from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
 from harness.network import DelayProxy, delay_proxy, with_endpoint
+from harness.observation import take_reading
 from harness.passes import CLOCK, Pass
+from harness.probes.protocol import Observable
 from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
@@ -179,10 +181,11 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
             "description": run.target.variants()[variant.strategy],
             "schema_version": run.target.schema_version(variant.strategy),
             "control_of": variant.control_of,
+            "in_process": run.target.in_process,
         },
     )
     database = f"round_{round_number}_{variant.name}"
-    async with _open(run, variant.strategy, database, template) as (target, disruptor):
+    async with _open(run, variant.strategy, database, template) as (target, disruptor, observable):
 
         def timeline(phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
             entries = [entry for entry in run.scenario.timeline if entry.phase == phase.name]
@@ -190,20 +193,31 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
             return Timeline(entries, round_number, zero, begun, CLOCK, disruptor, record).playing()
 
         pass_ = Pass(
-            run.scenario, run.workload, variant.name, round_number, target, run.journal, run.progress, timeline
+            run.scenario,
+            run.workload,
+            variant.name,
+            round_number,
+            target,
+            run.journal,
+            run.progress,
+            timeline,
+            partial(take_reading, observable),
         )
         await pass_.prepare()
         await pass_.measure()
 
 
 @asynccontextmanager
-async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[tuple[OpenTarget, Disruptor]]:
-    """The strategy on a clone of its own, as far away as the latency model says, and what can disrupt it there."""
+async def _open(
+    run: Run, strategy: str, database: str, template: str
+) -> AsyncGenerator[tuple[OpenTarget, Disruptor, Observable]]:
+    """The strategy on a clone of its own, as far away as the latency model says, and how to disrupt and observe it."""
     latency = run.scenario.latency
     proxy: DelayProxy | None = None
     async with AsyncExitStack() as stack:
         url = await run.server.clone_database(template, database)
         stack.push_async_callback(run.server.drop_database, database)
+        name = unquote(urlsplit(url).path.removeprefix("/"))
         embedding_url: str | None = None
         if latency.embedding is not None:
             embedding_url = await stack.enter_async_context(
@@ -222,4 +236,6 @@ async def _open(run: Run, strategy: str, database: str, template: str) -> AsyncG
             )
             url = with_endpoint(url, proxy.host, proxy.port)
         context = TargetContext(strategy, url, run.scenario.side_by_side, embedding_url, run.scenario.service_url)
-        yield await stack.enter_async_context(run.target.open(context)), Disruptor(run.server, proxy)
+        target = await stack.enter_async_context(run.target.open(context))
+        observable = Observable(run.server.admin_url, name, run.server.cpu_s, target.report_statistics)
+        yield target, Disruptor(run.server, proxy), observable

@@ -5,7 +5,7 @@ What is declared and discarded comes first: priming (texts that a running servic
 
 import gc
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -17,6 +17,8 @@ from harness.clock import MonotonicClock
 from harness.draws import Draws
 from harness.errors import TargetError
 from harness.journal import Journal
+from harness.observation import Reading
+from harness.probes.protocol import Span
 from harness.progress import Progress
 from harness.record import PhaseRecord, Sample
 from harness.scenario import Phase, Scenario
@@ -27,6 +29,14 @@ CLOCK: Final = MonotonicClock()
 
 Beside = Callable[[Phase, float, float], AbstractAsyncContextManager[None]]
 """What is done while a phase goes on: of the phase, the start of the whole pass, and its own on the clock."""
+
+
+Observe = Callable[[Span], Awaitable[Reading]]
+"""Reads what is counted around a phase."""
+
+
+async def unobserved(_span: Span) -> Reading:
+    return Reading()
 
 
 def nothing(_phase: Phase, _zero: float, _begun: float) -> AbstractAsyncContextManager[None]:
@@ -45,6 +55,7 @@ class Pass:
     journal: Journal
     progress: Progress
     beside: Beside = nothing
+    observe: Observe = unobserved
 
     async def prepare(self) -> None:
         """Everything that is not timed."""
@@ -55,28 +66,39 @@ class Pass:
         keep_from_collector()
 
     async def measure(self) -> None:
-        """The timed pass, and then the rest of the background work."""
+        """The timed pass, phase by phase, each with the background work that it has left behind."""
         before = await self.target.statistics()
-        begun = CLOCK.now()
+        zero, drain_s = CLOCK.now(), 0.0
         for phase in self.scenario.phases:
-            requests = self.workload.by_phase[phase.name][phase.warm_up :]
-            self.progress.phase(self.variant, phase.name, len(requests), phase.duration_s)
-            await TimedPhase(self, phase, phase.open(self.scenario.seed), begun).drive(requests)
-        self.progress.preparing(f"{self.variant}: finishing the background work")
-        drain_started = CLOCK.now()
-        await self.target.drain()
+            drain_s += await self._measure(phase, zero)
         statistics = (await self.target.statistics()).since(before)
         self.journal.write(
             "variant_end",
             {
                 "name": self.variant,
                 "complete": True,
-                "drain_s": CLOCK.now() - drain_started,
+                "drain_s": drain_s,
                 "cache": cache_figures(statistics.cache),
                 "pool": dict(statistics.pool),
                 "background": [asdict(work) for work in statistics.background],
             },
         )
+
+    async def _measure(self, phase: Phase, zero: float) -> float:
+        """Returns how long the background work went on after the phase."""
+        requests = self.workload.by_phase[phase.name][phase.warm_up :]
+        self.progress.phase(self.variant, phase.name, len(requests), phase.duration_s)
+        whole, timed = await self.observe("whole"), await self.observe("timed")
+        record = await TimedPhase(self, phase, phase.open(self.scenario.seed), zero).drive(requests)
+        timed = (await self.observe("timed")).since(timed)
+        self.progress.preparing(f"{self.variant}: finishing the background work")
+        drain_started = CLOCK.now()
+        await self.target.drain()
+        drain_s = CLOCK.now() - drain_started
+        whole = (await self.observe("whole")).since(whole)
+        counted = {"counters": {**timed.values, **whole.values}, "uncounted": {**timed.missing, **whole.missing}}
+        self.journal.phase(self.variant, record.model_copy(update=counted))
+        return drain_s
 
     async def _warm_up(self, phase: Phase, requests: Sequence[Request]) -> None:
         """Discards what it measures; a failure shows again in the timed pass, where it is counted."""
@@ -110,10 +132,10 @@ class TimedPhase:
         self._started = 0
         self._stage_starts = [self._begun + stage.start_s for stage in phase.arrival.stage_records]
 
-    async def drive(self, requests: Sequence[Request]) -> None:
+    async def drive(self, requests: Sequence[Request]) -> PhaseRecord:
         async with self._pass.beside(self._phase, self._zero, self._begun):
             dropped = await self._arrival.drive(requests, self._issue, CLOCK)
-        self._pass.journal.phase(self._pass.variant, self._record(dropped))
+        return self._record(dropped)
 
     async def _issue(self, request: Request, intended: float) -> None:
         self._started += 1

@@ -79,8 +79,10 @@ class PhaseRecord(Frozen):
     """What one phase set out to send in one round, and what became of it.
 
     `users` is the most of them in a closed loop. `rate_per_s_target` and `planned` are of an open one: its mean rate,
-    and how many starts it planned. `dropped` of these would have exceeded the cap on requests in flight. `started_s`
-    and `ended_s` are offsets from the start of the variant's timed pass of this round; the end is the last answer's.
+    and how many starts it planned. `dropped` of these would have exceeded the cap on requests in flight. The load
+    generator had so many `processes`. `started_s` and `ended_s` are offsets from the start of the variant's timed pass
+    of this round; the end is the last answer's. `counters` are what probes counted, by the names that they give;
+    `uncounted` says why others are not among them.
     """
 
     name: str
@@ -91,11 +93,14 @@ class PhaseRecord(Frozen):
     users: int | None = None
     rate_per_s_target: float | None = None
     planned: int | None = None
+    processes: int = 1
     started: int
     dropped: int = 0
     started_s: float
     ended_s: float
     stages: tuple[StageRecord, ...] = ()
+    counters: dict[str, float] = {}
+    uncounted: dict[str, str] = {}
 
 
 class DisruptionRecord(Frozen):
@@ -133,6 +138,7 @@ class VariantRecord(Frozen):
     description: str
     schema_version: int
     control_of: str | None = None
+    in_process: bool = True
     samples: tuple[Sample, ...] = ()
     phases: tuple[PhaseRecord, ...] = ()
     disruptions: tuple[DisruptionRecord, ...] = ()

@@ -3,7 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, Literal
 
@@ -13,6 +13,7 @@ from harness.declaration import declaration_of
 from harness.evaluation import SEVERITY, evaluate
 from harness.quantities import Unit, count, quantity, share
 from harness.record import INTERRUPTED, RunRecord
+from harness.validity_checks import VALIDITY_CHECKS
 
 
 class ExitCode(IntEnum):
@@ -72,8 +73,10 @@ def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict
     declared = declaration_of(record)
     if budgets is None:
         budgets = [parse(text) for text in declared.budgets]
-    judged = tuple(_judge_budget(record, budget, budget.variant or declared.candidate or "") for budget in budgets)
-    objections = tuple(_objections(record))
+    judged = _with_too_many_errors(
+        [_judge_budget(record, budget, budget.variant or declared.candidate or "") for budget in budgets]
+    )
+    objections = tuple(objection for check in VALIDITY_CHECKS.values() for objection in check.objections(record))
     outcome = _overall(objections, judged)
     return Verdict(
         outcome=outcome,
@@ -100,17 +103,16 @@ def wanting(record: RunRecord) -> dict[str, str]:
     return {variant: "; ".join(sentences) for variant, sentences in reasons.items()}
 
 
-def _objections(record: RunRecord) -> Iterable[str]:
-    if record.state == "partial":
-        yield f"the run is partial: {record.interruption or 'it ended without saying why'}"
-    if not any(variant.samples for variant in record.variants):
-        yield "no request was measured"
-    for variant in record.variants:
-        requests = Counter(sample.operation for sample in variant.samples)
-        answered = Counter(sample.operation for sample in variant.samples if sample.error is None)
-        for operation, total in requests.items():
-            if not answered[operation]:
-                yield f"all {count(total)} {operation} requests of {variant.name} failed"
+def _with_too_many_errors(judged: Sequence[BudgetVerdict]) -> tuple[BudgetVerdict, ...]:
+    """Where more failed than may, the latency of what did not is not that of the system as it should be."""
+    over = {(each.variant, each.subject) for each in judged if each.metric == "errors" and each.outcome is Outcome.FAIL}
+    sentence = "Cannot be judged: more requests failed than their budget of errors allows. Correct what fails first."
+    return tuple(
+        replace(each, outcome=Outcome.INVALID, sentence=sentence)
+        if each.unit == "time" and each.outcome is not Outcome.FAIL and (each.variant, each.subject) in over
+        else each
+        for each in judged
+    )
 
 
 def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outcome:

@@ -8,6 +8,7 @@ from harness.budget_metrics.hit_rate import HitRate
 from harness.budget_metrics.latency_max import LatencyMax
 from harness.budget_metrics.latency_mean import LatencyMean
 from harness.budget_metrics.latency_quantile import LatencyQuantile
+from harness.budget_metrics.per_operation import PerOperation
 from harness.budget_metrics.pool_refusals import PoolRefusals
 from harness.budget_metrics.protocol import BudgetMetric
 from harness.budget_metrics.request_count import RequestCount
@@ -23,6 +24,19 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     "round_trips": RequestCount("round_trips", "Waits of one request for the database server."),
     "rows": RequestCount("rows", "Rows that the database sent or changed for one request."),
     "throughput": Throughput(),
+    "wal_bytes_per_op": PerOperation(("wal_bytes",), "Bytes that the whole server wrote ahead, for each request."),
+    "rows_per_op": PerOperation(
+        ("rows_read", "rows_written"), "Rows and index entries that the server read or wrote for each request."
+    ),
+    "blocks_per_op": PerOperation(
+        ("blocks_read", "blocks_hit"), "Blocks of the database that the server asked for, for each request."
+    ),
+    "client_cpu_ms_per_op": PerOperation(
+        ("client_cpu_s",), "Processor milliseconds of the load generator's process for each request.", factor=1000
+    ),
+    "server_cpu_ms_per_op": PerOperation(
+        ("server_cpu_s",), "Processor milliseconds of the database server for each request.", factor=1000
+    ),
     "hit_rate": HitRate(),
     "failures": BackgroundFailures(),
     "refusals": PoolRefusals(),

@@ -122,6 +122,7 @@ class PostgresServer:
     database_settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     tablespace: str | None = None
     read_log: Callable[[], str] = field(default=str, repr=False, compare=False)
+    read_cpu_s: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
     disruptions: Disruptions = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
     cannot: Mapping[Disruption, str] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
 
@@ -150,6 +151,9 @@ class PostgresServer:
 
     async def log(self) -> str:
         return await asyncio.to_thread(self.read_log)
+
+    async def cpu_s(self) -> float | None:
+        return await asyncio.to_thread(self.read_cpu_s)
 
     @asynccontextmanager
     async def disrupted(self, disruption: Disruption) -> AsyncGenerator[None]:

@@ -224,7 +224,20 @@ class _Process:
             "fill_disk": self._disk_filled,
         }
         cannot: Mapping[Disruption, str] = {"fill_disk": NO_DISK} if disk_mb is None else {}
-        return replace(server, disruptions=disruptions, cannot=cannot)
+        return replace(server, disruptions=disruptions, cannot=cannot, read_cpu_s=self._cpu_s)
+
+    def _cpu_s(self) -> float | None:
+        """Of the postmaster, the processes that it has, and those that it had: their time is its own when they end."""
+        try:
+            postmaster = self._postmaster()
+            while True:
+                ended_s = _ended_s(postmaster)
+                running_s = sum(map(_used_s, (postmaster, *postmaster.children(recursive=True))))
+                # One that ends while they are added up would be counted twice or not at all.
+                if ended_s == _ended_s(postmaster):
+                    return running_s + ended_s
+        except (ProvisioningError, psutil.Error):
+            return None
 
     async def _answers(self) -> None:
         try:
@@ -338,6 +351,17 @@ def _fill(ballast: Path) -> None:
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(zeros):
             pass
+
+
+def _used_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _ended_s(process: psutil.Process) -> float:
+    """Of the children that it has waited for."""
+    times = process.cpu_times()
+    return times.children_user + times.children_system
 
 
 def explain_failure(log: str, port: int) -> str:

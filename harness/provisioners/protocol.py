@@ -98,6 +98,11 @@ class Server(Protocol):
     @property
     def facts(self) -> ServerFacts: ...
 
+    @property
+    def admin_url(self) -> str:
+        """Of a database that no run makes, for what concerns the server as a whole."""
+        ...
+
     async def create_database(self, name: str) -> str:
         """An empty database with the `vector` extension; returns its URL."""
         ...
@@ -112,6 +117,10 @@ class Server(Protocol):
 
     async def log(self) -> str:
         """The end of what the server has written, empty where it is not to be had."""
+        ...
+
+    async def cpu_s(self) -> float | None:
+        """Processor seconds of all of its processes since it started; None where they cannot be seen."""
         ...
 
     @property

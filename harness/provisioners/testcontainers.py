@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mappi
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import psutil
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -134,7 +134,12 @@ class ContainerProvisioner:
         if self.disk_mb is not None:
             await asyncio.to_thread(_execute, container.get_wrapped_container(), (*OWN_DISK, data, DISK))
             server = await on_disk(server, DISK)
-        return replace(server, disruptions=self._disruptions(container, password, data), cannot=self._cannot(container))
+        return replace(
+            server,
+            disruptions=self._disruptions(container, password, data),
+            cannot=self._cannot(container),
+            read_cpu_s=lambda: _cpu_s(container),
+        )
 
     def _disruptions(self, container: DockerContainer, password: str, data: str) -> Disruptions:
         wrapped = container.get_wrapped_container()
@@ -334,6 +339,18 @@ def _log(container: DockerContainer) -> str:
         return container.get_wrapped_container().logs(tail=LOG_LINES).decode(errors="replace")
     except (DockerException, OSError):
         return ""
+
+
+def _cpu_s(container: DockerContainer) -> float | None:
+    """Of all processes that the container has had, as its cgroup counts it."""
+    try:
+        # One shot, since the engine otherwise waits a second for a rate.
+        read: Callable[..., Mapping[str, Any]]
+        read = container.get_docker_client().client.api.stats  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        usage = read(container.get_container_id(), stream=False, one_shot=True)["cpu_stats"]["cpu_usage"]
+        return float(usage["total_usage"]) / 1e9
+    except (DockerException, OSError, KeyError):
+        return None
 
 
 def _this_process() -> str:

@@ -67,6 +67,7 @@ COLUMNS: Final = (
 class AnimaTarget:
     """Variants are strategies: presets by name."""
 
+    in_process = True
     embedder = "anima.embeddings.hashing:hashed_vector"
 
     def variants(self) -> Mapping[str, str]:
@@ -285,6 +286,13 @@ class OpenAnima:
 
     async def drain(self) -> None:
         await self.anima.background.drain()
+
+    async def report_statistics(self) -> bool:
+        try:
+            await self.anima.memory.database.report_statistics()
+        except AnimaError:
+            return False
+        return True
 
     async def statistics(self) -> TargetStatistics:
         counts = self.anima.background.counts

@@ -119,6 +119,8 @@ METRICS: Final = msgspec.json.Decoder(Metrics)
 class HttpTarget:
     """Variants are strategies, each served by a process of its own, and `external`: the scenario's `service_url`."""
 
+    in_process = False
+
     def __init__(self, preparation: Preparation) -> None:
         self._preparation = preparation
 
@@ -219,6 +221,10 @@ class OpenHttp:
             cache=await self._cache(),
             pool={} if pool is None else {name: float(count) for name, count in msgspec.structs.asdict(pool).items()},
         )
+
+    async def report_statistics(self) -> bool:
+        """The sessions are the service's."""
+        return False
 
     async def _send(self, operation: OperationName, fields: Mapping[str, object]) -> Response:
         async with self._request(operation, fields) as answer:

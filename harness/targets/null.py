@@ -7,6 +7,7 @@ from harness.targets.protocol import LoadedMemory, Request, Response, TargetCont
 
 
 class NullTarget:
+    in_process = True
     embedder = None
 
     def variants(self) -> Mapping[str, str]:
@@ -41,3 +42,7 @@ class OpenNull:
 
     async def statistics(self) -> TargetStatistics:
         return TargetStatistics()
+
+    async def report_statistics(self) -> bool:
+        """Has no session that could have done anything."""
+        return True

@@ -139,6 +139,10 @@ class OpenTarget(Protocol):
 
     async def statistics(self) -> TargetStatistics: ...
 
+    async def report_statistics(self) -> bool:
+        """Has its sessions tell the database server what they have done; False where it cannot. Asked when idle."""
+        ...
+
 
 class Target(Protocol):
     """A kind of system that can be opened for a variant; knows which variants it has and what they need."""
@@ -149,6 +153,11 @@ class Target(Protocol):
 
     def schema_version(self, variant: str) -> int:
         """The migration that the variant's database must be at."""
+        ...
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it works in the load generator's process, so that the processor time of one is that of both."""
         ...
 
     @property

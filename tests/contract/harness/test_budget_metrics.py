@@ -8,8 +8,9 @@ import pytest
 from harness.budget_metrics import METRICS
 from harness.budget_metrics.protocol import Evaluation, Observed, Outcome
 from harness.budgets import parse
+from harness.probes import PROBES
 from harness.quantities import Unit
-from harness.record import BackgroundRecord
+from harness.record import BackgroundRecord, PhaseRecord
 from tests.records import samples, variant
 
 UNIT_TEXTS: dict[Unit, str] = {"time": "s", "share": "%", "count": "", "rate": "/s", "amount": ""}
@@ -21,7 +22,20 @@ def observed(n: int = 400) -> Observed:
     answered = samples([0.05] * n, embedding="cache", **fields) + samples([0.2] * n, embedding="ollama", **fields)
     work = BackgroundRecord(kind="co_occurrence", count=4, failures=2, statements=4, round_trips=4)
     everything = (*answered, *samples([0.1], error="503 DATABASE_BUSY"))
-    return Observed(variant("batched", everything, background=(work,)), everything, elapsed_s=20.0)
+    counters = {name: 20.0 for probe in PROBES.values() for name in probe.counters}
+    phase = PhaseRecord(
+        name="query",
+        workload="query",
+        round=1,
+        arrival="closed_loop",
+        loop="closed",
+        started=len(everything),
+        started_s=0.0,
+        ended_s=20.0,
+        counters=counters,
+    )
+    measured = variant("batched", everything, background=(work,), phases=(phase,))
+    return Observed(measured, everything, phases=(phase,), elapsed_s=20.0)
 
 
 def evaluated(word: str, comparator: str, limit: str, seen: Observed) -> Evaluation:

@@ -3,7 +3,7 @@
 from harness.budget_metrics.protocol import Evaluation, Outcome
 from harness.budgets import parse
 from harness.evaluation import evaluate, fails_already
-from harness.record import Sample
+from harness.record import PhaseRecord, Sample
 from tests.records import sample, samples, variant
 
 
@@ -81,3 +81,29 @@ def test_a_run_that_goes_on_fails_only_when_it_is_sure() -> None:
     quantile = parse("query.p50 <= 1s abort")
     assert fails_already(quantile, slow, 0.5) is None
     assert fails_already(quantile, variant("batched", samples([2.0] * 20)), 0.5) is not None
+
+
+def of_phase(name: str, started: int, **fields: object) -> PhaseRecord:
+    return PhaseRecord.model_validate(
+        {
+            "name": name, "workload": name, "round": 0, "arrival": "closed_loop", "loop": "closed", "started": started,
+            "started_s": 0.0, "ended_s": 1.0,
+        }
+        | fields
+    )  # fmt: skip
+
+
+def test_what_a_phase_cost_is_told_per_request_of_that_phase() -> None:
+    phases = (
+        of_phase("query", 4, counters={"wal_bytes": 400.0, "client_cpu_s": 0.008}),
+        of_phase("mix", 2, counters={"wal_bytes": 1000.0}, uncounted={"client_cpu_s": "nobody looked"}),
+    )
+    mixed = (sample("query", phase="mix"), sample("add", phase="mix"))
+    run = variant("batched", (*samples([0.1] * 4, phase="query"), *mixed), phases=phases)
+    wal = evaluate(parse("query.wal_bytes_per_op <= 100"), run)
+    assert (wal.outcome, wal.measured, wal.n) == (Outcome.PASS, 100, 4)
+    assert evaluate(parse("query.client_cpu_ms_per_op <= 1.9"), run).outcome is Outcome.FAIL
+    assert evaluate(parse("mix.wal_bytes_per_op <= 499.5"), run).measured == 500
+    assert evaluate(parse("mix.client_cpu_ms_per_op <= 1"), run).reason == "client_cpu_s was not counted: nobody looked"
+    assert "no probe" in evaluate(parse("query.rows_per_op <= 1"), run).reason
+    assert evaluate(parse("add.wal_bytes_per_op <= 1"), run).reason == "no phase was its own, or came to its end"

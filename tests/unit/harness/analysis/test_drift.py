@@ -22,7 +22,8 @@ def heavy_tailed(random: np.random.Generator, n: int) -> NDArray[np.float64]:
 
 
 def bimodal(random: np.random.Generator, n: int) -> NDArray[np.float64]:
-    return random.lognormal(0, 0.1, n) * random.choice([1.0, 5.0], n)
+    latencies: NDArray[np.float64] = random.lognormal(0, 0.1, n) * random.choice([1.0, 5.0], n)
+    return latencies
 
 
 def correlated(random: np.random.Generator, n: int) -> NDArray[np.float64]:

@@ -1,0 +1,42 @@
+"""Readings of all probes around a phase, and what they come to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.probes import PROBES
+from harness.probes.protocol import NotObserved, Observable, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was counted, by the counters' names, and for what could not be, why."""
+
+    values: Mapping[str, float] = field(default_factory=dict[str, float])
+    missing: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def since(self, earlier: "Reading") -> "Reading":
+        """By how much counters grew; levels as they are."""
+        missing = {**earlier.missing, **self.missing}
+        levels = {name for probe in PROBES.values() if probe.is_level for name in probe.counters}
+        values = {
+            name: value if name in levels else value - earlier.values[name]
+            for name, value in self.values.items()
+            if name not in missing
+        }
+        for name in [name for name, value in values.items() if value < 0]:
+            del values[name]
+            missing[name] = "the server began to count anew meanwhile"
+        return Reading(values, missing)
+
+
+async def take_reading(observable: Observable, span: Span) -> Reading:
+    """All probes of this span, one after the other."""
+    values: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for probe in PROBES.values():
+        if probe.span == span:
+            try:
+                values |= await probe.read(observable)
+            except NotObserved as error:
+                missing |= dict.fromkeys(probe.counters, str(error))
+    return Reading(values, missing)

@@ -1,0 +1,50 @@
+"""The seam of what is observed around a phase: counters that are read before and after it, and never while it is timed.
+
+Not for what belongs to one request: `statements` counts that, in the task that waits.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Span = Literal["timed", "whole"]
+"""Of the timed pass alone, or also of the background work that the phase has left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observable:
+    """What can be looked at: the variant's database by its name on the server, and the server.
+
+    `server_cpu_s` gives None where the server's processes cannot be seen. `flush` has the target's sessions tell the
+    server what they have done; False where the target cannot.
+    """
+
+    admin_url: str
+    database: str
+    server_cpu_s: Callable[[], Awaitable[float | None]]
+    flush: Callable[[], Awaitable[bool]]
+
+
+class NotObserved(Exception):
+    """What cannot be read here; the message is a clause that says why."""
+
+
+class Probe(Protocol):
+    """Reads counters, which only grow, or levels. An implementation is stateless, and changes nothing that it reads."""
+
+    @property
+    def counters(self) -> Mapping[str, str]:
+        """The names of what is read, units last, and a clause on each for the manual."""
+        ...
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the value at the end is meant, and not by how much it grew."""
+        ...
+
+    @property
+    def span(self) -> Span: ...
+
+    async def read(self, observable: Observable) -> Mapping[str, float]:
+        """A value for each counter. Raises `NotObserved`."""
+        ...

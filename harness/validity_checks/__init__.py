@@ -1,0 +1,22 @@
+"""What makes a run INVALID, by name, in the order in which a reader should hear of it."""
+
+from typing import Final
+
+from harness.validity_checks.drifting_latencies import DriftingLatencies
+from harness.validity_checks.failed_requests import FailedRequests
+from harness.validity_checks.late_generator import LateGenerator
+from harness.validity_checks.missed_rate import MissedRate
+from harness.validity_checks.partial_run import PartialRun
+from harness.validity_checks.protocol import ValidityCheck
+from harness.validity_checks.saturated_client import SaturatedClient
+from harness.validity_checks.stolen_time import StolenTime
+
+VALIDITY_CHECKS: Final[dict[str, ValidityCheck]] = {
+    "partial_run": PartialRun(),
+    "failed_requests": FailedRequests(),
+    "missed_rate": MissedRate(),
+    "late_generator": LateGenerator(),
+    "saturated_client": SaturatedClient(),
+    "stolen_time": StolenTime(),
+    "drifting_latencies": DriftingLatencies(),
+}

@@ -1,0 +1,22 @@
+"""What two readings come to."""
+
+from harness.observation import Reading
+
+
+def test_counters_are_differences_and_levels_are_not() -> None:
+    before = Reading({"wal_bytes": 100.0, "client_memory_bytes": 50.0})
+    after = Reading({"wal_bytes": 140.0, "client_memory_bytes": 30.0})
+    assert after.since(before).values == {"wal_bytes": 40.0, "client_memory_bytes": 30.0}
+
+
+def test_what_was_missing_once_is_missing() -> None:
+    before = Reading({}, {"wal_bytes": "the server did not say it"})
+    after = Reading({"wal_bytes": 140.0})
+    assert after.since(before) == Reading({}, {"wal_bytes": "the server did not say it"})
+    assert before.since(after) == Reading({}, {"wal_bytes": "the server did not say it"})
+
+
+def test_a_counter_that_fell_was_begun_anew() -> None:
+    counted = Reading({"server_cpu_s": 1.0}).since(Reading({"server_cpu_s": 7.0}))
+    assert counted.values == {}
+    assert counted.missing == {"server_cpu_s": "the server began to count anew meanwhile"}

@@ -1,0 +1,133 @@
+"""Each check at its limit, and that it says where and what to do."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.budget_metrics.protocol import Outcome
+from harness.budgets import parse
+from harness.record import PhaseRecord, RunRecord, Sample, StageRecord
+from harness.validity_checks import VALIDITY_CHECKS
+from harness.verdict import ExitCode, judge
+from tests.records import record, sample, samples, variant
+
+
+def phase(**fields: Any) -> PhaseRecord:
+    values: dict[str, Any] = {
+        "name": "query", "workload": "query", "round": 1, "arrival": "constant_rate", "loop": "open", "started": 100,
+        "started_s": 0.0, "ended_s": 10.0,
+    }  # fmt: skip
+    return PhaseRecord(**(values | fields))
+
+
+def objections(name: str, run: RunRecord) -> list[str]:
+    return list(VALIDITY_CHECKS[name].objections(run))
+
+
+def scheduled(lateness_s: float, latency_s: float, n: int = 100) -> list[Sample]:
+    return [
+        sample("query", latency_s, started_s=lateness_s, intended_s=0.0, scheduled=True, phase="query")
+        for _ in range(n)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lateness_s", "latency_s", "is_late"),
+    [(0.0009, 0.001, False), (0.0012, 0.001, True), (0.004, 0.1, False), (0.006, 0.1, True)],
+)
+def test_a_generator_is_late_over_1_ms_and_over_5_percent_of_the_p50(
+    lateness_s: float, latency_s: float, is_late: bool
+) -> None:
+    found = objections("late_generator", record(variant("batched", scheduled(lateness_s, latency_s))))
+    assert bool(found) is is_late
+    if is_late:
+        assert "query of batched" in found[0]
+        assert "Lower the rate" in found[0]
+
+
+def test_a_closed_loop_is_never_late() -> None:
+    assert not objections("late_generator", record(variant("batched", [sample(started_s=5.0, intended_s=0.0)])))
+
+
+@pytest.mark.parametrize(("started", "missed"), [(1000, False), (990, False), (989, True)])
+def test_a_rate_is_missed_when_over_1_percent_of_the_planned_requests_were_not_started(
+    started: int, missed: bool
+) -> None:
+    run = record(variant("batched", [sample()], phases=(phase(planned=1000, started=started, dropped=5),)))
+    found = objections("missed_rate", run)
+    assert bool(found) is missed
+    if missed:
+        assert "11 of 1,000 planned requests (1.1%) were not started, 5 of them dropped" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "in_process", "saturated"),
+    [
+        ({}, True, True),
+        ({"processes": 2}, True, False),
+        ({"loop": "closed"}, True, False),
+        ({"loop": "closed"}, False, True),
+        ({"counters": {"timed_client_cpu_s": 8.9}}, True, False),
+        ({"counters": {}}, True, False),
+        ({"counters": {"timed_client_cpu_s": 0.5}, "ended_s": 0.5}, True, False),
+    ],
+)
+def test_a_client_is_saturated_where_its_processor_time_is_not_the_targets(
+    fields: dict[str, Any], in_process: bool, saturated: bool
+) -> None:
+    busy = phase(**({"counters": {"timed_client_cpu_s": 9.5}} | fields))
+    found = objections(
+        "saturated_client", record(variant("batched", [sample()], phases=(busy,), in_process=in_process))
+    )
+    assert bool(found) is saturated
+    if saturated:
+        assert "busy for 95% of the time" in found[0]
+
+
+@pytest.mark.parametrize(("stolen_s", "is_too_much"), [(2.0, False), (2.1, True)])
+def test_time_is_stolen_over_5_percent_of_all_phases_together(stolen_s: float, is_too_much: bool) -> None:
+    phases = (
+        phase(counters={"host_steal_s": stolen_s, "host_cpu_s": 20.0}),
+        phase(counters={"host_steal_s": 0.0, "host_cpu_s": 20.0}),
+    )
+    assert bool(objections("stolen_time", record(variant("batched", [sample()], phases=phases)))) is is_too_much
+
+
+def growing(n: int = 200, **fields: Any) -> list[Sample]:
+    random = np.random.default_rng(1)
+    latencies_s = random.lognormal(-2, 0.2, n) * np.linspace(1, 2, n)
+    return [
+        sample("query", float(latency_s), started_s=float(place), phase="query", **fields)
+        for place, latency_s in enumerate(latencies_s)
+    ]
+
+
+def test_latencies_that_rise_are_told_with_how_much_and_what_to_do() -> None:
+    (found,) = objections("drifting_latencies", record(variant("batched", growing())))
+    assert found.startswith("query of batched drifted: its latencies rose by ")
+    assert "Raise `warm_up`" in found
+
+
+def test_phases_that_are_meant_to_change_do_not_drift() -> None:
+    staged = phase(stages=(StageRecord(start_s=0.0, users=10),))
+    assert not objections("drifting_latencies", record(variant("batched", growing(), phases=(staged,))))
+
+
+def test_first_time_texts_do_not_count_as_drift() -> None:
+    assert not objections("drifting_latencies", record(variant("batched", growing(first_time_text=True))))
+
+
+def test_an_objection_makes_the_whole_run_invalid_however_good_its_figures_are() -> None:
+    run = record(variant("batched", scheduled(0.5, 0.1)))
+    verdict = judge(run, [parse("query.p95 <= 10s")])
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.INVALID, ExitCode.INVALID)
+    assert verdict.sentence.startswith("This run cannot be judged: the load generator was late")
+
+
+def test_latencies_are_not_judged_where_more_failed_than_may() -> None:
+    run = record(variant("batched", samples([0.1] * 97) + samples([0.1] * 3, error="timeout")))
+    verdict = judge(run, [parse("query.p90 <= 1s"), parse("query.errors <= 1%"), parse("query.p90 <= 1ms")])
+    assert [budget.outcome for budget in verdict.budgets] == [Outcome.INVALID, Outcome.FAIL, Outcome.FAIL]
+    assert "budget of errors" in verdict.budgets[0].sentence
+    assert judge(run, [parse("query.p90 <= 1s"), parse("query.errors <= 5%")]).outcome is Outcome.PASS
