@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from harness import journal, runs, scenario
+from harness import generator, journal, runs, scenario
 from harness.budgets import parse
 from harness.comparing import compare_command
 from harness.doctor import examine
@@ -123,15 +123,29 @@ def list_(output: Path) -> None:
 
 
 @harness.command()
+@click.option("--generator", "measures_generator", is_flag=True, help="Measure the load generator instead: some 5 s.")
 @OUTPUT
-def doctor(output: Path) -> ExitCode:
+def doctor(output: Path, *, measures_generator: bool) -> ExitCode:
     """Says what this machine has, what a run would use, and how to get what is missing."""
+    if measures_generator:
+        return show_generator()
     findings = examine(output)
     for finding in findings:
         click.echo(f"{'ok     ' if finding.present else 'missing'}  {finding.what}")
         if finding.advice:
             click.echo(f"         {finding.advice}")
     return ExitCode.PASS if all(finding.present for finding in findings if finding.required) else ExitCode.USAGE
+
+
+def show_generator() -> ExitCode:
+    """INVALID is what runs on such a machine would be."""
+    good = True
+    for finding in generator.examine():
+        click.echo(f"{'ok     ' if finding.good else 'not ok '}  {finding.what}")
+        if not finding.good:
+            click.echo(f"         {finding.advice}")
+        good &= finding.good
+    return ExitCode.PASS if good else ExitCode.INVALID
 
 
 @harness.command()

@@ -1,7 +1,9 @@
 """What a person sees while a run goes on: the variant, its operation, how far it is, and the p95 until now."""
 
-from typing import Protocol, Self
+from time import perf_counter
+from typing import Final, Protocol, Self, cast
 
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -14,9 +16,15 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from harness.analysis.quantiles import quantile
 from harness.errors import TargetError
+from harness.quantities import duration
 from harness.record import Sample
+
+REFRESH_S: Final = 0.25
+
+# Microseconds up to an hour, to three digits: some 200 kilobytes, however many samples there are.
+LATENCY_US_MAX: Final = 3_600_000_000
+LATENCY_DIGITS: Final = 3
 
 
 class Progress(Protocol):
@@ -49,12 +57,25 @@ class Silent:
     def note(self, text: str) -> None: ...
 
 
+class Histogram(Protocol):
+    """What is used of `HdrHistogram`, which has no types of its own."""
+
+    def record_value(self, value: int) -> bool: ...
+
+    def get_total_count(self) -> int: ...
+
+    def get_value_at_percentile(self, percentile: float) -> int: ...
+
+    def reset(self) -> None: ...
+
+
 class TerminalProgress:
     """One bar for the run and one for the phase; where there is no terminal, a line per phase."""
 
     def __init__(self, console: Console, phases_total: int) -> None:
         self._console = console
-        self._latencies_s: list[float] = []
+        self._latencies_us = cast("Histogram", HdrHistogram(1, LATENCY_US_MAX, LATENCY_DIGITS))
+        self._shown_at = 0.0
         self._failures_shown: set[str] = set()
         self._current = ""
         self._bars = Bars(
@@ -67,7 +88,7 @@ class TerminalProgress:
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
-            refresh_per_second=4,
+            refresh_per_second=1 / REFRESH_S,
         )
         self._run = self._bars.add_task("run", total=phases_total, note="")
         self._phase = self._bars.add_task("starting", total=None, note="")
@@ -93,8 +114,11 @@ class TerminalProgress:
         )
 
     def sample(self, sample: Sample) -> None:
-        self._latencies_s.append(sample.latency_s)
-        self._bars.update(self._phase, advance=1, note=self._p95())
+        """Shows no more often than a person sees: at ten thousand a second, showing each would be the load."""
+        self._latencies_us.record_value(min(round(1e6 * sample.latency_s), LATENCY_US_MAX))
+        if (now := perf_counter()) - self._shown_at >= REFRESH_S:
+            self._shown_at = now
+            self._bars.update(self._phase, completed=self._count, note=self._p95())
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None:
         """Each kind once per variant and operation: a server that is away would fill the screen."""
@@ -108,11 +132,14 @@ class TerminalProgress:
         self._console.print(escape(text), highlight=False)
 
     def _finish_phase(self) -> None:
-        if self._latencies_s:
-            count = len(self._latencies_s)
-            self._console.print(f"  {self._current}: {count} requests, {self._p95()}", highlight=False)
-            self._latencies_s.clear()
+        if self._count:
+            self._console.print(f"  {self._current}: {self._count} requests, {self._p95()}", highlight=False)
+            self._latencies_us.reset()
             self._bars.advance(self._run)
 
+    @property
+    def _count(self) -> int:
+        return self._latencies_us.get_total_count()
+
     def _p95(self) -> str:
-        return f"p95 {1000 * quantile(sorted(self._latencies_s), 0.95):,.0f} ms"
+        return f"p95 {duration(self._latencies_us.get_value_at_percentile(95) / 1e6)}"

@@ -14,6 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from harness import journal
+from harness.clock import new_event_loop
 from harness.errors import HarnessError, ResumeRefused
 from harness.execution import execute
 from harness.progress import Progress, TerminalProgress
@@ -45,7 +46,8 @@ def measure(chosen: Scenario, directory: Path, work: Work = execute, *, resume: 
         if not resume:
             entries.write("run", header(chosen, directory.name))
         try:
-            asyncio.run(terminable(work(chosen, entries, progress)))
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(terminable(work(chosen, entries, progress)))
             interruption = None
         except (KeyboardInterrupt, asyncio.CancelledError):
             console.print("Interrupted: what was measured until now is kept.")
