@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,23 @@ FILE_NAME: Final = "journal.jsonl"
 NO_END: Final = "the journal has no end: the run was killed, or is still going on"
 
 
-class Journal:
+class Entries(ABC):
+    """Where entries of a journal go."""
+
+    @abstractmethod
+    def write(self, kind: str, entry: Mapping[str, Any]) -> None: ...
+
+    def sample(self, variant: str, sample: Sample) -> None:
+        self.write("sample", {"variant": variant, **sample.model_dump(exclude_defaults=True)})
+
+    def phase(self, variant: str, phase: PhaseRecord) -> None:
+        self.write("phase", {"variant": variant, **phase.model_dump(exclude_defaults=True)})
+
+    def disruption(self, variant: str, disruption: DisruptionRecord) -> None:
+        self.write("disruption", {"variant": variant, **disruption.model_dump(exclude_defaults=True)})
+
+
+class Journal(Entries):
     """Writes to one file. Raises `HarnessError` when the disk takes no more; what was written stays whole."""
 
     def __init__(self, path: Path) -> None:
@@ -52,15 +69,6 @@ class Journal:
             f"{self.path} could not be written ({reason}). What was measured until now is in it: "
             f"free some space, then see it with `harness report {self.path.parent}`."
         )
-
-    def sample(self, variant: str, sample: Sample) -> None:
-        self.write("sample", {"variant": variant, **sample.model_dump(exclude_defaults=True)})
-
-    def phase(self, variant: str, phase: PhaseRecord) -> None:
-        self.write("phase", {"variant": variant, **phase.model_dump(exclude_defaults=True)})
-
-    def disruption(self, variant: str, disruption: DisruptionRecord) -> None:
-        self.write("disruption", {"variant": variant, **disruption.model_dump(exclude_defaults=True)})
 
     def cut_torn_line(self) -> None:
         """Takes off a last line that was being written when the run was killed; `read` passes over it as well."""

@@ -16,7 +16,7 @@ from harness.arrivals.virtual_users import USERS_MAX
 from harness.clock import MonotonicClock
 from harness.draws import Draws
 from harness.errors import TargetError
-from harness.journal import Journal
+from harness.journal import Entries
 from harness.observation import Reading
 from harness.probes.protocol import Span
 from harness.progress import Progress
@@ -52,7 +52,7 @@ class Pass:
     variant: str
     round_number: int
     target: OpenTarget
-    journal: Journal
+    journal: Entries
     progress: Progress
     beside: Beside = nothing
     observe: Observe = unobserved

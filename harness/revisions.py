@@ -1,0 +1,140 @@
+"""Git revisions of this repository, checked out side by side and ready to run, each by an interpreter of its own.
+
+Not for what is done with them: a caller runs modules of a checkout in a process, and never imports one.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness.errors import UsageError
+
+LOCK_FILE: Final = "requirements.lock"
+LINES_QUOTED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A commit, under the name that somebody gave it."""
+
+    name: str
+    commit: str
+
+    def __str__(self) -> str:
+        return self.name if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:10]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A revision's files, and how to run them: `python` with `environment` in `directory`."""
+
+    revision: Revision
+    directory: Path
+    python: str
+    environment: Mapping[str, str]
+
+
+Install = Callable[[Revision, Path, Path, Callable[[str], None]], Awaitable[Checkout]]
+"""Makes the revision in the first path runnable, with room for an environment at the second; tells what it does."""
+
+
+def resolve(name: str) -> Revision | None:
+    """The commit that git knows by this name in the current repository; None where there is no such."""
+    try:
+        found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except OSError:
+        return None
+    return Revision(name, found.stdout.strip()) if found.returncode == 0 else None
+
+
+def holds(revision: Revision, path: str) -> bool:
+    return git("cat-file", "-e", f"{revision.commit}:./{path}").returncode == 0
+
+
+@asynccontextmanager
+async def checkouts(
+    revisions: Sequence[Revision], install: Install, report: Callable[[str], None]
+) -> AsyncGenerator[list[Checkout]]:
+    """Each revision, checked out and installed; one commit only once. All of it is gone when the block ends."""
+    with ExitStack() as stack:
+        room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="anima-harness-revisions-")))
+        found: dict[str, Checkout] = {}
+        for revision in revisions:
+            if revision.commit not in found:
+                report(f"checking {revision} out")
+                directory = room / f"checkout_{len(found)}"
+                stack.enter_context(_worktree(revision, directory))
+                found[revision.commit] = await install(revision, directory, room / f"environment_{len(found)}", report)
+        yield [found[revision.commit] for revision in revisions]
+
+
+async def own_environment(
+    revision: Revision, directory: Path, environment: Path, report: Callable[[str], None]
+) -> Checkout:
+    """An environment with what the revision's lock names, or its declared dependencies where it has no lock."""
+    report(f"{revision}: making an environment")
+    await _run(revision, sys.executable, "-m", "venv", str(environment))
+    python = str(environment / ("Scripts" if os.name == "nt" else "bin") / "python")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    report(f"{revision}: installing what it needs (pip's cache is used, and the network for what is not in it)")
+    if (directory / LOCK_FILE).is_file():
+        await _run(revision, *pip, "--requirement", str(directory / LOCK_FILE))
+        await _run(revision, *pip, "--no-deps", "--no-build-isolation", "--editable", str(directory))
+    else:
+        await _run(revision, *pip, "--editable", str(directory))
+    return Checkout(
+        revision, directory, python, {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    )
+
+
+async def shared_environment(
+    revision: Revision, directory: Path, environment: Path, report: Callable[[str], None]
+) -> Checkout:
+    """This interpreter and its libraries, with the revision's own code before them: right where both need the same."""
+    del environment, report
+    return Checkout(revision, directory, sys.executable, {**os.environ, "PYTHONPATH": str(directory)})
+
+
+INSTALLS: Final[Mapping[str, Install]] = {"own": own_environment, "shared": shared_environment}
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Raises `OSError` when there is no git."""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 -- the user's git, without a shell
+
+
+@contextmanager
+def _worktree(revision: Revision, directory: Path) -> Generator[None]:
+    added = git("worktree", "add", "--detach", "--quiet", str(directory), revision.commit)
+    if added.returncode:
+        raise UsageError(f"git could not check {revision} out: {added.stderr.strip()}")
+    try:
+        yield
+    finally:
+        git("worktree", "remove", "--force", str(directory))
+
+
+async def _run(revision: Revision, *command: str) -> None:
+    """Raises `UsageError` with the command's last lines."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        last = "\n".join(output.decode(errors="replace").strip().splitlines()[-LINES_QUOTED:])
+        raise UsageError(
+            f"{revision} could not be installed: {' '.join(command)} ended with {process.returncode}.\n{last}\n"
+            "Correct what it names, or use the libraries that are installed here with --environment shared."
+        )
