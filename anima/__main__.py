@@ -53,6 +53,7 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
 @click.option("--data-directory", type=click.Path(path_type=Path), help="Where the embedded PostgreSQL keeps its data.")
 @click.option("--trace-log", type=click.Path(path_type=Path), metavar="PATH", help="Log operations, to replay them.")
 @click.option("--trace-contents", is_flag=True, default=None, help="Log texts as they are; else they are hashed.")
+@click.option("--without-keys", is_flag=True, default=None, help="Serve other machines, and ask nobody for a key.")
 @click.option("--migrate", "migrating", is_flag=True, help="Bring the schema up to date first, where it is behind.")
 def serve(*, migrating: bool, **options: object) -> None:
     """Serves the memory system over HTTP until it is told to stop.
@@ -69,6 +70,17 @@ def serve(*, migrating: bool, **options: object) -> None:
         service = server.options_from(settings, url)
         asyncio.run(prepare_schema(url, service.strategy.schema_version, migrating=migrating or is_own))
         server.serve(service)
+
+
+@anima.command("new-key")
+@click.argument("name")
+def new_key(name: str) -> None:
+    """Makes an API key for NAME. The service is given its hash; the key itself is shown here and kept nowhere."""
+    from anima.http.api_keys import new_key as make  # noqa: PLC0415 -- as in `serve`
+
+    made = make(name)
+    click.echo(f"{name} sends the header:  Authorization: Bearer {made.key}")
+    click.echo(f"Add to ANIMA_API_KEYS, after a comma if there is one already:  {made.entry}")
 
 
 @contextmanager

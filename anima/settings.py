@@ -40,6 +40,10 @@ class Settings(BaseModel):
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
     trace_log: Path | None = None
     trace_contents: bool = False
+    api_keys: SecretStr | None = None
+    without_keys: bool = False
+    rate_limit: str | None = None
+    cors_origins: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

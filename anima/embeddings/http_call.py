@@ -12,7 +12,7 @@ import httpx
 import stamina
 from pydantic import JsonValue
 
-from anima.embeddings.circuit import CircuitBreaker, CircuitOpen
+from anima.circuit import CircuitBreaker, CircuitOpen
 from anima.embeddings.protocol import Embedded, EmbeddingSettings, ProviderCalls
 from anima.embeddings.vectors import validated
 from anima.errors import EmbeddingUnavailable, InvalidEmbedding

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, Protocol
+from typing import Annotated, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, HttpUrl, PositiveFloat, PositiveInt, RedisDsn, SecretStr
+
+from anima.circuit import CircuitState
 
 DIMENSIONS: Final = 768
 
@@ -23,10 +25,6 @@ class Embedded:
 
     vector: Vector
     provider: str
-
-
-CircuitState = Literal["closed", "half_open", "open"]
-"""Whether a server is asked: always, by one call that tries it, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from anima.embeddings.circuit import CircuitBreaker, CircuitOpen
+from anima.circuit import CircuitBreaker, CircuitOpen
 from anima.embeddings.protocol import (
     CACHE,
     DIMENSIONS,

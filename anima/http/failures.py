@@ -26,6 +26,8 @@ from anima.http.answers import failure, request_id
 from anima.http.schemas import ErrorBody, ValidationDetails
 
 CLIENT_LEFT: Final = 499
+CODES: Final[Mapping[int, str]] = {413: "CONTENT_TOO_LARGE"}
+"""Statuses that versions of Python name differently."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ def retry_after(told: Told, error: Exception) -> dict[str, str]:
 def decline(request: Request, error: Exception) -> Response:
     """What HTTP itself rules out, such as an unknown path or a wrong method."""
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).name
+    code = CODES.get(error.status_code) or HTTPStatus(error.status_code).name
     return failure(request, error.status_code, ErrorBody(code, error.detail), dict(error.headers or {}))
 
 

@@ -27,6 +27,7 @@ from anima.database import Executed, Observer, PoolSettings
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput
 from anima.http.app import Watchers, application
+from anima.http.guards import UNGUARDED, GuardSettings, guard_settings, guarding
 from anima.http.metrics import Metrics
 from anima.http.protocol import TimedHttpProtocol
 from anima.http.trace_log import OperationObserver, TraceLog, TraceLogSettings, unobserved
@@ -62,6 +63,7 @@ class ServiceOptions:
     metrics_directory: Path | None = None
     otlp_endpoint: str | None = None
     trace_log: TraceLogSettings | None = None
+    guards: GuardSettings = UNGUARDED
 
 
 def options_from(settings: Settings, database_url: str) -> ServiceOptions:
@@ -79,6 +81,7 @@ def options_from(settings: Settings, database_url: str) -> ServiceOptions:
         pool=pool_from(settings, strategy),
         otlp_endpoint=settings.otlp_endpoint,
         trace_log=TraceLogSettings(settings.trace_log, settings.trace_contents) if settings.trace_log else None,
+        guards=guard_settings(settings),
     )
 
 
@@ -213,7 +216,9 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
         )
         await stack.enter_async_context(running(anima.background.run))
         await stack.enter_async_context(running(partial(keep_fresh, metrics, anima)))
-        yield application(anima, middleware=tracer.middleware if tracer else (), watchers=watchers)
+        guards = await stack.enter_async_context(guarding(options.guards))
+        middleware = (*(tracer.middleware if tracer else ()), *guards)
+        yield application(anima, middleware=middleware, watchers=watchers)
 
 
 @asynccontextmanager

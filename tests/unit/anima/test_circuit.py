@@ -5,8 +5,7 @@ import contextlib
 
 import pytest
 
-from anima.embeddings.circuit import CircuitBreaker, CircuitOpen
-from anima.embeddings.protocol import CircuitState
+from anima.circuit import CircuitBreaker, CircuitOpen, CircuitState
 
 
 class Down(Exception):
@@ -58,7 +57,7 @@ def test_failures_in_a_row_open_it_and_it_says_for_how_long(server: Server, capl
     assert server.state() == "open"
     server.now_s += 4.0
     assert_left_alone(server, 6.0)
-    assert caplog.messages == ["The server is left alone for 10 s after 3 failures in a row. The last: Down."]
+    assert caplog.messages == ["The server is left alone for 10 s. Failures in a row: 3; the last: Down"]
 
 
 @pytest.mark.parametrize("answer", [None, Refused()], ids=["success", "refusal"])

@@ -8,8 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Literal
 
-from anima.embeddings.protocol import CircuitState
+CircuitState = Literal["closed", "half_open", "open"]
+"""Whether a server is asked: always, by one call that tries it, or not at all."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class CircuitBreaker:
         if is_probe or self._failures >= self._failures_max:
             self._opened_at = self._clock()
             logger.warning(
-                "%s is left alone for %g s after %d failures in a row. The last: %s.",
+                "%s is left alone for %g s. Failures in a row: %d; the last: %s",
                 *(self._server, self._open_s, self._failures, str(failure) or type(failure).__name__),
             )
 
