@@ -21,6 +21,7 @@ from harness.feasibility import check
 from harness.github_actions import announce
 from harness.history.commands import history
 from harness.options import DATABASE, OUTPUT, SETTINGS
+from harness.profile_commands import diff, profile
 from harness.provisioners import clean_up
 from harness.provisioners.addresses import is_url
 from harness.provisioners.protocol import DatabaseSettings
@@ -163,9 +164,8 @@ def schema() -> None:
     click.echo(json.dumps(scenario.json_schema(), indent=2))
 
 
-harness.add_command(history)
-harness.add_command(verify)
-harness.add_command(compare_command)
+for command in (verify, compare_command, history, profile, diff):
+    harness.add_command(command)
 
 
 def choose(name: str, settings: tuple[str, ...], strategies: str | None, database: str | None) -> scenario.Scenario:

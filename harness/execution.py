@@ -22,6 +22,7 @@ from harness.network import DelayProxy, delay_proxy, with_endpoint
 from harness.observation import take_reading
 from harness.passes import CLOCK, Pass
 from harness.probes.protocol import Observable
+from harness.profiling import ProfilingPass, requests_of
 from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
@@ -79,6 +80,8 @@ async def execute(
                 await rounds.measure(variant, number, run.workload)
         if scenario.sampling.time_s_max:
             await _sample_on(rounds, workloads, wanting, resumed)
+        for number, variant in scenario.profile_schedule():
+            await _profile(run, variant, number, rounds.templates[target.schema_version(variant.strategy)])
 
 
 def _begin(run: Run, resumed: Resumable | None) -> None:
@@ -205,6 +208,17 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
         )
         await pass_.prepare()
         await pass_.measure()
+
+
+async def _profile(run: Run, variant: Variant, round_number: int, template: str) -> None:
+    """One variant, one round, in the pass that nothing is timed in."""
+    assert run.scenario.profile is not None, "without its settings no round is planned"
+    run.progress.preparing(f"{variant.name}: cloning the database to profile")
+    requests = requests_of(run.scenario, run.workload, run.scenario.profile)
+    async with _open(run, variant.strategy, f"profile_{round_number}_{variant.name}", template) as (target, *_):
+        await target.prime(run.workload.primed_texts)
+        profiling = ProfilingPass(target, variant.name, round_number, run.scenario.profile, run.journal, run.progress)
+        await profiling.run(requests)
 
 
 @asynccontextmanager

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, assert_never
 
 from harness.errors import HarnessError, UsageError
-from harness.record import DisruptionRecord, PhaseRecord, Resumption, RunRecord, Sample, VariantRecord
+from harness.record import DisruptionRecord, PhaseRecord, ProfileRecord, Resumption, RunRecord, Sample, VariantRecord
 
 FILE_NAME: Final = "journal.jsonl"
 NO_END: Final = "the journal has no end: the run was killed, or is still going on"
@@ -160,7 +160,7 @@ class _Pass:
     disruptions: list[DisruptionRecord] = field(default_factory=list[DisruptionRecord])
     end: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def take(self, kind: str, entry: dict[str, Any]) -> None:
+    def take(self, kind: Literal["sample", "phase", "disruption"], entry: dict[str, Any]) -> None:
         match kind:
             case "sample":
                 self.samples.append(Sample.model_validate(entry))
@@ -169,7 +169,7 @@ class _Pass:
             case "disruption":
                 self.disruptions.append(DisruptionRecord.model_validate(entry))
             case _:
-                raise AssertionError(f"{kind} is no entry of a pass")
+                assert_never(kind)
 
 
 @dataclass(slots=True)
@@ -181,6 +181,7 @@ class _Told:
     looks: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
     resumptions: list[Resumption] = field(default_factory=list[Resumption])
     elapsed_before_s: float = 0.0
+    profiles: list[ProfileRecord] = field(default_factory=list[ProfileRecord])
     elapsed_s: float = 0.0
     sampled_on_s: float = 0.0
     interruption: str | None = NO_END
@@ -199,6 +200,8 @@ class _Told:
                 self.passes[-1].end = entry
             case "elapsed":
                 self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
+            case "profile":
+                self.profiles.append(ProfileRecord.model_validate(entry))
             case "look":
                 self.looks.append(entry["samples"])
                 self.sampled_on_s = entry["sampled_on_s"]
@@ -231,6 +234,7 @@ class _Told:
             looks=tuple(self.looks),
             resumptions=tuple(self.resumptions),
             variants=tuple(map(_variant, passes.values())),
+            profiles=tuple(self.profiles),
         )
 
 

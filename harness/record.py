@@ -118,6 +118,22 @@ class DisruptionRecord(Frozen):
     ended_s: float | None = None
 
 
+class ProfileRecord(Frozen):
+    """One variant's operation in one round of the profiling pass, which nothing of the timed pass is taken from.
+
+    `stacks` maps frames, separated by `;` and the outermost first, to seconds in all `requests`. `profiled_s` and
+    `plain_s` are the mean service times with the profiler and without, of alternating halves of one list of requests.
+    """
+
+    variant: str
+    operation: str
+    round: int
+    requests: int
+    profiled_s: float
+    plain_s: float
+    stacks: dict[str, float] = {}
+
+
 class BackgroundRecord(Frozen):
     """Work done after responses, per kind."""
 
@@ -194,5 +210,6 @@ class RunRecord(Frozen):
     corpus: dict[str, str | int]
     environment: EnvironmentRecord
     variants: tuple[VariantRecord, ...]
+    profiles: tuple[ProfileRecord, ...] = ()
     looks: tuple[dict[str, int], ...] = ()
     resumptions: tuple[Resumption, ...] = ()

@@ -27,9 +27,14 @@ def new_id(scenario_name: str, at: datetime) -> str:
     return f"{scenario_name}-{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
+def write_record(directory: Path, record: RunRecord) -> None:
+    """Raises `HarnessError`."""
+    replace_file(directory / RECORD_FILE, record.model_dump_json(indent=1, exclude_defaults=True))
+
+
 def write(directory: Path, record: RunRecord) -> Mapping[str, Path]:
     """Writes the record and its reports; returns the files of the reports by format."""
-    replace_file(directory / RECORD_FILE, record.model_dump_json(indent=1, exclude_defaults=True))
+    write_record(directory, record)
     paths = {name: directory / file for name, file in REPORT_FORMATS.items()}
     write_reports(record, paths.items())
     return paths

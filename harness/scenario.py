@@ -155,6 +155,18 @@ class Sampling(Section):
     time_s_max: Annotated[float, Field(ge=0, le=86_400)] = 0.0
 
 
+class ProfileSettings(Section):
+    """`[profile]`: a pass of its own after the timed one, of the baseline and the candidate.
+
+    Each round profiles `requests` of each operation one after the other, for `time_s` at most, and performs as many
+    without a profiler. Fewer than two rounds cannot tell a change from noise.
+    """
+
+    rounds: Annotated[int, Field(ge=2, le=100)] = 6
+    requests: Annotated[int, Field(ge=2, le=10_000)] = 10
+    time_s: Annotated[float, Field(gt=0, le=3_600)] = 5.0
+
+
 class Scenario(Section):
     """What is run, on what, how far away, and what must hold.
 
@@ -180,6 +192,7 @@ class Scenario(Section):
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     timeline: tuple[TimelineEntry, ...] = ()
     sampling: Sampling = Sampling()
+    profile: ProfileSettings | None = None
     embedding_faults: Faults = NO_FAULTS
     budgets: tuple[str, ...] = ()
     references: tuple[dict[str, str | float], ...] = ()
@@ -264,10 +277,13 @@ class Scenario(Section):
         return any(entry.action == "cut_network" for entry in self.timeline)
 
     def schedule(self) -> Iterator[tuple[int, Variant]]:
-        """Each round in the opposite order of the one before, so that drift does not favour a variant."""
-        for number in range(1, self.rounds + 1):
-            for variant in self.variants if number % 2 else reversed(self.variants):
-                yield number, variant
+        """The timed rounds."""
+        return counterbalanced(self.rounds, self.variants)
+
+    def profile_schedule(self) -> Iterator[tuple[int, Variant]]:
+        """The rounds of the profiling pass, if there is one: of the pair, and of its control."""
+        pair = [variant for variant in self.variants if variant.strategy in (self.baseline, self.candidate)]
+        return counterbalanced(self.profile.rounds if self.profile else 0, pair)
 
     def open_corpus(self) -> Corpus:
         """Raises `UsageError` when the texts cannot be had."""
@@ -295,6 +311,13 @@ class Scenario(Section):
         memories = corpus.memories(self.corpus.size)
         tiers = self.corpus.tiers.assign(len(memories))
         return [LoadedMemory(memory, tier, *TIER_STATES[tier]) for memory, tier in zip(memories, tiers, strict=True)]
+
+
+def counterbalanced(rounds: int, variants: Sequence[Variant]) -> Iterator[tuple[int, Variant]]:
+    """Each round in the opposite order of the one before, so that drift does not favour a variant."""
+    for number in range(1, rounds + 1):
+        for variant in variants if number % 2 else reversed(variants):
+            yield number, variant
 
 
 def known(what: str, name: object, names: Mapping[str, object] | Sequence[str]) -> str:

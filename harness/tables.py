@@ -12,6 +12,7 @@ from typing import Final, Literal, cast
 
 from harness.budget_metrics.protocol import Outcome
 from harness.declaration import Reference
+from harness.profile_differences import Difference, place
 from harness.quantities import ABSENT, count, duration, interval, share, significant
 from harness.record import RunRecord
 from harness.summary import Comparison, DisruptionSummary, Ladder, OperationSummary, Saving, Spread, Summary, TextGroup
@@ -425,6 +426,38 @@ def spread(counts: Spread | None) -> str:
     if counts.minimum == counts.maximum:
         return count(counts.median)
     return f"{count(counts.median)} ({count(counts.minimum)} to {count(counts.maximum)})"
+
+
+def culprits_table(difference: Difference) -> Table:
+    """Where the change is, the largest part first."""
+    columns = (
+        Column("Change", numeric=True),
+        Column(printable(difference.before.label), numeric=True),
+        Column(printable(difference.after.label), numeric=True),
+        Column("Where", code=True),
+    )
+    rows = tuple(
+        (
+            Cell(duration(each.change_ms / 1000), "bad" if each.change_ms > 0 else "good"),
+            Cell(duration(each.before_ms / 1000)),
+            Cell(duration(each.after_ms / 1000)),
+            Cell(printable(place(each.stack))),
+        )
+        for each in difference.culprits
+    )
+    whole = difference.changes[0]
+    overhead = " and ".join(
+        share(each.overhead(difference.operation)) for each in (difference.before, difference.after)
+    )
+    listed = (
+        "Only what survives a test over the rounds is listed." if rows else "Nothing survives a test over the rounds."
+    )
+    note = (
+        f"Time per request, waiting included: {duration(whole.before_ms / 1000)} and "
+        f"{duration(whole.after_ms / 1000)} as a whole. {listed} "
+        f"Profiling itself added {overhead}."
+    )
+    return Table(f"{difference.operation}: where the time went", columns, rows, note)
 
 
 def _table(title: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], note: str = "") -> Table | None:

@@ -65,7 +65,7 @@ def show(*, selection: str | None, everything: bool, path: Path) -> None:
     """
     for group in chosen_groups(path, everything=everything):
         every = selected(group, selection) if selection else of_interest(group)
-        click.echo(TerminalRenderer().render_table(trends_table(group, every)), nl=False)
+        click.echo(TerminalRenderer().render_tables([trends_table(group, every)]), nl=False)
 
 
 @history.command("plot")

@@ -50,8 +50,9 @@ class TerminalRenderer:
     def render_comparison(self, comparison: Comparison) -> str:
         return self._printed(_comparison_parts(comparison, wide=self._width >= WIDE_FROM))
 
-    def render_table(self, table: Table) -> str:
-        return self._printed(_section(table, wide=self._width >= WIDE_FROM))
+    def render_tables(self, tables: Iterable[Table | None]) -> str:
+        """Tables by themselves, without a report around them."""
+        return self._printed(_sections(tables, wide=self._width >= WIDE_FROM))
 
     @property
     def _width(self) -> int:
@@ -86,6 +87,10 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
         disruptions_table(summary),
         errors_table(summary),
     )
+    yield from _sections(tables, wide=wide)
+
+
+def _sections(tables: Iterable[Table | None], *, wide: bool) -> Iterable[RenderableType]:
     for table in tables:
         if table:
             yield from _section(table, wide=wide)

@@ -1,20 +1,19 @@
 """For the browser: one page that holds everything it needs, opens from disk, and asks nothing of any network.
 
-No script runs on it. The order is the reader's: verdict, what changed, why, the figures behind it, how to repeat it.
+Where it shows flame graphs, its only scripts draw them. The order is the reader's: verdict, what changed, why, the
+figures behind it, how to repeat it.
 """
 
 import shlex
 from collections.abc import Iterable
-from functools import cache
-from importlib import resources
 
-from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
-
+from harness.profile_differences import differences
 from harness.quantities import ABSENT, duration
 from harness.record import RunRecord
+from harness.renderers.html.difference import drawn, scripts
 from harness.renderers.html.figures import distribution_figures, ladder_figures, statement_figures
 from harness.renderers.html.lines import GLYPHS, budget_lines, headlines
+from harness.renderers.html.templates import style, templates
 from harness.summary import Summary
 from harness.tables import (
     OUTCOME_TONES,
@@ -40,37 +39,44 @@ class HtmlRenderer:
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
         declared = summary.declaration
         tone = OUTCOME_TONES[verdict.outcome]
-        return _template().render(
-            style=Markup(_resource("page.css")),  # noqa: S704 -- our own file.
-            title=printable(declared.title or declared.name or record.run_id),
-            run_id=printable(record.run_id),
-            description=printable(declared.description),
-            expectations=printable(declared.expectations),
-            baseline=printable(declared.baseline or ABSENT),
-            candidate=printable(declared.candidate or ABSENT),
-            started=f"{record.started_at:%Y-%m-%d %H:%M %Z}",
-            elapsed=duration(record.elapsed_s),
-            state=record.state,
-            outcome=verdict.outcome.value,
-            tone=tone,
-            glyph=GLYPHS[tone],
-            sentence=printable(verdict.sentence),
-            exit_code=int(verdict.exit_code),
-            headlines=list(headlines(summary)),
-            budgets=list(budget_lines(verdict)),
-            references=reference_tables(summary),
-            ladder_figures=list(ladder_figures(summary, verdict)),
-            ladder_overviews=[table for table in _ladder_overviews(summary) if table],
-            ladders=ladder_tables(summary),
-            distribution_figures=list(distribution_figures(record, summary, verdict)),
-            statement_figures=list(statement_figures(summary)),
-            costs=[table for table in (statements_table(summary), background_table(summary)) if table],
-            disruptions=disruptions_table(summary),
-            errors=errors_table(summary),
-            pair=operations_table(summary, declared.pair),
-            operations=operations_table(summary),
-            conditions=[table for table in (model_table(record), environment_table(record)) if table],
-            command=printable(shlex.join(record.command)),
+        found = differences(record)
+        return (
+            templates()
+            .get_template("page.html.jinja")
+            .render(
+                style=style(),
+                title=printable(declared.title or declared.name or record.run_id),
+                run_id=printable(record.run_id),
+                description=printable(declared.description),
+                expectations=printable(declared.expectations),
+                baseline=printable(declared.baseline or ABSENT),
+                candidate=printable(declared.candidate or ABSENT),
+                started=f"{record.started_at:%Y-%m-%d %H:%M %Z}",
+                elapsed=duration(record.elapsed_s),
+                state=record.state,
+                outcome=verdict.outcome.value,
+                tone=tone,
+                glyph=GLYPHS[tone],
+                sentence=printable(verdict.sentence),
+                exit_code=int(verdict.exit_code),
+                headlines=list(headlines(summary)),
+                budgets=list(budget_lines(verdict)),
+                references=reference_tables(summary),
+                ladder_figures=list(ladder_figures(summary, verdict)),
+                ladder_overviews=[table for table in _ladder_overviews(summary) if table],
+                ladders=ladder_tables(summary),
+                distribution_figures=list(distribution_figures(record, summary, verdict)),
+                statement_figures=list(statement_figures(summary)),
+                costs=[table for table in (statements_table(summary), background_table(summary)) if table],
+                disruptions=disruptions_table(summary),
+                errors=errors_table(summary),
+                pair=operations_table(summary, declared.pair),
+                operations=operations_table(summary),
+                conditions=[table for table in (model_table(record), environment_table(record)) if table],
+                command=printable(shlex.join(record.command)),
+                differences=[drawn(each) for each in found],
+                **(scripts() if found else {}),
+            )
         )
 
 
@@ -78,19 +84,3 @@ def _ladder_overviews(summary: Summary) -> Iterable[Table | None]:
     for first_time in (False, True):
         yield ladder_overview(summary, "p50", first_time=first_time)
         yield ladder_overview(summary, "p95", first_time=first_time)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.from_string(_resource("page.html.jinja"))
-
-
-def _resource(name: str) -> str:
-    return resources.files("harness.renderers.html").joinpath(name).read_text("utf-8")

@@ -1,0 +1,33 @@
+"""The seam of what is observed in the profiling pass, which is never the timed one."""
+
+import re
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is profiled: one variant's operation in one round."""
+
+    variant: str
+    operation: str
+    round: int
+    directory: Path
+
+    @property
+    def file(self) -> Path:
+        """Where files for other tools belong, without a suffix; its directory is there."""
+        name = re.sub(r"[^\w.+]+", "-", f"{self.variant}-{self.operation}-{self.round}")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        return self.directory / name
+
+
+class Profiler(Protocol):
+    """Observes the requests that are performed inside the block, one after the other.
+
+    What it yields is filled when the block ends: fields of the subject's `ProfileRecord`.
+    """
+
+    def observe(self, subject: Subject) -> AbstractAsyncContextManager[dict[str, Any]]: ...
