@@ -28,6 +28,7 @@ from anima.placements import (
     handlers,
 )
 from anima.searches import SEARCHES
+from anima.searches.protocol import Search
 from anima.strategy import Strategy
 
 
@@ -91,6 +92,11 @@ def tiers(provider: EmbeddingProvider, strategy: Strategy, shared_cache: SharedC
 
 def pool_of(strategy: Strategy) -> PoolSettings:
     return PoolSettings(strategy.pool_size, acquire_timeout_s=strategy.acquire_timeout_s)
+
+
+def exact_search() -> Search:
+    """What an approximate search is held to."""
+    return SEARCHES["exact"]
 
 
 def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingProvider:

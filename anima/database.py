@@ -80,12 +80,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """One wait for the server. `control` marks BEGIN, COMMIT and ROLLBACK."""
+    """One wait for the server. `control` marks BEGIN, COMMIT and ROLLBACK, which have no text and no arguments."""
 
     name: str
     elapsed_s: float
     rows: int
     control: bool = False
+    sql: str = ""
+    arguments: tuple[object, ...] = ()
 
 
 class Observer(Protocol):
@@ -127,7 +129,8 @@ class Session:
         self._note_effect(statement)
         started = perf_counter()
         rows = await self.connection.fetch(statement.sql, *arguments)
-        self._observe(Executed(statement.name, perf_counter() - started, len(rows)))
+        elapsed_s = perf_counter() - started
+        self._observe(Executed(statement.name, elapsed_s, len(rows), sql=statement.sql, arguments=arguments))
         return rows
 
     async def fetch_row(self, statement: Statement, *arguments: object) -> Row | None:
@@ -141,9 +144,10 @@ class Session:
         self._note_effect(statement)
         started = perf_counter()
         tag = await self.connection.execute(statement.sql, *arguments)
+        elapsed_s = perf_counter() - started
         count = tag.rpartition(" ")[2]
         rows = int(count) if count.isdigit() else 0
-        self._observe(Executed(statement.name, perf_counter() - started, rows))
+        self._observe(Executed(statement.name, elapsed_s, rows, sql=statement.sql, arguments=arguments))
         return rows
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Final
 
 from harness.arrivals.closed_loop import ClosedLoopSettings
@@ -67,6 +68,7 @@ class Pass:
 
     async def measure(self) -> None:
         """The timed pass, phase by phase, each with the background work that it has left behind."""
+        plans = await self.target.plans()
         before = await self.target.statistics()
         zero, drain_s = CLOCK.now(), 0.0
         for phase in self.scenario.phases:
@@ -81,8 +83,17 @@ class Pass:
                 "cache": cache_figures(statistics.cache),
                 "pool": dict(statistics.pool),
                 "background": [asdict(work) for work in statistics.background],
+                "plans": [asdict(plan) for plan in plans],
+                "recalls": await self.target.recalls(self._sampled_queries()),
             },
         )
+
+    def _sampled_queries(self) -> Sequence[Request]:
+        """As many as are wanted, spread over all that the workload asks."""
+        asked = chain.from_iterable(self.workload.by_phase[phase.name] for phase in self.scenario.phases)
+        queries = [request for request in asked if request.operation == "query"]
+        wanted = min(self.scenario.recall_queries, len(queries))
+        return [queries[number * len(queries) // wanted] for number in range(wanted)]
 
     async def _measure(self, phase: Phase, zero: float) -> float:
         """Returns how long the background work went on after the phase."""

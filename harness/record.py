@@ -144,10 +144,20 @@ class BackgroundRecord(Frozen):
     round_trips: int
 
 
+class PlanRecord(Frozen):
+    """How a statement is executed: the indexes that its plan uses, and the tables of which it reads every row."""
+
+    statement: str
+    indexes: tuple[str, ...] = ()
+    scans: tuple[str, ...] = ()
+
+
 class VariantRecord(Frozen):
     """One variant's timed passes. `phases` holds one entry for each phase and round that came to its end.
 
-    A control is the variant that it names, measured again: what differs between the two is noise.
+    A control is the variant that it names, measured again: what differs between the two is noise. `plans` are those of
+    its statements before the timed pass. `recalls` are shares, one per sampled query, of exact search's results that it
+    found. Both are of its last round.
     """
 
     name: str
@@ -158,6 +168,8 @@ class VariantRecord(Frozen):
     samples: tuple[Sample, ...] = ()
     phases: tuple[PhaseRecord, ...] = ()
     disruptions: tuple[DisruptionRecord, ...] = ()
+    plans: tuple[PlanRecord, ...] = ()
+    recalls: tuple[float, ...] = ()
     cache: dict[str, float] = {}
     pool: dict[str, float] = {}
     background: tuple[BackgroundRecord, ...] = ()

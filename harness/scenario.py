@@ -170,6 +170,7 @@ class ProfileSettings(Section):
 class Scenario(Section):
     """What is run, on what, how far away, and what must hold.
 
+    `recall_queries` is of how many queries each variant's results are held against exact search, after the timed pass.
     With `control`, each round measures the baseline a second time, so that the noise of a comparison is known.
     """
 
@@ -196,6 +197,7 @@ class Scenario(Section):
     embedding_faults: Faults = NO_FAULTS
     budgets: tuple[str, ...] = ()
     references: tuple[dict[str, str | float], ...] = ()
+    recall_queries: Annotated[int, Field(ge=0, le=10_000)] = 0
 
     @field_validator("database")
     @classmethod

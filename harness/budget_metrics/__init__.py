@@ -9,8 +9,10 @@ from harness.budget_metrics.latency_max import LatencyMax
 from harness.budget_metrics.latency_mean import LatencyMean
 from harness.budget_metrics.latency_quantile import LatencyQuantile
 from harness.budget_metrics.per_operation import PerOperation
+from harness.budget_metrics.plan_uses import PlanUses
 from harness.budget_metrics.pool_refusals import PoolRefusals
 from harness.budget_metrics.protocol import BudgetMetric
+from harness.budget_metrics.recall import Recall
 from harness.budget_metrics.request_count import RequestCount
 from harness.budget_metrics.throughput import Throughput
 from harness.budget_metrics.within import Within
@@ -37,6 +39,8 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     "server_cpu_ms_per_op": PerOperation(
         ("server_cpu_s",), "Processor milliseconds of the database server for each request.", factor=1000
     ),
+    "plan": PlanUses(),
+    "recall": Recall(),
     "hit_rate": HitRate(),
     "failures": BackgroundFailures(),
     "refusals": PoolRefusals(),

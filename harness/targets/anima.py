@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from anima import migrations, strategy
-from anima.assembly import Anima, open_anima, pool_of
+from anima.assembly import Anima, exact_search, open_anima, pool_of
 from anima.background import LANES, current_kind
 from anima.database import Executed, prepare_connection
 from anima.embeddings.cache import CachedEmbeddings
@@ -26,6 +26,7 @@ from anima.equivalence.trial import Disagreement
 from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from harness.errors import ProvisioningError, TargetError, UsageError
+from harness.plans import EXPLAIN, StatementPlan, read_plan
 from harness.probes.statements import Counted, count, counting
 from harness.targets.protocol import (
     BackgroundWork,
@@ -45,6 +46,9 @@ STORAGE_VERSION: Final = 8
 """Says how full pages are, which holds for the rows that are written after it."""
 
 LOADED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+PLANNED_AT_ONCE: Final = 4
+"""Each takes round trips, which may be slow; no connection has to be opened for it."""
+
 COLUMNS: Final = (
     "id",
     "content",
@@ -104,8 +108,10 @@ class AnimaTarget:
         )
         preset = strategy.preset(context.variant)
         background: dict[str, Counted] = defaultdict(Counted)
+        first_executed: dict[str, Executed] = {}
 
         def observe(executed: Executed) -> None:
+            first_executed.setdefault(executed.name, executed)
             kind = current_kind.get()
             if kind is None:
                 count(rows=executed.rows, control=executed.control)
@@ -124,7 +130,7 @@ class AnimaTarget:
                 stop = asyncio.Event()
                 workers = asyncio.create_task(anima.background.run(stop))
                 try:
-                    yield OpenAnima(anima, background)
+                    yield OpenAnima(anima, background, first_executed)
                 finally:
                     stop.set()
                     await workers
@@ -237,10 +243,11 @@ def cache_counters(cache: CachedEmbeddings | None) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OpenAnima:
-    """A running memory system, and what its background work has cost so far, per kind."""
+    """A running memory system, what its background work has cost so far, per kind, and its statements by name."""
 
     anima: Anima
     background: Mapping[str, Counted]
+    first_executed: Mapping[str, Executed]
 
     async def perform(self, request: Request) -> Response:
         with counting() as counted:
@@ -286,6 +293,28 @@ class OpenAnima:
 
     async def drain(self) -> None:
         await self.anima.background.drain()
+
+    async def plans(self) -> tuple[StatementPlan, ...]:
+        side_by_side = asyncio.Semaphore(PLANNED_AT_ONCE)
+
+        async def plan(first: Executed) -> StatementPlan:
+            async with side_by_side, self.anima.memory.database.session() as session:
+                explained = await session.connection.fetchval(EXPLAIN + first.sql, *first.arguments)
+            return read_plan(first.name, explained)
+
+        statements = [first for _, first in sorted(self.first_executed.items()) if not first.control]
+        return tuple(await asyncio.gather(*map(plan, statements)))
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        shares: list[float] = []
+        async with self.anima.memory.database.session() as session:
+            for request in queries:
+                query = Query.parse(**request.arguments)
+                vector = await asyncio.to_thread(hashed_vector, query.query)
+                exact = {found.memory.id for found in await exact_search().find(session, query, vector)}
+                own = {found.memory.id for found in await self.anima.memory.search.find(session, query, vector)}
+                shares += [len(exact & own) / len(exact)] if exact else []
+        return tuple(shares)
 
     async def report_statistics(self) -> bool:
         try:

@@ -16,6 +16,7 @@ import msgspec
 from pydantic.alias_generators import to_camel
 
 from harness.errors import ProvisioningError, TargetError, UsageError
+from harness.plans import StatementPlan
 from harness.service import serving
 from harness.targets.protocol import (
     LoadedMemory,
@@ -221,6 +222,13 @@ class OpenHttp:
             cache=await self._cache(),
             pool={} if pool is None else {name: float(count) for name, count in msgspec.structs.asdict(pool).items()},
         )
+
+    async def plans(self) -> tuple[StatementPlan, ...]:
+        return ()
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        del queries
+        return ()
 
     async def report_statistics(self) -> bool:
         """The sessions are the service's."""

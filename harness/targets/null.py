@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from harness.plans import StatementPlan
 from harness.targets.protocol import LoadedMemory, Request, Response, TargetContext, TargetStatistics
 
 
@@ -45,6 +46,13 @@ class OpenNull:
 
     async def statistics(self) -> TargetStatistics:
         return TargetStatistics()
+
+    async def plans(self) -> tuple[StatementPlan, ...]:
+        return ()
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        del queries
+        return ()
 
     async def report_statistics(self) -> bool:
         """Has no session that could have done anything."""

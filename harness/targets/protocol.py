@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from harness.corpora.protocol import CorpusMemory
+from harness.plans import StatementPlan
 
 OperationName = Literal["add", "query", "bootstrap"]
 OPERATIONS: Final[tuple[OperationName, ...]] = ("add", "query", "bootstrap")
@@ -138,6 +139,20 @@ class OpenTarget(Protocol):
         ...
 
     async def statistics(self) -> TargetStatistics: ...
+
+    async def plans(self) -> tuple[StatementPlan, ...]:
+        """Of each statement that was executed until now, planned with the values of its first execution.
+
+        Empty where the target does not tell its statements.
+        """
+        ...
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        """For each query with results, the share of exact search's that the variant's search finds. Changes nothing.
+
+        Empty where the target cannot search exactly as well.
+        """
+        ...
 
     async def report_statistics(self) -> bool:
         """Has its sessions tell the database server what they have done; False where it cannot. Asked when idle."""

@@ -53,6 +53,7 @@ def test_a_budget_prints_in_its_canonical_form() -> None:
     written = "mix{ window=500ms,stage=2 }.p99 <= 2s   abort  after  1500ms"
     assert str(parse(written)) == "mix{stage=2, window=0.5s}.p99 <= 2s abort after 1.5s"
     assert str(parse("query.errors <= 1% abort")) == "query.errors <= 1% abort"
+    assert str(parse("fix6 : query.search .plan  uses idx_a")) == "fix6: query.search.plan uses idx_a"
 
 
 # The text, the column at which the error points (counted from 1), and what it has to say there.
@@ -106,6 +107,12 @@ REFUSALS = [
     ("query.server_cpu_ms_per_op <= 4 + n", 31, "has its unit in its name"),
     ("query{text=known}.wal_bytes_per_op <= 4", 6, "not counted per request"),
     ("add.wal_bytes_per_op <= 4", 1, "Name a phase instead, or give add one of its own. Known: mix."),
+    ("query.search.plan <= 4", 19, "expected uses and the name of an index"),
+    ("query.search.plan uses", 23, "expected the name of an index"),
+    ("query.search.plan uses a and b", 24, "the name of one index"),
+    ("query{text=known}.plan uses a", 6, "not counted per request"),
+    ("add.recall >= 90%", 1, "write query.recall"),
+    ("query.recall >= 90", 17, "write 90%"),
     ("query.throughput >= 20", 21, "write 20/s"),
     ("query.throughput >= 20ms", 21, "write 20/s"),
     ("query.statements <= 4/s", 21, "write 4 without a unit"),

@@ -93,6 +93,12 @@ def test_a_quantile_that_may_run_out_of_time_is_told_before() -> None:
     assert check(planned("bootstrap.p95 <= 100ms", phases=[closed])) == ()
 
 
+def test_recall_that_nobody_measures_is_refused() -> None:
+    with pytest.raises(UsageError, match="set `recall_queries = 50`"):
+        check(planned("query.recall >= 90%"))
+    assert check(planned("query.recall >= 90%", recall_queries=50)) == ()
+
+
 def test_a_mix_shares_the_time_among_its_operations() -> None:
     mix = {"name": "mix", "time_s": 10.0, "arrival": {"kind": "closed_loop", "users": 1}}
     assert len(check(planned("query.p95 <= 250ms", phases=[mix]))) == 1
