@@ -1,17 +1,25 @@
 """A comparison as tables of text, for every renderer: timings with their intervals, counts, and what may be missed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from harness.analysis.counters import Change
 from harness.analysis.paired import POWER, RISK, Difference, Word
+from harness.budget_metrics.protocol import Outcome
 from harness.comparison import Comparison, CounterComparison, MetricComparison
 from harness.quantities import ABSENT, MINUS, count, duration, mean_count, share, significant
 from harness.tables import Cell, Column, Table, Tone, printable
 
 WORD_TONES: Final[Mapping[Word, Tone]] = {"faster": "good", "slower": "bad", "same": "plain", "undecided": "doubt"}
 CHANGE_TONES: Final[Mapping[Change, Tone]] = {"shrank": "good", "grew": "bad", "same": "plain", "varies": "muted"}
+_WORD_OUTCOMES: Final[Mapping[Word, Outcome]] = {
+    "slower": Outcome.FAIL,
+    "undecided": Outcome.UNDECIDED,
+    "same": Outcome.PASS,
+    "faster": Outcome.PASS,
+}
 
 RATIO_MAX: Final = 1_000
 
@@ -134,3 +142,45 @@ def _count_row(counter: CounterComparison) -> tuple[Cell, ...]:
         Cell(difference.change, CHANGE_TONES[difference.change]),
         Cell("yes" if difference.exact else "no"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One compared figure, for formats that have an outcome for each and no tables."""
+
+    name: str
+    outcome: Outcome
+    sentence: str
+
+
+def findings(comparison: Comparison) -> Iterable[Finding]:
+    """Timings and counts, each by itself; timings that cannot be judged are INVALID one by one."""
+    for metric in comparison.metrics:
+        yield Finding(metric.name, _timing_outcome(comparison, metric), _timing_sentence(metric))
+    for counter in comparison.counters:
+        outcome = Outcome.FAIL if counter.difference.change == "grew" else Outcome.PASS
+        yield Finding(counter.name, outcome, _count_sentence(counter))
+
+
+def _timing_outcome(comparison: Comparison, metric: MetricComparison) -> Outcome:
+    if comparison.objections:
+        return Outcome.INVALID
+    if metric.difference is None:
+        return Outcome.UNDECIDED
+    return _WORD_OUTCOMES[metric.difference.word]
+
+
+def _timing_sentence(metric: MetricComparison) -> str:
+    """`slower: 12.0 ms to 13.4 ms, 1.12 x (1.08 to 1.16), 200 requests a round`."""
+    difference = metric.difference
+    word = difference.word if difference else f"undecided: {metric.obstacle}"
+    parts = [f"{word}: {duration(metric.baseline_s)} to {duration(metric.candidate_s)}"]
+    if difference:
+        bounds = ratio_interval(difference)
+        parts.append(ratio(difference.ratio) + (f" ({bounds})" if bounds else ""))
+    return f"{', '.join(parts)}, {count(metric.requests)} requests a round"
+
+
+def _count_sentence(counter: CounterComparison) -> str:
+    difference = counter.difference
+    return f"{difference.change}: {mean_count(difference.baseline)} to {mean_count(difference.candidate)} per request"

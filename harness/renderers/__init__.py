@@ -25,4 +25,7 @@ COMPARISON_RENDERERS: Final[dict[str, ComparisonRenderer]] = {
     "terminal": TerminalRenderer(),
     "markdown": MarkdownRenderer(),
     "json": JsonRenderer(),
+    "junit": JunitRenderer(),
+    "github": GithubRenderer(),
+    "comment": CommentRenderer(),
 }

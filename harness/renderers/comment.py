@@ -6,6 +6,8 @@ The first line is hidden and names the scenario, so that a workflow can find its
 import re
 from typing import Final
 
+from harness.comparison import Comparison
+from harness.comparison_tables import counts_table, noise_sentence, timings_table
 from harness.record import RunRecord
 from harness.renderers.markup import code, escaped, shortened, table_markup
 from harness.summary import Summary
@@ -28,13 +30,26 @@ class CommentRenderer:
             disruptions_table(summary),
             errors_table(summary),
         )
-        parts = [
-            f"<!-- anima-harness: {re.sub(r'[^a-z0-9-]', '', declared.name)} -->",
+        return _comment(
+            declared.name,
             f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
             escaped(declared.title),
             *(table_markup(table) for table in tables if table),
             f"Run {code(record.run_id)}",
-        ]
-        return shortened(
-            "\n\n".join(part for part in parts if part) + "\n", BYTES_MAX, "The report of the run has all of it."
         )
+
+    def render_comparison(self, comparison: Comparison) -> str:
+        return _comment(
+            "comparison",
+            f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",
+            escaped(noise_sentence(comparison)),
+            *(escaped(note) for note in comparison.notes),
+            table_markup(timings_table(comparison)),
+            table_markup(counts_table(comparison)),
+        )
+
+
+def _comment(name: str, *parts: str) -> str:
+    marker = f"<!-- anima-harness: {re.sub(r'[^a-z0-9-]', '', name)} -->"
+    text = "\n\n".join(part for part in (marker, *parts) if part) + "\n"
+    return shortened(text, BYTES_MAX, "The report of the run has all of it.")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from harness.budget_metrics.protocol import Outcome
+from harness.comparison import Comparison
+from harness.comparison_tables import comparison_title, findings
 from harness.quantities import count
 from harness.record import RunRecord
 from harness.summary import Summary
@@ -40,17 +42,26 @@ class GithubRenderer:
 
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
         name = summary.declaration.name or record.run_id
-        annotations = [
-            Annotation(LEVELS[verdict.outcome], f"{verdict.outcome.value}: {name}", verdict.sentence),
-            *(
-                Annotation(LEVELS[each.outcome], f"{each.outcome.value}: {each.variant}: {each.budget}", each.sentence)
-                for each in verdict.worst_first
-                if each.outcome is not Outcome.PASS
-            ),
-        ]
-        levels = dict.fromkeys(annotation.level for annotation in annotations)
-        shown = (each for level in levels for each in _shown([one for one in annotations if one.level == level]))
-        return "".join(f"{annotation}\n" for annotation in shown)
+        budgets = (
+            _annotation(each.outcome, f"{each.variant}: {each.budget}", each.sentence) for each in verdict.worst_first
+        )
+        return _lines(_annotation(verdict.outcome, name, verdict.sentence), budgets)
+
+    def render_comparison(self, comparison: Comparison) -> str:
+        whole = _annotation(comparison.outcome, comparison_title(comparison), comparison.sentence)
+        return _lines(whole, (_annotation(each.outcome, each.name, each.sentence) for each in findings(comparison)))
+
+
+def _annotation(outcome: Outcome, title: str, sentence: str) -> Annotation:
+    return Annotation(LEVELS[outcome], f"{outcome.value}: {title}", sentence)
+
+
+def _lines(whole: Annotation, parts: Iterable[Annotation]) -> str:
+    """The whole, and of its parts those that do not hold."""
+    annotations = [whole, *(each for each in parts if each.level != "notice")]
+    levels = dict.fromkeys(annotation.level for annotation in annotations)
+    shown = (each for level in levels for each in _shown([one for one in annotations if one.level == level]))
+    return "".join(f"{annotation}\n" for annotation in shown)
 
 
 def _shown(annotations: Sequence[Annotation]) -> Iterable[Annotation]:
@@ -58,9 +69,7 @@ def _shown(annotations: Sequence[Annotation]) -> Iterable[Annotation]:
     if len(annotations) <= SHOWN_MAX:
         return annotations
     left_out = len(annotations) - SHOWN_MAX + 1
-    rest = Annotation(
-        annotations[0].level, "More budgets", f"{count(left_out)} more like these: see the job's summary."
-    )
+    rest = Annotation(annotations[0].level, "More budgets", f"{count(left_out)} more: see the job's summary.")
     return [*annotations[: SHOWN_MAX - 1], rest]
 
 

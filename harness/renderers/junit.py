@@ -1,4 +1,6 @@
-"""JUnit XML, for the test reports of GitLab, Jenkins and the like: a test case per budget, and one for the whole run.
+"""JUnit XML, for the test reports of GitLab, Jenkins and the like.
+
+A test case per budget, or per compared figure, and one for the whole.
 
 There is no standard but what these programs read alike: `failure` and `error` are red, `skipped` is green or grey and
 stops nothing. FAIL is a failure. INVALID and UNDECIDED are errors, tests that came to no result: as `skipped` they
@@ -6,11 +8,15 @@ would let a change pass that nobody has shown to hold its budgets. The first cas
 as a whole, and keeps a run without budgets from being an empty suite, which Jenkins refuses.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 from xml.etree import ElementTree as ET
 
 from harness.budget_metrics.protocol import Outcome
+from harness.comparison import Comparison
+from harness.comparison_tables import comparison_title, findings
 from harness.record import RunRecord
 from harness.summary import Summary
 from harness.tables import printable
@@ -43,34 +49,53 @@ class JunitRenderer:
 
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
         scenario = summary.declaration.name or "harness"
-        cases = [_run_case(scenario, verdict)]
-        cases += [
-            Case(f"{scenario}.{each.variant}", each.budget, each.outcome, each.sentence) for each in verdict.budgets
+        cases = [
+            _whole(scenario, "the run can be judged", verdict.objections, verdict.sentence),
+            *(Case(f"{scenario}.{each.variant}", each.budget, each.outcome, each.sentence) for each in verdict.budgets),
         ]
-        totals = {
-            "name": printable(scenario),
-            "tests": str(len(cases)),
-            "failures": str(sum(case.red == "failure" for case in cases)),
-            "errors": str(sum(case.red == "error" for case in cases)),
-            "time": f"{record.elapsed_s:.3f}",
-        }
-        root = ET.Element("testsuites", totals)
-        suite = ET.SubElement(
-            root, "testsuite", totals | {"skipped": "0", "timestamp": f"{record.started_at:%Y-%m-%dT%H:%M:%S}"}
-        )
-        properties = ET.SubElement(suite, "properties")
         known = {"run_id": record.run_id, "verdict": verdict.outcome.value, "sentence": verdict.sentence}
-        for name, value in known.items():
-            ET.SubElement(properties, "property", name=name, value=printable(value))
-        for case in cases:
-            _add(suite, case)
-        ET.indent(root)
-        return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+        return _document(scenario, cases, known, elapsed_s=record.elapsed_s, started_at=record.started_at)
+
+    def render_comparison(self, comparison: Comparison) -> str:
+        title = comparison_title(comparison)
+        cases = [
+            _whole("comparison", "timings can be judged", comparison.objections, comparison.sentence),
+            *(Case(f"comparison.{title}", each.name, each.outcome, each.sentence) for each in findings(comparison)),
+        ]
+        known = {"verdict": comparison.outcome.value, "sentence": comparison.sentence}
+        return _document(title, cases, known)
 
 
-def _run_case(scenario: str, verdict: Verdict) -> Case:
-    outcome = Outcome.INVALID if verdict.objections else Outcome.PASS
-    return Case(scenario, "the run can be judged", outcome, verdict.sentence)
+def _whole(classname: str, name: str, objections: Sequence[str], sentence: str) -> Case:
+    return Case(classname, name, Outcome.INVALID if objections else Outcome.PASS, sentence)
+
+
+def _document(
+    name: str,
+    cases: Sequence[Case],
+    properties: Mapping[str, str],
+    *,
+    elapsed_s: float = 0.0,
+    started_at: datetime | None = None,
+) -> str:
+    totals = {
+        "name": printable(name),
+        "tests": str(len(cases)),
+        "failures": str(sum(case.red == "failure" for case in cases)),
+        "errors": str(sum(case.red == "error" for case in cases)),
+        "time": f"{elapsed_s:.3f}",
+    }
+    root = ET.Element("testsuites", totals)
+    suite = ET.SubElement(root, "testsuite", totals | {"skipped": "0"})
+    if started_at is not None:
+        suite.set("timestamp", f"{started_at:%Y-%m-%dT%H:%M:%S}")
+    parent = ET.SubElement(suite, "properties")
+    for key, value in properties.items():
+        ET.SubElement(parent, "property", name=key, value=printable(value))
+    for case in cases:
+        _add(suite, case)
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
 def _add(suite: ET.Element, case: Case) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import runs
-from harness.cli import harness
+from harness.history import commands
 from harness.history.commands import sparks
 from harness.history.entries import append, entry_of, read
 from harness.history.trends import series_of, time_changes
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
-    return lambda *arguments: CliRunner().invoke(harness, ["history", *arguments])
+    return lambda *arguments: CliRunner().invoke(commands.history, arguments)
 
 
 def test_a_slowdown_and_an_added_statement_are_found_where_they_happened(path: Path) -> None:

@@ -54,13 +54,13 @@ def test_a_level_has_ten_and_the_last_counts_the_rest() -> None:
     found = list(annotations(run))
     errors = [message for level, _, message in found if level == "error"]
     assert len(errors) == 10
-    assert errors[-1].startswith("6 more like these")
+    assert errors[-1].startswith("6 more")
     assert [level for level, _, _ in found].count("warning") == 1
 
 
 def test_exactly_ten_are_all_shown() -> None:
     run = run_of(*(f"query.statements <= {limit % 3}" for limit in range(9)))
-    assert [title for _, title, _ in annotations(run)].count("More budgets") == 0
+    assert [title for _, title, _ in annotations(run)].count("More of these") == 0
     assert len(list(annotations(run))) == 10
 
 

@@ -5,11 +5,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.record import INTERRUPTED, RunRecord
-from harness.renderers import RENDERERS
+from harness.comparison import compare
+from harness.record import INTERRUPTED, RunRecord, VariantRecord
+from harness.renderers import COMPARISON_RENDERERS, RENDERERS
 from harness.summary import summarise
 from harness.verdict import judge
-from tests.records import HOSTILE, guide_record, record, samples, variant
+from tests.records import HOSTILE, guide_record, record, sample, samples, variant
 
 ATTRIBUTES = {
     "testsuites": {"name", "tests", "failures", "errors", "time"},
@@ -101,3 +102,34 @@ def test_hostile_texts_stay_texts() -> None:
     assert re.search(r"[^\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", rendered) is None
     values = [value for element in suites(run).iter() for value in element.attrib.values()]
     assert any(HOSTILE in value for value in values)
+
+
+def timed(name: str, seconds: float, statements: int) -> VariantRecord:
+    """Ten rounds of three requests, a little different from each other."""
+    drawn = [
+        sample("query", seconds * (1 + 0.001 * ((number * 7) % 5)), round=number % 10, statements=statements)
+        for number in range(30)
+    ]
+    return variant(name, drawn)
+
+
+def test_a_comparison_has_a_case_for_each_figure() -> None:
+    compared = compare(record(timed("naive", 0.1, 3), timed("batched", 0.2, 4)))
+    root = ET.fromstring(COMPARISON_RENDERERS["junit"].render_comparison(compared))
+    cases = {each.get("name"): [child.tag for child in each] for each in root.iter("testcase")}
+    assert cases["query.p50"] == cases["query statements"] == ["failure"]
+    assert cases["query errors"] == cases["timings can be judged"] == ["system-out"]
+    assert {each.get("classname") for each in root.iter("testcase")} == {
+        "comparison",
+        "comparison.batched against naive",
+    }
+    (slower,) = [each for each in root.iter("failure") if "slower" in (each.text or "")][:1]
+    assert re.fullmatch(r"slower: 100 ms to 200 ms, 2\.0\d x \(.* to .*\), 3 requests a round", slower.text or "")
+
+
+def test_timings_that_cannot_be_judged_are_red_and_counts_still_count() -> None:
+    compared = compare(record(timed("naive", 0.1, 3), timed("batched", 0.1, 3), state="partial", interruption="killed"))
+    root = ET.fromstring(COMPARISON_RENDERERS["junit"].render_comparison(compared))
+    kinds = {each.get("name"): [child.get("type") for child in each] for each in root.iter("testcase")}
+    assert kinds["timings can be judged"] == kinds["query.p50"] == ["INVALID"]
+    assert kinds["query statements"] == [None]
