@@ -15,7 +15,7 @@ from harness.history.entries import append, entry_of, read
 from harness.history.trends import series_of, time_changes
 from harness.journal import FILE_NAME
 from harness.record import RunRecord
-from tests.records import record, samples, variant
+from tests.records import record, sample, variant
 
 otava = pytest.importorskip("otava.analysis", reason="the extra `history` is not installed")
 
@@ -25,8 +25,13 @@ Command = Callable[..., Result]
 def run_of_day(day: int, draw: random.Random, name: str = "shop") -> RunRecord:
     """A query that becomes a quarter slower with day 20, and needs a statement more with day 12."""
     slower = 1.25 if day >= 20 else 1.0
-    times = [0.020 * slower * draw.lognormvariate(0, 0.2) for _ in range(100)]
-    measured = variant("batched", samples(times, statements=3 if day < 12 else 4))
+    drawn = [
+        sample(
+            service_time_s=0.020 * slower * draw.lognormvariate(0, 0.2), started_s=second, statements=3 + (day >= 12)
+        )
+        for second in range(100)
+    ]
+    measured = variant("batched", drawn)
     started_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)
     return record(measured, run_id=f"{name}-{day:02}", started_at=started_at, scenario={"name": name})
 
