@@ -328,6 +328,19 @@ def location_of(url: str) -> str:
     return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
 
 
+@asynccontextmanager
+async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
+    """One connection of its own, outside any pool. Raises `DatabaseUnavailable`."""
+    try:
+        connection = await asyncpg.connect(url)
+    except (*UNAVAILABLE, ValueError) as error:
+        raise unavailable(location_of(url), error) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def reach_vector(connection: "asyncpg.Connection[Row]") -> str | None:
     """The schema that pgvector lives in, from now on in reach of unqualified names; None when there is no pgvector."""
     row = await connection.fetchrow(REACH_VECTOR)

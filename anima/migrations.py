@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from anima import background
-from anima.database import UNAVAILABLE, Row, Session, location_of, reach_vector, unavailable
+from anima.database import Row, Session, connected, reach_vector
 from anima.errors import MigrationFailed
 
 LOCK_KEY: Final = 0x616E696D61
@@ -79,7 +79,7 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
     wanted = migrations[-1].version if to is None else to
     if not 1 <= wanted <= migrations[-1].version:
         raise MigrationFailed(f"There is no migration {wanted}: versions go from 1 to {migrations[-1].version}.")
-    async with _connection(url) as connection, _exclusive(connection):
+    async with connected(url) as connection, _exclusive(connection):
         await _prepare(connection)
         applied = await _applied(connection)
         if applied and max(applied) > wanted:
@@ -95,25 +95,13 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
 
 async def status(url: str) -> tuple[Status, ...]:
     """Every migration that this release knows, and whether the database has it."""
-    async with _connection(url) as connection:
+    async with connected(url) as connection:
         known = await connection.fetchval(
             "SELECT EXISTS ("
             "SELECT FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'anima_migrations')"
         )
         applied = await _applied(connection) if known else set[int]()
     return tuple(Status(migration, migration.version in applied) for migration in load())
-
-
-@asynccontextmanager
-async def _connection(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
-    try:
-        connection = await asyncpg.connect(url)
-    except (*UNAVAILABLE, ValueError) as error:
-        raise unavailable(location_of(url), error) from error
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager

@@ -5,6 +5,20 @@ from typing import Final
 
 import click
 
+from harness.errors import UsageError
+from harness.provisioners.addresses import is_url, refuse_password
+
+
+def without_password(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    """What was given, unless it is a URL with a password: other users of the machine see a command line."""
+    if given is not None and is_url(given):
+        try:
+            refuse_password(given)
+        except ValueError as error:
+            raise UsageError(f"On the command line, {error}.") from None
+    return given
+
+
 OUTPUT: Final = click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -16,6 +30,7 @@ OUTPUT: Final = click.option(
 DATABASE: Final = click.option(
     "--database",
     metavar="PROVISIONER|URL",
+    callback=without_password,
     help="Where PostgreSQL comes from: embedded, testcontainers, a server's URL, or auto for the scenario's choice.",
 )
 

@@ -16,6 +16,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import click
+
 from harness.errors import HarnessError, ProvisioningError
 from harness.lifeline import hold
 
@@ -26,7 +28,8 @@ READY: Final = b"ready\n"
 async def outliving(context: str, **arguments: str) -> AsyncGenerator[None]:
     """Enters `module:context_manager` in a child that leaves it when this block or this process ends.
 
-    Raises `ProvisioningError` when it cannot be entered, and at the end when it could not be left.
+    Raises `ProvisioningError` when it cannot be entered, and at the end when it could not be left; where the block
+    fails as well, that goes on, and what was left behind is said on standard error.
     """
     child = await _start()
     assert child.stdin is not None
@@ -35,10 +38,18 @@ async def outliving(context: str, **arguments: str) -> AsyncGenerator[None]:
         child.stdin.write(json.dumps([context, arguments]).encode() + b"\n")
         if await child.stdout.readline() == READY:
             yield
-    finally:
-        _, complaint = await child.communicate(b"")
-    if child.returncode:
-        raise ProvisioningError(complaint.decode(errors="replace").strip() or _unexplained(child.returncode))
+    except BaseException:
+        if complaint := await _complaint(child):
+            click.echo(complaint, err=True)
+        raise
+    if complaint := await _complaint(child):
+        raise ProvisioningError(complaint)
+
+
+async def _complaint(child: asyncio.subprocess.Process) -> str:
+    """Lets the child leave, and says why it could not; empty when it has."""
+    _, written = await child.communicate(b"")
+    return (written.decode(errors="replace").strip() or _unexplained(child.returncode)) if child.returncode else ""
 
 
 async def _start() -> asyncio.subprocess.Process:

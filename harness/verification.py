@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from harness.options import without_password
 from harness.provisioners.embedded import EmbeddedProvisioner
 from harness.targets.anima import AnimaTarget
 from harness.targets.protocol import Counterexample, Verification
@@ -25,7 +26,12 @@ SERVER_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_pag
 @click.option("--examples", type=click.IntRange(1), default=100, show_default=True, help="Stop after so many scripts.")
 @click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Start none after that.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws other scripts.")
-@click.option("--database-url", metavar="URL", help="Use schemas of its own there, not a server of its own.")
+@click.option(
+    "--database-url",
+    metavar="URL",
+    callback=without_password,
+    help="Use schemas of its own there, not a server of its own. The password comes from PGPASSWORD or ~/.pgpass.",
+)
 def verify(
     *, strategies: str | None, more: tuple[str, ...], examples: int, seconds: float, seed: int, database_url: str | None
 ) -> ExitCode:

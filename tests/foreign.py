@@ -1,5 +1,6 @@
 """A PostgreSQL server that is not a run's own, as a company's staging server is: shared, and with rights that end."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -7,11 +8,14 @@ from uuid import uuid4
 
 import asyncpg
 
+from harness.network import with_endpoint
 from harness.provisioners.addresses import with_database
 from harness.provisioners.databases import PostgresServer
 from harness.provisioners.embedded import EmbeddedProvisioner
 
 PASSWORD = "a secret: p/w@"
+TERMINATE = b"X\0\0\0\4"
+"""The protocol's message of a client that leaves."""
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -48,3 +52,32 @@ async def make_tenant(server: PostgresServer, rights: str = "CREATEDB", *, vecto
 def without_password(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
+
+
+@asynccontextmanager
+async def pooled(url: str) -> AsyncGenerator[str]:
+    """The URL through a pooler, as PgBouncer is one: it keeps its connection to a server when the client has left.
+
+    PostgreSQL clones no database that somebody is connected to, so here it clones none at all.
+    """
+    parts = urlsplit(url)
+    kept = list[asyncio.StreamWriter]()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until its sender leaves, with or without a word."""
+        while (data := await reader.read(2**16)) and not data.endswith(TERMINATE):
+            writer.write(data)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(parts.hostname, parts.port)
+        kept.append(server_writer)
+        ways = [asyncio.create_task(forward(*way)) for way in ((reader, server_writer), (server_reader, writer))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        writer.close()
+        for way in ways:
+            way.cancel()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield with_endpoint(url, *listener.sockets[0].getsockname()[:2])
+    for writer in kept:
+        writer.close()

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from anima.database import UNAVAILABLE, Row, location_of, unavailable
+from anima.database import Row, connected
 
 PREFIX: Final = "anima_equivalence"
 LOCK: Final = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
@@ -31,7 +31,7 @@ async def own_schemas(url: str, count: int) -> AsyncGenerator[list[str]]:
     """URLs by which a connection sees an empty schema, and pgvector. Raises `DatabaseUnavailable`."""
     key = f"{PREFIX}_{secrets.token_hex(4)}"
     names = [f"{key}_{number}" for number in range(count)]
-    async with _connection(url) as connection:
+    async with connected(url) as connection:
         await connection.execute(LOCK, key)
         await _drop(connection, [row["name"] for row in await connection.fetch(OF_THE_DEAD)])
         try:
@@ -41,7 +41,7 @@ async def own_schemas(url: str, count: int) -> AsyncGenerator[list[str]]:
             yield [with_search_path(url, f"{name}, {extension_schema}") for name in names]
         finally:
             # The connection of before may be the reason for the end.
-            async with _connection(url) as another:
+            async with connected(url) as another:
                 await _drop(another, names)
 
 
@@ -63,15 +63,3 @@ async def _drop(connection: "asyncpg.Connection[Row]", names: Sequence[str]) -> 
     """One by one, since each holds many locks. The first may hold what the others use, so it goes last."""
     for name in sorted(names, reverse=True):
         await connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
-
-
-@asynccontextmanager
-async def _connection(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
-    try:
-        connection = await asyncpg.connect(url)
-    except (*UNAVAILABLE, ValueError) as error:
-        raise unavailable(location_of(url), error) from error
-    try:
-        yield connection
-    finally:
-        await connection.close()

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 from harness.errors import UsageError
 
 SCHEMES: Final = ("postgresql", "postgres")
+URL: Final = re.compile(rf"({'|'.join(SCHEMES)})://\S*")
 PORT: Final = 5432
 ESCAPED: Final = re.compile(r"\\(.)")
 FIELD: Final = re.compile(r"((?:\\.|[^:\\])*)(?::|$)")
@@ -29,13 +30,13 @@ def refuse_password(url: str) -> None:
     if urlsplit(url).password is not None or "password" in parse_qs(urlsplit(url).query):
         raise ValueError(
             "the URL contains a password, which others could read there. Put it into the environment variable "
-            "PGPASSWORD or into ~/.pgpass, and leave it out of the URL"
+            "PGPASSWORD or into ~/.pgpass (or the file that PGPASSFILE names), and leave it out of the URL"
         )
 
 
 def redacted(text: str) -> str:
-    """A URL without who logs in and where; any other text as it is."""
-    return f"{urlsplit(text).scheme}://…" if is_url(text) else text
+    """The text without who logs in and where, as in `--database=postgresql://u@h/d`."""
+    return URL.sub(r"\1://…", text)
 
 
 def with_database(url: str, name: str) -> str:

@@ -96,10 +96,12 @@ def test_a_report_names_neither_the_server_of_a_url_nor_its_password(
     assert only_record(tmp_path / "reports").command[-2:] == ("--database", "postgresql://…")
 
 
-def test_a_password_in_a_url_is_refused_without_repeating_it(harness: Program) -> None:
-    done = harness("run", "smoke", "--database", "postgresql://somebody:secret@127.0.0.1/db")
+@pytest.mark.parametrize("command", [["run", "smoke"], ["clean"]])
+def test_a_password_in_a_url_is_refused_without_repeating_it(harness: Program, command: list[str]) -> None:
+    done = harness(*command, "--database", "postgresql://somebody:secret@127.0.0.1/db")
     assert done.returncode == 2
     assert "PGPASSWORD" in done.stderr
+    assert "Traceback" not in done.stderr
     assert "secret" not in done.stdout + done.stderr
 
 

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from harness.provisioners.protocol import Server
 from tests.acceptance.conftest import Program
+from tests.foreign import without_password
 
 # Runs a program with a strength that follows the old count.
 FAULTY = """
@@ -48,9 +50,13 @@ def test_a_disagreement_is_printed_as_a_script_that_shows_it(tmp_path: Path, env
     assert (without_fault.returncode, without_fault.stdout) == (0, "batched: no disagreement.\n")
 
 
-async def test_a_database_of_the_users_is_left_as_it_was(harness: Program, server: Server) -> None:
+async def test_a_database_of_the_users_is_left_as_it_was(
+    harness: Program, server: Server, environment: dict[str, str]
+) -> None:
     url = await server.create_database("verified")
-    done = harness("verify", "--strategies", "batched", "--examples", "1", "--database-url", url)
+    environment["PGPASSWORD"] = urlsplit(url).password or ""
+    named = without_password(url)
+    done = harness("verify", "--strategies", "batched", "--examples", "1", "--database-url", named)
     assert done.returncode == 0, done.stderr
     connection = await asyncpg.connect(url)
     left = await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'anima%'")
@@ -67,7 +73,8 @@ async def test_a_database_of_the_users_is_left_as_it_was(harness: Program, serve
         (["--strategies", "approximate"], "held to a recall"),
         (["naive"], "Name strategies after --strategies"),
         (["--examples", "0"], "--examples"),
-        (["--database-url", "postgresql://someone:secret@127.0.0.1:1/x"], "127.0.0.1:1/x cannot be used"),
+        (["--database-url", "postgresql://someone@127.0.0.1:1/x"], "127.0.0.1:1/x cannot be used"),
+        (["--database-url", "postgresql://someone:secret@127.0.0.1:1/x"], "PGPASSWORD"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(harness: Program, arguments: list[str], complaint: str) -> None:

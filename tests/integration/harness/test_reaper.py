@@ -83,6 +83,15 @@ async def test_what_cannot_be_left_says_why(path: Path) -> None:
             pass
 
 
+async def test_what_cannot_be_left_after_a_failure_is_said_beside_it(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with outliving("contexts:kept", path=str(path)):
+            raise ZeroDivisionError
+    assert capsys.readouterr().err == "It would not go.\n"
+
+
 def reaper() -> psutil.Process:
     """The only child that is one: this process may also hold the session's server."""
     (child,) = (child for child in psutil.Process().children() if "harness.reaper" in child.cmdline())

@@ -30,7 +30,14 @@ def test_a_url_without_a_password_is_not_refused() -> None:
 
 @pytest.mark.parametrize(
     ("said", "shown"),
-    [("postgresql://u@h/d", "postgresql://…"), ("postgres://u:p@h", "postgres://…"), ("smoke", "smoke"), ("", "")],
+    [
+        ("postgresql://u@h/d", "postgresql://…"),
+        ("postgres://u:p@h", "postgres://…"),
+        ("--database=postgresql://u@h/d", "--database=postgresql://…"),
+        ("database.url=postgres://u@h", "database.url=postgres://…"),
+        ("smoke", "smoke"),
+        ("", ""),
+    ],
 )
 def test_a_url_is_redacted_and_nothing_else(said: str, shown: str) -> None:
     assert redacted(said) == shown
