@@ -55,6 +55,14 @@ class DeclaredSampling(BaseModel):
     time_s_max: float = 0.0
 
 
+class DeclaredLatency(BaseModel):
+    """How far away the database was put."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    database_rtt_ms: float = 0.0
+
+
 class Declaration(BaseModel):
     """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named.
 
@@ -78,6 +86,7 @@ class Declaration(BaseModel):
     planned: dict[str, dict[str, int]] = {}
     recall_queries: int = 0
     sampling: DeclaredSampling = DeclaredSampling()
+    latency: DeclaredLatency = DeclaredLatency()
 
     @property
     def pair(self) -> tuple[str, ...]:

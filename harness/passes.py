@@ -170,6 +170,9 @@ class TimedPhase:
             results=response.results,
             promotions=response.promotions,
             embedding=response.embedding,
+            elapsed_s={name: round(elapsed_s, 6) for name, elapsed_s in response.elapsed_s.items()} or None,
+            calls=dict(response.calls) or None,
+            server_s=response.server_s,
         )
         self._pass.journal.sample(self._pass.variant, sample)
         self._pass.progress.sample(sample)

@@ -39,6 +39,8 @@ class Sample(Frozen):
     error: str | None = None
     first_time_text: bool | None = None
     embedding: str | None = None
+    elapsed_s: dict[str, float] | None = None
+    calls: dict[str, int] | None = None
     statements: int | None = None
     round_trips: int | None = None
     rows: int | None = None

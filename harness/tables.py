@@ -17,6 +17,7 @@ from harness.quantities import ABSENT, count, duration, interval, share, signifi
 from harness.record import RunRecord
 from harness.summary import Comparison, DisruptionSummary, Ladder, OperationSummary, Saving, Spread, Summary, TextGroup
 from harness.verdict import Verdict
+from harness.waterfall import Waterfall, waterfall
 
 Tone = Literal["plain", "good", "bad", "doubt", "muted"]
 Statistic = Literal["p50", "p95"]
@@ -426,6 +427,41 @@ def spread(counts: Spread | None) -> str:
     if counts.minimum == counts.maximum:
         return count(counts.median)
     return f"{count(counts.median)} ({count(counts.minimum)} to {count(counts.maximum)})"
+
+
+def waterfall_tables(record: RunRecord, summary: Summary) -> Iterable[Table]:
+    """Per operation, what the baseline's and the candidate's requests around p95 waited for."""
+    rtt_s = summary.declaration.latency.database_rtt_ms / 1000
+    for operation in summary.declaration.operations:
+        sides = {
+            variant.name: waterfall((each for each in variant.samples if each.operation == operation), 0.95, rtt_s)
+            for variant in record.variants
+            if variant.name in summary.declaration.pair
+        }
+        told = {name: found for name, found in sides.items() if found}
+        if told:
+            yield _waterfall_table(operation, told)
+
+
+def _waterfall_table(operation: str, sides: Mapping[str, Waterfall]) -> Table:
+    parts = dict.fromkeys(part for found in sides.values() for part in found.parts_s)
+    largest = sorted(parts, key=lambda part: -max(found.parts_s.get(part, 0.0) for found in sides.values()))
+    rows = [
+        (Cell(printable(part)), *(_part_cell(found.parts_s.get(part)) for found in sides.values())) for part in largest
+    ]
+    whole = (Cell("whole"), *(Cell(duration(found.whole_s)) for found in sides.values()))
+    requests = " and ".join(count(found.requests) for found in sides.values())
+    return Table(
+        f"{operation}: what requests around p95 waited for",
+        (Column("Part", code=True), *(Column(printable(name), numeric=True) for name in sides)),
+        (*rows, whole),
+        f"The mean of {requests} requests. Each statement without the round-trip time that the harness adds, which "
+        "stands as network.",
+    )
+
+
+def _part_cell(part_s: float | None) -> Cell:
+    return Cell(duration(part_s), "muted" if part_s is None else "plain")
 
 
 def culprits_table(difference: Difference) -> Table:

@@ -43,9 +43,13 @@ class Bounds:
 
 def quantile(ordered: Sequence[float], probability: float) -> float:
     """The smallest observation that at least this share of the sample does not exceed. `ordered` ascends."""
+    return ordered[quantile_rank(len(ordered), probability) - 1]
+
+
+def quantile_rank(n: int, probability: float) -> int:
+    """Which of n ascending observations the quantile is, counted from 1."""
     # Rounding first keeps 0.07 * 100 = 7.000000000000001 from becoming the eighth.
-    rank = math.ceil(round(len(ordered) * probability, 9))
-    return ordered[max(rank, 1) - 1]
+    return max(math.ceil(round(n * probability, 9)), 1)
 
 
 def quantile_bounds(ordered: Sequence[float], probability: float, confidence: float = CONFIDENCE) -> Bounds:

@@ -6,16 +6,21 @@ The count travels in a context variable, so it follows an operation through its 
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Counted:
-    """SQL statements without transaction control, waits for the server with it, and the rows that came back."""
+    """SQL statements without transaction control, waits for the server with it, and the rows that came back.
+
+    `elapsed_s` and `calls` say per statement, `begin` and `commit` among them, how long was waited and how often.
+    """
 
     statements: int = 0
     round_trips: int = 0
     rows: int = 0
+    elapsed_s: dict[str, float] = field(default_factory=dict[str, float])
+    calls: dict[str, int] = field(default_factory=dict[str, int])
 
 
 _current: ContextVar[Counted | None] = ContextVar("_current", default=None)
@@ -32,7 +37,7 @@ def counting(into: Counted | None = None) -> Generator[Counted]:
         _current.reset(token)
 
 
-def count(*, rows: int, control: bool) -> None:
+def count(name: str, *, elapsed_s: float, rows: int, control: bool) -> None:
     """Called for each wait for the server, in the task that waited."""
     counted = _current.get()
     if counted is None:
@@ -40,3 +45,5 @@ def count(*, rows: int, control: bool) -> None:
     counted.round_trips += 1
     counted.rows += rows
     counted.statements += not control
+    counted.elapsed_s[name] = counted.elapsed_s.get(name, 0.0) + elapsed_s
+    counted.calls[name] = counted.calls.get(name, 0) + 1

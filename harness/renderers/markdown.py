@@ -19,6 +19,7 @@ from harness.tables import (
     operations_table,
     reference_tables,
     statements_table,
+    waterfall_tables,
 )
 from harness.verdict import Verdict
 
@@ -37,6 +38,7 @@ class MarkdownRenderer:
             statements_table(summary),
             operations_table(summary),
             background_table(summary),
+            *waterfall_tables(record, summary),
             disruptions_table(summary),
             errors_table(summary),
             model_table(record),

@@ -29,6 +29,7 @@ from harness.tables import (
     printable,
     reference_tables,
     statements_table,
+    waterfall_tables,
 )
 from harness.verdict import Verdict
 
@@ -84,6 +85,7 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
         statements_table(summary),
         operations_table(summary, None if wide else summary.declaration.pair),
         background_table(summary) if wide else None,
+        *(waterfall_tables(record, summary) if wide else ()),
         disruptions_table(summary),
         errors_table(summary),
     )

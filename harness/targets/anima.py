@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never, cast
@@ -25,6 +25,7 @@ from anima.equivalence.steps import Step, source
 from anima.equivalence.trial import Disagreement
 from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
+from anima.spending import spending_of_request
 from harness.errors import ProvisioningError, TargetError, UsageError
 from harness.plans import EXPLAIN, StatementPlan, read_plan
 from harness.probes.statements import Counted, count, counting
@@ -113,11 +114,8 @@ class AnimaTarget:
         def observe(executed: Executed) -> None:
             first_executed.setdefault(executed.name, executed)
             kind = current_kind.get()
-            if kind is None:
-                count(rows=executed.rows, control=executed.control)
-            else:
-                with counting(background[kind]):
-                    count(rows=executed.rows, control=executed.control)
+            with counting(background[kind]) if kind else nullcontext():
+                count(executed.name, elapsed_s=executed.elapsed_s, rows=executed.rows, control=executed.control)
 
         with expected_failures():
             async with open_anima(
@@ -250,7 +248,7 @@ class OpenAnima:
     first_executed: Mapping[str, Executed]
 
     async def perform(self, request: Request) -> Response:
-        with counting() as counted:
+        with counting() as counted, spending_of_request() as spent:
             try:
                 response = await self._perform(request)
             except AnimaError as error:
@@ -264,6 +262,8 @@ class OpenAnima:
             results=response.results,
             promotions=response.promotions,
             embedding=response.embedding,
+            elapsed_s={"pool": spent["pool"], "embedding": spent["embedding"], **counted.elapsed_s},
+            calls=counted.calls,
         )
 
     async def _perform(self, request: Request) -> Response:

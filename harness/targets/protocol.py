@@ -31,7 +31,8 @@ class Response:
 
     `statements` are SQL statements, transaction control excluded; `round_trips` are waits for the server,
     transaction control included; `embedding` is who answered (a provider's name or `cache`). `server_s` is how long a
-    server says that it took.
+    server says that it took. `elapsed_s` says how much of it was waiting for `pool` (a connection), for `embedding`,
+    and for each statement by its name; `calls` says how often each statement was sent.
     """
 
     statements: int | None = None
@@ -41,6 +42,8 @@ class Response:
     promotions: int | None = None
     embedding: str | None = None
     server_s: float | None = None
+    elapsed_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    calls: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from harness.tables import (
     printable,
     reference_tables,
     statements_table,
+    waterfall_tables,
 )
 from harness.verdict import Verdict
 
@@ -69,6 +70,7 @@ class HtmlRenderer:
                 statement_figures=list(statement_figures(summary)),
                 costs=[table for table in (statements_table(summary), background_table(summary)) if table],
                 disruptions=disruptions_table(summary),
+                waterfalls=list(waterfall_tables(record, summary)),
                 errors=errors_table(summary),
                 pair=operations_table(summary, declared.pair),
                 operations=operations_table(summary),

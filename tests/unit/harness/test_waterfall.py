@@ -1,0 +1,78 @@
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.record import Sample
+from harness.summary import summarise
+from harness.tables import waterfall_tables
+from harness.waterfall import EMBEDDING, LATENESS, NETWORK, POOL, REST, parts_of, waterfall
+from tests.records import record, sample, variant
+
+
+def told(service_time_s: float = 0.1, **fields: Any) -> Sample:
+    parts: dict[str, Any] = {
+        "elapsed_s": {POOL: 0.01, EMBEDDING: 0.02, "search": 0.03, "commit": 0.01},
+        "calls": {"search": 1, "commit": 1},
+    }
+    return sample(service_time_s=service_time_s, embedding="cache", **parts | fields)
+
+
+def test_a_request_is_split_into_what_it_waited_for() -> None:
+    assert parts_of(told(), injected_rtt_s=0.004) == pytest.approx(
+        {POOL: 0.01, "embedding (cache)": 0.02, NETWORK: 0.008, "search": 0.026, "commit": 0.006}
+    )
+
+
+def test_what_is_left_is_code_and_the_rest() -> None:
+    found = waterfall([told()], 0.95, 0.0)
+    assert found is not None
+    assert found.parts_s[REST] == pytest.approx(0.1 - 0.07)
+
+
+def test_no_more_than_was_waited_is_called_network() -> None:
+    assert parts_of(told(), injected_rtt_s=1.0)[NETWORK] == pytest.approx(0.04)
+
+
+def test_a_late_start_is_a_part_only_where_the_start_was_scheduled() -> None:
+    late = told().model_copy(update={"intended_s": told().started_s - 0.5})
+    assert LATENESS not in parts_of(late, 0.0)
+    assert parts_of(late.model_copy(update={"scheduled": True}), 0.0)[LATENESS] == pytest.approx(0.5)
+
+
+def test_only_requests_around_the_quantile_count() -> None:
+    slow = [told(0.2 + number / 1000, elapsed_s={"search": 0.19}) for number in range(10)]
+    fast = [told(0.1, elapsed_s={"search": 0.01}) for _ in range(190)]
+    found = waterfall([*fast, *slow], 0.99, 0.0)
+    assert found is not None
+    assert found.parts_s["search"] == pytest.approx(0.19)
+    assert found.requests == 7
+
+
+def test_requests_that_failed_or_say_nothing_are_left_out() -> None:
+    assert waterfall([sample(), told(error="Timeout")], 0.95, 0.0) is None
+
+
+times = st.floats(0, 10)
+
+
+@given(st.lists(st.tuples(times, times, times, times), min_size=1, max_size=30), times, st.floats(0.01, 0.99))
+def test_the_parts_sum_to_the_whole(rows: list[tuple[float, ...]], rtt_s: float, probability: float) -> None:
+    samples = [told(whole, elapsed_s={POOL: pool, EMBEDDING: one, "search": two}) for whole, pool, one, two in rows]
+    found = waterfall(samples, probability, rtt_s)
+    assert found is not None
+    assert math.fsum(found.parts_s.values()) == pytest.approx(found.whole_s, abs=1e-9)
+
+
+def test_before_and_after_stand_side_by_side_with_the_largest_part_first() -> None:
+    run = record(
+        variant("naive", [told(0.5, elapsed_s={"association.record": 0.4}, calls={"association.record": 190})]),
+        variant("batched", [told(0.1, elapsed_s={"query.search": 0.05}, calls={"query.search": 1})]),
+        scenario={"operations": ["query"], "strategies": ["naive", "batched"], "latency": {"database_rtt_ms": 0}},
+    )
+    (table,) = waterfall_tables(run, summarise(run))
+    assert [column.title for column in table.columns] == ["Part", "naive", "batched"]
+    assert [cell.text for cell in table.rows[0]] == ["association.record", "400 ms", "\N{EN DASH}"]
+    assert [cell.text for cell in table.rows[-1]] == ["whole", "500 ms", "100 ms"]
