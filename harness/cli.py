@@ -89,9 +89,9 @@ def run(
     failure = measure(chosen, directory, partial(execute, wanting=wanting, resumed=resumed), resume=resumed is not None)
     record = journal.read(directory / journal.FILE_NAME)
     runs.write(directory, record)
-    runs.write_reports(record, wishes)
     show(record, directory)
     announce(record)
+    runs.write_reports(record, wishes)
     if failure is not None:
         raise failure
     return judge(record).exit_code

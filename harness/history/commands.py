@@ -126,7 +126,8 @@ def trends_table(group: Sequence[Entry], every: Iterable[Series]) -> Table:
         Column("Trend", numeric=True),
         Column("Changes"),
     )
-    title = f"{newest.scenario}: {count(len(group))} runs from {group[0].started_at:%Y-%m-%d} on, {newest.place}"
+    runs_written = "1 run" if len(group) == 1 else f"{count(len(group))} runs"
+    title = f"{newest.scenario}: {runs_written} from {group[0].started_at:%Y-%m-%d} on, {newest.place}"
     return Table(printable(title), columns, tuple(_row(series) for series in every))
 
 

@@ -86,7 +86,7 @@ def test_show_takes_a_pattern(path: Path, history: Command) -> None:
 def test_unlike_runs_are_shown_only_when_asked_for(path: Path, history: Command) -> None:
     elsewhere = run_of_day(40, random.Random(1)).model_copy(update={"corpus": {"name": "another"}})
     append(path, entry_of(elsewhere, None))
-    assert "1 runs from 2026-02-10" in history("show", "--file", str(path)).output
+    assert "1 run from 2026-02-10" in history("show", "--file", str(path)).output
     assert "30 runs" not in history("show", "--file", str(path)).output
     assert "30 runs" in history("show", "--all", "--file", str(path)).output
 
