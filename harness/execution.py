@@ -3,7 +3,7 @@
 Variants are measured in turn on one server, from the same database, with the same requests in the same order.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
 from harness.network import DelayProxy, delay_proxy, with_endpoint
 from harness.observation import take_reading
-from harness.passes import CLOCK, Pass
+from harness.passes import CLOCK, Beside, Observe, Pass
 from harness.probes.protocol import Observable
 from harness.profiling import ProfilingPass, requests_of
 from harness.progress import Progress
@@ -30,8 +30,10 @@ from harness.record import RunRecord
 from harness.resumption import refuse_unlike
 from harness.scenario import Phase, Scenario, Variant
 from harness.targets import TARGETS
-from harness.targets.protocol import LoadedMemory, OpenTarget, Target, TargetContext
+from harness.targets.protocol import LoadedMemory, Target, TargetContext
 from harness.timeline import Disruptor, Timeline, refuse_impossible
+from harness.worker import Task
+from harness.workers import SharedPass, working
 from harness.workloads.protocol import Workload
 
 LOG_FILE: Final = "server.log"
@@ -51,6 +53,22 @@ class Run:
     server: Server
     journal: Journal
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a variant is measured: what its target may use, and the database as the server knows it."""
+
+    context: TargetContext
+    server: Server
+    database: str
+    disruptor: Disruptor
+
+    def observe(self, report_statistics: Callable[[], Awaitable[bool]]) -> Observe:
+        """Probes that see the target's work when its sessions have reported it."""
+        return partial(
+            take_reading, Observable(self.server.admin_url, self.database, self.server.cpu_s, report_statistics)
+        )
 
 
 async def execute(
@@ -187,14 +205,21 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
             "in_process": run.target.in_process,
         },
     )
-    database = f"round_{round_number}_{variant.name}"
-    async with _open(run, variant.strategy, database, template) as (target, disruptor, observable):
+    async with _placed(run, variant.strategy, f"round_{round_number}_{variant.name}", template) as place:
 
         def timeline(phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
             entries = [entry for entry in run.scenario.timeline if entry.phase == phase.name]
             record = partial(run.journal.disruption, variant.name)
-            return Timeline(entries, round_number, zero, begun, CLOCK, disruptor, record).playing()
+            return Timeline(entries, round_number, zero, begun, CLOCK, place.disruptor, record).playing()
 
+        if run.scenario.workers == 1:
+            await _measure_here(run, variant, round_number, place, timeline)
+        else:
+            await _measure_in_workers(run, variant, round_number, place, timeline)
+
+
+async def _measure_here(run: Run, variant: Variant, round_number: int, place: Place, timeline: Beside) -> None:
+    async with run.target.open(place.context) as target:
         pass_ = Pass(
             run.scenario,
             run.workload,
@@ -204,10 +229,35 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
             run.journal,
             run.progress,
             timeline,
-            partial(take_reading, observable),
+            place.observe(target.report_statistics),
         )
         await pass_.prepare()
         await pass_.measure()
+
+
+async def _measure_in_workers(run: Run, variant: Variant, round_number: int, place: Place, timeline: Beside) -> None:
+    tasks = [
+        Task(
+            task="measure",
+            scenario=run.scenario.model_dump(mode="json", round_trip=True),
+            variant=variant.name,
+            strategy=variant.strategy,
+            database_url=place.context.database_url,
+            embedding_url=place.context.embedding_url,
+            round=round_number,
+            share=(index, run.scenario.workers),
+            paced=True,
+        )
+        for index in range(run.scenario.workers)
+    ]
+
+    async def report_statistics() -> bool:
+        """Workers with sessions of their own have done so before they say that they are ready, or through."""
+        return run.target.in_process
+
+    async with working(tasks) as workers:
+        observe = place.observe(report_statistics)
+        await SharedPass(run.scenario, variant.name, workers, run.journal, run.progress, timeline, observe).measure()
 
 
 async def _profile(run: Run, variant: Variant, round_number: int, template: str) -> None:
@@ -215,17 +265,18 @@ async def _profile(run: Run, variant: Variant, round_number: int, template: str)
     assert run.scenario.profile is not None, "without its settings no round is planned"
     run.progress.preparing(f"{variant.name}: cloning the database to profile")
     requests = requests_of(run.scenario, run.workload, run.scenario.profile)
-    async with _open(run, variant.strategy, f"profile_{round_number}_{variant.name}", template) as (target, *_):
+    async with (
+        _placed(run, variant.strategy, f"profile_{round_number}_{variant.name}", template) as place,
+        run.target.open(place.context) as target,
+    ):
         await target.prime(run.workload.primed_texts)
         profiling = ProfilingPass(target, variant.name, round_number, run.scenario.profile, run.journal, run.progress)
         await profiling.run(requests)
 
 
 @asynccontextmanager
-async def _open(
-    run: Run, strategy: str, database: str, template: str
-) -> AsyncGenerator[tuple[OpenTarget, Disruptor, Observable]]:
-    """The strategy on a clone of its own, as far away as the latency model says, and how to disrupt and observe it."""
+async def _placed(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[Place]:
+    """A place for the strategy: a clone of its own, as far away as the latency model says."""
     latency = run.scenario.latency
     proxy: DelayProxy | None = None
     async with AsyncExitStack() as stack:
@@ -250,6 +301,4 @@ async def _open(
             )
             url = with_endpoint(url, proxy.host, proxy.port)
         context = TargetContext(strategy, url, run.scenario.side_by_side, embedding_url, run.scenario.service_url)
-        target = await stack.enter_async_context(run.target.open(context))
-        observable = Observable(run.server.admin_url, name, run.server.cpu_s, target.report_statistics)
-        yield target, Disruptor(run.server, proxy), observable
+        yield Place(context, run.server, name, Disruptor(run.server, proxy))

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Final
 
 from harness.arrivals.closed_loop import ClosedLoopSettings
-from harness.arrivals.protocol import Arrival, Bounds
+from harness.arrivals.protocol import WHOLE, Arrival, Bounds, Share
 from harness.arrivals.virtual_users import USERS_MAX
 from harness.clock import MonotonicClock
 from harness.draws import Draws
@@ -40,13 +40,20 @@ async def unobserved(_span: Span) -> Reading:
     return Reading()
 
 
+Gate = Callable[[], Awaitable[None]]
+"""Returns when the next phase may begin."""
+
+
+async def unpaced() -> None: ...
+
+
 def nothing(_phase: Phase, _zero: float, _begun: float) -> AbstractAsyncContextManager[None]:
     return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one variant is asked in one round, and where the answers are noted."""
+    """What one variant is asked in one round, or a worker's share of it, and where the answers are noted."""
 
     scenario: Scenario
     workload: Workload
@@ -57,12 +64,14 @@ class Pass:
     progress: Progress
     beside: Beside = nothing
     observe: Observe = unobserved
+    gate: Gate = unpaced
+    share: Share = WHOLE
 
     async def prepare(self) -> None:
         """Everything that is not timed."""
         await self.target.prime(self.workload.primed_texts)
         for phase in self.scenario.phases:
-            await self._warm_up(phase, self.workload.by_phase[phase.name][: phase.warm_up])
+            await self._warm_up(phase)
         await self.target.drain()
         keep_from_collector()
 
@@ -97,10 +106,12 @@ class Pass:
 
     async def _measure(self, phase: Phase, zero: float) -> float:
         """Returns how long the background work went on after the phase."""
-        requests = self.workload.by_phase[phase.name][phase.warm_up :]
+        timed_requests = self.workload.by_phase[phase.name][phase.warm_up :]
+        arrival, requests = phase.open(self.scenario.seed).share(self.share, timed_requests)
         self.progress.phase(self.variant, phase.name, len(requests), phase.duration_s)
         whole, timed = await self.observe("whole"), await self.observe("timed")
-        record = await TimedPhase(self, phase, phase.open(self.scenario.seed), zero).drive(requests)
+        await self.gate()
+        record = await TimedPhase(self, phase, arrival, zero).drive(requests)
         timed = (await self.observe("timed")).since(timed)
         self.progress.preparing(f"{self.variant}: finishing the background work")
         drain_started = CLOCK.now()
@@ -111,14 +122,17 @@ class Pass:
         self.journal.phase(self.variant, record.model_copy(update=counted))
         return drain_s
 
-    async def _warm_up(self, phase: Phase, requests: Sequence[Request]) -> None:
+    async def _warm_up(self, phase: Phase) -> None:
         """Discards what it measures; a failure shows again in the timed pass, where it is counted."""
+        arrival, requests = phase.open(self.scenario.seed).share(
+            self.share, self.workload.by_phase[phase.name][: phase.warm_up]
+        )
 
         async def issue(request: Request, _intended: float) -> None:
             await self.perform(request)
 
         # Twice as many users, since background work shares the connections, and each prepares its own statements.
-        users = min(2 * phase.open(self.scenario.seed).side_by_side, USERS_MAX)
+        users = min(2 * max(1, arrival.side_by_side), USERS_MAX)
         crowd = ClosedLoopSettings(users=users).open(Bounds(time_s=phase.duration_s / 2), lambda _: Draws(0, ""))
         await crowd.drive(requests, issue, CLOCK)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
@@ -185,6 +186,7 @@ class Scenario(Section):
     candidate: str
     control: bool = False
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 1
+    workers: Annotated[int, Field(ge=1, le=64, description="Processes that share the load; 1 is this one.")] = 1
     seed: int = 1
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
     database: DatabaseSettings = DatabaseSettings()
@@ -307,6 +309,11 @@ class Scenario(Section):
             phase.name: phase.arrival.own_requests[: totals[phase.name]] for phase in self.phases if not phase.workload
         }
         return drawings(self.workload, corpus, self.seed, asked, brought)
+
+    def workload_of(self, round_number: int) -> Workload:
+        """The requests of one round by its number, counted from 1; raises as `open_workloads` does."""
+        further = max(0, round_number - self.rounds)
+        return next(islice(self.open_workloads(self.open_corpus()), further, None))
 
     def loaded(self, corpus: Corpus) -> Sequence[LoadedMemory]:
         """The corpus as it is in the database before the run, each memory in its tier."""

@@ -3,7 +3,8 @@
 Its caller may be of another version, so this is a protocol; a change that an older side could not follow makes a new
 `PROTOCOL`.
 
-Standard input: a line of JSON, which is a `Task`, and after `ready` the line `go`.
+Standard input: a line of JSON, which is a `Task`, and after `ready` the line `go`. A task that is `paced` has a `ready`
+before each phase and waits for a `go` each time, so that all workers of a run keep step; it ends when its caller does.
 
 Standard output: lines of JSON, each with a `kind`. To `prepare`: `prepared`, whose fields say what there is now. To
 `measure`: `ready` when everything is done that is not timed; after `go` the entries of a journal; then `done`. To
@@ -11,18 +12,27 @@ either, at any time: `failed`, with an `error` for people.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final, Literal, assert_never
 
+import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harness.arrivals.protocol import Share
+from harness.clock import new_event_loop
 from harness.errors import HarnessError
 from harness.journal import Entries
+from harness.observation import Reading
 from harness.passes import Pass
+from harness.probes.protocol import Span
 from harness.progress import Silent
 from harness.scenario import Scenario
 from harness.targets import TARGETS
@@ -35,7 +45,10 @@ STANDARD_ERROR: Final = 2
 
 
 class Task(BaseModel):
-    """What is to be done for a variant on a database of its own. `round` and `embedding_url` are for `measure`."""
+    """What is to be done for a variant on a database of its own. What has a default is for `measure`.
+
+    `share` is a number from 0 and of how many equal shares of the load.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,6 +60,8 @@ class Task(BaseModel):
     database_url: str
     embedding_url: str | None = None
     round: int = 1
+    share: tuple[int, int] = (0, 1)
+    paced: bool = False
 
 
 class Lines(Entries):
@@ -61,14 +76,49 @@ class Lines(Entries):
             line = line[os.write(self._descriptor, line) :]
 
 
-async def work(standard_input: asyncio.StreamReader, lines: Lines) -> None:
-    task = Task.model_validate_json(await standard_input.readline())
+class Caller:
+    """The other end of standard input."""
+
+    def __init__(self, standard_input: asyncio.StreamReader) -> None:
+        self._input = standard_input
+        self._told_to_go = asyncio.Semaphore(0)
+
+    async def task(self) -> Task:
+        return Task.model_validate_json(await self._input.readline())
+
+    async def says_go(self) -> bool:
+        """False when it is gone."""
+        return bool(await self._input.readline())
+
+    async def told_to_go(self) -> None:
+        await self._told_to_go.acquire()
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncGenerator[None]:
+        """Listens for each `go`, and cancels the block when the caller is gone."""
+        block = asyncio.current_task()
+        assert block is not None
+
+        async def listen() -> None:
+            while await self._input.readline():
+                self._told_to_go.release()
+            block.cancel()
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+
+
+async def work(caller: Caller, lines: Lines) -> None:
+    task = await caller.task()
     scenario = Scenario.model_validate(task.scenario)
     match task.task:
         case "prepare":
             lines.write("prepared", await prepare(task, scenario))
         case "measure":
-            await measure(task, scenario, standard_input, lines)
+            await measure(task, scenario, caller, lines)
             lines.write("done", {})
         case _:
             assert_never(task.task)
@@ -97,15 +147,48 @@ def digest(workload: Workload) -> str:
     return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 
-async def measure(task: Task, scenario: Scenario, standard_input: asyncio.StreamReader, lines: Lines) -> None:
-    workload = next(scenario.open_workloads(scenario.open_corpus()))
-    context = TargetContext(task.strategy, task.database_url, scenario.side_by_side, task.embedding_url)
+async def measure(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:
+    share = Share(*task.share)
+    workload = scenario.workload_of(task.round)
+    side_by_side = len(range(scenario.side_by_side)[share.part])
+    context = TargetContext(
+        task.strategy, task.database_url, max(1, side_by_side), task.embedding_url, scenario.service_url
+    )
     async with TARGETS[scenario.target]().open(context) as target:
-        pass_ = Pass(scenario, workload, task.variant, task.round, target, lines, Silent())
-        await pass_.prepare()
+        timed = Pass(scenario, workload, task.variant, task.round, target, lines, Silent(), share=share)
+        if task.paced:
+            async with caller.watched():
+                await measure_in_step(timed, caller, lines)
+            return
+        await timed.prepare()
         lines.write("ready", {})
-        if await standard_input.readline():
-            await pass_.measure()
+        if await caller.says_go():
+            await timed.measure()
+
+
+async def measure_in_step(timed: Pass, caller: Caller, lines: Lines) -> None:
+    """With readings of this process, since the caller's probes see only the rest of the run."""
+    is_first = True
+
+    async def gate() -> None:
+        nonlocal is_first
+        if not is_first:
+            lines.write("ready", {})
+            await caller.told_to_go()
+        is_first = False
+
+    async def observe(span: Span) -> Reading:
+        if span == "timed":
+            return Reading({"timed_client_cpu_s": time.process_time()})
+        await timed.target.report_statistics()
+        memory_bytes = psutil.Process().memory_info().rss
+        return Reading({"client_cpu_s": time.process_time(), "client_memory_bytes": float(memory_bytes)})
+
+    await timed.prepare()
+    await timed.target.report_statistics()
+    lines.write("ready", {})
+    await caller.told_to_go()
+    await replace(timed, gate=gate, observe=observe).measure()
 
 
 async def main() -> None:
@@ -115,10 +198,11 @@ async def main() -> None:
     standard_input = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(standard_input), sys.stdin)
     try:
-        await work(standard_input, lines)
+        await work(Caller(standard_input), lines)
     except (HarnessError, ValidationError) as error:
         lines.write("failed", {"error": str(error)})
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=new_event_loop) as runner, contextlib.suppress(asyncio.CancelledError):
+        runner.run(main())

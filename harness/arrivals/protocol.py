@@ -29,7 +29,7 @@ Streams = Callable[[str], Draws]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Part number `index` of `of` equal ones: which requests, starts and users a worker takes."""
+    """Part number `index`, from 0, of `of` equal ones: which starts or users a worker takes."""
 
     index: int = 0
     of: int = 1
@@ -37,6 +37,9 @@ class Share:
     @property
     def part(self) -> slice:
         return slice(self.index, None, self.of)
+
+
+WHOLE: Final = Share()
 
 
 class Arrival(Protocol):
@@ -58,8 +61,8 @@ class Arrival(Protocol):
     @property
     def starts(self) -> int | None: ...
 
-    def share(self, share: Share) -> "Arrival":
-        """The part of it that one worker drives; the parts together are the whole."""
+    def share(self, share: Share, requests: Sequence[Request]) -> tuple["Arrival", Sequence[Request]]:
+        """The part that one worker drives, and which of the requests it sends; the parts together are the whole."""
         ...
 
     async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock) -> int:

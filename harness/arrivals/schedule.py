@@ -47,9 +47,12 @@ class Schedule:
     def starts(self) -> int:
         return len(self.offsets_s)
 
-    def share(self, share: Share) -> Self:
-        in_flight_max = len(range(self.in_flight_max)[share.part])
-        return replace(self, offsets_s=self.offsets_s[share.part], in_flight_max=max(1, in_flight_max))
+    def share(self, share: Share, requests: Sequence[Request]) -> tuple[Self, Sequence[Request]]:
+        in_flight_max = max(1, len(range(self.in_flight_max)[share.part]))
+        return (
+            replace(self, offsets_s=self.offsets_s[share.part], in_flight_max=in_flight_max),
+            requests[share.part],
+        )
 
     async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock) -> int:
         begun = clock.now()

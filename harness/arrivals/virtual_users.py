@@ -68,8 +68,10 @@ class VirtualUsers:
     def side_by_side(self) -> int:
         return len(self.members)
 
-    def share(self, share: Share) -> Self:
-        return replace(self, members=self.members[share.part])
+    def share(self, share: Share, requests: Sequence[Request]) -> tuple[Self, Sequence[Request]]:
+        """Requests go with the users, so that a worker with fewer of these has as much to do for each."""
+        taken = [each for number, each in enumerate(requests) if number % self.users % share.of == share.index]
+        return replace(self, members=self.members[share.part]), taken
 
     async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock) -> int:
         queue = iter(requests)

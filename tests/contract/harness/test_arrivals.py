@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from harness.arrivals import ARRIVALS
-from harness.arrivals.protocol import Arrival, ArrivalSettings, Bounds, Share
+from harness.arrivals.protocol import WHOLE, Arrival, ArrivalSettings, Bounds, Share
 from harness.draws import Draws
 from harness.targets.protocol import Request
 from tests.clocks import ManualClock
@@ -165,15 +165,23 @@ async def test_starts_beyond_the_cap_are_dropped_and_counted(example: Example) -
     assert len(driven.issued) + dropped == capped.starts
 
 
-@pytest.mark.parametrize("of", [2, 3])
+@pytest.mark.parametrize("of", [2, 3, 5])
 async def test_the_shares_of_workers_are_the_whole_together(example: Example, of: int) -> None:
     whole = example.open()
-    shares = [whole.share(Share(index, of)) for index in range(of)]
+    shares = [whole.share(Share(index, of), ENOUGH) for index in range(of)]
+    assert sorted(number(each) for _, requests in shares for each in requests) == list(range(len(ENOUGH)))
+    assert [number(each) for each in whole.share(WHOLE, ENOUGH)[1]] == list(range(len(ENOUGH)))
     if whole.loop == "open":
-        intended = [at for share in shares for at in (await drive(share))[0].intended]
+        intended = [at for share, _ in shares for at in (await drive(share))[0].intended]
         assert sorted(intended) == (await drive(whole))[0].intended
     else:
-        assert sum(share.users or 0 for share in shares) == whole.users
+        assert sum(share.users or 0 for share, _ in shares) == whole.users
+        assert all(requests == [] for share, requests in shares if not share.users)
+
+
+def number(request: Request) -> int:
+    assert isinstance(request.arguments["number"], int)
+    return request.arguments["number"]
 
 
 def test_stages_come_in_order_and_within_the_time(example: Example) -> None:
