@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -241,8 +241,12 @@ class _Told:
 def _variant(passes: Sequence[_Pass]) -> VariantRecord:
     """One variant's passes in the order of their rounds."""
     ends = chain.from_iterable(each.end.items() for each in passes)
+    served = Counter[str]()
+    for each in passes:
+        served.update(each.end.get("served", {}))
+    fields: dict[str, Any] = {**passes[0].variant, **dict(ends), "served": dict(served)}
     return VariantRecord(
-        **passes[0].variant | dict(ends),
+        **fields,
         samples=tuple(chain.from_iterable(each.samples for each in passes)),
         phases=tuple(chain.from_iterable(each.phases for each in passes)),
         disruptions=tuple(chain.from_iterable(each.disruptions for each in passes)),

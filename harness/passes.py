@@ -91,6 +91,7 @@ class Pass:
                 "drain_s": drain_s,
                 "cache": cache_figures(statistics.cache),
                 "pool": dict(statistics.pool),
+                "served": dict(statistics.served),
                 "background": [asdict(work) for work in statistics.background],
                 "plans": [asdict(plan) for plan in plans],
                 "recalls": await self.target.recalls(self._sampled_queries()),

@@ -160,6 +160,8 @@ class VariantRecord(Frozen):
     A control is the variant that it names, measured again: what differs between the two is noise. `plans` are those of
     its statements before the timed pass. `recalls` are shares, one per sampled query, of exact search's results that it
     found. Both are of its last round.
+
+    `served` is how many requests its server says that it answered, by operation and status; of all its rounds.
     """
 
     name: str
@@ -174,6 +176,7 @@ class VariantRecord(Frozen):
     recalls: tuple[float, ...] = ()
     cache: dict[str, float] = {}
     pool: dict[str, float] = {}
+    served: dict[str, int] = {}
     background: tuple[BackgroundRecord, ...] = ()
     drain_s: float | None = None
     complete: bool = False

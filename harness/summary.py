@@ -98,6 +98,25 @@ class DisruptionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceSummary:
+    """One operation as its client saw it, and as its server did: how often, how often in vain, and how long it took.
+
+    Quantiles are of the answers that say how long the server took. It may not count: `served` and `failed` are None.
+    """
+
+    variant: str
+    operation: str
+    requests: int
+    served: int | None
+    errors: int
+    failed: int | None
+    client_p50_s: float
+    service_p50_s: float
+    client_p95_s: float
+    service_p95_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class BackgroundSummary:
     """Work after responses; `statements_per_request` spreads its statements over the variant's answered requests."""
 
@@ -193,6 +212,7 @@ class Summary:
     comparisons: tuple[Comparison, ...]
     errors: tuple[ErrorSummary, ...]
     disruptions: tuple[DisruptionSummary, ...]
+    services: tuple[ServiceSummary, ...]
 
     def operation(self, variant: str, operation: str, texts: TextGroup = "all") -> OperationSummary | None:
         return next(
@@ -240,6 +260,7 @@ def summarise(record: RunRecord) -> Summary:
         disruptions=tuple(
             _disruption(variant, disruption) for variant in record.variants for disruption in variant.disruptions
         ),
+        services=tuple(service for variant in record.variants for service in _services(variant)),
     )
 
 
@@ -321,6 +342,31 @@ def _operation(variant: VariantRecord, operation: str, texts: TextGroup, samples
         results=_spread(sample.results for sample in answered),
         promotions=sum(sample.promotions or 0 for sample in answered),
         hit_rate=_hit_rate(answered),
+    )
+
+
+def _services(variant: VariantRecord) -> Iterable[ServiceSummary]:
+    for operation in dict.fromkeys(sample.operation for sample in variant.samples):
+        samples = [sample for sample in variant.samples if sample.operation == operation]
+        if any(sample.server_s is not None for sample in samples):
+            yield _service(variant, operation, samples)
+
+
+def _service(variant: VariantRecord, operation: str, samples: Sequence[Sample]) -> ServiceSummary:
+    client_s = sorted(sample.service_time_s for sample in samples if sample.server_s is not None)
+    service_s = sorted(sample.server_s for sample in samples if sample.server_s is not None)
+    counted = [(name.split()[1], count) for name, count in variant.served.items() if name.split()[0] == operation]
+    return ServiceSummary(
+        variant=variant.name,
+        operation=operation,
+        requests=len(samples),
+        served=sum(count for _, count in counted) if counted else None,
+        errors=sum(sample.error is not None for sample in samples),
+        failed=sum(count for status, count in counted if not status.startswith("2")) if counted else None,
+        client_p50_s=quantile(client_s, 0.5),
+        service_p50_s=quantile(service_s, 0.5),
+        client_p95_s=quantile(client_s, 0.95),
+        service_p95_s=quantile(service_s, 0.95),
     )
 
 

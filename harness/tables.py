@@ -15,7 +15,17 @@ from harness.declaration import Reference
 from harness.profile_differences import Difference, place
 from harness.quantities import ABSENT, count, duration, interval, share, significant
 from harness.record import RunRecord
-from harness.summary import Comparison, DisruptionSummary, Ladder, OperationSummary, Saving, Spread, Summary, TextGroup
+from harness.summary import (
+    Comparison,
+    DisruptionSummary,
+    Ladder,
+    OperationSummary,
+    Saving,
+    ServiceSummary,
+    Spread,
+    Summary,
+    TextGroup,
+)
 from harness.verdict import Verdict
 from harness.waterfall import Waterfall, waterfall
 
@@ -258,7 +268,8 @@ def statements_table(summary: Summary) -> Table | None:
         (Cell(printable(variant.name)), *(Cell(spread(found.get((variant.name, name)))) for name in operations))
         for variant in summary.variants
     )
-    return _table("SQL statements per request, median (least to most)", columns, rows if operations else ())
+    is_counted = any(found.values())
+    return _table("SQL statements per request, median (least to most)", columns, rows if is_counted else ())
 
 
 def operations_table(summary: Summary, variants: Iterable[str] | None = None) -> Table | None:
@@ -301,6 +312,49 @@ def _load(summary: OperationSummary) -> str:
     users = [f"{count(summary.users)} user{'s' if summary.users > 1 else ''}"] if summary.users else []
     rate = [f"{significant(summary.rate_per_s)}/s"] if summary.rate_per_s else []
     return ", ".join(users + rate) or ABSENT
+
+
+def services_table(summary: Summary) -> Table | None:
+    """The client's view beside the service's own; none where no server was asked over a network."""
+    columns = (
+        Column("Variant"),
+        Column("Operation"),
+        Column("Asked", numeric=True),
+        Column("Served", numeric=True),
+        Column("Errors", numeric=True, wide=True),
+        Column("in vain", numeric=True, wide=True),
+        Column("p50", numeric=True),
+        Column("Service's", numeric=True),
+        Column("p95", numeric=True),
+        Column("Service's", numeric=True),
+        Column("Between", numeric=True),
+    )
+    rows = tuple(map(_service_row, summary.services))
+    return _table("What the client saw, and what the service did", columns, rows, SERVICES_NOTE)
+
+
+SERVICES_NOTE: Final = (
+    "Service's: by its own clock, to the millisecond, of the same requests (X-Response-Time). Between: the difference "
+    "of the p95s: the network, the way into the service, and the client itself. Served: by the service's own count, "
+    "'in vain' those with an error; an error that was not served happened on the way."
+)
+
+
+def _service_row(service: ServiceSummary) -> tuple[Cell, ...]:
+    differs = service.served is not None and service.served != service.requests
+    return (
+        Cell(printable(service.variant)),
+        Cell(printable(service.operation)),
+        Cell(count(service.requests)),
+        Cell(count(service.served), "doubt" if differs else "plain"),
+        Cell(count(service.errors), "bad" if service.errors else "plain"),
+        Cell(count(service.failed)),
+        Cell(duration(service.client_p50_s)),
+        Cell(duration(service.service_p50_s)),
+        Cell(duration(service.client_p95_s)),
+        Cell(duration(service.service_p95_s)),
+        Cell(duration(service.client_p95_s - service.service_p95_s)),
+    )
 
 
 def background_table(summary: Summary) -> Table | None:

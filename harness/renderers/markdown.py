@@ -18,6 +18,7 @@ from harness.tables import (
     model_table,
     operations_table,
     reference_tables,
+    services_table,
     statements_table,
     waterfall_tables,
 )
@@ -37,6 +38,7 @@ class MarkdownRenderer:
             ladder_overview(summary, "p50", first_time=True),
             statements_table(summary),
             operations_table(summary),
+            services_table(summary),
             background_table(summary),
             *waterfall_tables(record, summary),
             disruptions_table(summary),

@@ -28,6 +28,7 @@ from harness.tables import (
     operations_table,
     printable,
     reference_tables,
+    services_table,
     statements_table,
     waterfall_tables,
 )
@@ -84,6 +85,7 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
         ladder_overview(summary, "p50", first_time=True) if wide else None,
         statements_table(summary),
         operations_table(summary, None if wide else summary.declaration.pair),
+        services_table(summary),
         background_table(summary) if wide else None,
         *(waterfall_tables(record, summary) if wide else ()),
         disruptions_table(summary),

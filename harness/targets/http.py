@@ -5,6 +5,7 @@ further than they are counted (docs/decisions/0011-aiohttp-loads.md).
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Final, Protocol
 import aiohttp
 import asyncpg
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic.alias_generators import to_camel
 
 from harness.errors import ProvisioningError, TargetError, UsageError
@@ -39,6 +41,7 @@ KEEP_ALIVE_S: Final = 2.0
 
 PRIMING_AT_ONCE: Final = 16
 QUERY_CHARACTERS_MAX: Final = 5_000
+REQUESTS_SERVED: Final = "anima_http_request_duration_seconds_count"
 DRAIN_POLL_S: Final = 0.05
 
 DUE_WORK: Final = "SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND execute_after <= now()"
@@ -221,6 +224,7 @@ class OpenHttp:
         return TargetStatistics(
             cache=await self._cache(),
             pool={} if pool is None else {name: float(count) for name, count in msgspec.structs.asdict(pool).items()},
+            served=await self._served(),
         )
 
     async def plans(self) -> tuple[StatementPlan, ...]:
@@ -262,10 +266,26 @@ class OpenHttp:
         counters = CACHE_STATS.decode(await self._read("/api/v1/meta/cache-stats")).cache
         return {} if counters is None else msgspec.structs.asdict(counters)
 
+    async def _served(self) -> Mapping[str, int]:
+        """Empty where the service has no metrics for Prometheus, or others than ours."""
+        async with self.session.get("/metrics") as answer:
+            return served_in(await answer.text()) if answer.ok else {}
+
     async def _read(self, path: str) -> bytes:
         async with self.session.get(path) as answer:
             answer.raise_for_status()
             return await answer.read()
+
+
+def served_in(exposition: str) -> Mapping[str, int]:
+    """How many requests of each operation were answered, and how, from a text in Prometheus's format."""
+    operations = {path: operation for operation, path in PATHS.items()}
+    samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
+    served = Counter[str]()
+    for sample in samples:
+        if sample.name == REQUESTS_SERVED and (operation := operations.get(sample.labels.get("route", ""))):
+            served[f"{operation} {sample.labels.get('status', '')}"] += int(sample.value)
+    return served
 
 
 def _parameter(value: object) -> str:

@@ -68,9 +68,13 @@ class BackgroundWork:
 
 @dataclass(frozen=True, slots=True)
 class TargetStatistics:
-    """Counters since the target was opened, `cache` and `background`, and the state of its pool, if it has these."""
+    """Counters since the target was opened, and the state of its pool, if it has these.
+
+    `served` is how many requests a server says that it answered, by operation and status: `query 200`.
+    """
 
     cache: Mapping[str, int] = field(default_factory=dict[str, int])
+    served: Mapping[str, int] = field(default_factory=dict[str, int])
     background: tuple[BackgroundWork, ...] = ()
     pool: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -79,6 +83,7 @@ class TargetStatistics:
         before = {work.kind: work for work in earlier.background}
         return TargetStatistics(
             cache={name: count - earlier.cache.get(name, 0) for name, count in self.cache.items()},
+            served={name: count - earlier.served.get(name, 0) for name, count in self.served.items()},
             background=tuple(
                 work.since(before[work.kind]) if work.kind in before else work for work in self.background
             ),

@@ -28,6 +28,7 @@ from harness.tables import (
     operations_table,
     printable,
     reference_tables,
+    services_table,
     statements_table,
     waterfall_tables,
 )
@@ -69,6 +70,7 @@ class HtmlRenderer:
                 distribution_figures=list(distribution_figures(record, summary, verdict)),
                 statement_figures=list(statement_figures(summary)),
                 costs=[table for table in (statements_table(summary), background_table(summary)) if table],
+                services=services_table(summary),
                 disruptions=disruptions_table(summary),
                 waterfalls=list(waterfall_tables(record, summary)),
                 errors=errors_table(summary),

@@ -14,6 +14,7 @@ from harness.tables import (
     printable,
     reference_figure,
     reference_tables,
+    services_table,
     spread,
     statements_table,
 )
@@ -178,3 +179,29 @@ def test_a_disruption_stands_with_the_requests_that_were_under_way_meanwhile() -
 
 def test_a_run_without_a_timeline_has_no_table_of_disruptions() -> None:
     assert disruptions_table(summarise(guide_record())) is None
+
+
+def test_the_service_s_view_stands_beside_the_client_s() -> None:
+    asked = [
+        *(sample(service_time_s=0.101, server_s=0.1) for _ in range(3)),
+        sample(service_time_s=0.5, error="503 DATABASE_BUSY"),
+        sample(service_time_s=0.5, error="ServerDisconnectedError"),
+    ]
+    served = variant(samples=asked, served={"query 200": 3, "query 503": 1, "add 201": 7})
+    table = services_table(summarise(record(served)))
+    assert texts(table) == [["batched", "query", "5", "4", "2", "1", "101 ms", "100 ms", "101 ms", "100 ms", "1.00 ms"]]
+    assert table is not None
+    assert table.rows[0][3].tone == "doubt"
+
+
+def test_a_service_that_does_not_count_is_shown_by_its_times_alone() -> None:
+    table = services_table(summarise(record(variant(samples=[sample(service_time_s=0.2, server_s=0.1)]))))
+    assert texts(table) == [
+        ["batched", "query", "1", ABSENT, "0", ABSENT, "200 ms", "100 ms", "200 ms", "100 ms", "100 ms"]
+    ]
+
+
+def test_where_no_server_was_asked_there_is_no_view_of_its_own_and_no_count_of_statements() -> None:
+    bare = summarise(record(variant(samples=[sample()])))
+    assert services_table(bare) is None
+    assert statements_table(bare) is None

@@ -24,6 +24,7 @@ async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database
     assert (added.results, found.results, loaded.results) == (1, 1, 1)
     assert added.server_s is not None
     assert (counted.cache["hits"], counted.cache["misses"]) == (1, 2)
+    assert counted.served == {"add 201": 1, "query 200": 2, "bootstrap 200": 1}
     assert counted.pool["total_connections"] >= 1
     assert len(served_by) == 1
     assert not psutil.pid_exists(served_by[0])

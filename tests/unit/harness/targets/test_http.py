@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from harness.errors import ProvisioningError, TargetError, UsageError
 from harness.targets import TARGETS
-from harness.targets.http import EXTERNAL, OpenHttp
+from harness.targets.http import EXTERNAL, OpenHttp, served_in
 from harness.targets.protocol import OpenTarget, Request, Response, TargetContext
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -171,3 +171,19 @@ async def test_work_that_another_server_has_accepted_is_not_waited_for() -> None
     async with target(answering({})) as opened:
         assert isinstance(opened, OpenHttp)
         await opened.drain()
+
+
+EXPOSITION = """
+# HELP anima_http_request_duration_seconds Time to the end of an answer.
+# TYPE anima_http_request_duration_seconds histogram
+anima_http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/api/v1/memories/query",status="200"} 7.0
+anima_http_request_duration_seconds_count{method="POST",route="/api/v1/memories/query",status="200"} 7.0
+anima_http_request_duration_seconds_sum{method="POST",route="/api/v1/memories/query",status="200"} 0.5
+anima_http_request_duration_seconds_count{method="POST",route="/api/v1/memories/query",status="503"} 2.0
+anima_http_request_duration_seconds_count{method="GET",route="/health",status="200"} 9.0
+"""
+
+
+def test_what_the_service_served_is_read_of_its_own_metrics() -> None:
+    assert served_in(EXPOSITION) == {"query 200": 7, "query 503": 2}
+    assert served_in("python_info 1.0\n") == {}
