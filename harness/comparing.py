@@ -12,6 +12,7 @@ from harness import journal, runs, scenario
 from harness.analysis.paired import MARGIN
 from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_runs
 from harness.errors import UsageError
+from harness.github_actions import announce_comparison
 from harness.likeness import unlike
 from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.record import INTERRUPTED, RunRecord
@@ -183,4 +184,7 @@ def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
 
 def show(comparison: Comparison, form: str) -> ExitCode:
     click.echo(COMPARISON_RENDERERS[form].render_comparison(comparison), nl=False)
+    if form == "terminal":
+        # Every other format is for a file, in which nothing else may stand.
+        announce_comparison(comparison)
     return comparison.exit_code

@@ -6,11 +6,15 @@ from typing import Final
 
 import click
 
+from harness.comparison import Comparison
 from harness.record import RunRecord
-from harness.renderers import RENDERERS
+from harness.renderers import COMPARISON_RENDERERS, RENDERERS
 from harness.renderers.markup import shortened
 from harness.summary import summarise
 from harness.verdict import judge
+
+ANNOTATIONS, SUMMARY = "github", "markdown"
+"""The formats."""
 
 SUMMARY_BYTES_MAX: Final = 2**20
 """Of one step; GitHub shows nothing of a summary that is longer."""
@@ -18,12 +22,25 @@ SUMMARY_BYTES_MAX: Final = 2**20
 
 def announce(record: RunRecord) -> None:
     """Does nothing elsewhere. A summary that cannot be written is told, and changes nothing about the verdict."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
-    summary, verdict = summarise(record), judge(record)
-    click.echo(RENDERERS["github"].render(record, summary, verdict), nl=False)
+    if _here():
+        summary, verdict = summarise(record), judge(record)
+        _tell(*(RENDERERS[form].render(record, summary, verdict) for form in (ANNOTATIONS, SUMMARY)))
+
+
+def announce_comparison(comparison: Comparison) -> None:
+    """The same for a comparison."""
+    if _here():
+        _tell(*(COMPARISON_RENDERERS[form].render_comparison(comparison) for form in (ANNOTATIONS, SUMMARY)))
+
+
+def _here() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def _tell(annotations: str, report: str) -> None:
+    click.echo(annotations, nl=False)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _append(Path(path), RENDERERS["markdown"].render(record, summary, verdict))
+        _append(Path(path), report)
 
 
 def _append(path: Path, text: str) -> None:

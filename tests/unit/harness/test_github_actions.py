@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.github_actions import SUMMARY_BYTES_MAX, announce
+from harness.comparison import compare
+from harness.github_actions import SUMMARY_BYTES_MAX, announce, announce_comparison
 from tests.records import guide_record
 
 
@@ -34,6 +35,13 @@ def test_the_step_is_annotated_and_the_summary_gets_the_report(
     text = summary.read_text(encoding="utf-8")
     assert text.startswith("What came before.\n# The guide")
     assert "**PASS**" in text
+
+
+def test_a_comparison_is_told_in_the_same_places(summary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    comparison = compare(guide_record())
+    announce_comparison(comparison)
+    assert f"title={comparison.outcome.value}%3A batched against naive::" in capsys.readouterr().out
+    assert comparison.outcome.value in summary.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("left", [0, 10, 2_000])
