@@ -79,9 +79,12 @@ class Pass:
         """The timed pass, phase by phase, each with the background work that it has left behind."""
         plans = await self.target.plans()
         before = await self.target.statistics()
-        zero, drain_s = CLOCK.now(), 0.0
+        zero, drain_s = None, 0.0
         for phase in self.scenario.phases:
-            drain_s += await self._measure(phase, zero)
+            readings = await self.observe("whole"), await self.observe("timed")
+            await self.gate()
+            zero = CLOCK.now() if zero is None else zero
+            drain_s += await self._measure(phase, zero, *readings)
         statistics = (await self.target.statistics()).since(before)
         self.journal.write(
             "variant_end",
@@ -102,16 +105,15 @@ class Pass:
         """As many as are wanted, spread over all that the workload asks."""
         asked = chain.from_iterable(self.workload.by_phase[phase.name] for phase in self.scenario.phases)
         queries = [request for request in asked if request.operation == "query"]
-        wanted = min(self.scenario.recall_queries, len(queries))
+        # The answers are the same for all workers.
+        wanted = 0 if self.share.index else min(self.scenario.recall_queries, len(queries))
         return [queries[number * len(queries) // wanted] for number in range(wanted)]
 
-    async def _measure(self, phase: Phase, zero: float) -> float:
-        """Returns how long the background work went on after the phase."""
+    async def _measure(self, phase: Phase, zero: float, whole: Reading, timed: Reading) -> float:
+        """Of readings from before. Returns how long the background work went on after the phase."""
         timed_requests = self.workload.by_phase[phase.name][phase.warm_up :]
         arrival, requests = phase.open(self.scenario.seed).share(self.share, timed_requests)
         self.progress.phase(self.variant, phase.name, len(requests), phase.duration_s)
-        whole, timed = await self.observe("whole"), await self.observe("timed")
-        await self.gate()
         record = await TimedPhase(self, phase, arrival, zero).drive(requests)
         timed = (await self.observe("timed")).since(timed)
         self.progress.preparing(f"{self.variant}: finishing the background work")

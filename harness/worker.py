@@ -168,14 +168,10 @@ async def measure(task: Task, scenario: Scenario, caller: Caller, lines: Lines) 
 
 async def measure_in_step(timed: Pass, caller: Caller, lines: Lines) -> None:
     """With readings of this process, since the caller's probes see only the rest of the run."""
-    is_first = True
 
     async def gate() -> None:
-        nonlocal is_first
-        if not is_first:
-            lines.write("ready", {})
-            await caller.told_to_go()
-        is_first = False
+        lines.write("ready", {})
+        await caller.told_to_go()
 
     async def observe(span: Span) -> Reading:
         if span == "timed":
@@ -185,9 +181,6 @@ async def measure_in_step(timed: Pass, caller: Caller, lines: Lines) -> None:
         return Reading({"client_cpu_s": time.process_time(), "client_memory_bytes": float(memory_bytes)})
 
     await timed.prepare()
-    await timed.target.report_statistics()
-    lines.write("ready", {})
-    await caller.told_to_go()
     await replace(timed, gate=gate, observe=observe).measure()
 
 

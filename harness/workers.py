@@ -129,11 +129,10 @@ class SharedPass:
 
     async def measure(self) -> None:
         """The timed pass, phase by phase, each begun by all workers at once."""
-        await self._all_tell("ready")
-        zero = CLOCK.now()
-        for number, phase in enumerate(self.scenario.phases):
-            if number:
-                await self._all_tell("ready")
+        zero: float | None = None
+        for phase in self.scenario.phases:
+            await self._all_tell("ready")
+            zero = CLOCK.now() if zero is None else zero
             await self._measure(phase, zero)
         ends = await self._all_tell("variant_end")
         self.journal.write("variant_end", end_of_all(ends))
@@ -192,12 +191,11 @@ def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:
 
 
 def end_of_all(ends: Sequence[Entry]) -> Entry:
-    """The end of a variant from what each worker has counted."""
+    """The end of a variant from what each worker has counted; the first says what is the same for all."""
     cache = added({name: n for name, n in end["cache"].items() if name != "hit_rate"} for end in ends)
     kinds = sorted({work["kind"] for end in ends for work in end["background"]})
     return {
-        "name": ends[0]["name"],
-        "complete": True,
+        **ends[0],
         "drain_s": max(end["drain_s"] for end in ends),
         "cache": cache_figures(cache),
         "pool": added(end["pool"] for end in ends),

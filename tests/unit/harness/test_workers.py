@@ -41,7 +41,7 @@ def test_the_end_adds_up_what_each_has_counted() -> None:
     cache = {"hits": 3, "misses": 1, "coalesced": 0, "evictions": 0, "hit_rate": 0.75}
     merged = end_of_all(
         [
-            end(cache=cache, pool={"size": 4}, background=[work("merge", 2)]),
+            end(cache=cache, pool={"size": 4}, background=[work("merge", 2)], recalls=[0.5]),
             end(
                 cache=cache | {"hits": 1}, pool={"size": 3}, drain_s=2.0, background=[work("merge", 1), work("log", 1)]
             ),
@@ -52,4 +52,5 @@ def test_the_end_adds_up_what_each_has_counted() -> None:
         pool={"size": 7},
         drain_s=2.0,
         background=[work("log", 1), work("merge", 3)],
+        recalls=[0.5],
     )
