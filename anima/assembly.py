@@ -55,10 +55,13 @@ async def open_anima(
     shared_cache: SharedCacheSettings | None = None,
     observer: Observer = ignore,
     pool: PoolSettings | None = None,
+    has_peers: bool = False,
     clock: Callable[[], datetime] = now,
     new_id: Callable[[], UUID] = uuid4,
 ) -> AsyncGenerator[Anima]:
     """A memory system on a migrated database, closed when the block ends; its pool is the strategy's unless stated.
+
+    With `has_peers`, other processes may do background work on the same database.
 
     Raises `DatabaseUnavailable`.
     """
@@ -66,7 +69,7 @@ async def open_anima(
         aclosing(tiers(provider_for(embeddings), strategy, shared_cache)) as embedding,
         open_database(url, pool or pool_of(strategy), observer) as database,
     ):
-        yield connect(strategy, database, embedding, clock=clock, new_id=new_id)
+        yield connect(strategy, database, embedding, has_peers=has_peers, clock=clock, new_id=new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +122,14 @@ def connect(
     database: Database,
     embeddings: Tiers,
     *,
+    has_peers: bool = False,
     clock: Callable[[], datetime],
     new_id: Callable[[], UUID],
 ) -> Anima:
     """Puts the pieces that the strategy names together."""
     associations = ASSOCIATIONS[strategy.associations]
     consolidation = CONSOLIDATIONS[strategy.consolidation]
-    background = Background(database, handlers(associations, consolidation), defaultdict(Counts))
+    background = Background(database, handlers(associations, consolidation), defaultdict(Counts), has_peers)
     memory = MemorySystem(
         strategy=strategy,
         database=database,

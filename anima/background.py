@@ -7,7 +7,7 @@ once: a worker that dies leaves the work queued and the tables untouched.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +33,9 @@ ATTEMPTS_MAX: Final = 10
 
 CLAIM_LASTS: Final = timedelta(minutes=10)
 POLL_S: Final = 1.0
+PRUNE_INTERVAL_S: Final = 600.0
+PRUNE_BATCH: Final = 10_000
+LOG_KEPT: Final = timedelta(days=7)
 DRAIN_POLL_S: Final = 0.01
 
 
@@ -82,6 +85,22 @@ LANE_LEVELS: Final = Statement(
     GROUP BY kind
     """,
     reads=True,
+)
+
+PRUNE: Final = Statement(
+    "queue.prune",
+    """
+    DELETE FROM pgqueuer_log WHERE id IN (
+        SELECT id FROM pgqueuer_log
+        WHERE created < now() - $1::interval AND status <> 'failed'
+        ORDER BY created
+        LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    )
+    """,
+)
+FIRST_IN_LINE: Final = Statement(
+    "queue.first_in_line", "SELECT pg_try_advisory_xact_lock(hashtext('anima.lane'), hashtext($1))"
 )
 
 logger = logging.getLogger(__name__)
@@ -138,13 +157,24 @@ class Lane:
     oldest_age_s: float
 
 
+@dataclass(slots=True)
+class Outage:
+    """Whether it has been said that the database is away: each worker would say the same, each second."""
+
+    told: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Accepts work in a caller's session, and does it through `handlers`, one handler per kind."""
+    """Accepts work in a caller's session, and does it through `handlers`, one handler per kind.
+
+    With `has_peers`, other processes work on the same database; a lane of one worker then has one among all of them.
+    """
 
     database: Database
     handlers: Mapping[str, Handler]
     counts: Mapping[str, Counts]
+    has_peers: bool = False
     worker_id: QueueManagerId = field(default_factory=lambda: QueueManagerId(uuid4()))
     waking: Mapping[str, set[asyncio.Event]] = field(default_factory=lambda: {kind: set() for kind in LANES})
 
@@ -171,6 +201,8 @@ class Background:
         async with self.database.session() as session:
             try:
                 async with session.transaction():
+                    if not await self._is_first_in_line(session, kind):
+                        return False
                     job = await self._claim(session, kind)
                     if job is None:
                         return False
@@ -196,28 +228,52 @@ class Background:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, and ends after the work in hand."""
+        outage = Outage()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._prune(stop))
             for kind, workers in LANES.items():
                 for _ in range(workers):
-                    group.create_task(self._work(kind, stop))
+                    group.create_task(self._work(kind, stop, outage))
 
-    async def _work(self, kind: str, stop: asyncio.Event) -> None:
+    async def prune_once(self) -> int:
+        """Forgets a batch of the work that was done long ago; returns how much. What failed is kept."""
+        async with self.database.session() as session:
+            return await session.execute(PRUNE, LOG_KEPT, PRUNE_BATCH)
+
+    async def _prune(self, stop: asyncio.Event) -> None:
+        while not await is_set_within(stop, PRUNE_INTERVAL_S):
+            with suppress(DatabaseUnavailable, asyncpg.PostgresError):
+                while await self.prune_once() == PRUNE_BATCH:
+                    pass
+
+    async def _work(self, kind: str, stop: asyncio.Event, outage: Outage) -> None:
         """A database that is away, or takes nothing more, is waited for: the work is safe in it."""
         woken = asyncio.Event()
         self.waking[kind].add(woken)
         while not stop.is_set():
             woken.clear()
             try:
-                if await self.run_once(kind):
+                was_work = await self.run_once(kind)
+                outage.told = False
+                if was_work:
                     continue
             except (DatabaseUnavailable, asyncpg.PostgresError) as error:
-                logger.warning("background work waits: %s", error)
+                if not outage.told:
+                    logger.warning("background work waits: %s", error)
+                outage.told = True
             await wait_for_either(woken, stop, POLL_S)
         self.waking[kind].discard(woken)
 
     async def _due(self) -> int:
         async with self.database.session() as session:
             return await queue_of(session).eligible_queued_work(list(map(QueueEntrypoint, self.handlers)))
+
+    async def _is_first_in_line(self, session: Session, kind: str) -> bool:
+        """Until the transaction ends, no other process takes work of this kind, if its order matters."""
+        if not self.has_peers or LANES[kind] > 1:
+            return True
+        row = await session.fetch_row(FIRST_IN_LINE, kind)
+        return row is not None and bool(row[0])
 
     async def _claim(self, session: Session, kind: str) -> Job | None:
         unlimited = EntrypointExecutionParameter(concurrency_limit=0)
@@ -259,10 +315,21 @@ async def wait_for_either(first: asyncio.Event, second: asyncio.Event, timeout_s
             wait.cancel()
 
 
+async def is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), timeout_s)
+    return event.is_set()
+
+
 async def install(session: Session) -> None:
-    """Makes or upgrades pgqueuer's tables, so that every schema version has the queue."""
+    """Makes or upgrades pgqueuer's tables, so that every schema version has the queue.
+
+    Its trigger notifies at each change of the queue. Nobody listens, and PostgreSQL lets only one transaction at a
+    time commit that has notified, so it goes.
+    """
     queue = queue_of(session)
     if await queue.schema_is_installed():
         await queue.upgrade()
     else:
         await queue.install()
+    await session.connection.execute(f"DROP TRIGGER {QUEUE_SETTINGS.trigger} ON {QUEUE_SETTINGS.queue_table}")

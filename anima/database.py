@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -152,15 +153,16 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None]:
+        """Its ends are entered and left as `async with` does: asyncpg then also ends one whose BEGIN was cancelled."""
         transaction = self.connection.transaction()
-        await self._control("begin", transaction.start)
+        await self._control("begin", transaction.__aenter__)
         try:
             yield
-        except BaseException:
-            await self._control("rollback", transaction.rollback)
+        except BaseException as error:
+            await self._control("rollback", partial(transaction.__aexit__, type(error), error, error.__traceback__))
             raise
         self.effects.possible = True
-        await self._control("commit", transaction.commit)
+        await self._control("commit", partial(transaction.__aexit__, None, None, None))
 
     async def _control(self, name: str, act: Callable[[], Any]) -> None:
         started = perf_counter()
@@ -297,7 +299,9 @@ class Database:
 
     def _warn_under_pressure(self) -> None:
         """Tells once a minute at most that callers wait: each of them would say the same."""
-        if self.counts.waiting <= WAITING_UNNOTICED_MAX or monotonic() - self.counts.warned_at < WARNING_INTERVAL_S:
+        is_full = self.pool.get_size() == self.pool.get_max_size()
+        was_told = monotonic() - self.counts.warned_at < WARNING_INTERVAL_S
+        if not is_full or was_told or self.counts.waiting <= WAITING_UNNOTICED_MAX:
             return
         self.counts.warned_at = monotonic()
         logger.warning("requests wait for a connection: %s", self.pool_statistics())

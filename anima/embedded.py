@@ -180,12 +180,12 @@ def _copied(installed: Path, destination: Path, account: "struct_passwd") -> Pat
 
 
 def _wait_until_ready(supervisor: "subprocess.Popen[bytes]", directory: Path, log: Path) -> None:
-    """Believes only the server's own word, since an earlier server's file may still lie there."""
+    """Believes only the word of the server that this supervisor started: the file may be another's."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if supervisor.poll() is not None:
             raise DatabaseUnavailable(_explained(directory, log))
-        if _announces_ready(directory / "data" / "postmaster.pid"):
+        if _announces_ready(directory / "data" / "postmaster.pid", supervisor.pid):
             return
         time.sleep(POLL_S)
     raise DatabaseUnavailable(
@@ -193,12 +193,12 @@ def _wait_until_ready(supervisor: "subprocess.Popen[bytes]", directory: Path, lo
     )
 
 
-def _announces_ready(path: Path) -> bool:
+def _announces_ready(path: Path, supervisor_id: int) -> bool:
     """The file's first line is the process and its last the state."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return lines[-1].strip() == "ready" and psutil.pid_exists(int(lines[0]))
-    except (OSError, ValueError, IndexError):
+        return lines[-1].strip() == "ready" and psutil.Process(int(lines[0])).ppid() == supervisor_id
+    except (OSError, ValueError, IndexError, psutil.Error):
         return False
 
 

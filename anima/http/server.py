@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.supervisors import Multiprocess
 
 from anima.assembly import Anima, open_anima
+from anima.background import is_set_within
 from anima.database import Executed, Observer, PoolSettings
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput
@@ -212,6 +213,7 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
                 shared_cache=options.shared_cache,
                 observer=told_in_turn(metrics.observe_statement, *(tracer.observers if tracer else ())),
                 pool=options.pool,
+                has_peers=True,  # Of this server or of another, here or on another machine.
             )
         )
         await stack.enter_async_context(running(anima.background.run))
@@ -235,10 +237,9 @@ async def running(loop: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) ->
 
 async def keep_fresh(metrics: Metrics, anima: Anima, stop: asyncio.Event) -> None:
     """Keeps what this process says of itself current, also while other processes are asked for it."""
-    while not stop.is_set():
+    metrics.refresh(anima)
+    while not await is_set_within(stop, METRICS_INTERVAL_S):
         metrics.refresh(anima)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), METRICS_INTERVAL_S)
 
 
 def told_in_turn(*observers: Observer) -> Observer:

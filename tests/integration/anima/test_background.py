@@ -4,13 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 import pytest
 
 from anima.background import (
     ATTEMPTS_MAX,
+    FIRST_IN_LINE,
     LANES,
     AnyWork,
     Background,
@@ -322,3 +323,37 @@ async def test_the_queue_ignores_the_environment_of_other_programs(
     finally:
         monkeypatch.undo()
         db_settings.cache_clear()
+
+
+async def test_the_log_of_what_was_done_long_ago_is_forgotten_in_batches_and_what_failed_is_kept(
+    database_url: str, session: Session
+) -> None:
+    await session.connection.execute(
+        "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, created)"
+        " SELECT n, s::pgqueuer_status, 0, 'consolidation', now() - age"
+        " FROM generate_series(1, 3) AS n, unnest(ARRAY['successful', 'failed']) AS s,"
+        " unnest(ARRAY[interval '6 days', interval '8 days']) AS age"
+    )
+    async with background(database_url, Recorder()) as ours:
+        assert await ours.prune_once() == 3
+        assert await ours.prune_once() == 0
+    kept = "SELECT count(*) FROM pgqueuer_log WHERE status = 'failed' OR created > now() - interval '7 days'"
+    assert await value(session, kept) == 9
+    assert await value(session, "SELECT count(*) FROM pgqueuer_log") == 9
+
+
+async def test_no_change_of_the_queue_notifies_since_that_would_serialise_commits(session: Session) -> None:
+    triggers = "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'pgqueuer'::regclass AND NOT tgisinternal"
+    assert await value(session, triggers) == 0
+
+
+async def test_of_several_processes_one_at_a_time_consolidates(database_url: str) -> None:
+    handler = Recorder()
+    async with background(database_url, handler) as alone:
+        theirs = replace(alone, has_peers=True)
+        await accept(theirs, Consolidate(memory_id=uuid4(), at=NOON))
+        async with alone.database.session() as session, session.transaction():
+            await session.fetch(FIRST_IN_LINE, "consolidation")
+            assert not await theirs.run_once("consolidation")
+        assert await theirs.run_once("consolidation")
+    assert len(handler.works) == 1

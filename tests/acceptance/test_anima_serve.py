@@ -1,0 +1,111 @@
+"""`anima serve` as a process: what it starts, what it keeps, and how it ends."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from anima.migrations import migrate
+from harness.provisioners.protocol import Server
+from tests.memories import plant, session_on, value
+from tests.waiting import until
+
+Environment = dict[str, str]
+
+
+@pytest.fixture
+def offline(environment: Environment) -> Environment:
+    """Embeddings that need no server, and any free port."""
+    return environment | {"ANIMA_EMBEDDING_PROVIDER": "hashing", "ANIMA_PORT": "0"}
+
+
+@contextmanager
+def serving(environment: Environment, *arguments: str) -> Generator[tuple["subprocess.Popen[str]", str]]:
+    """The process and its address; it is ended, and all that it started is seen to end."""
+    command = [sys.executable, "-m", "anima", "serve", *arguments]
+    with (
+        ThreadPoolExecutor(1) as reader,
+        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr is not None
+        try:
+            address = next(found[1] for line in process.stderr if (found := re.match(r"Serving on (\S+)", line)))
+            reader.submit(process.stderr.read)  # A full pipe would stop the server.
+            yield process, address
+            started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+            _, alive = psutil.wait_procs(started, timeout=30)
+            assert alive == []
+        finally:
+            process.kill()
+
+
+def serve_in_vain(environment: Environment) -> str:
+    """What is said when it cannot start."""
+    command = [sys.executable, "-m", "anima", "serve"]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    return refused.stderr
+
+
+def add(address: str, content: str) -> tuple[int, Any]:
+    body = json.dumps({"content": content}).encode()
+    with urllib.request.urlopen(f"{address}/api/v1/memories/add", body, timeout=60) as answer:
+        return answer.status, json.load(answer)
+
+
+def test_the_embedded_database_keeps_memories_from_one_start_to_the_next(
+    offline: Environment, shared_directory: Path
+) -> None:
+    environment = offline | {"ANIMA_DATA_DIRECTORY": str(shared_directory / "anima")}
+    with serving(environment) as (_, address):
+        assert add(address, "a day at sea")[0] == 201
+        assert "Another `anima serve` uses the data directory" in serve_in_vain(environment)
+    with serving(environment, "--workers", "2") as (_, address):
+        assert {add(address, "a day at sea")[0] for _ in range(4)} == {200}
+
+
+async def test_a_signal_waits_for_the_request_in_flight(offline: Environment, server: Server) -> None:
+    url = await server.create_database("served")
+    await migrate(url)
+    async with session_on(url) as session:
+        memory_id = await plant(session, content="a day")
+
+    async def somebody_waits() -> bool:
+        waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = 'served' AND wait_event_type = 'Lock'"
+        async with session_on(url) as session:
+            return bool(await value(session, waits))
+
+    with serving(offline | {"ANIMA_DATABASE_URL": url}) as (process, address), ThreadPoolExecutor(1) as client:
+        async with session_on(url) as holder, holder.transaction():
+            await holder.connection.execute("SELECT FROM memories WHERE id = $1 FOR UPDATE", memory_id)
+            answer = client.submit(add, address, "a day")
+            await until(somebody_waits)
+            process.send_signal(signal.SIGTERM)
+        status, body = answer.result(60)
+        assert (status, body["data"]["isDuplicate"]) == (200, True)
+    await server.drop_database("served")
+
+
+async def test_a_database_that_is_behind_is_refused_with_what_to_run(offline: Environment, server: Server) -> None:
+    url = await server.create_database("behind")
+    await migrate(url, to=6)
+    environment = offline | {"ANIMA_DATABASE_URL": url}
+    told = serve_in_vain(environment)
+    assert "lacks 007_performance_indexes" in told
+    assert "Run `anima migrate`" in told
+    with serving(environment, "--migrate") as (_, address):
+        assert add(address, "a day")[0] == 201
+    await server.drop_database("behind")
