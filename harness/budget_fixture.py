@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Lock
 from time import perf_counter
@@ -22,7 +22,7 @@ from harness.analysis.sequential import confidence_at
 from harness.budget_metrics import METRICS
 from harness.budget_metrics.latency_quantile import LatencyQuantile
 from harness.budget_metrics.protocol import Outcome
-from harness.budgets import Budget, parse
+from harness.budgets import EVERYTHING, Budget, parse
 from harness.errors import UsageError
 from harness.evaluation import SEVERITY
 from harness.record import EnvironmentRecord, RunRecord, Sample, VariantRecord
@@ -330,11 +330,16 @@ def _read(texts: Sequence[str]) -> tuple[Budget, ...]:
     named = next((parse(text).subject for text in texts if _NAMES_OPERATION.match(text)), OPERATION)
     budgets = tuple(parse(text if _NAMES_OPERATION.match(text) else f"{named}.{text}") for text in texts)
     for text, budget in zip(texts, budgets, strict=True):
-        if METRICS[budget.metric].subject or budget.variant or budget.text:
-            raise UsageError(f"{text}: a test has no variants, texts, cache or background work; a scenario has them.")
+        if _is_of_scenarios(budget):
+            raise UsageError(f"{text}: a test has no variants, stages, windows, texts or cache; a scenario has them.")
         if budget.subject != named:
             raise UsageError(f"{text}: one measurement is of one operation, and another budget names {named}.")
     return budgets
+
+
+def _is_of_scenarios(budget: Budget) -> bool:
+    plain = replace(budget, variant=None, selection=EVERYTHING, abort_after_s=None)
+    return budget != plain or METRICS[budget.metric].subject is not None
 
 
 def _calls_min(budget: Budget) -> int:

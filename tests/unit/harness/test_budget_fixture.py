@@ -158,6 +158,8 @@ def test_calls_that_all_fail_cannot_be_judged() -> None:
         (("cache.hit_rate >= 80%",), "a test has no variants"),
         (("fix1: query.p95 <= 1s",), "a test has no variants"),
         (("query{text=known}.p95 <= 1s",), "a test has no variants"),
+        (("query{window=10s}.p95 <= 1s",), "a test has no variants"),
+        (("p95 <= 1s abort after 5s",), "a test has no variants"),
         (("query.p95 <= 1s", "add.p95 <= 1s"), "another budget names query"),
         (("p99.9 <= 1s",), "no fewer than 3218 calls can decide this"),
     ],
