@@ -1,9 +1,11 @@
 """`harness compare`: whether one strategy, stored run or git revision is slower than another."""
 
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, assert_never
 
 import click
@@ -12,17 +14,22 @@ from harness import journal, runs, scenario
 from harness.analysis.paired import MARGIN
 from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_runs
 from harness.errors import UsageError
+from harness.execution import execute
 from harness.github_actions import announce_comparison
 from harness.likeness import unlike
 from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.record import INTERRUPTED, RunRecord
-from harness.recording import measure
+from harness.recording import Work, measure
 from harness.renderers import COMPARISON_RENDERERS
+from harness.revision_execution import Sides, execute_revisions
+from harness.revisions import INSTALLS, Revision, holds, resolve
 from harness.scenario import Scenario, suggestion
 from harness.targets import TARGETS
 from harness.verdict import ExitCode
 
 Kind = Literal["strategies", "runs", "revisions"]
+
+WORKER: Final = "harness/worker.py"
 
 FILES: Final[Mapping[str, str]] = {"json": "comparison.json", "markdown": "comparison.md"}
 """What a comparison leaves beside the run that it measured."""
@@ -36,7 +43,14 @@ FILES: Final[Mapping[str, str]] = {"json": "comparison.json", "markdown": "compa
 @click.option("--revisions", "kind", flag_value="revisions", help="A and B are git revisions.")
 @click.option("--scenario", "scenario_name", metavar="SCENARIO", default="local", show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=ROUNDS_ADVISED, show_default=True)
-@click.option("--variant", metavar="NAME", help="Of two runs: which to compare, instead of each run's candidate.")
+@click.option("--variant", metavar="NAME", help="Of two runs or revisions: which strategy, instead of the candidate.")
+@click.option(
+    "--environment",
+    type=click.Choice(list(INSTALLS)),
+    default="own",
+    show_default=True,
+    help="Of two revisions: install each in an environment of its own, or share the libraries that are here.",
+)
 @click.option("--anyway", is_flag=True, help="Compare runs that are unlike; the output then says so.")
 @click.option(
     "--margin",
@@ -57,6 +71,7 @@ def compare_command(
     scenario_name: str,
     rounds: int,
     variant: str | None,
+    environment: str,
     anyway: bool,
     margin: float,
     form: str,
@@ -70,23 +85,41 @@ def compare_command(
     that is counted, 2 usage or configuration, 3 undecided, 4 invalid, 130 interrupted.
     """
     if candidate is None:
-        comparison = compare(runs.load(runs.find(baseline, output)), margin=margin)
-        return show(comparison, form)
+        return show(compare(runs.load(runs.find(baseline, output)), margin=margin), form)
     names = (baseline, candidate)
+    plan = Plan(scenario_name, (*settings, f"rounds={rounds}"), database)
     if kind is None:
         kind = kind_of(names, output)
     match kind:
         case "strategies":
-            chosen = of_strategies(names, scenario_name, rounds, settings, database)
-            return compare_measured(chosen, output, margin, form)
+            chosen = of_strategies(names, plan)
+            return show(compare_measured(chosen, output, margin), form)
         case "runs":
             one, other = (runs.load(runs.find(name, output)) for name in names)
             refuse_unlike(one, other, anyway=anyway)
             return show(compare_runs(one, other, variant, margin=margin), form)
         case "revisions":
-            raise UsageError("Revisions cannot be compared yet.")
+            chosen, sides = of_revisions(names, plan, variant)
+            work = partial(execute_revisions, sides, INSTALLS[environment])
+            return show(compare_measured(chosen, output, margin, work, sides.declared), form)
         case _:
             assert_never(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A scenario, and what the command line says of it."""
+
+    scenario: str
+    settings: tuple[str, ...]
+    database: str | None
+
+    def load(self, *settings: str, strategies: str | None = None) -> Scenario:
+        """Held to no budget, since what is compared decides. Raises `UsageError`."""
+        chosen = scenario.load(
+            self.scenario, settings=(*self.settings, *settings), strategies=strategies, database=self.database
+        )
+        return chosen.model_copy(update={"budgets": (), "references": ()})
 
 
 def kind_of(names: Sequence[str], output: Path) -> Kind:
@@ -128,11 +161,7 @@ def is_run(name: str, output: Path) -> bool:
 
 
 def is_revision(name: str, _output: Path) -> bool:
-    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 -- no shell
-    except OSError:
-        return False
+    return resolve(name) is not None
 
 
 KINDS: Final[Mapping[Kind, Callable[[str, Path], bool]]] = {
@@ -142,33 +171,55 @@ KINDS: Final[Mapping[Kind, Callable[[str, Path], bool]]] = {
 }
 
 
-def of_strategies(
-    names: tuple[str, str], scenario_name: str, rounds: int, settings: Sequence[str], database: str | None
-) -> Scenario:
-    """The scenario with these two and a control, in rounds, and held to no budget."""
+def of_strategies(names: tuple[str, str], plan: Plan) -> Scenario:
+    """The scenario with these two and a control. Raises `UsageError`."""
     if names[0] == names[1]:
         raise UsageError(f"{names[0]} stands on both sides. The control of any comparison measures its baseline twice.")
-    pair = [f'baseline="{names[0]}"', f'candidate="{names[1]}"', f"rounds={rounds}", "control=true"]
-    chosen = scenario.load(scenario_name, settings=[*settings, *pair], strategies=",".join(names), database=database)
-    return chosen.model_copy(update={"budgets": (), "references": ()})
+    pair = (f'baseline="{names[0]}"', f'candidate="{names[1]}"', "control=true")
+    return plan.load(*pair, strategies=",".join(names))
 
 
-def compare_measured(chosen: Scenario, output: Path, margin: float, form: str) -> ExitCode:
-    """Measures the scenario, and compares its baseline and its candidate."""
+def of_revisions(names: tuple[str, str], plan: Plan, strategy: str | None) -> tuple[Scenario, Sides]:
+    """The scenario with one strategy, by default its candidate, that both revisions run. Raises `UsageError`."""
+    baseline, candidate = (known_revision(name) for name in names)
+    sides = Sides(baseline, candidate, strategy or plan.load().candidate)
+    chosen = plan.load(strategies=sides.strategy)
+    if chosen.timeline:
+        raise UsageError(f"{plan.scenario} disrupts the server by a timeline, which revisions are not measured with.")
+    return chosen, sides
+
+
+def known_revision(name: str) -> Revision:
+    """Raises `UsageError` for one that git does not know, or that is older than the worker that would run it."""
+    revision = resolve(name)
+    if revision is None:
+        raise UsageError(f"git knows no revision {name!r} here. `git log --oneline --all` lists what it knows.")
+    if not holds(revision, WORKER):
+        raise UsageError(f"{revision} has no {WORKER}, so it is too old to be measured beside another revision.")
+    return revision
+
+
+def compare_measured(
+    chosen: Scenario,
+    output: Path,
+    margin: float,
+    work: Work = execute,
+    declared: Mapping[str, object] = MappingProxyType({}),
+) -> Comparison:
+    """Measures the scenario by this work, and compares its pair, or that which is declared otherwise."""
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
-    failure = measure(chosen, directory)
+    failure = measure(chosen, directory, work, declared=declared)
     record = journal.read(directory / journal.FILE_NAME)
     runs.write(directory, record)
     if failure is not None:
         raise failure
     if record.interruption == INTERRUPTED:
-        return ExitCode.INTERRUPTED
+        raise click.Abort
     comparison = compare(record, margin=margin)
     for name, file in FILES.items():
         runs.replace_file(directory / file, COMPARISON_RENDERERS[name].render_comparison(comparison))
-    exit_code = show(comparison, form)
     click.echo(f"Kept in {directory}; `harness compare {directory}` shows it again.", err=True)
-    return exit_code
+    return comparison
 
 
 def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:

@@ -205,7 +205,7 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
             "in_process": run.target.in_process,
         },
     )
-    async with _placed(run, variant.strategy, f"round_{round_number}_{variant.name}", template) as place:
+    async with placed(run, variant.strategy, f"round_{round_number}_{variant.name}", template) as place:
 
         def timeline(phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
             entries = [entry for entry in run.scenario.timeline if entry.phase == phase.name]
@@ -266,7 +266,7 @@ async def _profile(run: Run, variant: Variant, round_number: int, template: str)
     run.progress.preparing(f"{variant.name}: cloning the database to profile")
     requests = requests_of(run.scenario, run.workload, run.scenario.profile)
     async with (
-        _placed(run, variant.strategy, f"profile_{round_number}_{variant.name}", template) as place,
+        placed(run, variant.strategy, f"profile_{round_number}_{variant.name}", template) as place,
         run.target.open(place.context) as target,
     ):
         await target.prime(run.workload.primed_texts)
@@ -275,7 +275,7 @@ async def _profile(run: Run, variant: Variant, round_number: int, template: str)
 
 
 @asynccontextmanager
-async def _placed(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[Place]:
+async def placed(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[Place]:
     """A place for the strategy: a clone of its own, as far away as the latency model says."""
     latency = run.scenario.latency
     proxy: DelayProxy | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, Final
 
 from rich.console import Console
@@ -28,13 +29,23 @@ Work = Callable[[Scenario, journal.Journal, Progress], Coroutine[None, None, Non
 """Measures every variant of a scenario into a journal."""
 
 
-def measure(chosen: Scenario, directory: Path, work: Work = execute, *, resume: bool = False) -> HarnessError | None:
+def measure(
+    chosen: Scenario,
+    directory: Path,
+    work: Work = execute,
+    *,
+    resume: bool = False,
+    declared: Mapping[str, Any] = MappingProxyType({}),
+) -> HarnessError | None:
     """Does the work into the directory's journal, which gets its end whatever happens; returns what failed.
 
-    A run that is resumed goes on in its own journal, and stays as it is when that is refused.
+    A run that is resumed goes on in its own journal, and stays as it is when that is refused. `declared` is kept in
+    place of what the scenario says, where its variants are not the scenario's strategies.
     """
     console = Console(stderr=True)
-    phases_total = len(chosen.phases) * len(chosen.variants) * chosen.rounds
+    known = header(chosen, directory.name, declared)
+    variants = len(known["scenario"]["strategies"]) + known["scenario"]["control"]
+    phases_total = len(chosen.phases) * variants * chosen.rounds
     started = perf_counter()
     interruption: str | None = INTERRUPTED
     failure: HarnessError | None = None
@@ -44,7 +55,7 @@ def measure(chosen: Scenario, directory: Path, work: Work = execute, *, resume: 
         TerminalProgress(console, phases_total) as progress,
     ):
         if not resume:
-            entries.write("run", header(chosen, directory.name))
+            entries.write("run", known)
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(terminable(work(chosen, entries, progress)))
@@ -103,12 +114,12 @@ def expected(error: HarnessError | ExceptionGroup[Exception]) -> HarnessError:
     return leaf
 
 
-def header(chosen: Scenario, run_id: str) -> Mapping[str, Any]:
-    """What is known of a run before it starts."""
+def header(chosen: Scenario, run_id: str, declared: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+    """What is known of a run before it starts; `declared` is kept of its scenario in place of what that says."""
     return {
         "run_id": run_id,
         "started_at": datetime.now(UTC).isoformat(),
         "command": ["harness", *map(redacted, sys.argv[1:])],
-        "scenario": chosen.model_dump(mode="json"),
+        "scenario": {**chosen.model_dump(mode="json"), **declared},
         "corpus": chosen.corpus_facts(),
     }

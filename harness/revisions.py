@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import UsageError
+from harness.workers import Interpreter
 
 LOCK_FILE: Final = "requirements.lock"
 LINES_QUOTED: Final = 8
@@ -33,12 +34,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A revision's files, and how to run them: `python` with `environment` in `directory`."""
+    """A revision that is ready to be run: the interpreter finds its modules, wherever it is started."""
 
     revision: Revision
-    directory: Path
-    python: str
-    environment: Mapping[str, str]
+    interpreter: Interpreter
 
 
 Install = Callable[[Revision, Path, Path, Callable[[str], None]], Awaitable[Checkout]]
@@ -89,9 +88,8 @@ async def own_environment(
         await _run(revision, *pip, "--no-deps", "--no-build-isolation", "--editable", str(directory))
     else:
         await _run(revision, *pip, "--editable", str(directory))
-    return Checkout(
-        revision, directory, python, {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    )
+    others = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return Checkout(revision, Interpreter(python, others))
 
 
 async def shared_environment(
@@ -99,7 +97,7 @@ async def shared_environment(
 ) -> Checkout:
     """This interpreter and its libraries, with the revision's own code before them: right where both need the same."""
     del environment, report
-    return Checkout(revision, directory, sys.executable, {**os.environ, "PYTHONPATH": str(directory)})
+    return Checkout(revision, Interpreter(sys.executable, {**os.environ, "PYTHONPATH": str(directory)}))
 
 
 INSTALLS: Final[Mapping[str, Install]] = {"own": own_environment, "shared": shared_environment}

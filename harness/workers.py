@@ -69,31 +69,46 @@ class Worker:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The program that runs a worker, and the environment in which it finds the harness."""
+
+    program: str
+    environment: Mapping[str, str]
+
+
+def this_interpreter() -> Interpreter:
+    """Finds modules where this process does."""
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    return Interpreter(sys.executable, {**os.environ, "PYTHONPATH": path})
+
+
 @asynccontextmanager
-async def working(tasks: Sequence[Task]) -> AsyncGenerator[Sequence[Worker]]:
+async def working(tasks: Sequence[Task], interpreter: Interpreter | None = None) -> AsyncGenerator[Sequence[Worker]]:
     """A worker for each task. They are gone when the block or this process ends, however it does."""
+    interpreter = interpreter or this_interpreter()
     workers: list[Worker] = []
     try:
         for number, task in enumerate(tasks, start=1):
-            workers.append(await _start(f"Worker {number} of {len(tasks)} of {task.variant}"))
+            workers.append(await _start(f"Worker {number} of {len(tasks)} of {task.variant}", interpreter))
             workers[-1].tell(task.model_dump_json())
         yield workers
     finally:
         await asyncio.gather(*map(_end, workers))
 
 
-async def _start(name: str) -> Worker:
-    """In a session of its own, Ctrl-C does not reach it. It finds modules where this process does."""
+async def _start(name: str, interpreter: Interpreter) -> Worker:
+    """In a session of its own, Ctrl-C does not reach it."""
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with its worker.
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        interpreter.program,
         "-P",
         "-m",
         "harness.worker",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=complaints,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env=interpreter.environment,
         start_new_session=True,
         limit=LINE_LIMIT,
     )

@@ -1,11 +1,14 @@
 """`harness compare` as a process: what it says, leaves behind and exits with."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.acceptance.conftest import Program
 
+ROOT = Path(__file__).parents[2]
 Scenario = Callable[..., Path]
 
 
@@ -48,3 +51,31 @@ def test_what_cannot_be_compared_says_what_can(harness: Program) -> None:
     setting = harness("compare", "naive", "batched", "--scenario", "smoke", "--set", "corpsu.size=3")
     assert setting.returncode == 2
     assert "Did you mean 'corpus'" in setting.stderr
+
+
+PLANTED = '        await session.fetch(Statement("planted", "SELECT 1", reads=True))\n'
+
+
+def commit(repository: Path, message: str) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run([*git, "add", "."], cwd=repository, check=True)
+    subprocess.run([*git, "commit", "-q", "-m", message], cwd=repository, check=True)
+
+
+def test_a_statement_that_a_revision_adds_is_found(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    scenario = tiny(requests=3)
+    for package in ("anima", "harness", "migrations"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    commit(tmp_path, "Before")
+    search = tmp_path / "anima" / "searches" / "exact_once.py"
+    before, found, after = search.read_text(encoding="utf-8").partition("        rows = await session.fetch(FIND")
+    search.write_text(before + PLANTED + found + after, encoding="utf-8")
+    commit(tmp_path, "After")
+    done = harness(
+        *("compare", "HEAD~1", "HEAD", "--scenario", str(scenario), "--rounds", "1", "--environment", "shared")
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "HEAD against HEAD~1: query statements grew from 3 to 4" in done.stdout
+    left = subprocess.run(["git", "worktree", "list"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert len(left.stdout.splitlines()) == 1, "worktrees are gone"

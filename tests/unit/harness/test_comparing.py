@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparing import kind_of, of_strategies
+from harness.comparing import Plan, kind_of, of_revisions, of_strategies
 from harness.errors import UsageError
 
 
@@ -54,7 +54,7 @@ def test_an_option_is_no_revision(places: Path) -> None:
 
 
 def test_strategies_are_measured_in_rounds_with_a_control_and_held_to_nothing() -> None:
-    chosen = of_strategies(("batched", "naive"), "smoke", 4, ["corpus.size=50"], None)
+    chosen = of_strategies(("batched", "naive"), Plan("smoke", ("corpus.size=50", "rounds=4"), None))
     assert [variant.name for variant in chosen.variants] == ["batched", "naive", "batched (control)"]
     assert (chosen.baseline, chosen.candidate, chosen.rounds) == ("batched", "naive", 4)
     assert (chosen.budgets, chosen.corpus.size) == ((), 50)
@@ -62,4 +62,21 @@ def test_strategies_are_measured_in_rounds_with_a_control_and_held_to_nothing() 
 
 def test_a_strategy_is_not_compared_with_itself() -> None:
     with pytest.raises(UsageError, match="naive stands on both sides"):
-        of_strategies(("naive", "naive"), "smoke", 4, [], None)
+        of_strategies(("naive", "naive"), Plan("smoke", (), None))
+
+
+@pytest.mark.usefixtures("places")
+def test_revisions_run_one_strategy_under_the_names_that_they_were_given() -> None:
+    Path("harness").mkdir()
+    Path("harness/worker.py").touch()
+    subprocess.run(["git", "add", "harness"], check=True)
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "Next"], check=True)
+    chosen, sides = of_revisions(("HEAD", "HEAD"), Plan("smoke", ("rounds=4",), None), None)
+    assert (chosen.strategies, chosen.rounds, chosen.budgets) == (("batched",), 4, ())
+    assert sides.declared["strategies"] == ["HEAD", "HEAD (candidate)"]
+    _, named = of_revisions(("main", "HEAD"), Plan("smoke", (), None), "naive")
+    assert (named.strategy, named.names) == ("naive", ("main", "HEAD"))
+    with pytest.raises(UsageError, match=r"topic \(.*\) has no harness/worker.py, so it is too old"):
+        of_revisions(("topic", "main"), Plan("smoke", (), None), None)
+    with pytest.raises(UsageError, match="git knows no revision 'nowhere'"):
+        of_revisions(("main", "nowhere"), Plan("smoke", (), None), None)
