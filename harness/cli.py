@@ -17,6 +17,7 @@ from harness.comparing import compare_command
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
+from harness.exports import EXPORTS
 from harness.feasibility import check
 from harness.github_actions import announce
 from harness.history.commands import history
@@ -99,14 +100,20 @@ def run(
 
 @harness.command()
 @click.argument("name", metavar="[RUN]", default="latest")
-@click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True)
+@click.option("--format", "form", type=click.Choice([*RENDERERS, *EXPORTS]), default="terminal", show_default=True)
 @OUTPUT
 def report(name: str, form: str, output: Path) -> ExitCode:
-    """Renders a stored run again, and judges it: by path, by name, or `latest`."""
+    """Renders a stored run again, and judges it: by path, by name, or `latest`.
+
+    csv, parquet, png and svg are written into the run's directory; the other formats are printed.
+    """
     directory = runs.find(name, output)
     record = runs.load(directory)
     if form == "terminal":
         show(record, directory)
+    elif form in EXPORTS:
+        for path in runs.export(directory, record, form):
+            click.echo(path)
     else:
         click.echo(RENDERERS[form].render(record, summarise(record), judge(record)))
     return judge(record).exit_code

@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,12 +13,14 @@ from pydantic import ValidationError
 
 from harness import journal
 from harness.errors import HarnessError, UsageError
+from harness.exports import EXPORTS
 from harness.record import SCHEMA_VERSION, RunRecord
 from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.verdict import judge
 
 RECORD_FILE: Final = "record.json"
+EXPORT_DIRECTORY: Final = "export"
 REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": "report.html", "json": "report.json"}
 
 
@@ -55,6 +57,16 @@ def write_reports(record: RunRecord, wishes: Iterable[tuple[str, Path]]) -> None
     summary, verdict = summarise(record), judge(record)
     for form, path in wishes:
         replace_file(path, RENDERERS[form].render(record, summary, verdict))
+
+
+def export(directory: Path, record: RunRecord, form: str) -> Sequence[Path]:
+    """Writes the files of an export beside the record. Raises `HarnessError`."""
+    destination = directory / EXPORT_DIRECTORY
+    try:
+        destination.mkdir(exist_ok=True)
+        return EXPORTS[form].write(record, destination)
+    except OSError as error:
+        raise HarnessError(f"{destination} could not be written ({error.strerror}). Free some space.") from error
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from harness.profile_differences import differences
 from harness.quantities import ABSENT, duration
 from harness.record import RunRecord
 from harness.renderers.html.difference import drawn, scripts
-from harness.renderers.html.figures import distribution_figures, ladder_figures, statement_figures
+from harness.renderers.html.figures import distribution_figures, ladder_figures, series_figures, statement_figures
 from harness.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.renderers.html.templates import style, templates
 from harness.summary import Summary
@@ -68,6 +68,7 @@ class HtmlRenderer:
                 ladder_overviews=[table for table in _ladder_overviews(summary) if table],
                 ladders=ladder_tables(summary),
                 distribution_figures=list(distribution_figures(record, summary, verdict)),
+                series_figures=list(series_figures(record, summary)),
                 statement_figures=list(statement_figures(summary)),
                 costs=[table for table in (statements_table(summary), background_table(summary)) if table],
                 services=services_table(summary),

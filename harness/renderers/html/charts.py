@@ -9,7 +9,7 @@ be selected, searched and read aloud, and takes the page's font.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -81,6 +82,18 @@ class Curve:
 
     ordered_s: Sequence[float]
     colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One operation over the time of a pass, in seconds from its start: latencies by colour, errors, what happened."""
+
+    points: Sequence[tuple[str, Sequence[tuple[float, float]]]]
+    errors_s: Sequence[float]
+    boundaries_s: Sequence[float]
+    disruptions_s: Sequence[tuple[float, float]]
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +183,31 @@ def statements_chart(counts: Sequence[tuple[str, Spread]], key: str, description
         return _svg(figure, key, description)
 
 
+def series_chart(series: Series, key: str, description: str) -> str:
+    """Latency over the time of the pass: a dot per answer, a cross per error, stages and disruptions marked."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH_IN, 2.3))
+        axes = figure.add_axes((0.13, 0.17, 0.84, 0.78))
+        for start_s, end_s in series.disruptions_s:
+            axes.axvspan(start_s, end_s, color=BUDGET, alpha=0.25, linewidth=0)
+        for start_s in series.boundaries_s:
+            axes.axvline(start_s, color=GRID, linewidth=1.2)
+        for colour, points in series.points:
+            axes.plot(*zip(*points, strict=True), ".", color=colour, markersize=3.5, alpha=0.7, zorder=3)
+        if series.errors_s:
+            axes.plot(series.errors_s, [1.0] * len(series.errors_s), "x", color=BUDGET, transform=_over_time(axes))
+        _log_axis(axes.yaxis, axes.set_ylim, axes.set_yscale, [y for _, points in series.points for _, y in points])
+        axes.set_xlim(series.start_s, series.end_s)
+        axes.xaxis.set_major_formatter(FuncFormatter(_seconds))
+        axes.tick_params(axis="y", labelcolor=MUTED)
+        axes.grid(axis="y")
+        return _svg(figure, key, description)
+
+
+def _over_time(axes: Axes) -> Any:  # noqa: ANN401 -- matplotlib's transforms have no common public type
+    return axes.get_xaxis_transform()
+
+
 def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     """Axes with one named row per entry, the first on top."""
     height_in = 0.45 + 0.26 * len(names)
@@ -210,17 +248,25 @@ def _count_axis(axes: Axes, largest: int) -> None:
 
 
 def _log_seconds(axes: Axes, values_s: Sequence[float]) -> None:
+    _log_axis(axes.xaxis, axes.set_xlim, axes.set_xscale, values_s)
+
+
+def _log_axis(axis: Axis, limit: Callable[..., Any], scale: Callable[..., Any], values_s: Sequence[float]) -> None:
     """A logarithmic axis over these times, with ticks at 1, 10, 100 … and between them where the range is short."""
     finite = [value for value in values_s if 0 < value < math.inf] or [0.1, 1.0]
     low_s, high_s = min(finite) / 1.3, max(finite) * 1.3
     factors = next(factors for span, factors in _TICK_FACTORS if high_s / low_s < span)
     ticks = [factor * 10.0**power for power in range(-6, 5) for factor in factors]
     # Limits first: a logarithmic axis refuses to find its own where a time is 0.
-    axes.set_xlim(low_s, high_s)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low_s <= tick <= high_s]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(_time))
+    limit(low_s, high_s)
+    scale("log")
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low_s <= tick <= high_s]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(_time))
+
+
+def _seconds(seconds: float, _: object) -> str:
+    return f"{seconds:g} s"
 
 
 def _time(seconds: float, _: object) -> str:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Final
 
 from markupsafe import Markup
 
@@ -17,19 +19,34 @@ from harness.renderers.html.charts import (
     Curve,
     Judged,
     Rung,
+    Series,
     distribution_chart,
     ladder_chart,
+    series_chart,
     statements_chart,
 )
 from harness.summary import TEXT_GROUPS, Ladder, Quantile, Summary, TextGroup
 from harness.tables import printable, selection
 from harness.verdict import Verdict
 
+POINTS_MAX: Final = 600
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
+    """`key` tells it from the others of the page."""
+
+    key: str
     title: str
     svg: Markup
+
+
+def all_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[Figure]:
+    """In the order of the page."""
+    yield from ladder_figures(summary, verdict)
+    yield from distribution_figures(record, summary, verdict)
+    yield from series_figures(record, summary)
+    yield from statement_figures(summary)
 
 
 def ladder_figures(summary: Summary, verdict: Verdict) -> Iterable[Figure]:
@@ -60,7 +77,7 @@ def _ladder_figure(ladder: Ladder, rungs: Sequence[Rung], limit_s: float | None,
         f"{title}: p50 goes from {duration(start.p50.value_s)} with {printable(start.variant)} "
         f"to {duration(end.p50.value_s)} with {printable(end.variant)}. The tables below have every step."
     )
-    return Figure(title, _safe(ladder_chart(rungs, limit_s, key, description)))
+    return Figure(key, title, _safe(ladder_chart(rungs, limit_s, key, description)))
 
 
 def distribution_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[Figure]:
@@ -77,9 +94,8 @@ def distribution_figures(record: RunRecord, summary: Summary, verdict: Verdict) 
                 for name, texts, _ in groups
                 if (found := summary.operation(name, operation, texts))
             )
-            yield Figure(
-                printable(operation), _safe(distribution_chart(curves, judged, f"spread{number}", description))
-            )
+            key = f"distribution{number}"
+            yield Figure(key, printable(operation), _safe(distribution_chart(curves, judged, key, description)))
 
 
 def _groups(summary: Summary, operation: str) -> Iterable[tuple[str, TextGroup, str]]:
@@ -101,7 +117,52 @@ def statement_figures(summary: Summary) -> Iterable[Figure]:
         if counts:
             listed = ", ".join(f"{name} {count(spread.median)}" for name, spread in counts)
             description = f"{printable(operation)}: SQL statements per request, median. {listed}."
-            yield Figure(printable(operation), _safe(statements_chart(counts, f"statements{number}", description)))
+            key = f"statements{number}"
+            yield Figure(key, printable(operation), _safe(statements_chart(counts, key, description)))
+
+
+def series_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
+    """The candidate's first round, one per operation, known and first-time texts apart."""
+    candidate = next((each for each in record.variants if each.name == summary.declaration.candidate), None)
+    rounds = {sample.round for sample in candidate.samples} if candidate else set[int]()
+    for number, operation in enumerate(summary.operation_names if candidate and rounds else ()):
+        assert candidate is not None, "there are rounds only of a candidate"
+        first_round = min(rounds)
+        samples = [each for each in candidate.samples if (each.operation, each.round) == (operation, first_round)]
+        answered = [each for each in samples if each.error is None]
+        if not answered:
+            continue
+        key, phases = f"series{number}", [each for each in candidate.phases if each.round == first_round]
+        series = Series(
+            points=[
+                (colour, _thinned(points))
+                for colour, texts in ((TYPICAL, (False, None)), (FIRST, (True,)))
+                if (points := [(each.started_s, each.latency_s) for each in answered if each.first_time_text in texts])
+            ],
+            errors_s=[each.started_s for each in samples if each.error is not None],
+            boundaries_s=[each.started_s for each in phases]
+            + [each.started_s + stage.start_s for each in phases for stage in each.stages],
+            disruptions_s=[
+                (each.started_s, each.ended_s)
+                for each in candidate.disruptions
+                if each.round == first_round and each.started_s is not None and each.ended_s is not None
+            ],
+            start_s=min(each.intended_s for each in samples),
+            end_s=max(each.ended_s for each in samples),
+        )
+        slowest = max(answered, key=lambda each: each.latency_s)
+        description = (
+            f"{printable(operation)} with {printable(candidate.name)}: latency of {count(len(answered))} requests over "
+            f"{duration(series.end_s)}. The slowest took {duration(slowest.latency_s)} and started at "
+            f"{duration(slowest.started_s)}. {count(len(series.errors_s))} failed."
+        )
+        yield Figure(key, printable(operation), _safe(series_chart(series, key, description)))
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """Of very many requests the slowest of each slice, so that no spike is left out."""
+    size = -(-len(points) // POINTS_MAX)
+    return [max(points[start : start + size], key=itemgetter(1)) for start in range(0, len(points), size)]
 
 
 def _latencies(record: RunRecord, variant: str, operation: str, texts: TextGroup) -> list[float]:

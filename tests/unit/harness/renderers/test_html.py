@@ -40,7 +40,7 @@ def test_ids_are_unique_and_every_reference_has_its_target(page: str) -> None:
 
 
 def test_charts_say_what_they_show_and_take_their_colours_from_the_page(page: str) -> None:
-    assert len(drawings(page)) == 9
+    assert len(drawings(page)) == 12
     for drawing in drawings(page):
         assert drawing.attrib["role"] == "img"
         assert re.search(r"\d", drawing.attrib["aria-label"])
@@ -76,5 +76,5 @@ def test_a_page_of_a_hundred_thousand_requests_stays_small() -> None:
 
 def test_long_and_hostile_names_do_not_break_a_chart() -> None:
     run = record(*(variant(f"{HOSTILE}{number}", samples([0.1] * 3, statements=2)) for number in range(3)))
-    assert len(drawings(page_of(run))) == 3
+    assert len(drawings(page_of(run))) == 4
     assert HOSTILE[:15] in "".join(drawings(page_of(run))[0].itertext())
