@@ -27,6 +27,7 @@ from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.provisioners.protocol import Server
 from harness.record import RunRecord
+from harness.redis_server import RedisServer, redis_server
 from harness.resumption import refuse_unlike
 from harness.scenario import Phase, Scenario, Variant
 from harness.targets import TARGETS
@@ -51,6 +52,7 @@ class Run:
     workload: Workload
     target: Target
     server: Server
+    redis: RedisServer | None
     journal: Journal
     progress: Progress
 
@@ -88,9 +90,13 @@ async def execute(
     target = TARGETS[scenario.target]()
     progress.preparing("starting PostgreSQL")
     starting = await provisioner(scenario.database)
-    async with starting.start(scenario.database.settings) as server, keeping_log(server, journal.path.parent):
+    async with (
+        redis_server(scenario.cache) as redis,
+        starting.start(scenario.database.settings) as server,
+        keeping_log(server, journal.path.parent),
+    ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, next(workloads), target, server, journal, progress)
+        run = Run(scenario, next(workloads), target, server, redis, journal, progress)
         _begin(run, resumed)
         rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
         for number, variant in scenario.schedule():
@@ -105,6 +111,8 @@ async def execute(
 def _begin(run: Run, resumed: Resumable | None) -> None:
     """Says where the run happens; one that goes on has to happen where it began."""
     environment = fingerprint(run.server.facts).model_dump(mode="json")
+    if run.redis:
+        environment["software"]["redis"] = f"{run.redis.version} ({run.redis.source})"
     if resumed:
         if resumed.record.environment.host:
             refuse_unlike(resumed.record, resumed.record.environment.model_dump(mode="json"), environment)
@@ -244,6 +252,7 @@ async def _measure_in_workers(run: Run, variant: Variant, round_number: int, pla
             strategy=variant.strategy,
             database_url=place.context.database_url,
             embedding_url=place.context.embedding_url,
+            redis_url=place.context.redis_url,
             round=round_number,
             share=(index, run.scenario.workers),
             paced=True,
@@ -300,5 +309,14 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
                 delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
             )
             url = with_endpoint(url, proxy.host, proxy.port)
-        context = TargetContext(strategy, url, run.scenario.side_by_side, embedding_url, run.scenario.service_url)
+        if run.redis:
+            await run.redis.empty()
+        context = TargetContext(
+            strategy,
+            url,
+            run.scenario.side_by_side,
+            embedding_url,
+            run.scenario.service_url,
+            run.redis.url if run.redis else None,
+        )
         yield Place(context, run.server, name, Disruptor(run.server, proxy))

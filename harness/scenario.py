@@ -27,6 +27,7 @@ from harness.latencies import LATENCIES, LatencyProfile
 from harness.provisioners import AUTO, PROVISIONERS
 from harness.provisioners.addresses import is_url
 from harness.provisioners.protocol import DatabaseSettings, Disruption
+from harness.redis_server import REDIS, CacheSettings
 from harness.targets import TARGETS
 from harness.targets.protocol import OPERATIONS, LoadedMemory, OperationName
 from harness.workloads import WORKLOADS, WorkloadSettings
@@ -190,6 +191,7 @@ class Scenario(Section):
     seed: int = 1
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
     database: DatabaseSettings = DatabaseSettings()
+    cache: CacheSettings = CacheSettings()
     corpus: CorpusSection
     workload: WorkloadSettings = WorkloadSettings()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
@@ -206,6 +208,13 @@ class Scenario(Section):
     def _known_provisioner(cls, database: DatabaseSettings) -> DatabaseSettings:
         known("database provisioner", database.provisioner, [AUTO, *PROVISIONERS])
         return database
+
+    @field_validator("cache")
+    @classmethod
+    def _known_redis(cls, cache: CacheSettings) -> CacheSettings:
+        if cache.redis is not None:
+            known("source of Redis", cache.redis, [AUTO, *REDIS])
+        return cache
 
     @field_validator("target")
     @classmethod

@@ -59,6 +59,7 @@ class Task(BaseModel):
     strategy: str
     database_url: str
     embedding_url: str | None = None
+    redis_url: str | None = None
     round: int = 1
     share: tuple[int, int] = (0, 1)
     paced: bool = False
@@ -152,7 +153,12 @@ async def measure(task: Task, scenario: Scenario, caller: Caller, lines: Lines) 
     workload = scenario.workload_of(task.round)
     side_by_side = len(range(scenario.side_by_side)[share.part])
     context = TargetContext(
-        task.strategy, task.database_url, max(1, side_by_side), task.embedding_url, scenario.service_url
+        task.strategy,
+        task.database_url,
+        max(1, side_by_side),
+        task.embedding_url,
+        scenario.service_url,
+        task.redis_url,
     )
     async with TARGETS[scenario.target]().open(context) as target:
         timed = Pass(scenario, workload, task.variant, task.round, target, lines, Silent(), share=share)

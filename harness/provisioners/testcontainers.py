@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -71,6 +71,10 @@ UNFINISHED_S: Final = 2.0
 """How long the engine may still be making a container that was asked for just before a process was killed."""
 
 
+Labels = Mapping[str, str]
+"""By which a container is known as a run's."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerProvisioner:
     """Starts a container for each server. Any number may run at once. No limit means all that the engine has."""
@@ -94,22 +98,11 @@ class ContainerProvisioner:
     async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         """Settings that are not given are those of `DEFAULT_SETTINGS`."""
         refuse_own_settings(settings, OWN_SETTINGS, "container")
-        client = await asyncio.to_thread(_engine)
-        run = secrets.token_hex(8)
         password = secrets.token_urlsafe(32)
-        try:
-            await _to_its_end(lambda stop: _provide(client, self.image, stop))
-            async with outliving(f"{__name__}:containers_of", run=run):
-                container = self._container(settings, run, password)
-                try:
-                    await _to_its_end(lambda _: _start(container))
-                    yield await self._opened(container, password)
-                finally:
-                    container.get_docker_client().client.close()
-        finally:
-            client.client.close()
+        async with _running(self.image, lambda labels: self._container(settings, labels, password), PORT) as container:
+            yield await self._opened(container, password)
 
-    def _container(self, settings: Mapping[str, str], run: str, password: str) -> DockerContainer:
+    def _container(self, settings: Mapping[str, str], labels: Labels, password: str) -> DockerContainer:
         limits: dict[str, int] = {"shm_size": self.shm_mb << 20}
         if self.cpus is not None:
             limits["nano_cpus"] = round(self.cpus * 1e9)
@@ -119,11 +112,10 @@ class ContainerProvisioner:
             DockerContainer(self.image)
             .with_envs(POSTGRES_USER=ADMINISTRATOR, POSTGRES_PASSWORD=password, POSTGRES_DB=ADMINISTRATOR)
             .with_command(["postgres", *_options(settings)])
-            .with_kwargs(labels={LABEL_RUN: run, LABEL_PROCESS: _this_process()}, **limits)
+            .with_kwargs(labels=labels, **limits)
         )
         if self.disk_mb is not None:
             container.with_tmpfs_mount(DISK, f"size={self.disk_mb}m")
-        _publish(container)
         return container
 
     async def _opened(self, container: DockerContainer, password: str) -> PostgresServer:
@@ -224,6 +216,49 @@ def _engine() -> DockerClient:
     return client
 
 
+@asynccontextmanager
+async def _running(image: str, make: Callable[[Labels], DockerContainer], port: int) -> AsyncGenerator[DockerContainer]:
+    """A started container of the image, labelled as the run's, with its port published; gone however the run ends."""
+    client = await asyncio.to_thread(_engine)
+    run = secrets.token_hex(8)
+    try:
+        await _to_its_end(lambda stop: _provide(client, image, stop))
+        async with outliving(f"{__name__}:containers_of", run=run):
+            container = make({LABEL_RUN: run, LABEL_PROCESS: _this_process()})
+            _publish(container, port)
+            try:
+                await _to_its_end(lambda _: _start(container))
+                yield container
+            finally:
+                container.get_docker_client().client.close()
+    finally:
+        client.client.close()
+
+
+@asynccontextmanager
+async def within_container(
+    image: str, port: int, variables: Mapping[str, str], command: Sequence[str]
+) -> AsyncGenerator[DockerContainer]:
+    """A command in a container of the image, with what stands in its environment, while the block lasts."""
+
+    def make(labels: Labels) -> DockerContainer:
+        return DockerContainer(image).with_envs(**variables).with_command(list(command)).with_kwargs(labels=labels)
+
+    async with _running(image, make, port) as container:
+        yield container
+
+
+def place_of(container: DockerContainer, port: int) -> str | None:
+    """Host and port at which it is reached; None where it has no port: it has just ended, or not quite begun."""
+    client = container.get_docker_client()
+    mapped = client.get_connection_mode().use_mapped_port
+    host = LOCAL if _is_here(client) else container.get_container_host_ip()
+    try:
+        return f"{host}:{client.port(container.get_container_id(), port) if mapped else port}"
+    except ConnectionError:
+        return None
+
+
 async def _to_its_end(call: Callable[[threading.Event], None]) -> None:
     """In a thread that is told of a cancellation, and waited for: what it makes is not to be missed by its removal."""
     stop = threading.Event()
@@ -273,12 +308,12 @@ def _options(settings: Mapping[str, str]) -> list[str]:
     return [argument for name, value in stated.items() for argument in ("-c", f"{name}={value}")]
 
 
-def _publish(container: DockerContainer) -> None:
+def _publish(container: DockerContainer, port: int) -> None:
     """On 127.0.0.1 where the engine is this machine's, so that nobody else reaches it, and on a port that it keeps."""
-    container.with_exposed_ports(PORT)
+    container.with_exposed_ports(port)
     if _is_here(container.get_docker_client()):
         # The engine takes an address as well, which the annotation leaves out.
-        container.ports[str(PORT)] = (LOCAL, free_port(LOCAL))  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+        container.ports[str(port)] = (LOCAL, free_port(LOCAL))  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 
 
 def _is_here(client: DockerClient) -> bool:
@@ -322,15 +357,8 @@ def _is_running(container: DockerContainer) -> bool:
 
 
 def _url(container: DockerContainer, password: str) -> str | None:
-    """None where the container has no port: it has just ended, or not quite begun."""
-    client = container.get_docker_client()
-    mapped = client.get_connection_mode().use_mapped_port
-    host = LOCAL if _is_here(client) else container.get_container_host_ip()
-    try:
-        port = client.port(container.get_container_id(), PORT) if mapped else PORT
-    except ConnectionError:
-        return None
-    return f"postgresql://{ADMINISTRATOR}:{password}@{host}:{port}/{ADMINISTRATOR}"
+    place = place_of(container, PORT)
+    return place and f"postgresql://{ADMINISTRATOR}:{password}@{place}/{ADMINISTRATOR}"
 
 
 def _log(container: DockerContainer) -> str:

@@ -12,6 +12,7 @@ from typing import Final, assert_never, cast
 from uuid import UUID
 
 import asyncpg
+from pydantic import SecretStr
 
 from anima import migrations, strategy
 from anima.assembly import Anima, exact_search, open_anima, pool_of
@@ -19,7 +20,7 @@ from anima.background import LANES, current_kind
 from anima.database import Executed, prepare_connection
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
-from anima.embeddings.protocol import EmbeddingSettings
+from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.equivalence import choices
 from anima.equivalence.steps import Step, source
 from anima.equivalence.trial import Disagreement
@@ -122,6 +123,7 @@ class AnimaTarget:
                 context.database_url,
                 preset,
                 embeddings,
+                shared_cache=SharedCacheSettings(url=SecretStr(context.redis_url)) if context.redis_url else None,
                 observer=observe,
                 pool=replace(pool_of(preset), size_min=min(context.users + sum(LANES.values()), preset.pool_size)),
             ) as anima:

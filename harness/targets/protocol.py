@@ -95,7 +95,8 @@ class TargetStatistics:
 class TargetContext:
     """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any.
 
-    `service_url` is that of a server which runs already, where the scenario names one.
+    `service_url` is that of a server which runs already, where the scenario names one. `redis_url` is that of an empty
+    Redis for the second tier of a cache, where the scenario wants one; it contains a password.
     """
 
     variant: str
@@ -103,6 +104,7 @@ class TargetContext:
     users: int = 1
     embedding_url: str | None = None
     service_url: str | None = None
+    redis_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Final
 
 from harness.analysis.quantiles import quantile
 from harness.quantities import duration
-from harness.record import RunRecord, Sample
+from harness.record import RunRecord, Sample, VariantRecord
 
 LATENESS_MAX_S: Final = 0.001
 LATENESS_MAX_SHARE: Final = 0.05
@@ -17,7 +17,7 @@ class LateGenerator:
 
     def objections(self, record: RunRecord) -> Iterator[str]:
         for variant in record.variants:
-            for phase in dict.fromkeys(sample.phase for sample in variant.samples if sample.scheduled):
+            for phase in _steady_phases(variant):
                 samples = [sample for sample in variant.samples if sample.phase == phase and sample.scheduled]
                 late_s, limit_s = _lateness_s(samples), _limit_s(samples)
                 if late_s > limit_s:
@@ -25,6 +25,13 @@ class LateGenerator:
                         f"the load generator was late in {phase} of {variant.name}: its p99 lateness of "
                         f"{duration(late_s)} exceeds {duration(limit_s)}. Lower the rate, or give it more processors"
                     )
+
+
+def _steady_phases(variant: VariantRecord) -> list[str]:
+    """After a disruption all that had to wait is answered at once, and what starts then waits for that: not judged."""
+    disrupted = {disruption.phase for disruption in variant.disruptions}
+    scheduled = dict.fromkeys(sample.phase for sample in variant.samples if sample.scheduled)
+    return [phase for phase in scheduled if phase not in disrupted]
 
 
 def _lateness_s(samples: list[Sample]) -> float:

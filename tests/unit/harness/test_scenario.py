@@ -87,6 +87,7 @@ def test_a_latency_model_is_a_name_or_its_numbers() -> None:
         (["rounds=0"], "rounds"),
         (["latency=dogfod"], "Did you mean 'dogfood'?"),
         (["target=anmia"], "Did you mean 'anima'?"),
+        (["cache.redis=progam"], "Did you mean 'program'?"),
         (["database.provisioner=embeded"], "Did you mean 'embedded'?"),
         (['strategies=["naive", "batched", "naive"]'], "naive stands more than once"),
         (['phases=[{workload="mix",requests=1},{workload="mix",requests=1}]'], "mix stands more than once"),

@@ -7,7 +7,7 @@ import pytest
 
 from harness.budget_metrics.protocol import Outcome
 from harness.budgets import parse
-from harness.record import PhaseRecord, RunRecord, Sample, StageRecord
+from harness.record import DisruptionRecord, PhaseRecord, RunRecord, Sample, StageRecord
 from harness.validity_checks import VALIDITY_CHECKS
 from harness.verdict import ExitCode, judge
 from tests.records import record, sample, samples, variant
@@ -44,6 +44,14 @@ def test_a_generator_is_late_over_1_ms_and_over_5_percent_of_the_p50(
     if is_late:
         assert "query of batched" in found[0]
         assert "Lower the rate" in found[0]
+
+
+def test_a_phase_that_was_disrupted_is_not_late() -> None:
+    """What waited for the database is answered at once afterwards, and what starts then waits for that."""
+    disrupted = DisruptionRecord(round=1, phase="query", action="pause", planned_s=1.0, started_s=1.0, ended_s=2.0)
+    for disruptions, found in (((), 1), ((disrupted,), 0)):
+        run = record(variant("batched", scheduled(0.5, 0.001), disruptions=disruptions))
+        assert len(objections("late_generator", run)) == found
 
 
 def test_a_closed_loop_is_never_late() -> None:
