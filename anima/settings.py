@@ -40,6 +40,7 @@ class Settings(BaseModel):
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
     trace_log: Path | None = None
     trace_contents: bool = False
+    warm_texts: Path | None = None
     api_keys: SecretStr | None = None
     without_keys: bool = False
     rate_limit: str | None = None

@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +32,7 @@ from anima.http.guards import UNGUARDED, GuardSettings, guard_settings, guarding
 from anima.http.metrics import Metrics
 from anima.http.protocol import TimedHttpProtocol
 from anima.http.trace_log import OperationObserver, TraceLog, TraceLogSettings, unobserved
+from anima.http.warming import texts_in, warm
 from anima.settings import Settings, variable_of
 from anima.strategy import Strategy, preset
 
@@ -65,6 +66,7 @@ class ServiceOptions:
     otlp_endpoint: str | None = None
     trace_log: TraceLogSettings | None = None
     guards: GuardSettings = UNGUARDED
+    warm_texts: Sequence[str] = ()
 
 
 def options_from(settings: Settings, database_url: str) -> ServiceOptions:
@@ -83,6 +85,7 @@ def options_from(settings: Settings, database_url: str) -> ServiceOptions:
         otlp_endpoint=settings.otlp_endpoint,
         trace_log=TraceLogSettings(settings.trace_log, settings.trace_contents) if settings.trace_log else None,
         guards=guard_settings(settings),
+        warm_texts=texts_in(settings.warm_texts) if settings.warm_texts else (),
     )
 
 
@@ -218,6 +221,8 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
         )
         await stack.enter_async_context(running(anima.background.run))
         await stack.enter_async_context(running(partial(keep_fresh, metrics, anima)))
+        if anima.cache is not None:
+            await stack.enter_async_context(running(partial(warm, anima.cache, options.warm_texts)))
         guards = await stack.enter_async_context(guarding(options.guards))
         middleware = (*(tracer.middleware if tracer else ()), *guards)
         yield application(anima, middleware=middleware, watchers=watchers)

@@ -149,15 +149,14 @@ class HttpTarget:
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenHttp"]:
         async with AsyncExitStack() as stack:
-            database = None
+            database_url = None
             if context.variant == EXTERNAL:
                 url = _stated(context.service_url)
             else:
                 url = await stack.enter_async_context(
                     serving(context.variant, context.database_url, context.embedding_url)
                 )
-                database = await asyncpg.connect(context.database_url)
-                stack.push_async_callback(database.close)
+                database_url = context.database_url
             session = aiohttp.ClientSession(
                 url,
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
@@ -165,7 +164,7 @@ class HttpTarget:
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
                 headers={"Content-Type": "application/json"},
             )
-            yield OpenHttp(await stack.enter_async_context(session), database)
+            yield OpenHttp(await stack.enter_async_context(session), database_url)
 
 
 def _stated(service_url: str | None) -> str:
@@ -179,10 +178,10 @@ def _stated(service_url: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OpenHttp:
-    """`database` is that of a service of our own; how much work another one has accepted is not known."""
+    """`database_url` is of a service of our own; how much work another one has accepted is not known."""
 
     session: aiohttp.ClientSession
-    database: "asyncpg.Connection[asyncpg.Record] | None"
+    database_url: str | None
 
     async def perform(self, request: Request) -> Response:
         fields = {to_camel(name): value for name, value in request.arguments.items()}
@@ -215,8 +214,11 @@ class OpenHttp:
             raise ProvisioningError(f"The service's cache could not be primed: {error}") from error
 
     async def drain(self) -> None:
-        if self.database is not None:
-            while await self.database.fetchval(DUE_WORK):  # noqa: ASYNC110 -- another process does the work
+        if self.database_url is None:
+            return
+        # A connection of its own each time: the one before may have ended with a server that was disrupted.
+        async with connected(self.database_url) as connection:
+            while await connection.fetchval(DUE_WORK):  # noqa: ASYNC110 -- another process does the work
                 await asyncio.sleep(DRAIN_POLL_S)
 
     async def statistics(self) -> TargetStatistics:
@@ -275,6 +277,15 @@ class OpenHttp:
         async with self.session.get(path) as answer:
             answer.raise_for_status()
             return await answer.read()
+
+
+@asynccontextmanager
+async def connected(database_url: str) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Record]]":
+    connection = await asyncpg.connect(database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def served_in(exposition: str) -> Mapping[str, int]:
