@@ -165,13 +165,12 @@ class Measurement:
     def measure(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls the function until the budgets are decided. Fails the test where one does not hold."""
         __tracebackhide__ = True
-        if inspect.iscoroutinefunction(function):
-            name = function.__name__
-            _refuse(f"{name} is a coroutine function: write `await budget(…).measure_async({name}, …)`.")
         series = _Series[T](self.fixture.clock, self.budgets, self.effort)
         for call in series.calls():
             with call.timed():
                 call.result = function(*args, **kwargs)
+            if inspect.isawaitable(call.result):
+                _refuse_awaitable(call.result)
         self._conclude(series.verdict(), series.statements)
         return series.result
 
@@ -189,8 +188,7 @@ class Measurement:
 
     def _conclude(self, verdict: Verdict, statements: int) -> None:
         __tracebackhide__ = True
-        for text in self.stated:
-            self.fixture.unmeasured.remove(text)
+        self.fixture.unmeasured = [text for text in self.fixture.unmeasured if text not in self.stated]
         self._refuse_uncounted(statements)
         judged = list(zip(self.stated, verdict.budgets, strict=True))
         for text, each in judged:
@@ -364,6 +362,13 @@ def _plain(text: str, verdict: BudgetVerdict) -> dict[str, Any]:
         for name, value in values.items()
         if name not in _OF_SCENARIOS
     }
+
+
+def _refuse_awaitable(result: object) -> NoReturn:
+    __tracebackhide__ = True
+    if inspect.iscoroutine(result):
+        result.close()
+    _refuse("The function's result has to be awaited: write `await budget(…).measure_async(function, …)`.")
 
 
 def _refuse(message: str) -> NoReturn:

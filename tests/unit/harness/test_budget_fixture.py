@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -175,10 +176,21 @@ def test_an_operation_may_be_named() -> None:
     assert bench.outcomes == {"query.p95 <= 20ms": "PASS", "p99.5 <= 20ms": "PASS"}
 
 
-def test_an_async_function_is_not_measured_unawaited() -> None:
+def test_what_has_to_be_awaited_is_not_measured_unawaited() -> None:
     bench = Bench(Work([0.1]))
-    with pytest.raises(pytest.fail.Exception, match="await budget"):
-        bench.budget("p95 <= 1s").measure(bench.work.asynchronous)  # type: ignore[unused-coroutine]
+    for function in (bench.work.asynchronous, partial(bench.work.asynchronous, 1)):
+        with pytest.raises(pytest.fail.Exception, match="await budget"):
+            bench.budget("p95 <= 1s").measure(function)  # type: ignore[unused-coroutine]
+    assert bench.work.calls == 0
+
+
+def test_budgets_may_be_stated_once_and_measured_twice() -> None:
+    bench = Bench(Work([0.010]))
+    budget = bench.budget
+    stated = budget("p95 <= 20ms")
+    stated.measure(bench.work)
+    stated.measure(bench.work)
+    assert budget.unmeasured == []
 
 
 def test_what_was_stated_and_not_measured_is_known() -> None:
