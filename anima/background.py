@@ -33,6 +33,9 @@ ATTEMPTS_MAX: Final = 10
 
 CLAIM_LASTS: Final = timedelta(minutes=10)
 POLL_S: Final = 1.0
+WAKE_DELAY_S: Final = 0.005
+"""The request that accepted the work is answered first: both share the process."""
+
 PRUNE_INTERVAL_S: Final = 600.0
 PRUNE_BATCH: Final = 10_000
 LOG_KEPT: Final = timedelta(days=7)
@@ -183,9 +186,10 @@ class Background:
         """A transaction that may accept work of these kinds. Their workers are woken when they can see it."""
         async with session.transaction():
             yield
+        loop = asyncio.get_running_loop()
         for kind in kinds:
             for worker in self.waking[kind]:
-                worker.set()
+                loop.call_later(WAKE_DELAY_S, worker.set)
 
     async def accept(self, session: Session, works: Iterable[AnyWork]) -> None:
         """Queues the work in the session's transaction: it exists if and only if that commits."""
