@@ -56,9 +56,10 @@ class StagesSettings(ArrivalSettings, frozen=True):
     def _of_one_sort(self) -> Self:
         if len({stage.users is None for stage in self.stages}) > 1:
             raise ValueError("Some stages go to `users` and others to `rate_per_s`. Put them into phases of their own.")
-        foreign = {"in_flight_max"} if self._has_users else {"think_time_s", "think_time"}
-        if stated := sorted(foreign & self.model_fields_set):
-            raise ValueError(f"`{stated[0]}` means nothing for stages of {'users' if self._has_users else 'a rate'}.")
+        foreign = ("in_flight_max",) if self._has_users else ("think_time_s", "think_time")
+        for key in foreign:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"`{key}` means nothing for stages of {'users' if self._has_users else 'a rate'}.")
         if not self._total_s or not any(stage.users or stage.rate_per_s for stage in self.stages):
             raise ValueError("These stages start nothing. Give one of them time, and users or a rate.")
         return self

@@ -37,6 +37,15 @@ def test_budgets_that_hold_exit_with_0_and_leave_a_whole_run(harness: Program, t
     assert str(run.relative_to(tmp_path) / "report.html") in done.stdout
 
 
+def test_workers_share_a_run(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
+    done = harness("run", str(tiny("query.statements <= 3")), "--strategies", "batched", "--set", "workers=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (variant,) = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes()).variants
+    assert len(variant.samples) == 4
+    assert [(phase.users, phase.started, phase.processes) for phase in variant.phases] == [(2, 4, 2)]
+    assert variant.phases[0].counters["rows_read"] > 0
+
+
 def test_a_budget_that_fails_exits_with_1_and_says_by_how_much(harness: Program, tiny: Scenario) -> None:
     done = harness("run", str(tiny("query.statements <= 2")))
     assert done.returncode == 1

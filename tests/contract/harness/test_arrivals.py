@@ -102,6 +102,12 @@ def test_a_kind_is_named_as_in_the_registry(example: Example) -> None:
     assert isinstance(example.settings, ARRIVALS[example.settings.kind])
 
 
+def test_what_a_record_keeps_of_it_can_be_followed_again(example: Example) -> None:
+    """A worker is told the scenario as it is recorded."""
+    dumped = example.settings.model_dump(mode="json")
+    assert ARRIVALS[example.settings.kind].model_validate(dumped) == example.settings
+
+
 async def test_every_request_is_issued_at_most_once_and_in_order(example: Example) -> None:
     driven, _ = await drive(example.open())
     assert driven.issued == list(range(len(driven.issued)))
