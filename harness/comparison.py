@@ -22,7 +22,7 @@ from harness.errors import UsageError
 from harness.likeness import unlike
 from harness.limits import nearest
 from harness.quantities import count, mean_count, share, significant
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
 from harness.verdict import ExitCode, judge
 
 ROUNDS_ADVISED: Final = 10
@@ -33,6 +33,11 @@ COUNTERS: Final[Mapping[str, Callable[[Sample], int | None]]] = {
     "rows": lambda sample: sample.rows,
 }
 """What is counted of an answered request; None where nobody counted."""
+
+PROCESSOR_TIMES: Final[Mapping[str, str]] = {"client CPU": "client_cpu_s", "server CPU": "server_cpu_s"}
+"""Seconds that probes counted around a whole phase: the steadiest clock on a machine that others use too."""
+
+PHASE_COUNTERS: Final[Mapping[str, str]] = {"WAL bytes": "wal_bytes"}
 
 Rounds = Sequence[Sequence[Sample]]
 Key = tuple[str, str]
@@ -52,8 +57,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """A latency of both sides in seconds, the geometric mean of its rounds; or `obstacle`, why there is no ratio.
+    """A time of both sides in seconds, the geometric mean of its rounds; or `obstacle`, why there is no ratio.
 
+    It is a latency of an operation, or processor time per request of a phase, whose name then stands for the operation.
     `detectable` is the least slowdown, as a share, that the control shows can be found here.
     """
 
@@ -89,6 +95,8 @@ class Comparison:
     """What is known about a candidate. `objections` say why timings cannot be judged; `notes` what a reader must know.
 
     `detectable` is the least slowdown of any operation that some figure of it would show; None without a control.
+    Latencies (`metrics`) and `counters` decide the outcome. `processor_times` explain it, and are judged by themselves,
+    so that latencies need not share their risk of a false alarm with them.
     """
 
     outcome: Outcome
@@ -103,6 +111,7 @@ class Comparison:
     margin: float
     detectable: float | None
     metrics: tuple[MetricComparison, ...]
+    processor_times: tuple[MetricComparison, ...]
     counters: tuple[CounterComparison, ...]
 
 
@@ -117,6 +126,7 @@ def compare(
     return _compared(
         (Side(record.run_id, sides[0].name), Side(record.run_id, sides[1].name)),
         _common(variants, share_rounds=True),
+        _common_phases(variants, share_rounds=True),
         paired,
         control=control.name if control else None,
         objections=judge(record, budgets=()).objections,
@@ -138,6 +148,7 @@ def compare_runs(
     return _compared(
         (Side(baseline.run_id, variants[0].name), Side(candidate.run_id, variants[1].name)),
         _common(variants, share_rounds=False),
+        _common_phases(variants, share_rounds=False),
         unpaired,
         control=None,
         objections=[
@@ -186,9 +197,26 @@ def _by_phase(variant: VariantRecord) -> dict[Key, dict[int, list[Sample]]]:
     return grouped
 
 
+def _common_phases(
+    variants: Sequence[VariantRecord], *, share_rounds: bool
+) -> dict[str, Sequence[Sequence[PhaseRecord]]]:
+    """By phase and variant, its rounds; only of phases in which everybody sent as many requests in each round."""
+    found: dict[str, Sequence[Sequence[PhaseRecord]]] = {}
+    for name in dict.fromkeys(phase.name for phase in variants[0].phases):
+        rounds = [{phase.round: phase for phase in variant.phases if phase.name == name} for variant in variants]
+        if share_rounds:
+            shared = set[int].intersection(*map(set, rounds))
+            rounds = [{number: each[number] for number in sorted(shared)} for each in rounds]
+        sent = {phase.started for each in rounds for phase in each.values()}
+        if all(rounds) and len(sent) == 1:
+            found[name] = [list(each.values()) for each in rounds]
+    return found
+
+
 def _compared(
     sides: tuple[Side, Side],
     by_operation: Mapping[str, Sequence[Rounds]],
+    by_phase: Mapping[str, Sequence[Sequence[PhaseRecord]]],
     test: Test,
     *,
     control: str | None,
@@ -196,14 +224,17 @@ def _compared(
     notes: Sequence[str],
     margin: float,
 ) -> Comparison:
-    values = {
+    latencies = {
         (operation, metric): [[_statistic(metric, each) for each in rounds] for rounds in variants]
         for operation, variants in by_operation.items()
         for metric in STATISTICS
     }
-    metrics = tuple(_metrics(by_operation, values, test, margin))
-    counters = tuple(_counters(by_operation))
-    found = (*objections, *(_out_of_bounds(values, control, margin) if control else ()))
+    requests = {operation: len(variants[1][0]) for operation, variants in by_operation.items()}
+    metrics = tuple(_metrics(latencies, requests, test, margin))
+    sent = {phase: variants[1][0].started for phase, variants in by_phase.items()}
+    processor_times = tuple(_metrics(dict(_per_phase(by_phase, PROCESSOR_TIMES)), sent, test, margin))
+    counters = (*_counters(by_operation), *_phase_counters(by_phase))
+    found = (*objections, *(_out_of_bounds(latencies, control, margin) if control else ()))
     outcome = _outcome(found, metrics, counters)
     return Comparison(
         outcome=outcome,
@@ -218,13 +249,12 @@ def _compared(
         margin=margin,
         detectable=_detectable_anywhere(metrics),
         metrics=metrics,
+        processor_times=processor_times,
         counters=counters,
     )
 
 
-def _metrics(
-    by_operation: Mapping[str, Sequence[Rounds]], values: Values, test: Test, margin: float
-) -> Iterable[MetricComparison]:
+def _metrics(values: Values, requests: Mapping[str, int], test: Test, margin: float) -> Iterable[MetricComparison]:
     """Everything at once, since all share one risk of a false alarm."""
     baselines = {key: _averaged(baseline, *controls) for key, (baseline, _, *controls) in values.items()}
     effects = {key: test(baselines[key], values[key][1]) for key in values}
@@ -233,7 +263,7 @@ def _metrics(
         nulls = [paired(baseline, control) for control in controls]
         yield MetricComparison(
             *key,
-            requests=len(by_operation[key[0]][1][0]),
+            requests=requests[key[0]],
             baseline_s=_typical(baselines[key]),
             candidate_s=_typical(candidate),
             difference=differences.get(key),
@@ -299,6 +329,22 @@ def _counters(by_operation: Mapping[str, Sequence[Rounds]]) -> Iterable[CounterC
             [float(sum(sample.error is not None for sample in samples)) for samples in rounds] for rounds in variants
         ]
         yield CounterComparison(operation, "errors", compare_counts(_joined(failed), failed[1]))
+
+
+def _per_phase(
+    by_phase: Mapping[str, Sequence[Sequence[PhaseRecord]]], names: Mapping[str, str]
+) -> Iterable[tuple[Key, list[list[float]]]]:
+    """Phase and name: what probes counted per request, where they counted it in all rounds."""
+    for phase, variants in by_phase.items():
+        for name, counter in names.items():
+            values = [[each.counters.get(counter, 0) / max(each.started, 1) for each in rounds] for rounds in variants]
+            if all(all(rounds) for rounds in values):
+                yield (phase, name), values
+
+
+def _phase_counters(by_phase: Mapping[str, Sequence[Sequence[PhaseRecord]]]) -> Iterable[CounterComparison]:
+    for (phase, name), values in _per_phase(by_phase, PHASE_COUNTERS):
+        yield CounterComparison(phase, name, compare_counts(_joined(values), values[1]))
 
 
 def _joined(variants: Sequence[Sequence[float]]) -> list[float]:

@@ -23,6 +23,18 @@ _WORD_OUTCOMES: Final[Mapping[Word, Outcome]] = {
 
 RATIO_MAX: Final = 1_000
 
+TIMING_COLUMNS: Final = (
+    Column("Operation"),
+    Column("Metric"),
+    Column("Baseline", numeric=True),
+    Column("Candidate", numeric=True),
+    Column("Ratio", numeric=True),
+    Column("Interval", numeric=True),
+    Column("Verdict"),
+    Column("Sees from", numeric=True),
+    Column("Requests per round", numeric=True, wide=True),
+)
+
 DETECTABLE_MAX: Final = 10.0
 """A noise floor over this says no more than that nothing can be found."""
 
@@ -45,25 +57,21 @@ def noise_sentence(comparison: Comparison) -> str:
 
 
 def timings_table(comparison: Comparison) -> Table:
-    columns = (
-        Column("Operation"),
-        Column("Metric"),
-        Column("Baseline", numeric=True),
-        Column("Candidate", numeric=True),
-        Column("Ratio", numeric=True),
-        Column("Interval", numeric=True),
-        Column("Verdict"),
-        Column("Sees from", numeric=True),
-        Column("Requests per round", numeric=True, wide=True),
-    )
     return Table(
         f"Latency, {count(comparison.rounds)} rounds",
-        columns,
+        TIMING_COLUMNS,
         tuple(_timing_row(each) for each in comparison.metrics),
         f"Ratio: candidate over baseline. Same: the whole interval is within {share(comparison.margin)}. Where nothing "
         f"differs, under {share(RISK)} of comparisons say faster or slower anywhere. Sees from: the least slowdown "
         "that would be found.",
     )
+
+
+def processor_table(comparison: Comparison) -> Table | None:
+    """None where nobody counted, or the sides did not send as many requests."""
+    rows = tuple(_timing_row(each) for each in comparison.processor_times)
+    note = "Of whole phases, background work included. It explains latencies, and decides nothing by itself."
+    return Table("Processor time per request", TIMING_COLUMNS, rows, note) if rows else None
 
 
 def _timing_row(metric: MetricComparison) -> tuple[Cell, ...]:

@@ -3,7 +3,7 @@
 import shlex
 
 from harness.comparison import Comparison
-from harness.comparison_tables import comparison_title, counts_table, noise_sentence, timings_table
+from harness.comparison_tables import comparison_title, counts_table, noise_sentence, processor_table, timings_table
 from harness.quantities import duration
 from harness.record import RunRecord
 from harness.renderers.markup import code, escaped, table_markup
@@ -58,14 +58,14 @@ class MarkdownRenderer:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def render_comparison(self, comparison: Comparison) -> str:
+        tables = timings_table(comparison), counts_table(comparison), processor_table(comparison)
         runs = dict.fromkeys((comparison.baseline.run_id, comparison.candidate.run_id))
         parts = [
             f"# {escaped(comparison_title(comparison))}",
             f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",
             *map(escaped, comparison.notes),
             escaped(noise_sentence(comparison)),
-            table_markup(timings_table(comparison)),
-            table_markup(counts_table(comparison)),
+            *(table_markup(table) for table in tables if table),
             f"Run{'s' if len(runs) > 1 else ''} {' and '.join(map(code, runs))}.",
         ]
         return "\n\n".join(part for part in parts if part) + "\n"

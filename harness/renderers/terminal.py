@@ -13,7 +13,7 @@ from rich.text import Text
 
 from harness.budget_metrics.protocol import Outcome
 from harness.comparison import Comparison
-from harness.comparison_tables import counts_table, noise_sentence, timings_table
+from harness.comparison_tables import counts_table, noise_sentence, processor_table, timings_table
 from harness.record import RunRecord
 from harness.summary import Summary
 from harness.tables import (
@@ -106,8 +106,9 @@ def _comparison_parts(comparison: Comparison, *, wide: bool) -> Iterable[Rendera
         yield Text(printable(note), style=STYLES["doubt"])
     if noise := noise_sentence(comparison):
         yield Text(noise)
-    for table in (timings_table(comparison), counts_table(comparison)):
-        yield from _section(table, wide=wide)
+    for table in (timings_table(comparison), counts_table(comparison), processor_table(comparison)):
+        if table:
+            yield from _section(table, wide=wide)
 
 
 def _verdict(outcome: Outcome, sentence: str) -> Text:

@@ -7,7 +7,7 @@ import pytest
 
 from harness.comparison import Comparison, CounterComparison, MetricComparison, compare, compare_runs
 from harness.errors import UsageError
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
 from tests.records import record, sample, variant
 
 
@@ -173,3 +173,37 @@ def test_unlike_runs_say_so_at_the_top() -> None:
     environment = before.environment.model_copy(update={"host": before.environment.host | {"cpu": "another"}})
     comparison = compare_runs(before, before.model_copy(update={"environment": environment}))
     assert comparison.notes[0].startswith("These runs are unlike: host.cpu is Example CPU 3.0 GHz in one and another")
+
+
+def phases(cpu_s: float, wal_bytes: float = 1_000, started: int = 200) -> tuple[PhaseRecord, ...]:
+    return tuple(
+        PhaseRecord(
+            name="query",
+            workload="query",
+            round=number,
+            arrival="closed_loop",
+            loop="closed",
+            started=started,
+            started_s=0,
+            ended_s=1,
+            counters={"client_cpu_s": cpu_s * (1 + number / 1_000), "wal_bytes": wal_bytes},
+        )
+        for number in range(1, 11)
+    )
+
+
+def test_processor_time_explains_and_decides_nothing_but_bytes_written_ahead_are_a_fact() -> None:
+    def compared(candidate: VariantRecord) -> Comparison:
+        return compare(record(variant("naive", rounds(1), phases=phases(1.0)), candidate))
+
+    dearer = compared(variant("batched", rounds(1), phases=phases(2.0)))
+    (processor_time,) = dearer.processor_times
+    assert processor_time.difference is not None
+    assert (processor_time.name, processor_time.difference.word) == ("query.client CPU", "slower")
+    assert processor_time.baseline_s == pytest.approx(0.005, rel=0.01)
+    assert dearer.outcome == "PASS"
+    writing = compared(variant("batched", rounds(1), phases=phases(1.0, wal_bytes=1_200)))
+    assert "query WAL bytes grew from 5 to 6" in writing.sentence
+    fewer = compared(variant("batched", rounds(1), phases=phases(1.0, wal_bytes=1_200, started=100)))
+    assert fewer.processor_times == ()
+    assert "WAL" not in fewer.sentence
