@@ -16,6 +16,7 @@ from harness.journal import Journal
 from harness.passes import nothing
 from harness.progress import Progress
 from harness.provisioners import provisioner
+from harness.redis_server import redis_server
 from harness.revisions import Checkout, Install, Revision, checkouts
 from harness.scenario import Scenario
 from harness.targets import TARGETS
@@ -80,9 +81,13 @@ async def execute_revisions(
     async with checkouts((sides.baseline, sides.candidate), install, progress.preparing) as ready:
         progress.preparing("starting PostgreSQL")
         starting = await provisioner(scenario.database)
-        async with starting.start(scenario.database.settings) as server, keeping_log(server, journal.path.parent):
+        async with (
+            redis_server(scenario.cache) as redis,
+            starting.start(scenario.database.settings) as server,
+            keeping_log(server, journal.path.parent),
+        ):
             journal.write("environment", {"environment": fingerprint(server.facts).model_dump(mode="json")})
-            run = Run(scenario, workload, TARGETS[scenario.target](), server, journal, progress)
+            run = Run(scenario, workload, TARGETS[scenario.target](), server, redis, journal, progress)
             variants = await _variants(run, sides, ready)
             for number in range(1, scenario.rounds + 1):
                 for variant in variants if number % 2 else reversed(variants):
@@ -134,6 +139,7 @@ async def _measure(run: Run, strategy: str, variant: Variant, number: int) -> No
             strategy=strategy,
             database_url=place.context.database_url,
             embedding_url=place.context.embedding_url,
+            redis_url=place.context.redis_url,
             round=number,
             paced=True,
         )

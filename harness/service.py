@@ -27,21 +27,25 @@ LOG_LINES: Final = 5
 
 
 @asynccontextmanager
-async def serving(strategy: str, database_url: str, embedding_url: str | None) -> AsyncGenerator[str]:
+async def serving(
+    strategy: str, database_url: str, embedding_url: str | None, redis_url: str | None
+) -> AsyncGenerator[str]:
     """The address of a service that is ready; raises `ProvisioningError`. Without an embedding server it needs none."""
     port = await asyncio.to_thread(_free_port)
     arguments = {"port": str(port), "strategy": strategy, "database_url": database_url}
-    async with outliving("harness.service:process", embedding_url=embedding_url or "", **arguments):
+    others = {"embedding_url": embedding_url or "", "redis_url": redis_url or ""}
+    async with outliving("harness.service:process", **arguments, **others):
         yield f"http://{HOST}:{port}"
 
 
 @contextmanager
-def process(port: str, strategy: str, database_url: str, embedding_url: str) -> Generator[None]:
+def process(port: str, strategy: str, database_url: str, embedding_url: str, redis_url: str) -> Generator[None]:
     """Runs `anima serve` from its readiness to the end of the block. Addresses are not in its command line."""
     provider = {"ANIMA_EMBEDDING_PROVIDER": "ollama", "ANIMA_OLLAMA_URL": embedding_url}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ANIMA_")},
         **(provider if embedding_url else {"ANIMA_EMBEDDING_PROVIDER": "hashing"}),
+        **({"ANIMA_REDIS_URL": redis_url} if redis_url else {}),
         "ANIMA_DATABASE_URL": database_url,
     }
     command = [sys.executable, "-P", "-m", "anima", "serve", "--host", HOST, "--port", port, "--strategy", strategy]

@@ -154,7 +154,7 @@ class HttpTarget:
                 url = _stated(context.service_url)
             else:
                 url = await stack.enter_async_context(
-                    serving(context.variant, context.database_url, context.embedding_url)
+                    serving(context.variant, context.database_url, context.embedding_url, context.redis_url)
                 )
                 database_url = context.database_url
             session = aiohttp.ClientSession(
