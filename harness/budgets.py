@@ -108,6 +108,10 @@ class Budget:
         return f"{self.subject}{self.selection}.{self.metric}"
 
     @property
+    def aborts(self) -> bool:
+        return self.abort_after_s is not None
+
+    @property
     def text(self) -> TextSelector | None:
         return self.selection.text
 

@@ -12,8 +12,10 @@ from typing import NoReturn
 import click
 
 from harness import generator, journal, runs, scenario
+from harness.aborting import AbortWatch
 from harness.budgets import parse
 from harness.comparing import compare_command
+from harness.declaration import declare
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
@@ -87,7 +89,9 @@ def run(
         resumed = journal.resumable(directory / journal.FILE_NAME)
         named = choose(name or "guide", settings, strategies, database) if name or settings or strategies else None
         chosen = continued(resumed.record, named, database)
-    failure = measure(chosen, directory, partial(execute, wanting=wanting, resumed=resumed), resume=resumed is not None)
+    watch = AbortWatch.of(declare(chosen.model_dump(mode="json")))
+    work = partial(execute, wanting=wanting, resumed=resumed, watch=watch)
+    failure = measure(chosen, directory, work, resume=resumed is not None)
     record = journal.read(directory / journal.FILE_NAME)
     runs.write(directory, record)
     show(record, directory)

@@ -20,6 +20,14 @@ class ResumeRefused(UsageError):
     """
 
 
+class Aborted(HarnessError):
+    """A run that one of its budgets ended, since it has failed already."""
+
+    def __init__(self, budget: str) -> None:
+        super().__init__(f"ended early by {budget}, which had failed for sure")
+        self.budget = budget
+
+
 class TargetError(HarnessError):
     """An operation on the target failed; `kind` groups failures of one cause in the record."""
 

@@ -20,7 +20,7 @@ from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
 from harness.network import DelayProxy, delay_proxy, with_endpoint
 from harness.observation import take_reading
-from harness.passes import CLOCK, Beside, Observe, Pass
+from harness.passes import CLOCK, Beside, Observe, Pass, Watch, unwatched
 from harness.probes.protocol import Observable
 from harness.profiling import ProfilingPass, requests_of
 from harness.progress import Progress
@@ -55,6 +55,7 @@ class Run:
     redis: RedisServer | None
     journal: Journal
     progress: Progress
+    watch: Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,10 @@ async def execute(
     scenario: Scenario,
     journal: Journal,
     progress: Progress,
+    *,
     wanting: Wanting = lambda _: {},
     resumed: Resumable | None = None,
+    watch: Watch = unwatched,
 ) -> None:
     """Measures every variant of the scenario into the journal, as far as the run that is resumed has not.
 
@@ -96,7 +99,7 @@ async def execute(
         keeping_log(server, journal.path.parent),
     ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, next(workloads), target, server, redis, journal, progress)
+        run = Run(scenario, next(workloads), target, server, redis, journal, progress, watch)
         _begin(run, resumed)
         rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
         for number, variant in scenario.schedule():
@@ -238,6 +241,7 @@ async def _measure_here(run: Run, variant: Variant, round_number: int, place: Pl
             run.progress,
             timeline,
             place.observe(target.report_statistics),
+            watch=run.watch,
         )
         await pass_.prepare()
         await pass_.measure()
@@ -266,7 +270,10 @@ async def _measure_in_workers(run: Run, variant: Variant, round_number: int, pla
 
     async with working(tasks) as workers:
         observe = place.observe(report_statistics)
-        await SharedPass(run.scenario, variant.name, workers, run.journal, run.progress, timeline, observe).measure()
+        shared = SharedPass(
+            run.scenario, variant.name, workers, run.journal, run.progress, timeline, observe, run.watch
+        )
+        await shared.measure()
 
 
 async def _profile(run: Run, variant: Variant, round_number: int, template: str) -> None:

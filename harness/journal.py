@@ -185,6 +185,7 @@ class _Told:
     elapsed_s: float = 0.0
     sampled_on_s: float = 0.0
     interruption: str | None = NO_END
+    aborted_by: str | None = None
 
     def take(self, kind: str, entry: dict[str, Any]) -> bool:
         """Whether the kind of entry is known."""
@@ -209,7 +210,7 @@ class _Told:
                 self._resume(entry)
             case "end":
                 self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
-                self.interruption = entry["interruption"]
+                self.interruption, self.aborted_by = entry["interruption"], entry.get("aborted_by")
             case _:
                 return False
         return True
@@ -220,7 +221,7 @@ class _Told:
         discarded = {each.variant["name"]: len(each.samples) for each in cut_off}
         self.resumptions.append(Resumption(at=entry["at"], interruption=self.interruption or "", discarded=discarded))
         self.passes = [each for each in self.passes if each.end]
-        self.elapsed_before_s, self.interruption = self.elapsed_s, NO_END
+        self.elapsed_before_s, self.interruption, self.aborted_by = self.elapsed_s, NO_END, None
 
     def record(self) -> RunRecord:
         passes: defaultdict[str, list[_Pass]] = defaultdict(list)
@@ -231,6 +232,7 @@ class _Told:
             elapsed_s=self.elapsed_s,
             state="partial" if self.interruption else "complete",
             interruption=self.interruption,
+            aborted_by=self.aborted_by,
             looks=tuple(self.looks),
             resumptions=tuple(self.resumptions),
             variants=tuple(map(_variant, passes.values())),

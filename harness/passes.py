@@ -36,6 +36,14 @@ Observe = Callable[[Span], Awaitable[Reading]]
 """Reads what is counted around a phase."""
 
 
+Watch = Callable[[str, Sample], None]
+"""Told of each sample and its variant, between requests; raises `Aborted` when the run is to end."""
+
+
+def unwatched(_variant: str, _sample: Sample) -> None:
+    """Lets every run go on."""
+
+
 async def unobserved(_span: Span) -> Reading:
     return Reading()
 
@@ -66,6 +74,7 @@ class Pass:
     observe: Observe = unobserved
     gate: Gate = unpaced
     share: Share = WHOLE
+    watch: Watch = unwatched
 
     async def prepare(self) -> None:
         """Everything that is not timed."""
@@ -193,6 +202,7 @@ class TimedPhase:
         )
         self._pass.journal.sample(self._pass.variant, sample)
         self._pass.progress.sample(sample)
+        self._pass.watch(self._pass.variant, sample)
 
     def _record(self, dropped: int) -> PhaseRecord:
         phase, arrival = self._phase, self._arrival

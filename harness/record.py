@@ -213,7 +213,7 @@ class RunRecord(Frozen):
     """A whole run. `state` is `partial` unless every variant ended; `interruption` says why it is not complete.
 
     `looks` are the times at which the run was looked at to see whether it may end: how many samples each variant had.
-    A run that was to end with its planned rounds has none.
+    A run that was to end with its planned rounds has none. `aborted_by` is the budget that ended it early, if one did.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -229,4 +229,5 @@ class RunRecord(Frozen):
     variants: tuple[VariantRecord, ...]
     profiles: tuple[ProfileRecord, ...] = ()
     looks: tuple[dict[str, int], ...] = ()
+    aborted_by: str | None = None
     resumptions: tuple[Resumption, ...] = ()

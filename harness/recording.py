@@ -16,7 +16,7 @@ from rich.console import Console
 
 from harness import journal
 from harness.clock import new_event_loop
-from harness.errors import HarnessError, ResumeRefused
+from harness.errors import Aborted, HarnessError, ResumeRefused
 from harness.execution import execute
 from harness.progress import Progress, TerminalProgress
 from harness.provisioners.addresses import redacted
@@ -39,8 +39,9 @@ def measure(
 ) -> HarnessError | None:
     """Does the work into the directory's journal, which gets its end whatever happens; returns what failed.
 
-    A run that is resumed goes on in its own journal, and stays as it is when that is refused. `declared` is kept in
-    place of what the scenario says, where its variants are not the scenario's strategies.
+    A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
+    journal, and stays as it is when that is refused. `declared` is kept in place of what the scenario says, where its
+    variants are not the scenario's strategies.
     """
     console = Console(stderr=True)
     known = header(chosen, directory.name, declared)
@@ -49,6 +50,7 @@ def measure(
     started = perf_counter()
     interruption: str | None = INTERRUPTED
     failure: HarnessError | None = None
+    aborted_by: str | None = None
     with (
         journal.reopen_journal(directory) if resume else journal.open_journal(directory) as entries,
         logging_to(directory / LOG_FILE),
@@ -65,9 +67,12 @@ def measure(
         except (HarnessError, ExceptionGroup) as error:
             failure = expected(error)
             interruption = str(failure)
+            if isinstance(failure, Aborted):
+                aborted_by, failure = failure.budget, None
         finally:
             if not isinstance(failure, ResumeRefused):
-                entries.write("end", {"interruption": interruption, "elapsed_s": perf_counter() - started})
+                elapsed_s = perf_counter() - started
+                entries.write("end", {"interruption": interruption, "aborted_by": aborted_by, "elapsed_s": elapsed_s})
     return failure
 
 

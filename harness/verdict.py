@@ -126,7 +126,7 @@ def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outc
 def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
     variant = next((variant for variant in record.variants if variant.name == variant_name), None)
     evaluation = (
-        evaluate(budget, variant, record.looks)
+        evaluate(budget, variant, () if record.aborted_by == str(budget) else record.looks)
         if variant
         else Evaluation(Outcome.INVALID, n=0, reason=f"the variant {variant_name!r} was not run")
     )
@@ -204,6 +204,8 @@ def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Seque
 
 def _resumed(record: RunRecord) -> Iterable[str]:
     """What a reader has to know of a run that did not come to its end at once."""
+    if record.aborted_by:
+        yield f"It was ended early by {record.aborted_by}: what would have come then was not measured."
     if record.resumptions:
         times = len(record.resumptions)
         discarded = sum(sum(each.discarded.values()) for each in record.resumptions)

@@ -19,7 +19,7 @@ from typing import Any, Final
 from harness.errors import HarnessError
 from harness.journal import Journal
 from harness.lifeline import hold
-from harness.passes import CLOCK, Beside, Observe, cache_figures
+from harness.passes import CLOCK, Beside, Observe, Watch, cache_figures, unwatched
 from harness.progress import Progress
 from harness.record import PhaseRecord, Sample
 from harness.scenario import Phase, Scenario
@@ -141,6 +141,7 @@ class SharedPass:
     progress: Progress
     beside: Beside
     observe: Observe
+    watch: Watch = unwatched
 
     async def measure(self) -> None:
         """The timed pass, phase by phase, each begun by all workers at once."""
@@ -186,6 +187,7 @@ class SharedPass:
         sample = Sample.model_validate(entry)
         self.journal.sample(variant, sample)
         self.progress.sample(sample)
+        self.watch(variant, sample)
 
 
 def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:

@@ -39,7 +39,9 @@ class LatencyQuantile:
         limit_s, n = limit.value(), len(latencies)
         bounds = self._bounds(latencies, observed)
         outcome = OUTCOMES[bounds.decide(limit_s)]
-        undecided, within = outcome is Outcome.UNDECIDED, bisect_right(latencies, limit_s)
+        within = bisect_right(latencies, limit_s)
+        # Looking ahead takes longer than a request may be held up.
+        undecided = outcome is Outcome.UNDECIDED and observed.run_is_over
         next_look = confidence_next(observed.looks, self.probability)
         more = further_samples(within, n, self.probability, next_look) if undecided else None
         return Evaluation(

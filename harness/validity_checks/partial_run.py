@@ -1,4 +1,7 @@
-"""A run that did not come to its end has measured some of its variants and phases, and not the others."""
+"""A run that did not come to its end has measured some of its variants and phases, and not the others.
+
+One that a budget ended did what it was told, and that budget's FAIL stands whatever the rest would have been.
+"""
 
 from collections.abc import Iterator
 
@@ -9,7 +12,7 @@ class PartialRun:
     meaning = "The run broke off, or no request was measured."
 
     def objections(self, record: RunRecord) -> Iterator[str]:
-        if record.state == "partial":
+        if record.state == "partial" and record.aborted_by is None:
             yield f"the run is partial: {record.interruption or 'it ended without saying why'}"
         if not any(variant.samples for variant in record.variants):
             yield "no request was measured"
