@@ -32,6 +32,7 @@ from harness.record import RunRecord
 from harness.recording import measure
 from harness.renderers import RENDERERS
 from harness.resumption import continued
+from harness.selftest import selftest
 from harness.summary import summarise
 from harness.targets import TARGETS
 from harness.verdict import ExitCode, judge, wanting
@@ -175,7 +176,7 @@ def schema() -> None:
     click.echo(json.dumps(scenario.json_schema(), indent=2))
 
 
-for command in (verify, compare_command, history, profile, diff):
+for command in (verify, selftest, compare_command, history, profile, diff):
     harness.add_command(command)
 
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 CONFIDENCE: Final = 0.95
 FURTHER_SAMPLES_MAX: Final = 100_000
+NORMAL_FROM: Final = 1_000
 
 Decision = Literal["within", "over", "undecided"]
 
@@ -80,10 +81,25 @@ def further_samples(within: int, n: int, probability: float, confidence: float =
     `within` of `n` samples (at least one) do not exceed the limit. Rounded against the decision that is expected; None
     when `FURTHER_SAMPLES_MAX` would not be enough, which means that the quantile lies on the limit.
     """
-    totals = np.arange(n + 1, n + FURTHER_SAMPLES_MAX + 1)
-    if within >= n * probability:
-        risk = binom.sf(totals * within // n - 1, totals, probability)
-    else:
-        risk = binom.cdf(-(-totals * within // n), totals, probability)
-    decided = np.flatnonzero(risk <= 1 - confidence)
-    return int(decided[0]) + 1 if decided.size else None
+    about = _needed(within / n, probability, confidence)
+    if about > 2 * FURTHER_SAMPLES_MAX:
+        return None
+    # Half of what the normal approximation asks for is never enough where it asks for thousands.
+    first = n + 1 if about < NORMAL_FROM else max(n + 1, int(about / 2))
+    while first <= n + FURTHER_SAMPLES_MAX:
+        totals = np.arange(first, min(2 * first, n + FURTHER_SAMPLES_MAX) + 1)
+        if within >= n * probability:
+            risk = binom.sf(totals * within // n - 1, totals, probability)
+        else:
+            risk = binom.cdf(-(-totals * within // n), totals, probability)
+        decided = np.flatnonzero(risk <= 1 - confidence)
+        if decided.size:
+            return int(totals[decided[0]]) - n
+        first = int(totals[-1]) + 1
+    return None
+
+
+def _needed(share_within: float, probability: float, confidence: float) -> float:
+    """How large a sample decides by the normal approximation, roughly."""
+    distance = abs(share_within - probability)
+    return float(norm.ppf(confidence)) ** 2 * probability * (1 - probability) / distance**2 if distance else math.inf

@@ -1,0 +1,75 @@
+"""`harness selftest`: whether the judge is right as often as it promises, where the truth is known."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+from rich.console import Console
+
+from harness.environment import host
+from harness.runs import replace_file
+from harness.selftest import served, simulated
+from harness.selftest.findings import Finding, as_json, table
+from harness.verdict import ExitCode
+
+WIDTH: Final = 110
+Part = Literal["simulated", "served"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many simulated runs and comparisons, and how much on the server."""
+
+    budget_trials: int
+    comparison_trials: int
+    served: served.Size
+
+
+SHORT: Final = Effort(300, 200, served.Size(rounds=10, rounds_per_comparison=5, requests=100))
+LONG: Final = Effort(5_000, 5_000, served.Size(rounds=100, rounds_per_comparison=10, requests=1_000))
+
+
+@click.command()
+@click.option("--long", "is_long", is_flag=True, help="Enough trials to see a promise of 1 % broken; takes hours.")
+@click.option("--only", type=click.Choice(["simulated", "served"]), help="Simulated runs, or those on a server.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed draws other runs.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it as JSON too.")
+def selftest(*, is_long: bool, only: Part | None, seed: int, output: Path | None) -> ExitCode:
+    """Judges runs whose truth is known, and compares how often it is wrong with what is promised.
+
+    Exit codes: 0 every promise is kept, 1 one is broken, 2 usage or configuration, 130 interrupted.
+    """
+    effort = LONG if is_long else SHORT
+    findings = list(_findings(effort, only, seed))
+    Console(width=WIDTH).print(table(findings))
+    if output:
+        replace_file(output, json.dumps(_document(effort, seed, findings), indent=1))
+    broken = [each for each in findings if not each.is_kept]
+    for each in broken:
+        click.echo(
+            f"Broken: {each.subject}: {each.event} {each.occurred} times in {each.trials:,}, not {each.promise}."
+        )
+    return ExitCode.FAIL if broken else ExitCode.PASS
+
+
+def _findings(effort: Effort, only: Part | None, seed: int) -> Iterator[Finding]:
+    if only != "served":
+        yield from simulated.budgets(effort.budget_trials, seed)
+        yield from simulated.comparisons(effort.comparison_trials, seed)
+    if only != "simulated":
+        yield from served.comparisons(effort.served, seed)
+
+
+def _document(effort: Effort, seed: int, findings: Sequence[Finding]) -> Mapping[str, object]:
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "seed": seed,
+        "long": effort is LONG,
+        "host": host(),
+        "load_average": load,
+        "findings": as_json(findings),
+    }
