@@ -63,7 +63,7 @@ async def health_rate(host: str, port: int) -> float:
     repeaters = [(await connect())[1] for _ in range(CONNECTIONS)]
     before, started = sum(each.answers for each in repeaters), time.perf_counter()
     await asyncio.sleep(HEALTH_SECONDS)
-    rate = (sum(each.answers for each in repeaters) - before) / (time.perf_counter() - started)
+    rate: float = (sum(each.answers for each in repeaters) - before) / (time.perf_counter() - started)
     for repeater in repeaters:
         repeater.stop()
     return rate
