@@ -13,7 +13,6 @@ from typing import Final
 
 from harness.arrivals.closed_loop import ClosedLoopSettings
 from harness.arrivals.protocol import WHOLE, Arrival, Bounds, Share
-from harness.arrivals.virtual_users import USERS_MAX
 from harness.clock import MonotonicClock
 from harness.draws import Draws
 from harness.errors import TargetError
@@ -28,12 +27,21 @@ from harness.workloads.protocol import Workload
 
 CLOCK: Final = MonotonicClock()
 
+WARM_UP_USERS_MAX: Final = 100
+"""A schedule may put a thousand requests in flight, but to begin with all of them would only fill queues."""
+
 Beside = Callable[[Phase, float, float], AbstractAsyncContextManager[None]]
 """What is done while a phase goes on: of the phase, the start of the whole pass, and its own on the clock."""
 
-
 Observe = Callable[[Span], Awaitable[Reading]]
 """Reads what is counted around a phase."""
+
+Gate = Callable[[], Awaitable[None]]
+"""Returns when the next phase may begin."""
+
+
+def nothing(_phase: Phase, _zero: float, _begun: float) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
 
 
 Watch = Callable[[str, Sample], None]
@@ -48,15 +56,7 @@ async def unobserved(_span: Span) -> Reading:
     return Reading()
 
 
-Gate = Callable[[], Awaitable[None]]
-"""Returns when the next phase may begin."""
-
-
 async def unpaced() -> None: ...
-
-
-def nothing(_phase: Phase, _zero: float, _begun: float) -> AbstractAsyncContextManager[None]:
-    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Pass:
             await self.perform(request)
 
         # Twice as many users, since background work shares the connections, and each prepares its own statements.
-        users = min(2 * max(1, arrival.side_by_side), USERS_MAX)
+        users = min(2 * max(1, arrival.side_by_side), WARM_UP_USERS_MAX)
         crowd = ClosedLoopSettings(users=users).open(Bounds(time_s=phase.duration_s / 2), lambda _: Draws(0, ""))
         await crowd.drive(requests, issue, CLOCK)
 
