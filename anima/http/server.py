@@ -221,7 +221,7 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
         )
         await stack.enter_async_context(running(anima.background.run))
         await stack.enter_async_context(running(partial(keep_fresh, metrics, anima)))
-        if anima.cache is not None:
+        if anima.cache is not None and options.warm_texts:
             await stack.enter_async_context(running(partial(warm, anima.cache, options.warm_texts)))
         guards = await stack.enter_async_context(guarding(options.guards))
         middleware = (*(tracer.middleware if tracer else ()), *guards)
