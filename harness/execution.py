@@ -55,7 +55,7 @@ class Run:
     redis: RedisServer | None
     journal: Journal
     progress: Progress
-    watch: Watch
+    watch: Watch = unwatched
 
 
 @dataclass(frozen=True, slots=True)
