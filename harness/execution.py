@@ -286,7 +286,16 @@ async def _profile(run: Run, variant: Variant, round_number: int, template: str)
         run.target.open(place.context) as target,
     ):
         await target.prime(run.workload.primed_texts)
-        profiling = ProfilingPass(target, variant.name, round_number, run.scenario.profile, run.journal, run.progress)
+        profiling = ProfilingPass(
+            target,
+            variant.name,
+            round_number,
+            run.scenario.profile,
+            run.journal,
+            run.progress,
+            run.server.admin_url,
+            place.database,
+        )
         await profiling.run(requests)
 
 

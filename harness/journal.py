@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any, Final, Literal, assert_never
 
 from harness.errors import HarnessError, UsageError
-from harness.record import DisruptionRecord, PhaseRecord, ProfileRecord, Resumption, RunRecord, Sample, VariantRecord
+from harness.record import (
+    DisruptionRecord,
+    PhaseRecord,
+    ProfileRecord,
+    Resumption,
+    RunRecord,
+    Sample,
+    StatementProfile,
+    VariantRecord,
+)
 
 FILE_NAME: Final = "journal.jsonl"
 NO_END: Final = "the journal has no end: the run was killed, or is still going on"
@@ -182,6 +191,7 @@ class _Told:
     resumptions: list[Resumption] = field(default_factory=list[Resumption])
     elapsed_before_s: float = 0.0
     profiles: list[ProfileRecord] = field(default_factory=list[ProfileRecord])
+    statement_profiles: list[StatementProfile] = field(default_factory=list[StatementProfile])
     elapsed_s: float = 0.0
     sampled_on_s: float = 0.0
     interruption: str | None = NO_END
@@ -201,8 +211,8 @@ class _Told:
                 self.passes[-1].end = entry
             case "elapsed":
                 self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
-            case "profile":
-                self.profiles.append(ProfileRecord.model_validate(entry))
+            case "profile" | "statement_profile":
+                self._take_profile(kind, entry)
             case "look":
                 self.looks.append(entry["samples"])
                 self.sampled_on_s = entry["sampled_on_s"]
@@ -223,6 +233,15 @@ class _Told:
         self.passes = [each for each in self.passes if each.end]
         self.elapsed_before_s, self.interruption, self.aborted_by = self.elapsed_s, NO_END, None
 
+    def _take_profile(self, kind: Literal["profile", "statement_profile"], entry: dict[str, Any]) -> None:
+        match kind:
+            case "profile":
+                self.profiles.append(ProfileRecord.model_validate(entry))
+            case "statement_profile":
+                self.statement_profiles.append(StatementProfile.model_validate(entry))
+            case _:
+                assert_never(kind)
+
     def record(self) -> RunRecord:
         passes: defaultdict[str, list[_Pass]] = defaultdict(list)
         for each in self.passes:
@@ -237,6 +256,7 @@ class _Told:
             resumptions=tuple(self.resumptions),
             variants=tuple(map(_variant, passes.values())),
             profiles=tuple(self.profiles),
+            statement_profiles=tuple(self.statement_profiles),
         )
 
 

@@ -14,7 +14,7 @@ from harness.record import RunRecord
 from harness.recording import measure
 from harness.renderers.html.difference import difference_page
 from harness.renderers.terminal import TerminalRenderer
-from harness.tables import culprits_table
+from harness.tables import culprits_table, statement_profile_table, waits_table
 from harness.verdict import ExitCode
 
 PAGE: Final = "profile.html"
@@ -65,6 +65,7 @@ def profile(
         raise failure
     before, after = chosen.baseline, chosen.variants[-1].name
     show(between(side(record, before), side(record, after)), directory / PAGE, opened=False)
+    click.echo(TerminalRenderer().render_tables([statement_profile_table(record, (before, after))]))
     click.echo(f"For other tools: {directory / 'profiles'}")
     return ExitCode.PASS
 
@@ -103,7 +104,7 @@ def show(found: tuple[Difference, ...], page: Path, *, opened: bool) -> None:
     if not found:
         raise UsageError("Nothing was profiled on both sides. Make profiles with `harness profile`.")
     runs.replace_file(page, difference_page(found))
-    click.echo(TerminalRenderer().render_tables(map(culprits_table, found)))
+    click.echo(TerminalRenderer().render_tables([*map(culprits_table, found), waits_table(found)]))
     click.echo(f"Flame graphs: {page}")
     if opened:
         click.launch(str(page))

@@ -1,5 +1,6 @@
 """Which part of the code the time went to, before and after: profiles of two variants compared, per operation."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -27,6 +28,11 @@ class Side:
             for profile in self.profiles
             if profile.operation == operation
         ]
+
+    def waits(self, operation: str) -> dict[str, float]:
+        """Shares of what the looks at the server found, the largest first."""
+        seen = sum((Counter(each.waits) for each in self.profiles if each.operation == operation), Counter[str]())
+        return {event: times / seen.total() for event, times in seen.most_common()}
 
     def overhead(self, operation: str) -> float:
         """What profiling added to a request, as a share of what it took without."""

@@ -6,7 +6,7 @@ the report can say what profiling itself cost.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 from itertools import cycle, islice
 from operator import or_
@@ -19,7 +19,7 @@ from harness.journal import Journal
 from harness.profilers import PROFILERS
 from harness.profilers.protocol import Subject
 from harness.progress import Progress
-from harness.record import ProfileRecord
+from harness.record import ProfileRecord, StatementProfile
 from harness.scenario import ProfileSettings, Scenario
 from harness.targets.protocol import OpenTarget, Request
 from harness.workloads.protocol import Workload
@@ -39,6 +39,8 @@ class ProfilingPass:
     settings: ProfileSettings
     journal: Journal
     progress: Progress
+    admin_url: str
+    database: str
 
     async def run(self, requests: Mapping[str, Sequence[Request]]) -> None:
         """Profiles each operation in turn; what its requests accepted is done before the next one begins."""
@@ -48,9 +50,31 @@ class ProfilingPass:
             await self.target.drain()
             await self._profile(operation, sequence[WARM_UP:])
             await self.target.drain()
+        if self.round_number == self.settings.rounds:
+            await self._execute_statements()
+
+    async def _execute_statements(self) -> None:
+        """What the server alone spends on each statement, which the requests' own times cannot tell."""
+        for plan in await self.target.plans(executed=True):
+            assert plan.cost is not None, "it was executed"
+            profile = StatementProfile(
+                variant=self.variant,
+                statement=plan.statement,
+                indexes=plan.indexes,
+                scans=plan.scans,
+                **asdict(plan.cost),
+            )
+            self.journal.write("statement_profile", profile.model_dump())
 
     async def _profile(self, operation: str, requests: Sequence[Request]) -> None:
-        subject = Subject(self.variant, operation, self.round_number, self.journal.path.parent / DIRECTORY)
+        subject = Subject(
+            self.variant,
+            operation,
+            self.round_number,
+            self.journal.path.parent / DIRECTORY,
+            self.admin_url,
+            self.database,
+        )
         halves = requests[0::2], requests[1::2]
         # Either half goes first in every second round, since what comes later finds warmer caches.
         if self.round_number % 2:

@@ -125,6 +125,7 @@ class ProfileRecord(Frozen):
 
     `stacks` maps frames, separated by `;` and the outermost first, to seconds in all `requests`. `profiled_s` and
     `plain_s` are the mean service times with the profiler and without, of alternating halves of one list of requests.
+    `waits` counts in how many looks at the server a session of the variant waited for what, or used the processor.
     """
 
     variant: str
@@ -134,6 +135,7 @@ class ProfileRecord(Frozen):
     profiled_s: float
     plain_s: float
     stacks: dict[str, float] = {}
+    waits: dict[str, int] = {}
 
 
 class BackgroundRecord(Frozen):
@@ -152,6 +154,21 @@ class PlanRecord(Frozen):
     statement: str
     indexes: tuple[str, ...] = ()
     scans: tuple[str, ...] = ()
+
+
+class StatementProfile(PlanRecord):
+    """One statement of a variant, executed once by itself after the last round of the profiling pass.
+
+    Its times are the server's own, without the network; `blocks_hit` and `blocks_read` are of 8 KiB.
+    """
+
+    variant: str
+    planning_ms: float
+    execution_ms: float
+    rows: int
+    blocks_hit: int
+    blocks_read: int
+    wal_bytes: int
 
 
 class VariantRecord(Frozen):
@@ -228,6 +245,7 @@ class RunRecord(Frozen):
     environment: EnvironmentRecord
     variants: tuple[VariantRecord, ...]
     profiles: tuple[ProfileRecord, ...] = ()
+    statement_profiles: tuple[StatementProfile, ...] = ()
     looks: tuple[dict[str, int], ...] = ()
     aborted_by: str | None = None
     resumptions: tuple[Resumption, ...] = ()

@@ -14,7 +14,7 @@ from harness.budget_metrics.protocol import Outcome
 from harness.declaration import Reference
 from harness.profile_differences import Difference, place
 from harness.quantities import ABSENT, count, duration, interval, share, significant
-from harness.record import RunRecord
+from harness.record import RunRecord, StatementProfile
 from harness.summary import (
     Comparison,
     DisruptionSummary,
@@ -516,6 +516,70 @@ def _waterfall_table(operation: str, sides: Mapping[str, Waterfall]) -> Table:
 
 def _part_cell(part_s: float | None) -> Cell:
     return Cell(duration(part_s), "muted" if part_s is None else "plain")
+
+
+def statement_profile_table(record: RunRecord, variants: Sequence[str]) -> Table | None:
+    """What the server spends on each statement, and how it reaches the rows; the most expensive first."""
+    columns = (
+        Column("Variant"),
+        Column("Statement", code=True),
+        Column("Execution", numeric=True),
+        Column("Planning", numeric=True),
+        Column("Rows", numeric=True),
+        Column("Blocks", numeric=True),
+        Column("Not in memory", numeric=True, wide=True),
+        Column("WAL", numeric=True),
+        Column("Reached by", code=True, wide=True),
+    )
+    chosen = [each for each in record.statement_profiles if each.variant in variants]
+    ordered = sorted(chosen, key=lambda each: (variants.index(each.variant), -each.execution_ms))
+    rows = tuple(_statement_profile_row(each, chosen) for each in ordered)
+    note = (
+        "Each statement executed once by itself, with the values of its first execution, and rolled back: the server's "
+        "own time, without the network. Red: a table is read whole that the other variant reaches by an index."
+    )
+    return _table("What the server spends on a statement", columns, rows, note)
+
+
+def _statement_profile_row(profile: StatementProfile, all_profiles: Sequence[StatementProfile]) -> tuple[Cell, ...]:
+    lost_index = profile.scans and any(
+        other.indexes and not other.scans for other in all_profiles if other.statement == profile.statement
+    )
+    ways = ", ".join((*profile.indexes, *(f"every row of {table}" for table in profile.scans)))
+    return (
+        Cell(printable(profile.variant)),
+        Cell(printable(profile.statement)),
+        Cell(duration(profile.execution_ms / 1000)),
+        Cell(duration(profile.planning_ms / 1000)),
+        Cell(count(profile.rows)),
+        Cell(count(profile.blocks_hit + profile.blocks_read)),
+        Cell(count(profile.blocks_read)),
+        Cell(f"{count(profile.wal_bytes)} B"),
+        Cell(printable(ways or ABSENT), "bad" if lost_index else "plain"),
+    )
+
+
+def waits_table(differences: Sequence[Difference]) -> Table | None:
+    """Per operation, what sessions waited for on the server, as shares of the looks that found them at work."""
+    columns = (Column("Operation"), Column("Waits for"), *_side_columns(differences))
+    rows: list[tuple[Cell, ...]] = []
+    for difference in differences:
+        sides = [side.waits(difference.operation) for side in (difference.before, difference.after)]
+        events = sorted(
+            {event for side in sides for event in side}, key=lambda event: -max(s.get(event, 0) for s in sides)
+        )
+        for event in events:
+            cells = (Cell(share(side.get(event))) for side in sides)
+            rows.append((Cell(printable(difference.operation)), Cell(printable(event)), *cells))
+    note = "`Client: ClientRead` is a session inside a transaction that waits for its client and the network."
+    return _table("What sessions waited for on the server", columns, rows, note)
+
+
+def _side_columns(differences: Sequence[Difference]) -> tuple[Column, ...]:
+    if not differences:
+        return ()
+    sides = (differences[0].before, differences[0].after)
+    return tuple(Column(printable(side.label), numeric=True) for side in sides)
 
 
 def culprits_table(difference: Difference) -> Table:

@@ -5,5 +5,6 @@ from typing import Final
 
 from harness.profilers.protocol import Profiler
 from harness.profilers.python_stacks import PythonStacks
+from harness.profilers.server_waits import ServerWaits
 
-PROFILERS: Final[Mapping[str, Profiler]] = {"python_stacks": PythonStacks()}
+PROFILERS: Final[Mapping[str, Profiler]] = {"python_stacks": PythonStacks(), "server_waits": ServerWaits()}

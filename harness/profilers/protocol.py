@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is profiled: one variant's operation in one round."""
+    """What is profiled: one variant's operation in one round, and its database by its name on the server."""
 
     variant: str
     operation: str
     round: int
     directory: Path
+    admin_url: str
+    database: str
 
     @property
     def file(self) -> Path:

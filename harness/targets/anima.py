@@ -28,7 +28,7 @@ from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from anima.spending import spending_of_request
 from harness.errors import ProvisioningError, TargetError, UsageError
-from harness.plans import EXPLAIN, StatementPlan, read_plan
+from harness.plans import EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.probes.statements import Counted, count, counting
 from harness.targets.protocol import (
     BackgroundWork,
@@ -296,12 +296,18 @@ class OpenAnima:
     async def drain(self) -> None:
         await self.anima.background.drain()
 
-    async def plans(self) -> tuple[StatementPlan, ...]:
-        side_by_side = asyncio.Semaphore(PLANNED_AT_ONCE)
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        side_by_side = asyncio.Semaphore(1 if executed else PLANNED_AT_ONCE)
 
         async def plan(first: Executed) -> StatementPlan:
+            explain = EXPLAIN_EXECUTED if executed else EXPLAIN
             async with side_by_side, self.anima.memory.database.session() as session:
-                explained = await session.connection.fetchval(EXPLAIN + first.sql, *first.arguments)
+                transaction = session.connection.transaction()
+                await transaction.start()
+                try:
+                    explained = await session.connection.fetchval(explain + first.sql, *first.arguments)
+                finally:
+                    await transaction.rollback()
             return read_plan(first.name, explained)
 
         statements = [first for _, first in sorted(self.first_executed.items()) if not first.control]

@@ -229,7 +229,8 @@ class OpenHttp:
             served=await self._served(),
         )
 
-    async def plans(self) -> tuple[StatementPlan, ...]:
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        del executed
         return ()
 
     async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:

@@ -47,7 +47,8 @@ class OpenNull:
     async def statistics(self) -> TargetStatistics:
         return TargetStatistics()
 
-    async def plans(self) -> tuple[StatementPlan, ...]:
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        del executed
         return ()
 
     async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:

@@ -150,9 +150,10 @@ class OpenTarget(Protocol):
 
     async def statistics(self) -> TargetStatistics: ...
 
-    async def plans(self) -> tuple[StatementPlan, ...]:
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         """Of each statement that was executed until now, planned with the values of its first execution.
 
+        With `executed` each is carried out once more, in a transaction that is rolled back, and says what it cost.
         Empty where the target does not tell its statements.
         """
         ...

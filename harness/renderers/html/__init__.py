@@ -29,7 +29,9 @@ from harness.tables import (
     printable,
     reference_tables,
     services_table,
+    statement_profile_table,
     statements_table,
+    waits_table,
     waterfall_tables,
 )
 from harness.verdict import Verdict
@@ -80,6 +82,9 @@ class HtmlRenderer:
                 conditions=[table for table in (model_table(record), environment_table(record)) if table],
                 command=printable(shlex.join(record.command)),
                 differences=[drawn(each) for each in found],
+                profile_tables=[
+                    table for table in (statement_profile_table(record, declared.pair), waits_table(found)) if table
+                ],
                 **(scripts() if found else {}),
             )
         )

@@ -49,7 +49,7 @@ class Waiting:
 
 
 async def test_waiting_belongs_to_what_is_awaited_and_files_are_left_for_other_tools(tmp_path: Path) -> None:
-    subject = Subject("naive (control)", "query", 2, tmp_path / "profiles")
+    subject = Subject("naive (control)", "query", 2, tmp_path / "profiles", "postgresql://nowhere", "none")
     async with PythonStacks().observe(subject) as observed:
         await Waiting().perform()
     (stack,) = (stack for stack in observed["stacks"] if stack.endswith("[await]"))
