@@ -186,7 +186,9 @@ def _common(variants: Sequence[VariantRecord], *, share_rounds: bool) -> dict[st
         for variant, each in zip(found[operation], rounds, strict=True):
             for number, samples in each.items():
                 variant.setdefault(number, []).extend(samples[:requests])
-    return {operation: [list(each.values()) for each in variants] for operation, variants in found.items()}
+    return {
+        operation: [list(each.values()) for each in variants] for operation, variants in found.items() if all(variants)
+    }
 
 
 def _by_phase(variant: VariantRecord) -> dict[Key, dict[int, list[Sample]]]:

@@ -100,7 +100,7 @@ async def execute(
     ):
         refuse_impossible(scenario.timeline, server)
         run = Run(scenario, next(workloads), target, server, redis, journal, progress, watch)
-        _begin(run, resumed)
+        begin(run, resumed)
         rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
         for number, variant in scenario.schedule():
             if resumed is None or (variant.name, number) not in resumed.passes:
@@ -111,7 +111,7 @@ async def execute(
             await _profile(run, variant, number, rounds.templates[target.schema_version(variant.strategy)])
 
 
-def _begin(run: Run, resumed: Resumable | None) -> None:
+def begin(run: Run, resumed: Resumable | None = None) -> None:
     """Says where the run happens; one that goes on has to happen where it began."""
     environment = fingerprint(run.server.facts).model_dump(mode="json")
     if run.redis:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from harness.environment import fingerprint
 from harness.errors import HarnessError, UsageError
-from harness.execution import Run, keeping_log, placed
+from harness.execution import Run, begin, keeping_log, placed
 from harness.journal import Journal
 from harness.passes import nothing
 from harness.progress import Progress
@@ -86,8 +85,8 @@ async def execute_revisions(
             starting.start(scenario.database.settings) as server,
             keeping_log(server, journal.path.parent),
         ):
-            journal.write("environment", {"environment": fingerprint(server.facts).model_dump(mode="json")})
             run = Run(scenario, workload, TARGETS[scenario.target](), server, redis, journal, progress)
+            begin(run)
             variants = await _variants(run, sides, ready)
             for number in range(1, scenario.rounds + 1):
                 for variant in variants if number % 2 else reversed(variants):

@@ -186,7 +186,7 @@ class Ladder:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ReferenceComparison:
     """A reference figure beside what was measured; None where the record lacks the variant or operation.
 
     `distance_s` is how far the quantile named by `statistic` lies outside the range: 0 within it, negative below it.
@@ -209,7 +209,7 @@ class Summary:
     declaration: Declaration
     variants: tuple[VariantSummary, ...]
     ladders: tuple[Ladder, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ReferenceComparison, ...]
     errors: tuple[ErrorSummary, ...]
     disruptions: tuple[DisruptionSummary, ...]
     services: tuple[ServiceSummary, ...]
@@ -449,15 +449,15 @@ def _reduction(first: Quantile, last: Quantile) -> Reduction | None:
     return Reduction((first.value_s - last.value_s) / first.value_s, _resolved(first, last))
 
 
-def _comparison(reference: Reference, measured: OperationSummary | None) -> Comparison:
+def _comparison(reference: Reference, measured: OperationSummary | None) -> ReferenceComparison:
     statistic = reference.statistic or ("p50" if reference.low_s else "p95")
     if measured is None:
-        return Comparison(reference, statistic)
+        return ReferenceComparison(reference, statistic)
     p50_s, p95_s = measured.p50.value_s, measured.p95.value_s
     measured_s = p50_s if statistic == "p50" else p95_s
     low_s, high_s = reference.low_s or 0.0, math.inf if reference.high_s is None else reference.high_s
     distance_s = min(measured_s - low_s, 0.0) or max(measured_s - high_s, 0.0)
-    return Comparison(reference, statistic, p50_s, p95_s, _position(distance_s), distance_s)
+    return ReferenceComparison(reference, statistic, p50_s, p95_s, _position(distance_s), distance_s)
 
 
 def _position(distance_s: float) -> Position:

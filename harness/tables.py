@@ -16,10 +16,10 @@ from harness.profile_differences import Difference, place
 from harness.quantities import ABSENT, count, duration, interval, share, significant
 from harness.record import RunRecord, StatementProfile
 from harness.summary import (
-    Comparison,
     DisruptionSummary,
     Ladder,
     OperationSummary,
+    ReferenceComparison,
     Saving,
     ServiceSummary,
     Spread,
@@ -119,7 +119,7 @@ def reference_tables(summary: Summary) -> tuple[Table, ...]:
     )
 
 
-def _comparison_row(comparison: Comparison) -> tuple[Cell, ...]:
+def _comparison_row(comparison: ReferenceComparison) -> tuple[Cell, ...]:
     reference = comparison.reference
     return (
         Cell(selection(reference.operation, reference.text or "all")),
@@ -147,7 +147,7 @@ def reference_figure(reference: Reference) -> str:
     return f"{low} {unit}" if low == high else f"{low}{ABSENT}{high} {unit}"
 
 
-def _comparison_cell(comparison: Comparison) -> Cell:
+def _comparison_cell(comparison: ReferenceComparison) -> Cell:
     reference, statistic = comparison.reference, comparison.statistic
     if comparison.measured_s is None or comparison.distance_s is None:
         return Cell("not measured", "muted")

@@ -154,6 +154,13 @@ def test_nothing_in_common_is_invalid() -> None:
     assert "no operation in common" in comparison.sentence
 
 
+def test_rounds_that_only_one_side_has_are_no_rounds_of_the_comparison() -> None:
+    cut_off = compare(record(variant("naive", rounds(1)), variant("batched", rounds(2, count=4, factor=2))))
+    assert (cut_off.rounds, cut_off.outcome) == (4, "FAIL")
+    later = [each.model_copy(update={"round": 11}) for each in rounds(2, count=1)]
+    assert compare(record(variant("naive", rounds(1)), variant("batched", later))).outcome == "INVALID"
+
+
 def test_an_unknown_variant_is_an_error_that_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'batched'"):
         compare(run(rounds(2)), candidate="batchd")
