@@ -88,7 +88,6 @@ async def test_every_request_is_sent_by_one_worker_and_every_sample_is_kept(tmp_
     assert (mix.users, mix.started, mix.processes) == (4, 50, WORKERS)
     assert (steady.planned, steady.started) == (40, 40)
     assert steady.rate_per_s_target == pytest.approx(80)
-    assert mix.ended_s <= steady.started_s
     assert steady.counters["client_cpu_s"] > 0
     intended_s = sorted(each.intended_s for each in variant.samples if each.phase == "steady")
     assert len(set(intended_s)) == 40
