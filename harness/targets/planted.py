@@ -118,8 +118,8 @@ class OpenPlanted:
     async def statistics(self) -> TargetStatistics:
         return await self.healthy.statistics()
 
-    async def plans(self) -> tuple[StatementPlan, ...]:
-        return await self.healthy.plans()
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        return await self.healthy.plans(executed=executed)
 
     async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
         return await self.healthy.recalls(queries)
