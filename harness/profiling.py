@@ -7,9 +7,7 @@ the report can say what profiling itself cost.
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
-from functools import reduce
 from itertools import cycle, islice
-from operator import or_
 from statistics import fmean
 from time import perf_counter
 from typing import Any, Final
@@ -98,7 +96,7 @@ class ProfilingPass:
         async with AsyncExitStack() as profilers:
             seen = [await profilers.enter_async_context(profiler.observe(subject)) for profiler in PROFILERS.values()]
             elapsed_s = await self._repeat(requests)
-        return reduce(or_, seen), elapsed_s
+        return {field: value for each in seen for field, value in each.items()}, elapsed_s
 
     async def _repeat(self, requests: Sequence[Request]) -> list[float]:
         """The service times, in seconds. At least `REQUESTS_MIN`, then no more than the time allows."""

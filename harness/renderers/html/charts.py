@@ -9,15 +9,14 @@ be selected, searched and read aloud, and takes the page's font.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, Literal
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -193,19 +192,19 @@ def series_chart(series: Series, key: str, description: str) -> str:
         for start_s in series.boundaries_s:
             axes.axvline(start_s, color=GRID, linewidth=1.2)
         for colour, points in series.points:
-            axes.plot(*zip(*points, strict=True), ".", color=colour, markersize=3.5, alpha=0.7, zorder=3)
+            times_s, latencies_s = zip(*points, strict=True)
+            axes.plot(times_s, latencies_s, ".", color=colour, markersize=3.5, alpha=0.7, zorder=3)
         if series.errors_s:
-            axes.plot(series.errors_s, [1.0] * len(series.errors_s), "x", color=BUDGET, transform=_over_time(axes))
-        _log_axis(axes.yaxis, axes.set_ylim, axes.set_yscale, [y for _, points in series.points for _, y in points])
-        axes.set_xlim(series.start_s, series.end_s)
-        axes.xaxis.set_major_formatter(FuncFormatter(_seconds))
+            axes.plot(
+                series.errors_s, [1.0] * len(series.errors_s), "x", color=BUDGET, transform=axes.get_xaxis_transform()
+            )
+        _log_seconds(axes, [latency_s for _, points in series.points for _, latency_s in points], "y")
+        # A pass of one moment has no width of its own.
+        axes.set_xlim(series.start_s, max(series.end_s, series.start_s + 0.001))
+        axes.set_xlabel("seconds", loc="right", labelpad=0)
         axes.tick_params(axis="y", labelcolor=MUTED)
         axes.grid(axis="y")
         return _svg(figure, key, description)
-
-
-def _over_time(axes: Axes) -> Any:  # noqa: ANN401 -- matplotlib's transforms have no common public type
-    return axes.get_xaxis_transform()
 
 
 def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
@@ -247,26 +246,23 @@ def _count_axis(axes: Axes, largest: int) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(_count))
 
 
-def _log_seconds(axes: Axes, values_s: Sequence[float]) -> None:
-    _log_axis(axes.xaxis, axes.set_xlim, axes.set_xscale, values_s)
-
-
-def _log_axis(axis: Axis, limit: Callable[..., Any], scale: Callable[..., Any], values_s: Sequence[float]) -> None:
+def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"] = "x") -> None:
     """A logarithmic axis over these times, with ticks at 1, 10, 100 … and between them where the range is short."""
     finite = [value for value in values_s if 0 < value < math.inf] or [0.1, 1.0]
     low_s, high_s = min(finite) / 1.3, max(finite) * 1.3
     factors = next(factors for span, factors in _TICK_FACTORS if high_s / low_s < span)
     ticks = [factor * 10.0**power for power in range(-6, 5) for factor in factors]
     # Limits first: a logarithmic axis refuses to find its own where a time is 0.
-    limit(low_s, high_s)
-    scale("log")
+    if along == "x":
+        axes.set_xlim(low_s, high_s)
+        axes.set_xscale("log")
+    else:
+        axes.set_ylim(low_s, high_s)
+        axes.set_yscale("log")
+    axis = axes.xaxis if along == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low_s <= tick <= high_s]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(_time))
-
-
-def _seconds(seconds: float, _: object) -> str:
-    return f"{seconds:g} s"
 
 
 def _time(seconds: float, _: object) -> str:
