@@ -153,8 +153,8 @@ def series_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
         slowest = max(answered, key=lambda each: each.latency_s)
         description = (
             f"{printable(operation)} with {printable(candidate.name)}: latency of {count(len(answered))} requests over "
-            f"{series.end_s - series.start_s:.1f} seconds. The slowest started {slowest.started_s:.1f} seconds after the "
-            f"begin of the pass. {count(len(series.errors_s))} failed."
+            f"{series.end_s - series.start_s:.1f} seconds. The slowest started {slowest.started_s:.1f} seconds after "
+            f"the begin of the pass. {count(len(series.errors_s))} failed."
         )
         yield Figure(key, printable(operation), _safe(series_chart(series, key, description)))
 

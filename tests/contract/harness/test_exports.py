@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pandas as pd
@@ -19,7 +20,7 @@ def form(request: pytest.FixtureRequest) -> str:
 
 def hostile() -> RunRecord:
     formula = "=HYPERLINK(1)"
-    told = {"elapsed_s": {"@sum": 0.1}, "calls": {"@sum": 1}}
+    told: dict[str, Any] = {"elapsed_s": {"@sum": 0.1}, "calls": {"@sum": 1}}
     return record(variant(HOSTILE, samples([0.1], error=formula, **told)), variant("+a", samples([0.1, 0.2], **told)))
 
 

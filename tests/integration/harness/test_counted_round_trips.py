@@ -23,7 +23,7 @@ OPERATIONS: dict[str, Callable[[MemorySystem, int], Awaitable[object]]] = {
 
 
 def observe(executed: Executed) -> None:
-    count(rows=executed.rows, control=executed.control)
+    count(executed.name, elapsed_s=executed.elapsed_s, rows=executed.rows, control=executed.control)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

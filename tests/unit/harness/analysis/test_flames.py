@@ -99,8 +99,9 @@ def test_one_round_tells_nothing() -> None:
 
 
 def test_a_change_that_is_certain_but_tiny_is_not_called_one() -> None:
-    constant = [{("query", "search"): 10.0}] * 5
-    changes = compare(constant, [{("query", "search"): 10.04}] * 5)
+    before: dict[Stack, float] = {("query", "search"): 10.0}
+    after: dict[Stack, float] = {("query", "search"): 10.04}
+    changes = compare([before] * 5, [after] * 5)
     assert not any(change.changed for change in changes)
 
 
