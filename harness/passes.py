@@ -105,7 +105,9 @@ class Pass:
                 "pool": dict(statistics.pool),
                 "served": dict(statistics.served),
                 "background": [asdict(work) for work in statistics.background],
-                "plans": [asdict(plan) for plan in plans],
+                "plans": [
+                    {"statement": plan.statement, "indexes": plan.indexes, "scans": plan.scans} for plan in plans
+                ],
                 "recalls": await self.target.recalls(self._sampled_queries()),
             },
         )
