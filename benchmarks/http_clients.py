@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 -- a script for people, beside the decision that it measures
 """CPU time that two HTTP clients take per request, against a server in a process of its own."""
 
 import asyncio
