@@ -118,10 +118,13 @@ async def test_a_worker_that_cannot_do_its_task_says_why() -> None:
 
 
 CALLER = """
-import asyncio, sys
+import asyncio, signal, sys
 sys.path.insert(0, {directory!r})
 from test_workers import chosen, tasks
 from harness.workers import working
+
+# A test run in the background has its children ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     async with working(tasks(chosen())) as workers:
