@@ -7,4 +7,5 @@ from harness.profilers.protocol import Profiler
 from harness.profilers.python_stacks import PythonStacks
 from harness.profilers.server_waits import ServerWaits
 
-PROFILERS: Final[Mapping[str, Profiler]] = {"python_stacks": PythonStacks(), "server_waits": ServerWaits()}
+# The profiler of stacks comes last: it follows every task and connection that begins while it observes.
+PROFILERS: Final[Mapping[str, Profiler]] = {"server_waits": ServerWaits(), "python_stacks": PythonStacks()}

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 
 
@@ -16,6 +19,10 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
     assert "anima/associations/per_pair.py" in first
     (run,) = (tmp_path / "reports").iterdir()
     assert len(list((run / "profiles").glob("*.folded"))) == 6
+    record = RunRecord.model_validate_json((run / "record.json").read_bytes())
+    for profile in (each for each in record.profiles if each.variant == "naive"):
+        told_s = sum(profile.stacks.values()) / profile.requests
+        assert told_s == pytest.approx(profile.profiled_s, rel=0.2), "waiting is part of what is told"
     (run / "profile.html").unlink()
     again = harness("diff", run.name)
     assert again.returncode == 0
