@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from anima.background import (
@@ -85,6 +86,16 @@ async def test_work_is_accepted_if_and_only_if_its_transaction_commits(database_
         assert (await tables(session))["queue"] == []
         await accept(worker, detection(), co_occurrence())
         assert len((await tables(session))["queue"]) == 2
+
+
+async def test_no_request_waits_for_the_look_up_of_a_type(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_up(*_arguments: object) -> None:
+        raise AssertionError("a type was looked up while a request waited")
+
+    async with open_database(database_url, PoolSettings(1, size_min=1)) as database:
+        monkeypatch.setattr(asyncpg.Connection, "_introspect_types", look_up)
+        worker = Background(database, dict.fromkeys(KINDS, Recorder()), defaultdict(Counts))
+        await accept(worker, detection(), co_occurrence())
 
 
 async def test_each_operation_accepts_what_follows_from_it(database_url: str, session: Session) -> None:
