@@ -10,7 +10,7 @@ from harness.analysis.paired import POWER, RISK, Difference, Word
 from harness.budget_metrics.protocol import Outcome
 from harness.comparison import Comparison, CounterComparison, MetricComparison
 from harness.quantities import ABSENT, MINUS, count, duration, mean_count, share, significant
-from harness.tables import Cell, Column, Table, Tone, printable
+from harness.tables import Cell, Column, Table, Tone, number_columns, printable, table_or_none, text_columns
 
 WORD_TONES: Final[Mapping[Word, Tone]] = {"faster": "good", "slower": "bad", "same": "plain", "undecided": "doubt"}
 CHANGE_TONES: Final[Mapping[Change, Tone]] = {"shrank": "good", "grew": "bad", "same": "plain", "varies": "muted"}
@@ -24,12 +24,8 @@ _WORD_OUTCOMES: Final[Mapping[Word, Outcome]] = {
 RATIO_MAX: Final = 1_000
 
 TIMING_COLUMNS: Final = (
-    Column("Operation"),
-    Column("Metric"),
-    Column("Baseline", numeric=True),
-    Column("Candidate", numeric=True),
-    Column("Ratio", numeric=True),
-    Column("Interval", numeric=True),
+    *text_columns("Operation", "Metric"),
+    *number_columns("Baseline", "Candidate", "Ratio", "Interval"),
     Column("Verdict"),
     Column("Sees from", numeric=True),
     Column("Requests per round", numeric=True, wide=True),
@@ -71,7 +67,7 @@ def processor_table(comparison: Comparison) -> Table | None:
     """None where nobody counted, or the sides did not send as many requests."""
     rows = tuple(_timing_row(each) for each in comparison.processor_times)
     note = "Of whole phases, background work included. It explains latencies, and decides nothing by itself."
-    return Table("Processor time per request", TIMING_COLUMNS, rows, note) if rows else None
+    return table_or_none("Processor time per request", TIMING_COLUMNS, rows, note)
 
 
 def _timing_row(metric: MetricComparison) -> tuple[Cell, ...]:
@@ -122,11 +118,8 @@ def _floor(detectable: float | None) -> str:
 
 def counts_table(comparison: Comparison) -> Table:
     columns = (
-        Column("Operation"),
-        Column("Count per request"),
-        Column("Baseline", numeric=True),
-        Column("Candidate", numeric=True),
-        Column("Difference", numeric=True),
+        *text_columns("Operation", "Count per request"),
+        *number_columns("Baseline", "Candidate", "Difference"),
         Column("Verdict"),
         Column("Exact", wide=True),
     )

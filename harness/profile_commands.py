@@ -10,11 +10,11 @@ from harness import journal, runs, scenario
 from harness.errors import UsageError
 from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.profile_differences import Difference, between, side
+from harness.profile_tables import culprits_table, statement_profile_table, waits_table
 from harness.record import RunRecord
 from harness.recording import measure
 from harness.renderers.html.difference import difference_page
 from harness.renderers.terminal import TerminalRenderer
-from harness.tables import culprits_table, statement_profile_table, waits_table
 from harness.verdict import ExitCode
 
 PAGE: Final = "profile.html"

@@ -12,9 +12,8 @@ from typing import Final, Literal, cast
 
 from harness.budget_metrics.protocol import Outcome
 from harness.declaration import Reference
-from harness.profile_differences import Difference, place
 from harness.quantities import ABSENT, count, duration, interval, share, significant
-from harness.record import RunRecord, StatementProfile
+from harness.record import RunRecord
 from harness.summary import (
     DisruptionSummary,
     Ladder,
@@ -27,7 +26,6 @@ from harness.summary import (
     TextGroup,
 )
 from harness.verdict import Verdict
-from harness.waterfall import Waterfall, waterfall
 
 Tone = Literal["plain", "good", "bad", "doubt", "muted"]
 Statistic = Literal["p50", "p95"]
@@ -65,6 +63,21 @@ class Table:
     note: str = ""
 
 
+def table_or_none(
+    title: str, columns: Sequence[Column], rows: Sequence[tuple[Cell, ...]], note: str = ""
+) -> Table | None:
+    """None without rows: a renderer leaves the section out."""
+    return Table(title, tuple(columns), tuple(rows), note) if rows else None
+
+
+def text_columns(*titles: str) -> Iterable[Column]:
+    return (Column(title) for title in titles)
+
+
+def number_columns(*titles: str, wide: bool = False) -> Iterable[Column]:
+    return (Column(title, numeric=True, wide=wide) for title in titles)
+
+
 def printable(text: object) -> str:
     """Text on one line, without characters that steer a terminal or turn the direction of writing."""
     return "".join(map(_printable_character, str(text)))
@@ -94,18 +107,14 @@ def budgets_table(verdict: Verdict) -> Table | None:
         )
         for each in verdict.worst_first
     )
-    return _table("Budgets", columns, rows)
+    return table_or_none("Budgets", columns, rows)
 
 
 def reference_tables(summary: Summary) -> tuple[Table, ...]:
     """The scenario's reference figures, each beside what was measured, in the tables that they came in."""
     columns = (
-        Column("Operation"),
-        Column("When"),
-        Column("Variant"),
-        Column("Reference", numeric=True),
-        Column("p50", numeric=True),
-        Column("p95", numeric=True),
+        *text_columns("Operation", "When", "Variant"),
+        *number_columns("Reference", "p50", "p95"),
         Column("Comparison"),
     )
     names = dict.fromkeys(each.reference.table for each in summary.comparisons)
@@ -177,7 +186,7 @@ def ladder_overview(summary: Summary, statistic: Statistic, *, first_time: bool 
     if rows:
         rows.append(_row("all steps", (_total_cells(ladder, statistic) for ladder in ladders)))
     texts = next((f", {TEXT_WORDS[each.texts]} texts" for each in ladders if each.texts != "all"), "")
-    return _table(f"What each step takes off {statistic}{texts}", tuple(columns), rows, NOISE_NOTE)
+    return table_or_none(f"What each step takes off {statistic}{texts}", columns, rows, NOISE_NOTE)
 
 
 def _row(title: str, groups: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
@@ -220,14 +229,7 @@ def ladder_tables(summary: Summary) -> tuple[Table, ...]:
     """One per operation and group of texts, with seconds and shares of both quantiles."""
     columns = (
         Column("Step"),
-        Column("n", numeric=True),
-        Column("p50", numeric=True),
-        Column("takes off", numeric=True),
-        Column("share", numeric=True),
-        Column("p95", numeric=True),
-        Column("takes off", numeric=True),
-        Column("share", numeric=True),
-        Column("Statements", numeric=True),
+        *number_columns("n", "p50", "takes off", "share", "p95", "takes off", "share", "Statements"),
     )
     return tuple(
         Table(
@@ -269,26 +271,20 @@ def statements_table(summary: Summary) -> Table | None:
         for variant in summary.variants
     )
     is_counted = any(found.values())
-    return _table("SQL statements per request, median (least to most)", columns, rows if is_counted else ())
+    return table_or_none("SQL statements per request, median (least to most)", columns, rows if is_counted else ())
 
 
 def operations_table(summary: Summary, variants: Iterable[str] | None = None) -> Table | None:
     columns = (
-        Column("Variant"),
-        Column("Operation"),
-        Column("Texts"),
-        Column("n", numeric=True),
-        Column("Errors", numeric=True),
+        *text_columns("Variant", "Operation", "Texts"),
+        *number_columns("n", "Errors"),
         Column("Load", numeric=True, wide=True),
-        Column("p50", numeric=True),
-        Column("p95", numeric=True),
-        Column("p95 bounds", numeric=True),
-        Column("Round trips", numeric=True, wide=True),
-        Column("Cache hits", numeric=True, wide=True),
+        *number_columns("p50", "p95", "p95 bounds"),
+        *number_columns("Round trips", "Cache hits", wide=True),
     )
     wanted = None if variants is None else set(variants)
     rows = tuple(_operation_row(each) for each in summary.operations if wanted is None or each.variant in wanted)
-    return _table("What was measured", columns, rows)
+    return table_or_none("What was measured", columns, rows)
 
 
 def _operation_row(summary: OperationSummary) -> tuple[Cell, ...]:
@@ -317,20 +313,13 @@ def _load(summary: OperationSummary) -> str:
 def services_table(summary: Summary) -> Table | None:
     """The client's view beside the service's own; none where no server was asked over a network."""
     columns = (
-        Column("Variant"),
-        Column("Operation"),
-        Column("Asked", numeric=True),
-        Column("Served", numeric=True),
-        Column("Errors", numeric=True, wide=True),
-        Column("in vain", numeric=True, wide=True),
-        Column("p50", numeric=True),
-        Column("Service's", numeric=True),
-        Column("p95", numeric=True),
-        Column("Service's", numeric=True),
-        Column("Between", numeric=True),
+        *text_columns("Variant", "Operation"),
+        *number_columns("Asked", "Served"),
+        *number_columns("Errors", "in vain", wide=True),
+        *number_columns("p50", "Service's", "p95", "Service's", "Between"),
     )
     rows = tuple(map(_service_row, summary.services))
-    return _table("What the client saw, and what the service did", columns, rows, SERVICES_NOTE)
+    return table_or_none("What the client saw, and what the service did", columns, rows, SERVICES_NOTE)
 
 
 SERVICES_NOTE: Final = (
@@ -359,13 +348,8 @@ def _service_row(service: ServiceSummary) -> tuple[Cell, ...]:
 
 def background_table(summary: Summary) -> Table | None:
     columns = (
-        Column("Variant"),
-        Column("Kind"),
-        Column("Done", numeric=True),
-        Column("Failed", numeric=True),
-        Column("Statements", numeric=True),
-        Column("per request", numeric=True),
-        Column("Round trips", numeric=True),
+        *text_columns("Variant", "Kind"),
+        *number_columns("Done", "Failed", "Statements", "per request", "Round trips"),
     )
     rows = tuple(
         (
@@ -380,7 +364,7 @@ def background_table(summary: Summary) -> Table | None:
         for variant in summary.variants
         for work in variant.background
     )
-    return _table("Background work after the responses", columns, rows)
+    return table_or_none("Background work after the responses", columns, rows)
 
 
 def errors_table(summary: Summary) -> Table | None:
@@ -394,7 +378,7 @@ def errors_table(summary: Summary) -> Table | None:
         )
         for error in summary.errors
     )
-    return _table("Errors", columns, rows)
+    return table_or_none("Errors", columns, rows)
 
 
 def disruptions_table(summary: Summary) -> Table | None:
@@ -402,17 +386,12 @@ def disruptions_table(summary: Summary) -> Table | None:
     columns = (
         Column("Variant"),
         Column("Round", numeric=True, wide=True),
-        Column("Phase"),
-        Column("Action"),
+        *text_columns("Phase", "Action"),
         Column("Planned", numeric=True, wide=True),
-        Column("Began", numeric=True),
-        Column("Lasted", numeric=True),
-        Column("Requests", numeric=True),
-        Column("Failed", numeric=True),
-        Column("Slowest", numeric=True),
+        *number_columns("Began", "Lasted", "Requests", "Failed", "Slowest"),
     )
     rows = tuple(map(_disruption_row, summary.disruptions))
-    return _table("What was done to the database meanwhile", columns, rows, DISRUPTION_NOTE)
+    return table_or_none("What was done to the database meanwhile", columns, rows, DISRUPTION_NOTE)
 
 
 DISRUPTION_NOTE: Final = (
@@ -457,7 +436,7 @@ def _settings_table(title: str, groups: Mapping[str, Mapping[str, object]]) -> T
         for group, settings in groups.items()
         for key, value in _flat(settings)
     )
-    return _table(title, (Column("Of"), Column("Setting", code=True), Column("Value")), rows)
+    return table_or_none(title, (Column("Of"), Column("Setting", code=True), Column("Value")), rows)
 
 
 def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -481,139 +460,3 @@ def spread(counts: Spread | None) -> str:
     if counts.minimum == counts.maximum:
         return count(counts.median)
     return f"{count(counts.median)} ({count(counts.minimum)} to {count(counts.maximum)})"
-
-
-def waterfall_tables(record: RunRecord, summary: Summary) -> Iterable[Table]:
-    """Per operation, what the baseline's and the candidate's requests around p95 waited for."""
-    rtt_s = summary.declaration.latency.database_rtt_ms / 1000
-    for operation in summary.declaration.operations:
-        sides = {
-            variant.name: waterfall((each for each in variant.samples if each.operation == operation), 0.95, rtt_s)
-            for variant in record.variants
-            if variant.name in summary.declaration.pair
-        }
-        told = {name: found for name, found in sides.items() if found}
-        if told:
-            yield _waterfall_table(operation, told)
-
-
-def _waterfall_table(operation: str, sides: Mapping[str, Waterfall]) -> Table:
-    parts = dict.fromkeys(part for found in sides.values() for part in found.parts_s)
-    largest = sorted(parts, key=lambda part: -max(found.parts_s.get(part, 0.0) for found in sides.values()))
-    rows = [
-        (Cell(printable(part)), *(_part_cell(found.parts_s.get(part)) for found in sides.values())) for part in largest
-    ]
-    whole = (Cell("whole"), *(Cell(duration(found.whole_s)) for found in sides.values()))
-    requests = " and ".join(count(found.requests) for found in sides.values())
-    return Table(
-        f"{operation}: what requests around p95 waited for",
-        (Column("Part", code=True), *(Column(printable(name), numeric=True) for name in sides)),
-        (*rows, whole),
-        f"The mean of {requests} requests. Each statement without the round-trip time that the harness adds, which "
-        "stands as network.",
-    )
-
-
-def _part_cell(part_s: float | None) -> Cell:
-    return Cell(duration(part_s), "muted" if part_s is None else "plain")
-
-
-def statement_profile_table(record: RunRecord, variants: Sequence[str]) -> Table | None:
-    """What the server spends on each statement, and how it reaches the rows; the most expensive first."""
-    columns = (
-        Column("Variant"),
-        Column("Statement", code=True),
-        Column("Execution", numeric=True),
-        Column("Planning", numeric=True),
-        Column("Rows", numeric=True),
-        Column("Blocks", numeric=True),
-        Column("Not in memory", numeric=True, wide=True),
-        Column("WAL", numeric=True),
-        Column("Reached by", code=True, wide=True),
-    )
-    chosen = [each for each in record.statement_profiles if each.variant in variants]
-    ordered = sorted(chosen, key=lambda each: (variants.index(each.variant), -each.execution_ms))
-    rows = tuple(_statement_profile_row(each, chosen) for each in ordered)
-    note = (
-        "Each statement executed once by itself, with the values of its first execution, and rolled back: the server's "
-        "own time, without the network. Red: a table is read whole that the other variant reaches by an index."
-    )
-    return _table("What the server spends on a statement", columns, rows, note)
-
-
-def _statement_profile_row(profile: StatementProfile, all_profiles: Sequence[StatementProfile]) -> tuple[Cell, ...]:
-    lost_index = profile.scans and any(
-        other.indexes and not other.scans for other in all_profiles if other.statement == profile.statement
-    )
-    ways = ", ".join((*profile.indexes, *(f"every row of {table}" for table in profile.scans)))
-    return (
-        Cell(printable(profile.variant)),
-        Cell(printable(profile.statement)),
-        Cell(duration(profile.execution_ms / 1000)),
-        Cell(duration(profile.planning_ms / 1000)),
-        Cell(count(profile.rows)),
-        Cell(count(profile.blocks_hit + profile.blocks_read)),
-        Cell(count(profile.blocks_read)),
-        Cell(f"{count(profile.wal_bytes)} B"),
-        Cell(printable(ways or ABSENT), "bad" if lost_index else "plain"),
-    )
-
-
-def waits_table(differences: Sequence[Difference]) -> Table | None:
-    """Per operation, what sessions waited for on the server, as shares of the looks that found them at work."""
-    columns = (Column("Operation"), Column("Waits for"), *_side_columns(differences))
-    rows: list[tuple[Cell, ...]] = []
-    for difference in differences:
-        sides = [side.waits(difference.operation) for side in (difference.before, difference.after)]
-        events = sorted(
-            {event for side in sides for event in side}, key=lambda event: -max(s.get(event, 0) for s in sides)
-        )
-        for event in events:
-            cells = (Cell(share(side.get(event))) for side in sides)
-            rows.append((Cell(printable(difference.operation)), Cell(printable(event)), *cells))
-    note = "`Client: ClientRead` is a session inside a transaction that waits for its client and the network."
-    return _table("What sessions waited for on the server", columns, rows, note)
-
-
-def _side_columns(differences: Sequence[Difference]) -> tuple[Column, ...]:
-    if not differences:
-        return ()
-    sides = (differences[0].before, differences[0].after)
-    return tuple(Column(printable(side.label), numeric=True) for side in sides)
-
-
-def culprits_table(difference: Difference) -> Table:
-    """Where the change is, the largest part first."""
-    columns = (
-        Column("Change", numeric=True),
-        Column(printable(difference.before.label), numeric=True),
-        Column(printable(difference.after.label), numeric=True),
-        Column("Where", code=True),
-    )
-    rows = tuple(
-        (
-            Cell(duration(each.change_ms / 1000), "bad" if each.change_ms > 0 else "good"),
-            Cell(duration(each.before_ms / 1000)),
-            Cell(duration(each.after_ms / 1000)),
-            Cell(printable(place(each.stack))),
-        )
-        for each in difference.culprits
-    )
-    whole = difference.changes[0]
-    overhead = " and ".join(
-        share(each.overhead(difference.operation)) for each in (difference.before, difference.after)
-    )
-    listed = (
-        "Only what survives a test over the rounds is listed." if rows else "Nothing survives a test over the rounds."
-    )
-    note = (
-        f"Time per request, waiting included: {duration(whole.before_ms / 1000)} and "
-        f"{duration(whole.after_ms / 1000)} as a whole. {listed} "
-        f"Profiling itself added {overhead}."
-    )
-    return Table(f"{difference.operation}: where the time went", columns, rows, note)
-
-
-def _table(title: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], note: str = "") -> Table | None:
-    """None without rows: a renderer leaves the section out."""
-    return Table(title, columns, tuple(rows), note) if rows else None

@@ -15,7 +15,7 @@ from harness.history.trends import ChangePoint, Series, alike, series_of
 from harness.options import OUTPUT
 from harness.quantities import count, duration, share
 from harness.renderers.terminal import TerminalRenderer
-from harness.tables import Cell, Column, Table, printable
+from harness.tables import Cell, Column, Table, number_columns, printable, text_columns
 
 FILE: Final = click.option(
     "--file",
@@ -118,12 +118,8 @@ def of_interest(group: Sequence[Entry]) -> Sequence[Series]:
 def trends_table(group: Sequence[Entry], every: Iterable[Series]) -> Table:
     newest = group[-1]
     columns = (
-        Column("Variant"),
-        Column("Operation"),
-        Column("Metric"),
-        Column("Oldest", numeric=True),
-        Column("Newest", numeric=True),
-        Column("Trend", numeric=True),
+        *text_columns("Variant", "Operation", "Metric"),
+        *number_columns("Oldest", "Newest", "Trend"),
         Column("Changes"),
     )
     runs_written = "1 run" if len(group) == 1 else f"{count(len(group))} runs"

@@ -4,6 +4,7 @@ import shlex
 
 from harness.comparison import Comparison
 from harness.comparison_tables import comparison_title, counts_table, noise_sentence, processor_table, timings_table
+from harness.profile_tables import waterfall_tables
 from harness.quantities import duration
 from harness.record import RunRecord
 from harness.renderers.markup import code, escaped, table_markup
@@ -20,7 +21,6 @@ from harness.tables import (
     reference_tables,
     services_table,
     statements_table,
-    waterfall_tables,
 )
 from harness.verdict import Verdict
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.budget_metrics.protocol import Outcome
 from harness.comparison import Comparison
 from harness.comparison_tables import counts_table, noise_sentence, processor_table, timings_table
+from harness.profile_tables import waterfall_tables
 from harness.record import RunRecord
 from harness.summary import Summary
 from harness.tables import (
@@ -30,7 +31,6 @@ from harness.tables import (
     reference_tables,
     services_table,
     statements_table,
-    waterfall_tables,
 )
 from harness.verdict import Verdict
 

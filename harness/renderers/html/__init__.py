@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable
 
 from harness.profile_differences import differences
+from harness.profile_tables import statement_profile_table, waits_table, waterfall_tables
 from harness.quantities import ABSENT, duration
 from harness.record import RunRecord
 from harness.renderers.html.difference import drawn, scripts
@@ -29,10 +30,7 @@ from harness.tables import (
     printable,
     reference_tables,
     services_table,
-    statement_profile_table,
     statements_table,
-    waits_table,
-    waterfall_tables,
 )
 from harness.verdict import Verdict
 

@@ -10,9 +10,10 @@ from typing import Final
 from markupsafe import Markup
 
 from harness.profile_differences import Difference
+from harness.profile_tables import culprits_table
 from harness.renderers.html.flames import script, specification
 from harness.renderers.html.templates import style, templates
-from harness.tables import Table, culprits_table, printable
+from harness.tables import Table, printable
 
 DRAW: Final = Markup("""
 for (const graph of document.querySelectorAll("[data-flame]")) {

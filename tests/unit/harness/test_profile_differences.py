@@ -1,18 +1,17 @@
 import json
 import random
 import re
-from typing import Any
 
 import pytest
 
 from harness.errors import UsageError
 from harness.profile_differences import between, differences, place, side
-from harness.record import ProfileRecord, RunRecord, StatementProfile
+from harness.profile_tables import culprits_table
+from harness.record import ProfileRecord, RunRecord
 from harness.renderers import RENDERERS
 from harness.renderers.html.difference import difference_page
 from harness.renderers.html.flames import script
 from harness.summary import summarise
-from harness.tables import culprits_table, statement_profile_table, waits_table
 from harness.verdict import judge
 from tests.records import HOSTILE, record, samples, variant
 
@@ -108,31 +107,3 @@ def test_the_page_of_a_deep_profile_stays_small() -> None:
         update={"profiles": (*profiled("naive", own_ms, 1), *profiled("batched", own_ms, 2))}
     )
     assert len(difference_page(differences(run))) < 1_500_000
-
-
-def test_what_sessions_waited_for_is_told_as_shares(run: RunRecord) -> None:
-    waits = {"naive": {"Client: ClientRead": 9, "processor": 1}, "batched": {"processor": 4}}
-    seen = run.model_copy(
-        update={"profiles": tuple(each.model_copy(update={"waits": waits[each.variant]}) for each in run.profiles)}
-    )
-    table = waits_table(differences(seen))
-    assert table is not None
-    assert [[cell.text for cell in row] for row in table.rows] == [
-        ["query", "processor", "10%", "100%"],
-        ["query", "Client: ClientRead", "90%", "\N{EN DASH}"],
-    ]
-
-
-def statement(variant_name: str, **fields: Any) -> StatementProfile:
-    costs = {"planning_ms": 0.1, "execution_ms": 2.0, "rows": 5, "blocks_hit": 8, "blocks_read": 2, "wal_bytes": 0}
-    return StatementProfile(variant=variant_name, **{"statement": "query.search", **costs, **fields})
-
-
-def test_an_index_that_the_other_variant_uses_is_missed(run: RunRecord) -> None:
-    profiles = (statement("naive", scans=("memories",)), statement("batched", indexes=("memories_embedding_idx",)))
-    table = statement_profile_table(run.model_copy(update={"statement_profiles": profiles}), ("naive", "batched"))
-    assert table is not None
-    naive, batched = table.rows
-    assert (naive[-1].text, naive[-1].tone) == ("every row of memories", "bad")
-    assert (batched[-1].text, batched[-1].tone) == ("memories_embedding_idx", "plain")
-    assert naive[5].text == "10"

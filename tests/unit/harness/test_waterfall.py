@@ -6,10 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.record import Sample
-from harness.summary import summarise
-from harness.tables import waterfall_tables
 from harness.waterfall import EMBEDDING, LATENESS, NETWORK, POOL, REST, parts_of, waterfall
-from tests.records import record, sample, variant
+from tests.records import sample
 
 
 def told(service_time_s: float = 0.1, **fields: Any) -> Sample:
@@ -64,15 +62,3 @@ def test_the_parts_sum_to_the_whole(rows: list[tuple[float, ...]], rtt_s: float,
     found = waterfall(samples, probability, rtt_s)
     assert found is not None
     assert math.fsum(found.parts_s.values()) == pytest.approx(found.whole_s, abs=1e-9)
-
-
-def test_before_and_after_stand_side_by_side_with_the_largest_part_first() -> None:
-    run = record(
-        variant("naive", [told(0.5, elapsed_s={"association.record": 0.4}, calls={"association.record": 190})]),
-        variant("batched", [told(0.1, elapsed_s={"query.search": 0.05}, calls={"query.search": 1})]),
-        scenario={"operations": ["query"], "strategies": ["naive", "batched"], "latency": {"database_rtt_ms": 0}},
-    )
-    (table,) = waterfall_tables(run, summarise(run))
-    assert [column.title for column in table.columns] == ["Part", "naive", "batched"]
-    assert [cell.text for cell in table.rows[0]] == ["association.record", "400 ms", "\N{EN DASH}"]
-    assert [cell.text for cell in table.rows[-1]] == ["whole", "500 ms", "100 ms"]

@@ -1,0 +1,134 @@
+"""Where the time went as tables of text: what slow requests waited for, what changed, what the server spends."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.profile_differences import Difference, place
+from harness.quantities import ABSENT, count, duration, share
+from harness.record import RunRecord, StatementProfile
+from harness.summary import Summary
+from harness.tables import Cell, Column, Table, number_columns, printable, table_or_none, text_columns
+from harness.waterfall import Waterfall, waterfall
+
+
+def waterfall_tables(record: RunRecord, summary: Summary) -> Iterable[Table]:
+    """Per operation, what the baseline's and the candidate's requests around p95 waited for."""
+    rtt_s = summary.declaration.latency.database_rtt_ms / 1000
+    for operation in summary.declaration.operations:
+        sides = {
+            variant.name: waterfall((each for each in variant.samples if each.operation == operation), 0.95, rtt_s)
+            for variant in record.variants
+            if variant.name in summary.declaration.pair
+        }
+        told = {name: found for name, found in sides.items() if found}
+        if told:
+            yield _waterfall_table(operation, told)
+
+
+def _waterfall_table(operation: str, sides: Mapping[str, Waterfall]) -> Table:
+    parts = dict.fromkeys(part for found in sides.values() for part in found.parts_s)
+    largest = sorted(parts, key=lambda part: -max(found.parts_s.get(part, 0.0) for found in sides.values()))
+    rows = [
+        (Cell(printable(part)), *(_part_cell(found.parts_s.get(part)) for found in sides.values())) for part in largest
+    ]
+    whole = (Cell("whole"), *(Cell(duration(found.whole_s)) for found in sides.values()))
+    requests = " and ".join(count(found.requests) for found in sides.values())
+    return Table(
+        f"{operation}: what requests around p95 waited for",
+        (Column("Part", code=True), *number_columns(*map(printable, sides))),
+        (*rows, whole),
+        f"The mean of {requests} requests. Each statement without the round-trip time that the harness adds, which "
+        "stands as network.",
+    )
+
+
+def _part_cell(part_s: float | None) -> Cell:
+    return Cell(duration(part_s), "muted" if part_s is None else "plain")
+
+
+def statement_profile_table(record: RunRecord, variants: Sequence[str]) -> Table | None:
+    """What the server spends on each statement, and how it reaches the rows; the most expensive first."""
+    columns = (
+        Column("Variant"),
+        Column("Statement", code=True),
+        *number_columns("Execution", "Planning", "Rows", "Blocks"),
+        Column("Not in memory", numeric=True, wide=True),
+        Column("WAL", numeric=True),
+        Column("Reached by", code=True, wide=True),
+    )
+    chosen = [each for each in record.statement_profiles if each.variant in variants]
+    ordered = sorted(chosen, key=lambda each: (variants.index(each.variant), -each.execution_ms))
+    rows = tuple(_statement_profile_row(each, chosen) for each in ordered)
+    note = (
+        "Each statement executed once by itself, with the values of its first execution, and rolled back: the server's "
+        "own time, without the network. Red: a table is read whole that the other variant reaches by an index."
+    )
+    return table_or_none("What the server spends on a statement", columns, rows, note)
+
+
+def _statement_profile_row(profile: StatementProfile, all_profiles: Sequence[StatementProfile]) -> tuple[Cell, ...]:
+    lost_index = profile.scans and any(
+        other.indexes and not other.scans for other in all_profiles if other.statement == profile.statement
+    )
+    ways = ", ".join((*profile.indexes, *(f"every row of {table}" for table in profile.scans)))
+    return (
+        Cell(printable(profile.variant)),
+        Cell(printable(profile.statement)),
+        Cell(duration(profile.execution_ms / 1000)),
+        Cell(duration(profile.planning_ms / 1000)),
+        Cell(count(profile.rows)),
+        Cell(count(profile.blocks_hit + profile.blocks_read)),
+        Cell(count(profile.blocks_read)),
+        Cell(f"{count(profile.wal_bytes)} B"),
+        Cell(printable(ways or ABSENT), "bad" if lost_index else "plain"),
+    )
+
+
+def waits_table(differences: Sequence[Difference]) -> Table | None:
+    """Per operation, what sessions waited for on the server, as shares of the looks that found them at work."""
+    columns = (*text_columns("Operation", "Waits for"), *_side_columns(differences[0])) if differences else ()
+    rows: list[tuple[Cell, ...]] = []
+    for difference in differences:
+        sides = [side.waits(difference.operation) for side in (difference.before, difference.after)]
+        events = sorted(
+            {event for side in sides for event in side}, key=lambda event: -max(s.get(event, 0) for s in sides)
+        )
+        for event in events:
+            cells = (Cell(share(side.get(event))) for side in sides)
+            rows.append((Cell(printable(difference.operation)), Cell(printable(event)), *cells))
+    note = "`Client: ClientRead` is a session inside a transaction that waits for its client and the network."
+    return table_or_none("What sessions waited for on the server", columns, rows, note)
+
+
+def _side_columns(difference: Difference) -> Iterable[Column]:
+    return number_columns(printable(difference.before.label), printable(difference.after.label))
+
+
+def culprits_table(difference: Difference) -> Table:
+    """Where the change is, the largest part first."""
+    columns = (
+        Column("Change", numeric=True),
+        *_side_columns(difference),
+        Column("Where", code=True),
+    )
+    rows = tuple(
+        (
+            Cell(duration(each.change_ms / 1000), "bad" if each.change_ms > 0 else "good"),
+            Cell(duration(each.before_ms / 1000)),
+            Cell(duration(each.after_ms / 1000)),
+            Cell(printable(place(each.stack))),
+        )
+        for each in difference.culprits
+    )
+    whole = difference.changes[0]
+    overhead = " and ".join(
+        share(each.overhead(difference.operation)) for each in (difference.before, difference.after)
+    )
+    listed = (
+        "Only what survives a test over the rounds is listed." if rows else "Nothing survives a test over the rounds."
+    )
+    note = (
+        f"Time per request, waiting included: {duration(whole.before_ms / 1000)} and "
+        f"{duration(whole.after_ms / 1000)} as a whole. {listed} "
+        f"Profiling itself added {overhead}."
+    )
+    return Table(f"{difference.operation}: where the time went", columns, rows, note)

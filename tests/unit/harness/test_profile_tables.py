@@ -1,0 +1,57 @@
+from typing import Any
+
+from harness.profile_differences import differences
+from harness.profile_tables import statement_profile_table, waits_table, waterfall_tables
+from harness.record import ProfileRecord, RunRecord, StatementProfile
+from harness.summary import summarise
+from tests.records import record, sample, samples, variant
+
+
+def test_before_and_after_stand_side_by_side_with_the_largest_part_first() -> None:
+    seen = record(
+        variant(
+            "naive",
+            [sample(service_time_s=0.5, elapsed_s={"association.record": 0.4}, calls={"association.record": 190})],
+        ),
+        variant("batched", [sample(service_time_s=0.1, elapsed_s={"query.search": 0.05}, calls={"query.search": 1})]),
+        scenario={"operations": ["query"], "strategies": ["naive", "batched"], "latency": {"database_rtt_ms": 0}},
+    )
+    (table,) = waterfall_tables(seen, summarise(seen))
+    assert [column.title for column in table.columns] == ["Part", "naive", "batched"]
+    assert [cell.text for cell in table.rows[0]] == ["association.record", "400 ms", "\N{EN DASH}"]
+    assert [cell.text for cell in table.rows[-1]] == ["whole", "500 ms", "100 ms"]
+
+
+def waited(variant_name: str, waits: dict[str, int]) -> ProfileRecord:
+    return ProfileRecord(
+        variant=variant_name, operation="query", round=1, requests=1, profiled_s=0.01, plain_s=0.01, waits=waits
+    )
+
+
+def run(**fields: Any) -> RunRecord:
+    return record(variant("naive", samples([0.07])), variant("batched", samples([0.01]))).model_copy(update=fields)
+
+
+def test_what_sessions_waited_for_is_told_as_shares() -> None:
+    waits = waited("naive", {"Client: ClientRead": 9, "processor": 1}), waited("batched", {"processor": 4})
+    table = waits_table(differences(run(profiles=waits)))
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["query", "processor", "10%", "100%"],
+        ["query", "Client: ClientRead", "90%", "\N{EN DASH}"],
+    ]
+
+
+def statement(variant_name: str, **fields: Any) -> StatementProfile:
+    costs = {"planning_ms": 0.1, "execution_ms": 2.0, "rows": 5, "blocks_hit": 8, "blocks_read": 2, "wal_bytes": 0}
+    return StatementProfile(variant=variant_name, **{"statement": "query.search", **costs, **fields})
+
+
+def test_an_index_that_the_other_variant_uses_is_missed() -> None:
+    profiles = (statement("naive", scans=("memories",)), statement("batched", indexes=("memories_embedding_idx",)))
+    table = statement_profile_table(run(statement_profiles=profiles), ("naive", "batched"))
+    assert table is not None
+    naive, batched = table.rows
+    assert (naive[-1].text, naive[-1].tone) == ("every row of memories", "bad")
+    assert (batched[-1].text, batched[-1].tone) == ("memories_embedding_idx", "plain")
+    assert naive[5].text == "10"
