@@ -10,7 +10,7 @@
     fix3: query.statements <= 6                 of another variant
     query.statements <= 2 + ceil(n / 500)       a law in the results of the request
     query.p99 <= 2s abort after 30s             ends the run as soon as it has failed
-    query.search.plan uses idx_memories_tier    how a statement is executed
+    query.search.plan uses hnsw                 how a statement is executed: an index by name or kind
     cache.hit_rate >= 80%
 
 The subject is an operation or a phase, or `cache`, `background` or `pool` for what belongs to the whole

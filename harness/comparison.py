@@ -21,6 +21,7 @@ from harness.declaration import declaration_of
 from harness.errors import UsageError
 from harness.likeness import unlike
 from harness.limits import nearest
+from harness.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.quantities import count, mean_count, share, significant
 from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
 from harness.verdict import ExitCode, judge
@@ -96,7 +97,7 @@ class Comparison:
 
     `detectable` is the least slowdown of any operation that some figure of it would show; None without a control.
     Latencies (`metrics`) and `counters` decide the outcome. `processor_times` explain it, and are judged by themselves,
-    so that latencies need not share their risk of a false alarm with them.
+    so that latencies need not share their risk of a false alarm with them. `plans` explain too.
     """
 
     outcome: Outcome
@@ -113,6 +114,7 @@ class Comparison:
     metrics: tuple[MetricComparison, ...]
     processor_times: tuple[MetricComparison, ...]
     counters: tuple[CounterComparison, ...]
+    plans: PlanComparison
 
 
 def compare(
@@ -125,6 +127,7 @@ def compare(
     variants = [*sides, *([control] if control else [])]
     return _compared(
         (Side(record.run_id, sides[0].name), Side(record.run_id, sides[1].name)),
+        compare_plans(*(plan_side(record, side.name) for side in sides)),
         _common(variants, share_rounds=True),
         _common_phases(variants, share_rounds=True),
         paired,
@@ -147,6 +150,7 @@ def compare_runs(
     differing = unlike(baseline, candidate)
     return _compared(
         (Side(baseline.run_id, variants[0].name), Side(candidate.run_id, variants[1].name)),
+        compare_plans(*(plan_side(*each) for each in zip(records, [side.name for side in variants], strict=True))),
         _common(variants, share_rounds=False),
         _common_phases(variants, share_rounds=False),
         unpaired,
@@ -217,6 +221,7 @@ def _common_phases(
 
 def _compared(
     sides: tuple[Side, Side],
+    plans: PlanComparison,
     by_operation: Mapping[str, Sequence[Rounds]],
     by_phase: Mapping[str, Sequence[Sequence[PhaseRecord]]],
     test: Test,
@@ -253,6 +258,7 @@ def _compared(
         metrics=metrics,
         processor_times=processor_times,
         counters=counters,
+        plans=plans,
     )
 
 

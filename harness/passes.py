@@ -105,9 +105,7 @@ class Pass:
                 "pool": dict(statistics.pool),
                 "served": dict(statistics.served),
                 "background": [asdict(work) for work in statistics.background],
-                "plans": [
-                    {"statement": plan.statement, "indexes": plan.indexes, "scans": plan.scans} for plan in plans
-                ],
+                "plans": [plan.record.model_dump(exclude_defaults=True) for plan in plans],
                 "recalls": await self.target.recalls(self._sampled_queries()),
             },
         )

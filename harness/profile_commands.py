@@ -9,6 +9,8 @@ import click
 from harness import journal, runs, scenario
 from harness.errors import UsageError
 from harness.options import DATABASE, OUTPUT, SETTINGS
+from harness.plan_differences import PlanComparison, compare_plans, plan_side
+from harness.plan_tables import plans_table
 from harness.profile_differences import Difference, between, side
 from harness.profile_tables import culprits_table, statement_profile_table, waits_table
 from harness.record import RunRecord
@@ -64,7 +66,9 @@ def profile(
     if failure is not None:
         raise failure
     before, after = chosen.baseline, chosen.variants[-1].name
-    show(between(side(record, before), side(record, after)), directory / PAGE, opened=False)
+    sides = (record, before), (record, after)
+    plans = compare_plans(*(plan_side(*each) for each in sides))
+    show(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=False)
     click.echo(TerminalRenderer().render_tables([statement_profile_table(record, (before, after))]))
     click.echo(f"For other tools: {directory / 'profiles'}")
     return ExitCode.PASS
@@ -79,18 +83,20 @@ def profile(
 def diff(before: str, after: str | None, variants: str | None, output: Path, *, opened: bool) -> ExitCode:
     """Compares the profiles of two runs, or of one run's baseline and candidate."""
     directory = runs.find(after or before, output)
-    show(_compared(before, after, variants, output), directory / PAGE, opened=opened)
+    sides = _sides(before, after, variants, output)
+    plans = compare_plans(*(plan_side(*each) for each in sides))
+    show(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=opened)
     return ExitCode.PASS
 
 
-def _compared(before: str, after: str | None, variants: str | None, output: Path) -> tuple[Difference, ...]:
+def _sides(before: str, after: str | None, variants: str | None, output: Path) -> list[tuple[RunRecord, str, str]]:
+    """Per side its run, its variant, and how a reader knows it from the other."""
     records = [runs.load(runs.find(name, output)) for name in (before, after or before)]
     names = [name.strip() for name in variants.split(",")] if variants else _default_variants(records, after)
     if len(names) != 2:  # noqa: PLR2004 -- before and after
         raise UsageError(f"--variants {variants}: expected two names, such as naive,batched.")
     labels = [f"{name} of {record.run_id}" if after else name for name, record in zip(names, records, strict=True)]
-    sides = [side(*each) for each in zip(records, names, labels, strict=True)]
-    return between(*sides)
+    return list(zip(records, names, labels, strict=True))
 
 
 def _default_variants(records: list[RunRecord], after: str | None) -> list[str]:
@@ -100,11 +106,11 @@ def _default_variants(records: list[RunRecord], after: str | None) -> list[str]:
     return [str(record.scenario.get("candidate")) for record in records]
 
 
-def show(found: tuple[Difference, ...], page: Path, *, opened: bool) -> None:
+def show(found: tuple[Difference, ...], plans: PlanComparison, page: Path, *, opened: bool) -> None:
     if not found:
         raise UsageError("Nothing was profiled on both sides. Make profiles with `harness profile`.")
-    runs.replace_file(page, difference_page(found))
-    click.echo(TerminalRenderer().render_tables([*map(culprits_table, found), waits_table(found)]))
+    runs.replace_file(page, difference_page(found, plans))
+    click.echo(TerminalRenderer().render_tables([*map(culprits_table, found), plans_table(plans), waits_table(found)]))
     click.echo(f"Flame graphs: {page}")
     if opened:
         click.launch(str(page))

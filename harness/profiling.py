@@ -55,14 +55,8 @@ class ProfilingPass:
         """What the server alone spends on each statement, which the requests' own times cannot tell."""
         for plan in await self.target.plans(executed=True):
             assert plan.cost is not None, "it was executed"
-            profile = StatementProfile(
-                variant=self.variant,
-                statement=plan.statement,
-                indexes=plan.indexes,
-                scans=plan.scans,
-                **asdict(plan.cost),
-            )
-            self.journal.write("statement_profile", profile.model_dump())
+            profile = StatementProfile(variant=self.variant, **dict(plan.record), **asdict(plan.cost))
+            self.journal.write("statement_profile", profile.model_dump(exclude_defaults=True))
 
     async def _profile(self, operation: str, requests: Sequence[Request]) -> None:
         subject = Subject(

@@ -4,10 +4,11 @@ Everything that judges or renders reads only this, so an old run can be judged a
 All times are seconds; `_s` values of a sample are offsets from the start of its variant's timed pass.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 SCHEMA_VERSION: Final = 1
 
@@ -16,6 +17,10 @@ Loop = Literal["open", "closed"]
 
 INTERRUPTED: Final = "interrupted"
 """The `interruption` of a run that a person or a signal ended; any other text says what went wrong."""
+
+
+PLAN_STEPS_MAX: Final = 200
+PLAN_DEPTH_MAX: Final = 40
 
 
 class Frozen(BaseModel):
@@ -148,12 +153,77 @@ class BackgroundRecord(Frozen):
     round_trips: int
 
 
+class StepExecution(Frozen):
+    """What one step of a plan came to, the steps below it included: all `loops` of it together.
+
+    `blocks` are of 8 KiB, wherever they were found.
+    """
+
+    rows: float
+    loops: int
+    elapsed_ms: float
+    blocks: int
+
+
+class PlanStep(Frozen):
+    """One step of a plan, above those that it takes its rows from; an empty text says that the step has no such thing.
+
+    `node_type`, `join_type` and `strategy` are EXPLAIN's words. `relation` is what is read or written: a table, a
+    function or a part of the statement by its name. `role` is that of a part which is planned by itself, such as
+    `CTE candidates`. `omitted` counts the steps below this one that the record has no room for.
+    """
+
+    node_type: str
+    join_type: str = ""
+    strategy: str = ""
+    relation: str = ""
+    index: str = ""
+    access_method: str = ""
+    role: str = ""
+    is_parallel: bool = False
+    rows_estimated: float = 0
+    executed: StepExecution | None = None
+    omitted: int = 0
+    steps: tuple["PlanStep", ...] = ()
+
+    def walk(self) -> Iterator["PlanStep"]:
+        """This step and all below it, each before those that it takes its rows from."""
+        yield self
+        for step in self.steps:
+            yield from step.walk()
+
+    @property
+    def depth(self) -> int:
+        return 1 + max((step.depth for step in self.steps), default=0)
+
+
 class PlanRecord(Frozen):
-    """How a statement is executed: the indexes that its plan uses, and the tables of which it reads every row."""
+    """How a statement is executed: the indexes that its plan uses, and the tables of which it reads every row.
+
+    `root` is the last step of the plan; None in records that are older than it.
+    """
 
     statement: str
     indexes: tuple[str, ...] = ()
     scans: tuple[str, ...] = ()
+    root: PlanStep | None = None
+
+    @property
+    def access_methods(self) -> frozenset[str]:
+        """The kinds of the indexes that it uses, such as `btree` and `hnsw`."""
+        return (
+            frozenset(step.access_method for step in self.root.walk() if step.access_method)
+            if self.root
+            else frozenset()
+        )
+
+    @field_validator("root")
+    @classmethod
+    def _within_limits(cls, root: PlanStep | None) -> PlanStep | None:
+        """A record may come from elsewhere, and a page shows all of a plan."""
+        if root and (root.depth > PLAN_DEPTH_MAX or sum(1 for _ in root.walk()) > PLAN_STEPS_MAX):
+            raise ValueError(f"a plan has at most {PLAN_STEPS_MAX} steps, {PLAN_DEPTH_MAX} deep")
+        return root
 
 
 class StatementProfile(PlanRecord):

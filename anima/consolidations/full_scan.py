@@ -7,7 +7,7 @@ from anima.database import Session, Statement
 from anima.model import SIMILARITY_DUPLICATE
 
 MATCH: Final = Statement(
-    "consolidation.full_scan",
+    "consolidation.match",
     """
     SELECT id, 1 - (embedding <=> $1) AS similarity
     FROM memories

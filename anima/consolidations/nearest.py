@@ -13,7 +13,7 @@ Those as near as the last come too, however many they are, so that the oldest of
 """
 
 MATCH: Final = Statement(
-    "consolidation.nearest",
+    "consolidation.match",
     f"""
     WITH neighbours AS MATERIALIZED (
         SELECT id, created_at, 1 - (embedding <=> $1) AS similarity

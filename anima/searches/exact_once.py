@@ -8,7 +8,7 @@ from anima.model import FoundMemory, Query
 from anima.rows import COLUMNS, found_from
 
 FIND: Final = Statement(
-    "query.search_once",
+    "query.search",
     f"""
     SELECT *, 0.7 * similarity + 0.3 * (resonance_phi / 5.0) AS structural_weight
     FROM (

@@ -14,7 +14,7 @@ CANDIDATES_PER_RESULT: Final = 5
 CANDIDATES_MIN: Final = 100
 
 FIND: Final = Statement(
-    "query.search_hnsw",
+    "query.search",
     f"""
     WITH candidates AS MATERIALIZED (
         SELECT {COLUMNS}, 1 - (embedding <=> $1) AS similarity

@@ -8,6 +8,7 @@ from typing import Final
 
 from harness.comparison import Comparison
 from harness.comparison_tables import counts_table, noise_sentence, timings_table
+from harness.plan_tables import plans_table
 from harness.record import RunRecord
 from harness.renderers.markup import code, escaped, shortened, table_markup
 from harness.summary import Summary
@@ -46,6 +47,7 @@ class CommentRenderer:
             *(escaped(note) for note in comparison.notes),
             table_markup(timings_table(comparison)),
             table_markup(counts_table(comparison)),
+            *(table_markup(table) for table in [plans_table(comparison.plans)] if table),
         )
 
 

@@ -4,6 +4,8 @@ import shlex
 
 from harness.comparison import Comparison
 from harness.comparison_tables import comparison_title, counts_table, noise_sentence, processor_table, timings_table
+from harness.plan_differences import pair_plans
+from harness.plan_tables import plans_table
 from harness.profile_tables import waterfall_tables
 from harness.quantities import duration
 from harness.record import RunRecord
@@ -37,6 +39,7 @@ class MarkdownRenderer:
             ladder_overview(summary, "p95"),
             ladder_overview(summary, "p50", first_time=True),
             statements_table(summary),
+            plans_table(pair_plans(record)),
             operations_table(summary),
             services_table(summary),
             background_table(summary),
@@ -58,7 +61,12 @@ class MarkdownRenderer:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def render_comparison(self, comparison: Comparison) -> str:
-        tables = timings_table(comparison), counts_table(comparison), processor_table(comparison)
+        tables = (
+            timings_table(comparison),
+            counts_table(comparison),
+            processor_table(comparison),
+            plans_table(comparison.plans),
+        )
         runs = dict.fromkeys((comparison.baseline.run_id, comparison.candidate.run_id))
         parts = [
             f"# {escaped(comparison_title(comparison))}",

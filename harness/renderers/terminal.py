@@ -14,6 +14,8 @@ from rich.text import Text
 from harness.budget_metrics.protocol import Outcome
 from harness.comparison import Comparison
 from harness.comparison_tables import counts_table, noise_sentence, processor_table, timings_table
+from harness.plan_differences import pair_plans
+from harness.plan_tables import plans_table
 from harness.profile_tables import waterfall_tables
 from harness.record import RunRecord
 from harness.summary import Summary
@@ -84,6 +86,7 @@ def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool)
         ladder_overview(summary, "p95") if wide else None,
         ladder_overview(summary, "p50", first_time=True) if wide else None,
         statements_table(summary),
+        plans_table(pair_plans(record)),
         operations_table(summary, None if wide else summary.declaration.pair),
         services_table(summary),
         background_table(summary) if wide else None,
@@ -106,9 +109,13 @@ def _comparison_parts(comparison: Comparison, *, wide: bool) -> Iterable[Rendera
         yield Text(printable(note), style=STYLES["doubt"])
     if noise := noise_sentence(comparison):
         yield Text(noise)
-    for table in (timings_table(comparison), counts_table(comparison), processor_table(comparison)):
-        if table:
-            yield from _section(table, wide=wide)
+    tables = (
+        timings_table(comparison),
+        counts_table(comparison),
+        processor_table(comparison),
+        plans_table(comparison.plans),
+    )
+    yield from _sections(tables, wide=wide)
 
 
 def _verdict(outcome: Outcome, sentence: str) -> Text:

@@ -28,7 +28,7 @@ from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from anima.spending import spending_of_request
 from harness.errors import ProvisioningError, TargetError, UsageError
-from harness.plans import EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
+from harness.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.probes.statements import Counted, count, counting
 from harness.targets.protocol import (
     BackgroundWork,
@@ -298,6 +298,9 @@ class OpenAnima:
 
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         side_by_side = asyncio.Semaphore(1 if executed else PLANNED_AT_ONCE)
+        async with self.anima.memory.database.session() as session:
+            indexes = await session.connection.fetch(ACCESS_METHODS)
+        access_methods: dict[str, str] = {each["index"]: each["access_method"] for each in indexes}
 
         async def plan(first: Executed) -> StatementPlan:
             explain = EXPLAIN_EXECUTED if executed else EXPLAIN
@@ -308,7 +311,7 @@ class OpenAnima:
                     explained = await session.connection.fetchval(explain + first.sql, *first.arguments)
                 finally:
                     await transaction.rollback()
-            return read_plan(first.name, explained)
+            return read_plan(first.name, explained, access_methods)
 
         statements = [first for _, first in sorted(self.first_executed.items()) if not first.control]
         return tuple(await asyncio.gather(*map(plan, statements)))

@@ -7,6 +7,7 @@ figures behind it, how to repeat it.
 import shlex
 from collections.abc import Iterable
 
+from harness.plan_differences import pair_plans
 from harness.profile_differences import differences
 from harness.profile_tables import statement_profile_table, waits_table, waterfall_tables
 from harness.quantities import ABSENT, duration
@@ -14,6 +15,7 @@ from harness.record import RunRecord
 from harness.renderers.html.difference import drawn, scripts
 from harness.renderers.html.figures import distribution_figures, ladder_figures, series_figures, statement_figures
 from harness.renderers.html.lines import GLYPHS, budget_lines, headlines
+from harness.renderers.html.plans import drawn_plans
 from harness.renderers.html.templates import style, templates
 from harness.summary import Summary
 from harness.tables import (
@@ -79,6 +81,7 @@ class HtmlRenderer:
                 operations=operations_table(summary),
                 conditions=[table for table in (model_table(record), environment_table(record)) if table],
                 command=printable(shlex.join(record.command)),
+                plan_differences=drawn_plans(pair_plans(record)),
                 differences=[drawn(each) for each in found],
                 profile_tables=[
                     table for table in (statement_profile_table(record, declared.pair), waits_table(found)) if table

@@ -9,9 +9,11 @@ from typing import Final
 
 from markupsafe import Markup
 
+from harness.plan_differences import PlanComparison
 from harness.profile_differences import Difference
 from harness.profile_tables import culprits_table
 from harness.renderers.html.flames import script, specification
+from harness.renderers.html.plans import drawn_plans
 from harness.renderers.html.templates import style, templates
 from harness.tables import Table, printable
 
@@ -47,7 +49,7 @@ def scripts() -> Mapping[str, Sequence[Markup] | Markup]:
     return {"scripts": texts, "script_hashes": Markup(" ".join(f"'sha256-{digest}'" for digest in digests))}  # noqa: S704 -- base64.
 
 
-def difference_page(found: Sequence[Difference]) -> str:
+def difference_page(found: Sequence[Difference], plans: PlanComparison) -> str:
     """A page of its own for two sides that were profiled. `found` holds one operation at least."""
     return (
         templates()
@@ -57,6 +59,7 @@ def difference_page(found: Sequence[Difference]) -> str:
             before=printable(found[0].before.label),
             after=printable(found[0].after.label),
             differences=[drawn(each) for each in found],
+            plan_differences=drawn_plans(plans),
             **scripts(),
         )
     )

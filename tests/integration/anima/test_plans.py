@@ -175,8 +175,8 @@ async def test_statements_on_single_memories_use_their_indexes(
             "merge.lock": {"memories_pkey"},
             "merge.survivors": {"memories_pkey"},
             "merge.move_associations": {"memory_associations_pkey", "memory_associations_memory_b_id_idx"},
-            "query.search_hnsw": {"idx_memories_embedding"},
-            "consolidation.nearest": {"idx_memories_embedding"},
+            "query.search": {"idx_memories_embedding"},
+            "consolidation.match": {"idx_memories_embedding"},
         }
 
 

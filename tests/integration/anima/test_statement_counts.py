@@ -45,7 +45,7 @@ async def test_naive_add_takes_six_statements(database_url: str) -> None:
         await anima.memory.add(NEW)
     assert names(seen) == [
         "add.count_duplicate",
-        "consolidation.full_scan",
+        "consolidation.match",
         "add.insert_or_count",
         "catalyst.read",
         "catalyst.count_accesses",
@@ -62,7 +62,7 @@ async def test_naive_add_of_what_is_known_stops_early(database_url: str) -> None
         assert names(seen) == ["add.count_duplicate"]
         seen.clear()
         await anima.memory.add(NewMemory(content="nearer"))
-    assert names(seen) == ["add.count_duplicate", "consolidation.full_scan", "merge.absorb"]
+    assert names(seen) == ["add.count_duplicate", "consolidation.match", "merge.absorb"]
 
 
 @pytest.mark.parametrize("results", [0, 1, 2, 20, 40])

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from harness.errors import UsageError
+from harness.plan_differences import PlanComparison
 from harness.profile_differences import between, differences, place, side
 from harness.profile_tables import culprits_table
 from harness.record import ProfileRecord, RunRecord
@@ -16,6 +17,7 @@ from harness.verdict import judge
 from tests.records import HOSTILE, record, samples, variant
 
 ROUNDS = 6
+NO_PLANS = PlanComparison("naive", "batched", ())
 
 
 def profiled(variant_name: str, own_ms: dict[str, float], seed: int) -> list[ProfileRecord]:
@@ -82,7 +84,9 @@ def test_what_waits_is_named_by_who_made_it_wait() -> None:
 @pytest.mark.parametrize("whole_report", [True, False])
 def test_names_stay_text_on_the_page(run: RunRecord, *, whole_report: bool) -> None:
     page = (
-        RENDERERS["html"].render(run, summarise(run), judge(run)) if whole_report else difference_page(differences(run))
+        RENDERERS["html"].render(run, summarise(run), judge(run))
+        if whole_report
+        else difference_page(differences(run), NO_PLANS)
     )
     assert "<img" not in page.replace(script(), "")
     (data,) = re.findall(r'<script type="application/json" id="flame-query">(.*?)</script>', page, flags=re.DOTALL)
@@ -93,7 +97,7 @@ def test_names_stay_text_on_the_page(run: RunRecord, *, whole_report: bool) -> N
 
 
 def test_the_page_lets_only_its_own_scripts_run(run: RunRecord) -> None:
-    page = difference_page(differences(run))
+    page = difference_page(differences(run), NO_PLANS)
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     assert "unsafe-eval" not in policy[1]
@@ -106,4 +110,4 @@ def test_the_page_of_a_deep_profile_stays_small() -> None:
     run = record(variant("naive", samples([0.1])), variant("batched", samples([0.1]))).model_copy(
         update={"profiles": (*profiled("naive", own_ms, 1), *profiled("batched", own_ms, 2))}
     )
-    assert len(difference_page(differences(run))) < 1_500_000
+    assert len(difference_page(differences(run), NO_PLANS)) < 1_500_000
