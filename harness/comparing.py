@@ -23,7 +23,7 @@ from harness.recording import Work, measure
 from harness.renderers import COMPARISON_RENDERERS
 from harness.revision_execution import Sides, execute_revisions
 from harness.revisions import INSTALLS, Revision, holds, resolve
-from harness.scenario import Scenario, suggestion
+from harness.scenario import SLICES_ADVISED, Scenario, suggestion
 from harness.targets import TARGETS
 from harness.verdict import ExitCode
 
@@ -43,6 +43,11 @@ FILES: Final[Mapping[str, str]] = {"json": "comparison.json", "markdown": "compa
 @click.option("--revisions", "kind", flag_value="revisions", help="A and B are git revisions.")
 @click.option("--scenario", "scenario_name", metavar="SCENARIO", default="local", show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=ROUNDS_ADVISED, show_default=True)
+@click.option(
+    "--slices",
+    type=click.IntRange(1),
+    help=f"How often both sides take turns within a round; {SLICES_ADVISED}, or 1 where phases have schedules.",
+)
 @click.option("--variant", metavar="NAME", help="Of two runs or revisions: which strategy, instead of the candidate.")
 @click.option(
     "--environment",
@@ -70,6 +75,7 @@ def compare_command(
     kind: Kind | None,
     scenario_name: str,
     rounds: int,
+    slices: int | None,
     variant: str | None,
     environment: str,
     anyway: bool,
@@ -87,7 +93,7 @@ def compare_command(
     if candidate is None:
         return show(compare(runs.load(runs.find(baseline, output)), margin=margin), form)
     names = (baseline, candidate)
-    plan = Plan(scenario_name, (*settings, f"rounds={rounds}"), database)
+    plan = Plan(scenario_name, (*settings, f"rounds={rounds}"), database, slices)
     if kind is None:
         kind = kind_of(names, output)
     match kind:
@@ -108,18 +114,19 @@ def compare_command(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A scenario, and what the command line says of it."""
+    """A scenario, and what the command line says of it; `slices` is None where it says nothing of them."""
 
     scenario: str
     settings: tuple[str, ...]
     database: str | None
+    slices: int | None = None
 
     def load(self, *settings: str, strategies: str | None = None) -> Scenario:
         """Held to no budget, since what is compared decides. Raises `UsageError`."""
-        chosen = scenario.load(
-            self.scenario, settings=(*self.settings, *settings), strategies=strategies, database=self.database
-        )
-        return chosen.model_copy(update={"budgets": (), "references": ()})
+        wanted = (*self.settings, *settings, *([f"slices={self.slices}"] if self.slices else []))
+        chosen = scenario.load(self.scenario, settings=wanted, strategies=strategies, database=self.database)
+        cut = SLICES_ADVISED if self.slices is None and chosen.slices == 1 and not chosen.indivisible else chosen.slices
+        return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut})
 
 
 def kind_of(names: Sequence[str], output: Path) -> Kind:

@@ -20,7 +20,7 @@ from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
 from harness.network import DelayProxy, delay_proxy, with_endpoint
 from harness.observation import take_reading
-from harness.passes import CLOCK, Beside, Observe, Pass, Watch, unwatched
+from harness.passes import CLOCK, Beside, Observe, Pass, Watch, unpaced, unwatched
 from harness.probes.protocol import Observable
 from harness.profiling import ProfilingPass, requests_of
 from harness.progress import Progress
@@ -33,6 +33,7 @@ from harness.scenario import Phase, Scenario, Variant
 from harness.targets import TARGETS
 from harness.targets.protocol import LoadedMemory, Target, TargetContext
 from harness.timeline import Disruptor, Timeline, refuse_impossible
+from harness.turns import Gate, Part, in_turns
 from harness.worker import Task
 from harness.workers import SharedPass, working
 from harness.workloads.protocol import Workload
@@ -60,12 +61,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a variant is measured: what its target may use, and the database as the server knows it."""
+    """Where a variant is measured: what its target may use, and the database as the server knows it.
+
+    There it waits for its turn before each slice of a phase.
+    """
 
     context: TargetContext
     server: Server
     database: str
     disruptor: Disruptor
+    turn: Gate = unpaced
 
     def observe(self, report_statistics: Callable[[], Awaitable[bool]]) -> Observe:
         """Probes that see the target's work when its sessions have reported it."""
@@ -102,13 +107,15 @@ async def execute(
         run = Run(scenario, next(workloads), target, server, redis, journal, progress, watch)
         begin(run, resumed)
         rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
-        for number, variant in scenario.schedule():
-            if resumed is None or (variant.name, number) not in resumed.passes:
-                await rounds.measure(variant, number, run.workload)
+        for number, variants in scenario.schedule():
+            ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
+            left = [variant for variant in variants if (variant.name, number) not in ended]
+            await rounds.measure(left, number, run.workload)
         if scenario.sampling.time_s_max:
             await _sample_on(rounds, workloads, wanting, resumed)
-        for number, variant in scenario.profile_schedule():
-            await _profile(run, variant, number, rounds.templates[target.schema_version(variant.strategy)])
+        for number, variants in scenario.profile_schedule():
+            for variant in variants:
+                await _profile(run, variant, number, rounds.templates[target.schema_version(variant.strategy)])
 
 
 def begin(run: Run, resumed: Resumable | None = None) -> None:
@@ -125,19 +132,37 @@ def begin(run: Run, resumed: Resumable | None = None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """Measures one variant at a time; `longest_s` is how long each took at most."""
+    """Measures a round at a time; `longest_s` is how long each variant took at most."""
 
     run: Run
     templates: Mapping[int, str]
     started: float
     longest_s: dict[str, float] = field(default_factory=dict[str, float])
 
-    async def measure(self, variant: Variant, number: int, workload: Workload) -> None:
-        begun = perf_counter()
-        template = self.templates[self.run.target.schema_version(variant.strategy)]
-        await _measure(replace(self.run, workload=workload), variant, number, template)
-        self.longest_s[variant.name] = max(self.longest_s.get(variant.name, 0.0), perf_counter() - begun)
-        self.run.journal.write("elapsed", {"elapsed_s": perf_counter() - self.started})
+    async def measure(self, variants: Sequence[Variant], number: int, workload: Workload) -> None:
+        """The variants one after the other, or in turns where phases are cut into slices."""
+        run = replace(self.run, workload=workload)
+
+        def part(variant: Variant) -> Part:
+            template = self.templates[run.target.schema_version(variant.strategy)]
+            return partial(_measure, run, variant, number, template)
+
+        if run.scenario.slices == 1:
+            for variant in variants:
+                begun = perf_counter()
+                await part(variant)(unpaced)
+                self._note_time([variant], begun)
+        else:
+            begun = perf_counter()
+            await in_turns({variant.name: part(variant) for variant in variants})
+            self._note_time(variants, begun)
+
+    def _note_time(self, variants: Sequence[Variant], begun: float) -> None:
+        now = perf_counter()
+        for variant in variants:
+            taken_s = (now - begun) / len(variants)
+            self.longest_s[variant.name] = max(self.longest_s.get(variant.name, 0.0), taken_s)
+        self.run.journal.write("elapsed", {"elapsed_s": now - self.started})
 
 
 async def _sample_on(rounds: Rounds, further: Iterator[Workload], wanting: Wanting, resumed: Resumable | None) -> None:
@@ -159,10 +184,10 @@ async def _sample_on(rounds: Rounds, further: Iterator[Workload], wanting: Wanti
             run.progress.note(f"No further round: {error}")
             return
         begun = perf_counter()
-        for variant in run.scenario.variants:
-            if variant.name in wanted:
-                run.progress.note(f"Sampling on, {variant.name}: {wanted[variant.name]}")
-                await rounds.measure(variant, number, workload)
+        for name, reason in wanted.items():
+            run.progress.note(f"Sampling on, {name}: {reason}")
+        chosen = [variant for variant in run.scenario.variants if variant.name in wanted]
+        await rounds.measure(chosen, number, workload)
         spent_s += perf_counter() - begun
 
 
@@ -202,7 +227,7 @@ async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[int, str]:
     return templates
 
 
-async def _measure(run: Run, variant: Variant, round_number: int, template: str) -> None:
+async def _measure(run: Run, variant: Variant, round_number: int, template: str, turn: Gate) -> None:
     """One variant, one round."""
     run.progress.preparing(f"{variant.name}: cloning the database and warming up")
     run.journal.write(
@@ -216,7 +241,7 @@ async def _measure(run: Run, variant: Variant, round_number: int, template: str)
             "in_process": run.target.in_process,
         },
     )
-    async with placed(run, variant.strategy, f"round_{round_number}_{variant.name}", template) as place:
+    async with placed(run, variant.strategy, f"round_{round_number}_{variant.name}", template, turn) as place:
 
         def timeline(phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
             entries = [entry for entry in run.scenario.timeline if entry.phase == phase.name]
@@ -241,6 +266,7 @@ async def _measure_here(run: Run, variant: Variant, round_number: int, place: Pl
             run.progress,
             timeline,
             place.observe(target.report_statistics),
+            place.turn,
             watch=run.watch,
         )
         await pass_.prepare()
@@ -271,7 +297,7 @@ async def _measure_in_workers(run: Run, variant: Variant, round_number: int, pla
     async with working(tasks) as workers:
         observe = place.observe(report_statistics)
         shared = SharedPass(
-            run.scenario, variant.name, workers, run.journal, run.progress, timeline, observe, run.watch
+            run.scenario, variant.name, workers, run.journal, run.progress, timeline, observe, place.turn, run.watch
         )
         await shared.measure()
 
@@ -300,7 +326,7 @@ async def _profile(run: Run, variant: Variant, round_number: int, template: str)
 
 
 @asynccontextmanager
-async def placed(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[Place]:
+async def placed(run: Run, strategy: str, database: str, template: str, turn: Gate = unpaced) -> AsyncGenerator[Place]:
     """A place for the strategy: a clone of its own, as far away as the latency model says."""
     latency = run.scenario.latency
     proxy: DelayProxy | None = None
@@ -335,4 +361,4 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
             run.scenario.service_url,
             run.redis.url if run.redis else None,
         )
-        yield Place(context, run.server, name, Disruptor(run.server, proxy))
+        yield Place(context, run.server, name, Disruptor(run.server, proxy), turn)

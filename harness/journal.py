@@ -205,10 +205,9 @@ class _Told:
             case "variant":
                 self.passes.append(_Pass(entry, round=entry.pop("round", 1)))
             case "sample" | "phase" | "disruption":
-                del entry["variant"]
-                self.passes[-1].take(kind, entry)
+                self._pass_of(entry.pop("variant")).take(kind, entry)
             case "variant_end":
-                self.passes[-1].end = entry
+                self._pass_of(entry["name"]).end = entry
             case "elapsed":
                 self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
             case "profile" | "statement_profile":
@@ -224,6 +223,13 @@ class _Told:
             case _:
                 return False
         return True
+
+    def _pass_of(self, variant: str) -> _Pass:
+        """Its last one: variants that take turns have a pass each at the same time. Raises `UsageError`."""
+        begun = [each for each in self.passes if each.variant["name"] == variant]
+        if not begun:
+            raise UsageError(f"The journal tells of {variant!r} before its pass began, so lines of it are missing.")
+        return begun[-1]
 
     def _resume(self, entry: dict[str, Any]) -> None:
         """Leaves out the pass that was cut off: it is measured again, and half a pass is on another clone."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from harness.probes import PROBES
 from harness.probes.protocol import NotObserved, Observable, Span
+
+LEVELS: Final = frozenset(name for probe in PROBES.values() if probe.is_level for name in probe.counters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +20,24 @@ class Reading:
     def since(self, earlier: "Reading") -> "Reading":
         """By how much counters grew; levels as they are."""
         missing = {**earlier.missing, **self.missing}
-        levels = {name for probe in PROBES.values() if probe.is_level for name in probe.counters}
         values = {
-            name: value if name in levels else value - earlier.values[name]
+            name: value if name in LEVELS else value - earlier.values[name]
             for name, value in self.values.items()
             if name not in missing
         }
         for name in [name for name, value in values.items() if value < 0]:
             del values[name]
             missing[name] = "the server began to count anew meanwhile"
+        return Reading(values, missing)
+
+    def plus(self, further: "Reading") -> "Reading":
+        """What both spans come to; levels as they were in the later one."""
+        missing = {**self.missing, **further.missing}
+        values = {
+            name: value if name in LEVELS else self.values.get(name, 0.0) + value
+            for name, value in further.values.items()
+            if name not in missing
+        }
         return Reading(values, missing)
 
 

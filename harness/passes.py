@@ -4,15 +4,16 @@ What is declared and discarded comes first: priming (texts that a running servic
 """
 
 import gc
+import math
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Final
 
 from harness.arrivals.closed_loop import ClosedLoopSettings
-from harness.arrivals.protocol import WHOLE, Arrival, Bounds, Share
+from harness.arrivals.protocol import WHOLE, Bounds, Share
 from harness.clock import MonotonicClock
 from harness.draws import Draws
 from harness.errors import TargetError
@@ -23,6 +24,7 @@ from harness.progress import Progress
 from harness.record import PhaseRecord, Sample
 from harness.scenario import Phase, Scenario
 from harness.targets.protocol import OpenTarget, Request, Response
+from harness.turns import Gate
 from harness.workloads.protocol import Workload
 
 CLOCK: Final = MonotonicClock()
@@ -35,9 +37,6 @@ Beside = Callable[[Phase, float, float], AbstractAsyncContextManager[None]]
 
 Observe = Callable[[Span], Awaitable[Reading]]
 """Reads what is counted around a phase."""
-
-Gate = Callable[[], Awaitable[None]]
-"""Returns when the next phase may begin."""
 
 
 def nothing(_phase: Phase, _zero: float, _begun: float) -> AbstractAsyncContextManager[None]:
@@ -61,7 +60,10 @@ async def unpaced() -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one variant is asked in one round, or a worker's share of it, and where the answers are noted."""
+    """What one variant is asked in one round, or a worker's share of it, and where the answers are noted.
+
+    It waits for its `turn` before each slice of a phase, and then at the `gate`, where all workers begin together.
+    """
 
     scenario: Scenario
     workload: Workload
@@ -72,6 +74,7 @@ class Pass:
     progress: Progress
     beside: Beside = nothing
     observe: Observe = unobserved
+    turn: Gate = unpaced
     gate: Gate = unpaced
     share: Share = WHOLE
     watch: Watch = unwatched
@@ -88,12 +91,9 @@ class Pass:
         """The timed pass, phase by phase, each with the background work that it has left behind."""
         plans = await self.target.plans()
         before = await self.target.statistics()
-        zero, drain_s = None, 0.0
+        time, drain_s = PassTime(), 0.0
         for phase in self.scenario.phases:
-            readings = await self.observe("whole"), await self.observe("timed")
-            await self.gate()
-            zero = CLOCK.now() if zero is None else zero
-            drain_s += await self._measure(phase, zero, *readings)
+            drain_s += await self._measure(phase, time)
         statistics = (await self.target.statistics()).since(before)
         self.journal.write(
             "variant_end",
@@ -118,20 +118,26 @@ class Pass:
         wanted = 0 if self.share.index else min(self.scenario.recall_queries, len(queries))
         return [queries[number * len(queries) // wanted] for number in range(wanted)]
 
-    async def _measure(self, phase: Phase, zero: float, whole: Reading, timed: Reading) -> float:
-        """Of readings from before. Returns how long the background work went on after the phase."""
-        timed_requests = self.workload.by_phase[phase.name][phase.warm_up :]
-        arrival, requests = phase.open(self.scenario.seed).share(self.share, timed_requests)
-        self.progress.phase(self.variant, phase.name, len(requests), phase.duration_s)
-        record = await TimedPhase(self, phase, arrival, zero).drive(requests)
-        timed = (await self.observe("timed")).since(timed)
-        self.progress.preparing(f"{self.variant}: finishing the background work")
-        drain_started = CLOCK.now()
-        await self.target.drain()
-        drain_s = CLOCK.now() - drain_started
-        whole = (await self.observe("whole")).since(whole)
+    async def _measure(self, phase: Phase, time: "PassTime") -> float:
+        """Slice by slice. Returns how long the background work went on after them."""
+        timed_phase = TimedPhase(self, phase, time)
+        timed, whole, drain_s = Reading(), Reading(), 0.0
+        for number in range(self.scenario.slices):
+            with time.stopped() if self.scenario.slices > 1 else nullcontext():
+                await self.turn()
+                self.progress.phase(self.variant, phase.name, len(timed_phase.requests), phase.duration_s)
+                before = await self.observe("whole"), await self.observe("timed")
+                await self.gate()
+            await timed_phase.drive(number)
+            timed = timed.plus((await self.observe("timed")).since(before[1]))
+            self.progress.preparing(f"{self.variant}: finishing the background work")
+            drain_started = CLOCK.now()
+            await self.target.drain()
+            drain_s += CLOCK.now() - drain_started
+            whole = whole.plus((await self.observe("whole")).since(before[0]))
+        self.progress.phase_end(self.variant, phase.name)
         counted = {"counters": {**timed.values, **whole.values}, "uncounted": {**timed.missing, **whole.missing}}
-        self.journal.phase(self.variant, record.model_copy(update=counted))
+        self.journal.phase(self.variant, timed_phase.record.model_copy(update=counted))
         return drain_s
 
     async def _warm_up(self, phase: Phase) -> None:
@@ -157,37 +163,69 @@ class Pass:
             return Response(), error.kind
 
 
-class TimedPhase:
-    """One phase as its requests are timed; `zero` is the start of the whole pass, to which its times relate."""
+class PassTime:
+    """The clock of a pass, from its first request on. It stands still while other variants have their turns."""
 
-    def __init__(self, pass_: Pass, phase: Phase, arrival: Arrival, zero: float) -> None:
+    def __init__(self) -> None:
+        self._zero: float | None = None
+
+    @property
+    def zero(self) -> float:
+        if self._zero is None:
+            self._zero = CLOCK.now()
+        return self._zero
+
+    @contextmanager
+    def stopped(self) -> Generator[None]:
+        stopped = CLOCK.now()
+        yield
+        if self._zero is not None:
+            self._zero += CLOCK.now() - stopped
+
+
+class TimedPhase:
+    """One phase as its requests are timed, slice by slice."""
+
+    def __init__(self, pass_: Pass, phase: Phase, time: PassTime) -> None:
+        timed_requests = pass_.workload.by_phase[phase.name][phase.warm_up :]
+        self.arrival, self.requests = phase.open(pass_.scenario.seed).share(pass_.share, timed_requests)
         self._pass = pass_
         self._phase = phase
-        self._arrival = arrival
-        self._zero = zero
-        self._begun = self._ended = CLOCK.now()
-        self._started = 0
-        self._stage_starts = [self._begun + stage.start_s for stage in phase.arrival.stage_records]
+        self._time = time
+        self._begun_s: float | None = None
+        self._ended_s = 0.0
+        self._started = self._dropped = 0
+        self._stage_starts: list[float] = []
 
-    async def drive(self, requests: Sequence[Request]) -> PhaseRecord:
-        async with self._pass.beside(self._phase, self._zero, self._begun):
-            dropped = await self._arrival.drive(requests, self._issue, CLOCK)
-        return self._record(dropped)
+    async def drive(self, number: int) -> None:
+        """An equal part of the requests that are left, in its part of the time."""
+        scenario = self._pass.scenario
+        left = self.requests[self._started :]
+        requests = left[: math.ceil(len(left) / (scenario.slices - number))]
+        phase = self._phase.slice(number, scenario.slices)
+        arrival, _ = phase.open(scenario.seed).share(self._pass.share, ())
+        zero, begun = self._time.zero, CLOCK.now()
+        if self._begun_s is None:
+            self._begun_s = self._ended_s = begun - zero
+        self._stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
+        async with self._pass.beside(self._phase, zero, begun):
+            self._dropped += await arrival.drive(requests, self._issue, CLOCK)
 
     async def _issue(self, request: Request, intended: float) -> None:
         self._started += 1
         started = CLOCK.now()
         response, error = await self._pass.perform(request)
-        self._ended = CLOCK.now()
+        ended, zero = CLOCK.now(), self._time.zero
+        self._ended_s = ended - zero
         sample = Sample(
             operation=request.operation,
             round=self._pass.round_number,
             phase=self._phase.name,
             stage=bisect_right(self._stage_starts, intended) - 1 if self._stage_starts else None,
-            scheduled=self._arrival.loop == "open",
-            intended_s=intended - self._zero,
-            started_s=started - self._zero,
-            ended_s=self._ended - self._zero,
+            scheduled=self.arrival.loop == "open",
+            intended_s=intended - zero,
+            started_s=started - zero,
+            ended_s=self._ended_s,
             error=error,
             first_time_text=request.first_time_text,
             statements=response.statements,
@@ -204,8 +242,11 @@ class TimedPhase:
         self._pass.progress.sample(sample)
         self._pass.watch(self._pass.variant, sample)
 
-    def _record(self, dropped: int) -> PhaseRecord:
-        phase, arrival = self._phase, self._arrival
+    @property
+    def record(self) -> PhaseRecord:
+        """Of what was driven until now."""
+        assert self._begun_s is not None, "a phase is driven before it is recorded"
+        phase, arrival = self._phase, self.arrival
         return PhaseRecord(
             name=phase.name,
             workload=phase.workload or phase.arrival.kind,
@@ -216,9 +257,9 @@ class TimedPhase:
             rate_per_s_target=arrival.starts / phase.duration_s if arrival.starts and phase.duration_s else None,
             planned=arrival.starts,
             started=self._started,
-            dropped=dropped,
-            started_s=self._begun - self._zero,
-            ended_s=self._ended - self._zero,
+            dropped=self._dropped,
+            started_s=self._begun_s,
+            ended_s=self._ended_s,
             stages=phase.arrival.stage_records,
         )
 

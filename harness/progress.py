@@ -1,5 +1,6 @@
 """What a person sees while a run goes on: the variant, its operation, how far it is, and the p95 until now."""
 
+from collections import defaultdict
 from time import perf_counter
 from typing import Final, Protocol, Self, cast
 
@@ -32,7 +33,11 @@ class Progress(Protocol):
 
     def preparing(self, step: str) -> None: ...
 
-    def phase(self, variant: str, operation: str, requests: int, time_s: float) -> None: ...
+    def phase(self, variant: str, operation: str, requests: int, time_s: float) -> None:
+        """Begins, or goes on after the turns of others."""
+        ...
+
+    def phase_end(self, variant: str, operation: str) -> None: ...
 
     def sample(self, sample: Sample) -> None: ...
 
@@ -50,6 +55,8 @@ class Silent:
 
     def phase(self, variant: str, operation: str, requests: int, time_s: float) -> None: ...
 
+    def phase_end(self, variant: str, operation: str) -> None: ...
+
     def sample(self, sample: Sample) -> None: ...
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None: ...
@@ -66,15 +73,13 @@ class Histogram(Protocol):
 
     def get_value_at_percentile(self, percentile: float) -> int: ...
 
-    def reset(self) -> None: ...
-
 
 class TerminalProgress:
-    """One bar for the run and one for the phase; where there is no terminal, a line per phase."""
+    """One bar for the run and one for the phase; where there is no terminal, a line when a phase has ended."""
 
     def __init__(self, console: Console, phases_total: int) -> None:
         self._console = console
-        self._latencies_us = cast("Histogram", HdrHistogram(1, LATENCY_US_MAX, LATENCY_DIGITS))
+        self._latencies_us: defaultdict[str, Histogram] = defaultdict(new_histogram)
         self._shown_at = 0.0
         self._failures_shown: set[str] = set()
         self._current = ""
@@ -99,26 +104,28 @@ class TerminalProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finish_phase()
+        for phase in list(self._latencies_us):
+            self._finish(phase)
         self._bars.stop()
 
     def preparing(self, step: str) -> None:
-        self._finish_phase()
         self._bars.update(self._phase, description=step, total=None, completed=0, note="")
 
     def phase(self, variant: str, operation: str, requests: int, time_s: float) -> None:
-        self._finish_phase()
         self._current = f"{variant}: {operation}"
         self._bars.update(
-            self._phase, description=self._current, total=requests, completed=0, note=f"at most {time_s:g} s"
+            self._phase, description=self._current, total=requests, completed=self._count, note=f"at most {time_s:g} s"
         )
+
+    def phase_end(self, variant: str, operation: str) -> None:
+        self._finish(f"{variant}: {operation}")
 
     def sample(self, sample: Sample) -> None:
         """Shows no more often than a person sees: at ten thousand a second, showing each would be the load."""
-        self._latencies_us.record_value(min(round(1e6 * sample.latency_s), LATENCY_US_MAX))
+        self._latencies_us[self._current].record_value(min(round(1e6 * sample.latency_s), LATENCY_US_MAX))
         if (now := perf_counter()) - self._shown_at >= REFRESH_S:
             self._shown_at = now
-            self._bars.update(self._phase, completed=self._count, note=self._p95())
+            self._bars.update(self._phase, completed=self._count, note=p95(self._latencies_us[self._current]))
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None:
         """Each kind once per variant and operation: a server that is away would fill the screen."""
@@ -128,18 +135,23 @@ class TerminalProgress:
             self._console.print(f"[red]{escape(f'{key}: {error}')}[/red]", highlight=False)
 
     def note(self, text: str) -> None:
-        self._finish_phase()
         self._console.print(escape(text), highlight=False)
 
-    def _finish_phase(self) -> None:
-        if self._count:
-            self._console.print(f"  {self._current}: {self._count} requests, {self._p95()}", highlight=False)
-            self._latencies_us.reset()
+    def _finish(self, phase: str) -> None:
+        latencies_us = self._latencies_us.pop(phase, None)
+        if latencies_us is not None and latencies_us.get_total_count():
+            line = f"  {phase}: {latencies_us.get_total_count()} requests, {p95(latencies_us)}"
+            self._console.print(line, highlight=False)
             self._bars.advance(self._run)
 
     @property
     def _count(self) -> int:
-        return self._latencies_us.get_total_count()
+        return self._latencies_us[self._current].get_total_count()
 
-    def _p95(self) -> str:
-        return f"p95 {duration(self._latencies_us.get_value_at_percentile(95) / 1e6)}"
+
+def new_histogram() -> Histogram:
+    return cast("Histogram", HdrHistogram(1, LATENCY_US_MAX, LATENCY_DIGITS))
+
+
+def p95(latencies_us: Histogram) -> str:
+    return f"p95 {duration(latencies_us.get_value_at_percentile(95) / 1e6)}"

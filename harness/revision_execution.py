@@ -6,19 +6,21 @@ server, the delays, the embedding server. Both have to load the same corpus and 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.execution import Run, begin, keeping_log, placed
 from harness.journal import Journal
-from harness.passes import nothing
+from harness.passes import nothing, unpaced
 from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.redis_server import redis_server
 from harness.revisions import Checkout, Install, Revision, checkouts
 from harness.scenario import Scenario
 from harness.targets import TARGETS
+from harness.turns import Gate, Part, in_turns
 from harness.worker import Task
 from harness.workers import SharedPass, working
 
@@ -89,9 +91,9 @@ async def execute_revisions(
             begin(run)
             variants = await _variants(run, sides, ready)
             for number in range(1, scenario.rounds + 1):
-                for variant in variants if number % 2 else reversed(variants):
-                    await _measure(run, sides.strategy, variant, number)
-                    journal.write("elapsed", {"elapsed_s": perf_counter() - started})
+                ordered = variants if number % 2 else variants[::-1]
+                await _measure_round(run, sides.strategy, ordered, number)
+                journal.write("elapsed", {"elapsed_s": perf_counter() - started})
 
 
 async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> list[Variant]:
@@ -126,11 +128,21 @@ def _out_of_turn(kind: str, _entry: object) -> None:
     raise HarnessError(f"A worker told {kind!r} out of turn. Compare revisions whose workers speak alike.")
 
 
-async def _measure(run: Run, strategy: str, variant: Variant, number: int) -> None:
+async def _measure_round(run: Run, strategy: str, variants: Sequence[Variant], number: int) -> None:
+    """One after the other, or in turns where phases are cut into slices."""
+    parts: dict[str, Part] = {each.name: partial(_measure, run, strategy, each, number) for each in variants}
+    if run.scenario.slices > 1:
+        await in_turns(parts)
+        return
+    for part in parts.values():
+        await part(unpaced)
+
+
+async def _measure(run: Run, strategy: str, variant: Variant, number: int, turn: Gate) -> None:
     """One pass of one revision, on a clone of what it has prepared."""
     run.progress.preparing(f"{variant.name}: cloning the database and warming up")
     run.journal.write("variant", {**variant.entry, "round": number, "in_process": run.target.in_process})
-    async with placed(run, strategy, f"round_{number}_{variant.name}", variant.template) as place:
+    async with placed(run, strategy, f"round_{number}_{variant.name}", variant.template, turn) as place:
         task = Task(
             task="measure",
             scenario=run.scenario.model_dump(mode="json", round_trip=True),
@@ -149,5 +161,6 @@ async def _measure(run: Run, strategy: str, variant: Variant, number: int) -> No
 
         async with working([task], variant.checkout.interpreter) as workers:
             observe = place.observe(report_statistics)
-            shared = SharedPass(run.scenario, variant.name, workers, run.journal, run.progress, nothing, observe)
-            await shared.measure()
+            await SharedPass(
+                run.scenario, variant.name, workers, run.journal, run.progress, nothing, observe, place.turn
+            ).measure()

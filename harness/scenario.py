@@ -45,6 +45,8 @@ TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
 KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
 """Sections whose keys depend on their `kind`."""
 
+SLICES_ADVISED: Final = 20
+"""Of a comparison. In parts of a fraction of a second a machine that becomes slower does so for both sides."""
 
 Action = Disruption | Literal["cut_network"]
 ACTIONS: Final[tuple[Action, ...]] = (*get_args(Disruption), "cut_network")
@@ -105,6 +107,12 @@ class Phase(Section):
 
     def open(self, seed: int) -> Arrival:
         return self.arrival.open(self.bounds, lambda purpose: Draws(seed, f"{self.name} {purpose}"))
+
+    def slice(self, number: int, of: int) -> Self:
+        """One of equal parts of its time, with draws of its own."""
+        if of == 1:
+            return self
+        return self.model_copy(update={"name": f"{self.name} {number}", "time_s": self.duration_s / of})
 
     def total(self, seed: int) -> int:
         """Requests to draw: those of the warm-up, and those that are timed."""
@@ -174,6 +182,8 @@ class Scenario(Section):
 
     `recall_queries` is of how many queries each variant's results are held against exact search, after the timed pass.
     With `control`, each round measures the baseline a second time, so that the noise of a comparison is known.
+    Where each phase is cut into `slices`, the variants of a round take turns at them, so that a machine that becomes
+    slower does so for all of them.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -187,6 +197,7 @@ class Scenario(Section):
     candidate: str
     control: bool = False
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 1
+    slices: Annotated[int, Field(ge=1, le=1_000)] = 1
     workers: Annotated[int, Field(ge=1, le=64, description="Processes that share the load; 1 is this one.")] = 1
     seed: int = 1
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
@@ -240,6 +251,22 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _can_be_sliced(self) -> Self:
+        if self.slices > 1 and self.indivisible:
+            raise ValueError(f"slices: {self.indivisible}, so variants cannot take turns at its parts. Leave it out.")
+        return self
+
+    @property
+    def indivisible(self) -> str:
+        """Why phases cannot be cut into slices; empty where they can."""
+        kinds = [phase.arrival.kind for phase in self.phases if not isinstance(phase.arrival, ClosedLoopSettings)]
+        if kinds:
+            return f"{kinds[0]} has a schedule of its own"
+        if self.timeline:
+            return "a timeline counts from the beginning of a phase"
+        return "Redis is one for all variants" if self.cache.redis else ""
+
+    @model_validator(mode="after")
     def _timeline_fits(self) -> Self:
         durations_s = {phase.name: phase.duration_s for phase in self.phases}
         for entry in self.timeline:
@@ -289,11 +316,11 @@ class Scenario(Section):
     def cuts_network(self) -> bool:
         return any(entry.action == "cut_network" for entry in self.timeline)
 
-    def schedule(self) -> Iterator[tuple[int, Variant]]:
+    def schedule(self) -> Iterator[tuple[int, Sequence[Variant]]]:
         """The timed rounds."""
         return counterbalanced(self.rounds, self.variants)
 
-    def profile_schedule(self) -> Iterator[tuple[int, Variant]]:
+    def profile_schedule(self) -> Iterator[tuple[int, Sequence[Variant]]]:
         """The rounds of the profiling pass, if there is one: of the pair, and of its control."""
         pair = [variant for variant in self.variants if variant.strategy in (self.baseline, self.candidate)]
         return counterbalanced(self.profile.rounds if self.profile else 0, pair)
@@ -331,11 +358,10 @@ class Scenario(Section):
         return [LoadedMemory(memory, tier, *TIER_STATES[tier]) for memory, tier in zip(memories, tiers, strict=True)]
 
 
-def counterbalanced(rounds: int, variants: Sequence[Variant]) -> Iterator[tuple[int, Variant]]:
+def counterbalanced(rounds: int, variants: Sequence[Variant]) -> Iterator[tuple[int, Sequence[Variant]]]:
     """Each round in the opposite order of the one before, so that drift does not favour a variant."""
     for number in range(1, rounds + 1):
-        for variant in variants if number % 2 else reversed(variants):
-            yield number, variant
+        yield number, variants if number % 2 else variants[::-1]
 
 
 def known(what: str, name: object, names: Mapping[str, object] | Sequence[str]) -> str:

@@ -4,7 +4,8 @@ Its caller may be of another version, so this is a protocol; a change that an ol
 `PROTOCOL`.
 
 Standard input: a line of JSON, which is a `Task`, and after `ready` the line `go`. A task that is `paced` has a `ready`
-before each phase and waits for a `go` each time, so that all workers of a run keep step; it ends when its caller does.
+before each slice of a phase and waits for a `go` each time, so that all workers of a run keep step; it ends when its
+caller does.
 
 Standard output: lines of JSON, each with a `kind`. To `prepare`: `prepared`, whose fields say what there is now. To
 `measure`: `ready` when everything is done that is not timed; after `go` the entries of a journal; then `done`. To

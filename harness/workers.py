@@ -19,10 +19,12 @@ from typing import Any, Final
 from harness.errors import HarnessError
 from harness.journal import Journal
 from harness.lifeline import hold
-from harness.passes import CLOCK, Beside, Observe, Watch, cache_figures, unwatched
+from harness.observation import Reading
+from harness.passes import CLOCK, Beside, Observe, Watch, cache_figures, unpaced, unwatched
 from harness.progress import Progress
 from harness.record import PhaseRecord, Sample
 from harness.scenario import Phase, Scenario
+from harness.turns import Gate
 from harness.worker import Task
 
 LINE_LIMIT: Final = 2**24
@@ -141,30 +143,35 @@ class SharedPass:
     progress: Progress
     beside: Beside
     observe: Observe
+    turn: Gate = unpaced
     watch: Watch = unwatched
 
     async def measure(self) -> None:
-        """The timed pass, phase by phase, each begun by all workers at once."""
-        zero: float | None = None
-        for phase in self.scenario.phases:
-            await self._all_tell("ready")
-            zero = CLOCK.now() if zero is None else zero
+        """The timed pass, phase by phase, each slice begun by all workers at once."""
+        await self._all_tell("ready")
+        zero = CLOCK.now()
+        for number, phase in enumerate(self.scenario.phases):
+            if number:
+                await self._all_tell("ready")
             await self._measure(phase, zero)
         ends = await self._all_tell("variant_end")
         self.journal.write("variant_end", end_of_all(ends))
         await self._all_tell("done")
 
     async def _measure(self, phase: Phase, zero: float) -> None:
-        sent = phase.total(self.scenario.seed) - phase.warm_up
-        self.progress.phase(self.variant, phase.name, sent, phase.duration_s)
-        whole, timed = await self.observe("whole"), await self.observe("timed")
-        begun = CLOCK.now()
-        async with self.beside(phase, zero, begun):
-            for worker in self.workers:
-                worker.tell("go")
-            records = [self._phase(entry) for entry in await self._all_tell("phase")]
-        timed, whole = (await self.observe("timed")).since(timed), (await self.observe("whole")).since(whole)
-        record = phase_of_all(records)
+        timed, whole, told = Reading(), Reading(), list[Entry]()
+        for left in reversed(range(self.scenario.slices)):
+            await self.turn()
+            self.progress.phase(self.variant, phase.name, phase.timed(self.scenario.seed), phase.duration_s)
+            before = await self.observe("whole"), await self.observe("timed")
+            async with self.beside(phase, zero, CLOCK.now()):
+                for worker in self.workers:
+                    worker.tell("go")
+                told = await self._all_tell("ready" if left else "phase")
+            timed = timed.plus((await self.observe("timed")).since(before[1]))
+            whole = whole.plus((await self.observe("whole")).since(before[0]))
+        self.progress.phase_end(self.variant, phase.name)
+        record = phase_of_all([self._phase(entry) for entry in told])
         # What the workers count of themselves is not to be seen from here.
         counters = {**timed.values, **whole.values, **record.counters}
         missing = {**timed.missing, **whole.missing}

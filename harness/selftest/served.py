@@ -13,7 +13,7 @@ from harness.comparison import Comparison, compare
 from harness.errors import HarnessError
 from harness.record import INTERRUPTED, RunRecord, VariantRecord
 from harness.recording import measure
-from harness.scenario import Scenario
+from harness.scenario import SLICES_ADVISED, Scenario
 from harness.selftest.findings import Finding, Promise
 from harness.targets.planted import FAULTS
 
@@ -100,6 +100,7 @@ def _scenario(size: Size, seed: int) -> Scenario:
             "candidate": SAME,
             "control": True,
             "rounds": size.rounds,
+            "slices": SLICES_ADVISED,
             "seed": seed,
             "latency": "local",
             "database": {"provisioner": "embedded"},

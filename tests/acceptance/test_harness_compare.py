@@ -22,6 +22,8 @@ def test_two_strategies_are_measured_in_turn_and_the_counts_decide_by_themselves
     stored = json.loads((run / "comparison.json").read_bytes())["comparison"]
     assert stored["control"] == "batched (control)"
     assert {each["metric"] for each in stored["metrics"]} == {"mean", "p50", "p95"}
+    there = ["batched", "naive", "batched (control)"]
+    assert turns_of(run, operation="query", round_number=2) == [*there, *there[::-1], *there]
     assert "# naive against batched" in (run / "comparison.md").read_text(encoding="utf-8")
     again = harness("compare", run.name, "--format", "json")
     assert again.returncode == 1
@@ -42,6 +44,13 @@ def test_two_strategies_are_measured_in_turn_and_the_counts_decide_by_themselves
     overridden = harness("compare", run.name, "other", "--anyway")
     assert overridden.returncode == 3
     assert "These runs are unlike: host.cpu is" in overridden.stdout
+
+
+def turns_of(run: Path, operation: str, round_number: int) -> list[str]:
+    """Which variant was asked, request by request."""
+    entries = [json.loads(line) for line in (run / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    wanted = {"kind": "sample", "operation": operation, "round": round_number}
+    return [each["variant"] for each in entries if wanted.items() <= each.items()]
 
 
 def test_what_cannot_be_compared_says_what_can(harness: Program) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -16,11 +17,13 @@ import pytest
 from harness import journal, scenario
 from harness.errors import HarnessError
 from harness.observation import Reading
+from harness.passes import unpaced
 from harness.probes.protocol import Span
 from harness.progress import Silent
 from harness.record import VariantRecord
 from harness.recording import header
 from harness.scenario import Scenario
+from harness.turns import Gate
 from harness.worker import Task
 from harness.workers import SharedPass, Worker, working
 from tests.waiting import until
@@ -41,8 +44,15 @@ NULL = (
 )
 
 
-def chosen() -> Scenario:
-    return scenario.load("smoke", settings=NULL)
+CUT_INTO_SLICES = (
+    *NULL[:-1],
+    'phases=[{workload="mix",warm_up=7,requests=50,arrival={kind="closed_loop",users=4}}]',
+    "slices=3",
+)
+
+
+def chosen(settings: Sequence[str] = NULL) -> Scenario:
+    return scenario.load("smoke", settings=settings)
 
 
 def tasks(measured: Scenario) -> list[Task]:
@@ -64,15 +74,20 @@ async def unobserved(_span: Span) -> Reading:
     return Reading()
 
 
-async def measured(directory: Path, interfere: Callable[[Sequence[Worker]], None] = lambda _: None) -> VariantRecord:
+async def measured(
+    directory: Path,
+    interfere: Callable[[Sequence[Worker]], None] = lambda _: None,
+    settings: Sequence[str] = NULL,
+    turn: Gate = unpaced,
+) -> VariantRecord:
     """The scenario's pass by all workers, with `interfere` called on these before it."""
-    chosen_ = chosen()
+    chosen_ = chosen(settings)
     with journal.open_journal(directory) as entries:
         entries.write("run", header(chosen_, "run"))
         entries.write("variant", {"name": "null", "description": "", "schema_version": 0})
         async with working(tasks(chosen_)) as workers:
             interfere(workers)
-            shared = SharedPass(chosen_, "null", workers, entries, Silent(), lambda *_: nullcontext(), unobserved)
+            shared = SharedPass(chosen_, "null", workers, entries, Silent(), lambda *_: nullcontext(), unobserved, turn)
             await shared.measure()
     return journal.read(directory / journal.FILE_NAME).variants[0]
 
@@ -92,6 +107,25 @@ async def test_every_request_is_sent_by_one_worker_and_every_sample_is_kept(tmp_
     intended_s = sorted(each.intended_s for each in variant.samples if each.phase == "steady")
     assert len(set(intended_s)) == 40
     assert variant.complete
+
+
+async def test_slices_are_begun_in_turn_and_the_time_of_other_turns_is_not_counted(tmp_path: Path) -> None:
+    waited_s: list[float] = []
+
+    async def turn() -> None:
+        begun = time.monotonic()
+        await asyncio.sleep(0.3)
+        waited_s.append(time.monotonic() - begun)
+
+    begun = time.monotonic()
+    variant = await measured(tmp_path / "run", settings=CUT_INTO_SLICES, turn=turn)
+    elapsed_s = time.monotonic() - begun
+    drawn = chosen(CUT_INTO_SLICES).workload_of(1).by_phase["mix"][7:]
+    assert Counter(each.operation for each in variant.samples) == Counter(each.operation for each in drawn)
+    (mix,) = variant.phases
+    assert (mix.started, mix.processes, len(waited_s)) == (50, WORKERS, 3)
+    # The workers wait from the first slice's end to the second's begin; what is left of the time is at most the rest.
+    assert mix.ended_s - mix.started_s <= elapsed_s - sum(waited_s[1:])
 
 
 async def test_a_worker_that_dies_ends_the_run_with_a_sentence_and_the_others_with_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.journal import FILE_NAME, Journal, open_journal, read, reopen_journal, resumable
 from harness.record import DisruptionRecord, Sample
+from tests.records import samples
 
 RUN = {
     "run_id": "r",
@@ -81,6 +82,31 @@ def test_a_later_round_of_a_variant_adds_to_its_samples(tmp_path: Path) -> None:
     journal.sample("naive", SAMPLE)
     journal.close()
     assert read(path).variants[0].samples == (SAMPLE, SAMPLE)
+
+
+def test_variants_that_take_turns_keep_what_is_theirs(tmp_path: Path) -> None:
+    with open_journal(tmp_path / "run") as journal:
+        journal.write("run", RUN)
+        for name in ("naive", "batched"):
+            journal.write("variant", {"name": name, "round": 1, "description": "", "schema_version": 8})
+        for latency_s in (0.1, 0.2):
+            for factor, name in enumerate(("naive", "batched"), start=1):
+                journal.sample(name, samples([factor * latency_s])[0])
+        for name in ("naive", "batched"):
+            journal.write("variant_end", {"name": name, "complete": True, "drain_s": 0.0})
+    naive, batched = read(tmp_path / "run" / FILE_NAME).variants
+    assert [sample.latency_s for sample in naive.samples] == pytest.approx([0.1, 0.2])
+    assert [sample.latency_s for sample in batched.samples] == pytest.approx([0.2, 0.4])
+    assert naive.complete
+    assert batched.complete
+
+
+def test_a_sample_without_its_pass_is_refused(tmp_path: Path) -> None:
+    with open_journal(tmp_path / "run") as journal:
+        journal.write("run", RUN)
+        journal.sample("naive", samples([0.1])[0])
+    with pytest.raises(UsageError, match="'naive' before its pass began"):
+        read(tmp_path / "run" / FILE_NAME)
 
 
 @pytest.mark.parametrize(

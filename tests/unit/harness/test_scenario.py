@@ -42,27 +42,47 @@ def test_the_candidates_quantiles_can_be_decided_by_the_samples_asked_for(name: 
 
 def test_rounds_go_back_and_forth_so_that_drift_favours_no_variant() -> None:
     chosen = scenario.load("smoke", settings=["rounds=3"])
-    assert [(number, variant.name) for number, variant in chosen.schedule()] == [
-        (1, "naive"),
-        (1, "batched"),
-        (2, "batched"),
-        (2, "naive"),
-        (3, "naive"),
-        (3, "batched"),
+    assert [(number, [each.name for each in variants]) for number, variants in chosen.schedule()] == [
+        (1, ["naive", "batched"]),
+        (2, ["batched", "naive"]),
+        (3, ["naive", "batched"]),
     ]
 
 
 def test_a_control_measures_the_baseline_again_on_the_other_side_of_the_candidate() -> None:
     chosen = scenario.load("smoke", settings=["rounds=2", "control=true"])
-    assert [variant.name for _, variant in chosen.schedule()] == [
-        "naive",
-        "batched",
-        "naive (control)",
-        "naive (control)",
-        "batched",
-        "naive",
+    assert [[each.name for each in variants] for _, variants in chosen.schedule()] == [
+        ["naive", "batched", "naive (control)"],
+        ["naive (control)", "batched", "naive"],
     ]
     assert chosen.variants[-1] == Variant("naive (control)", strategy="naive", control_of="naive")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (["phases.0.arrival={kind='constant_rate', rate_per_s=5}"], "constant_rate has a schedule of its own"),
+        (
+            ["timeline=[{phase='query', at_s=1, action='terminate_backends'}]"],
+            "a timeline counts from the beginning of a phase",
+        ),
+        (["cache.redis='auto'"], "Redis is one for all variants"),
+    ],
+)
+def test_what_has_a_time_of_its_own_is_not_cut_into_slices(settings: list[str], reason: str) -> None:
+    phase = "phases=[{workload='query', time_s=3, arrival={kind='closed_loop'}, requests=5}]"
+    if "phases" in settings[0]:
+        phase, settings = "phases=[{workload='query', time_s=3, arrival={kind='constant_rate', rate_per_s=5}}]", []
+    with pytest.raises(UsageError, match=f"slices: {reason}"):
+        scenario.load("smoke", settings=["slices=4", phase, *settings])
+
+
+def test_the_slices_of_a_phase_share_its_time_and_have_draws_of_their_own() -> None:
+    phase = scenario.load("smoke", settings=["slices=4"]).phases[1]
+    slices = [phase.slice(number, 4) for number in range(4)]
+    assert [each.duration_s for each in slices] == [phase.duration_s / 4] * 4
+    assert len({each.name for each in slices}) == 4
+    assert phase.slice(0, 1) is phase
 
 
 def test_loaded_memories_have_the_state_that_their_tier_implies() -> None:
