@@ -5,37 +5,48 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import click
 from rich.console import Console
 
 from harness.environment import host
 from harness.runs import replace_file
-from harness.selftest import served, simulated
+from harness.selftest import profiled, served, simulated
 from harness.selftest.findings import Finding, as_json, table
 from harness.verdict import ExitCode
 
 WIDTH: Final = 110
-Part = Literal["simulated", "served"]
+Part = Literal["simulated", "served", "profiled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many simulated runs and comparisons, and how much on the server."""
+    """How many simulated runs and comparisons, and how much on the server, timed and profiled."""
 
     budget_trials: int
     comparison_trials: int
     served: served.Size
+    profiled: profiled.Size
 
 
-SHORT: Final = Effort(300, 200, served.Size(rounds=10, rounds_per_comparison=5, requests=100))
-LONG: Final = Effort(5_000, 5_000, served.Size(rounds=100, rounds_per_comparison=10, requests=1_000))
+SHORT: Final = Effort(
+    300,
+    200,
+    served.Size(rounds=10, rounds_per_comparison=5, requests=100),
+    profiled.Size(runs=2, rounds=6, requests=10),
+)
+LONG: Final = Effort(
+    5_000,
+    5_000,
+    served.Size(rounds=100, rounds_per_comparison=10, requests=1_000),
+    profiled.Size(runs=10, rounds=6, requests=10),
+)
 
 
 @click.command()
 @click.option("--long", "is_long", is_flag=True, help="Enough trials to see a promise of 1 % broken; takes hours.")
-@click.option("--only", type=click.Choice(["simulated", "served"]), help="Simulated runs, or those on a server.")
+@click.option("--only", type=click.Choice(get_args(Part)), help="Simulated runs, runs on a server, or their profiles.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed draws other runs.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it as JSON too.")
 def selftest(*, is_long: bool, only: Part | None, seed: int, output: Path | None) -> ExitCode:
@@ -57,11 +68,13 @@ def selftest(*, is_long: bool, only: Part | None, seed: int, output: Path | None
 
 
 def _findings(effort: Effort, only: Part | None, seed: int) -> Iterator[Finding]:
-    if only != "served":
+    if only in (None, "simulated"):
         yield from simulated.budgets(effort.budget_trials, seed)
         yield from simulated.comparisons(effort.comparison_trials, seed)
-    if only != "simulated":
+    if only in (None, "served"):
         yield from served.comparisons(effort.served, seed)
+    if only in (None, "profiled"):
+        yield from profiled.differences(effort.profiled, seed)
 
 
 def _document(effort: Effort, seed: int, findings: Sequence[Finding]) -> Mapping[str, object]:

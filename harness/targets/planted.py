@@ -24,7 +24,8 @@ from harness.targets.protocol import (
     TargetStatistics,
 )
 
-ADDED_STATEMENT: Final = "SELECT 1"
+FAST_STATEMENT: Final = "SELECT 1"
+SLOW_STATEMENT: Final = "SELECT pg_sleep(0.02)"
 
 SLEEP_GRAIN_S: Final = 0.001
 """A sleep may end this much late, so the last part of a delay is waited for without giving up the processor."""
@@ -34,7 +35,7 @@ SLEEP_GRAIN_S: Final = 0.001
 class Fault:
     description: str
     slowdown: float = 0.0
-    added_statements: int = 0
+    added_statement: str | None = None
 
 
 FAULTS: Final[Mapping[str, Fault]] = {
@@ -43,7 +44,8 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "slower-5": Fault("each request takes 5 % longer", slowdown=0.05),
     "slower-10": Fault("each request takes 10 % longer", slowdown=0.10),
     "slower-20": Fault("each request takes 20 % longer", slowdown=0.20),
-    "statement-more": Fault("each request sends one statement more", added_statements=1),
+    "statement-more": Fault("each request sends one statement more", added_statement=FAST_STATEMENT),
+    "statement-20-ms": Fault("each request sends one statement more, of 20 ms", added_statement=SLOW_STATEMENT),
 }
 
 
@@ -98,15 +100,15 @@ class OpenPlanted:
     async def perform(self, request: Request) -> Response:
         started = perf_counter()
         response = await self.healthy.perform(request)
-        for _ in range(self.fault.added_statements):
-            response = await self._send_one_more(response)
+        if self.fault.added_statement:
+            response = await self.send_one_more(self.fault.added_statement, response)
         if self.fault.slowdown:
             await _wait_until(started + (perf_counter() - started) * (1 + self.fault.slowdown))
         return response
 
-    async def _send_one_more(self, response: Response) -> Response:
+    async def send_one_more(self, statement: str, response: Response) -> Response:
         async with self.lock:
-            await self.connection.execute(ADDED_STATEMENT)
+            await self.connection.execute(statement)
         return replace(response, statements=(response.statements or 0) + 1, round_trips=(response.round_trips or 0) + 1)
 
     async def prime(self, texts: Sequence[str]) -> None:

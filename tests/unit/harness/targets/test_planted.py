@@ -35,10 +35,13 @@ def planted(fault: str, connection: Connection | None = None) -> OpenPlanted:
     return OpenPlanted(Slow(), FAULTS[fault], cast("asyncpg.Connection", connection), asyncio.Lock())
 
 
-async def test_an_added_statement_is_sent_and_counted() -> None:
+@pytest.mark.parametrize(
+    ("fault", "statement"), [("statement-more", "SELECT 1"), ("statement-20-ms", "SELECT pg_sleep(0.02)")]
+)
+async def test_an_added_statement_is_sent_and_counted(fault: str, statement: str) -> None:
     connection = Connection()
-    response = await planted("statement-more", connection).perform(REQUEST)
-    assert connection.sent == ["SELECT 1"]
+    response = await planted(fault, connection).perform(REQUEST)
+    assert connection.sent == [statement]
     assert (response.statements, response.round_trips) == (1, 1)
 
 
