@@ -6,6 +6,7 @@ once: a worker that dies leaves the work queued and the tables untouched.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
@@ -76,6 +77,9 @@ Handler = Callable[[Session, AnyWork], Awaitable[None]]
 current_kind: ContextVar[str | None] = ContextVar("current_kind", default=None)
 """The kind of work that the current task does, for observers; None in a request."""
 
+_accepted: ContextVar[Counter[str] | None] = ContextVar("accepted", default=None)
+"""What the current task has accepted in a transaction that has not been committed, by kind."""
+
 LANE_LEVELS: Final = Statement(
     "queue.levels",
     """
@@ -144,10 +148,12 @@ def queue_of(session: Session) -> Queries:
 
 @dataclass(slots=True)
 class Counts:
-    """What a worker has done since it was made."""
+    """What this process has accepted and done since it was opened; held is what failed too often."""
 
+    accepted: int = 0
     done: int = 0
     failed_attempts: int = 0
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +190,15 @@ class Background:
     @asynccontextmanager
     async def accepting(self, session: Session, kinds: Iterable[str]) -> AsyncGenerator[None]:
         """A transaction that may accept work of these kinds. Their workers are woken when they can see it."""
-        async with session.transaction():
-            yield
+        accepted = Counter[str]()
+        token = _accepted.set(accepted)
+        try:
+            async with session.transaction():
+                yield
+        finally:
+            _accepted.reset(token)
+        for kind, works in accepted.items():
+            self.counts[kind].accepted += works
         loop = asyncio.get_running_loop()
         for kind in kinds:
             for worker in self.waking[kind]:
@@ -195,6 +208,17 @@ class Background:
         """Queues the work in the session's transaction: it exists if and only if that commits."""
         kinds, payloads = zip(*((work.kind, work.model_dump_json().encode()) for work in works), strict=True)
         await queue_of(session).enqueue(list(kinds), list(payloads), [0] * len(kinds))
+        accepted = _accepted.get()
+        if accepted is not None:
+            accepted.update(kinds)
+
+    @property
+    def backlog(self) -> int:
+        """How much of what this process has accepted is neither done nor held, without asking the database.
+
+        With peers it says little by itself: what one accepts, another may do.
+        """
+        return max(sum(each.accepted - each.done - each.held for each in self.counts.values()), 0)
 
     async def run_once(self, kind: str) -> bool:
         """Does the oldest due work of this kind, if there is any; says whether there was.
@@ -306,6 +330,7 @@ class Background:
         trace = TracebackRecord.from_exception(exc=error, job_id=job.id)
         if job.attempts + 1 >= ATTEMPTS_MAX:
             await queue_of(session).log_jobs([(job, "failed", trace)])
+            self.counts[job.entrypoint].held += 1
         else:
             await queue_of(session).retry_job(job, RETRY_DELAY * 2**job.attempts, trace)
 

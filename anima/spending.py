@@ -7,7 +7,8 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Literal, TypeAlias
 
-Part: TypeAlias = Literal["embedding", "pool", "database"]
+Part: TypeAlias = Literal["embedding", "coalesced", "retries", "pool", "database"]
+"""Of `embedding`, `coalesced` is waiting for another request's call, `retries` failed attempts and their pauses."""
 Spent: TypeAlias = dict[Part, float]
 """Seconds by part."""
 

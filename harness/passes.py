@@ -18,6 +18,7 @@ from harness.clock import MonotonicClock
 from harness.draws import Draws
 from harness.errors import TargetError
 from harness.journal import Entries
+from harness.levels import Levels
 from harness.observation import Reading
 from harness.probes.protocol import Span
 from harness.progress import Progress
@@ -196,6 +197,7 @@ class TimedPhase:
         self._ended_s = 0.0
         self._started = self._dropped = 0
         self._stage_starts: list[float] = []
+        self._levels = Levels(pass_.target.levels, CLOCK)
 
     async def drive(self, number: int) -> None:
         """An equal part of the requests that are left, in its part of the time."""
@@ -208,7 +210,7 @@ class TimedPhase:
         if self._begun_s is None:
             self._begun_s = self._ended_s = begun - zero
         self._stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
-        async with self._pass.beside(self._phase, zero, begun):
+        async with self._pass.beside(self._phase, zero, begun), self._levels.watched(zero):
             self._dropped += await arrival.drive(requests, self._issue, CLOCK)
 
     async def _issue(self, request: Request, intended: float) -> None:
@@ -261,6 +263,7 @@ class TimedPhase:
             started_s=self._begun_s,
             ended_s=self._ended_s,
             stages=phase.arrival.stage_records,
+            levels=self._levels.record,
         )
 
 

@@ -82,6 +82,17 @@ class StageRecord(Frozen):
     rate_per_s: float | None = None
 
 
+class LevelsRecord(Frozen):
+    """What went up and down at a target, as it was read now and then: each of `values` has one number per `at_s`.
+
+    `at_s` are offsets from the start of the variant's timed pass. `background_queued` is work that was accepted and not
+    done; of the pool's connections, `pool_in_use` were in use, and `pool_waiting` callers waited for one.
+    """
+
+    at_s: tuple[float, ...]
+    values: dict[str, tuple[float, ...]]
+
+
 class PhaseRecord(Frozen):
     """What one phase set out to send in one round, and what became of it.
 
@@ -89,7 +100,7 @@ class PhaseRecord(Frozen):
     and how many starts it planned. `dropped` of these would have exceeded the cap on requests in flight. The load
     generator had so many `processes`. `started_s` and `ended_s` are offsets from the start of the variant's timed pass
     of this round; the end is the last answer's. `counters` are what probes counted, by the names that they give;
-    `uncounted` says why others are not among them.
+    `uncounted` says why others are not among them. `levels` are of a target in the one process that sent all requests.
     """
 
     name: str
@@ -108,6 +119,7 @@ class PhaseRecord(Frozen):
     stages: tuple[StageRecord, ...] = ()
     counters: dict[str, float] = {}
     uncounted: dict[str, str] = {}
+    levels: LevelsRecord | None = None
 
 
 class DisruptionRecord(Frozen):

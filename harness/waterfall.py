@@ -16,6 +16,8 @@ AROUND_MIN: Final = 3
 LATENESS: Final = "lateness"
 POOL: Final = "pool"
 EMBEDDING: Final = "embedding"
+COALESCED: Final = "coalesced"
+RETRIES: Final = "retries"
 NETWORK: Final = "network"
 REST: Final = "code and the rest"
 
@@ -57,14 +59,23 @@ def around(ordered: Sequence[Sample], probability: float) -> Sequence[Sample]:
 
 
 def parts_of(sample: Sample, injected_rtt_s: float) -> dict[str, float]:
-    """One request's parts without the rest. An embedding says who answered it."""
+    """One request's parts without the rest. An embedding says who answered it, and how else it was waited for."""
     told, calls = sample.elapsed_s or {}, sample.calls or {}
     network = Counter({name: min(times * injected_rtt_s, told.get(name, 0.0)) for name, times in calls.items()})
     statements = {name: told[name] - network[name] for name in calls if name in told}
     others = {
         LATENESS: sample.lateness_s if sample.scheduled else 0.0,
         POOL: told.get(POOL, 0.0),
-        f"{EMBEDDING} ({sample.embedding})": told.get(EMBEDDING, 0.0),
+        **_embedding_parts(sample.embedding, told),
         NETWORK: network.total(),
     }
     return {name: elapsed_s for name, elapsed_s in (others | statements).items() if elapsed_s}
+
+
+def _embedding_parts(answered_by: str | None, told: Mapping[str, float]) -> dict[str, float]:
+    """The whole, less what another request's call and failed attempts took of it, which are measured inside of it."""
+    left_s, parts = told.get(EMBEDDING, 0.0), dict[str, float]()
+    for name in (COALESCED, RETRIES):
+        parts[f"{EMBEDDING} ({name})"] = min(told.get(name, 0.0), left_s)
+        left_s -= parts[f"{EMBEDDING} ({name})"]
+    return {f"{EMBEDDING} ({answered_by})": left_s, **parts}

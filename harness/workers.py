@@ -210,6 +210,8 @@ def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:
             "started_s": min(record.started_s for record in records),
             "ended_s": max(record.ended_s for record in records),
             "counters": added(record.counters for record in records),
+            # Readings of several processes are of different moments.
+            "levels": records[0].levels if len(records) == 1 else None,
         }
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from anima.embeddings.protocol import (
     ProviderCalls,
     Vector,
 )
+from anima.spending import spending
 
 VECTOR_BYTES: Final = DIMENSIONS * 4
 
@@ -84,9 +86,11 @@ class CachedEmbeddings:
         if vector is not None:
             self._hits += 1
             return Embedded(vector, CACHE)
-        call = self._joined_call(key) or self._new_call(key, text)
-        # Unlike awaiting the task, waiting for it leaves it running when the waiter is cancelled.
-        await asyncio.wait([call])
+        call = self._joined_call(key)
+        with spending("coalesced") if call else nullcontext():
+            call = call or self._new_call(key, text)
+            # Unlike awaiting the task, waiting for it leaves it running when the waiter is cancelled.
+            await asyncio.wait([call])
         return call.result()
 
     async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:

@@ -6,6 +6,7 @@ What the answer means is the business of the provider that asks.
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Final, cast
 
 import httpx
@@ -16,6 +17,7 @@ from anima.circuit import CircuitBreaker, CircuitOpen
 from anima.embeddings.protocol import Embedded, EmbeddingSettings, ProviderCalls
 from anima.embeddings.vectors import validated
 from anima.errors import EmbeddingUnavailable, InvalidEmbedding
+from anima.spending import spend
 
 BATCH_TEXTS_MAX: Final = 16
 """How many texts one call may carry: all of them have to be embedded within its time limit."""
@@ -69,14 +71,19 @@ class JsonEndpoint:
 
     async def post(self, body: Mapping[str, JsonValue]) -> JsonValue:
         """The decoded answer; raises `EmbeddingUnavailable`, or `InvalidEmbedding` if it is not JSON."""
+        begun: list[float] = []
 
         async def attempt() -> httpx.Response:
             # Without arguments, since stamina logs those of a call that it repeats.
+            if begun:
+                spend("retries", perf_counter() - begun[-1])
+            begun.append(perf_counter())
             return await self._attempt(body)
 
         try:
             response = await self._with_retries(attempt)
         except PassingFailure as failure:
+            spend("retries", perf_counter() - begun[-1])
             raise self._unavailable(str(failure)) from failure.__cause__
         except CircuitOpen as circuit:
             self._rejected += 1

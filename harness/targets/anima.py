@@ -26,7 +26,7 @@ from anima.equivalence.steps import Step, source
 from anima.equivalence.trial import Disagreement
 from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
-from anima.spending import spending_of_request
+from anima.spending import Part, spending_of_request
 from harness.errors import ProvisioningError, TargetError, UsageError
 from harness.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.probes.statements import Counted, count, counting
@@ -47,6 +47,7 @@ TABLES_VERSION: Final = 4
 STORAGE_VERSION: Final = 8
 """Says how full pages are, which holds for the rows that are written after it."""
 
+PARTS: Final[tuple[Part, ...]] = ("pool", "embedding", "coalesced", "retries")
 LOADED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 PLANNED_AT_ONCE: Final = 4
 """Each takes round trips, which may be slow; no connection has to be opened for it."""
@@ -264,7 +265,7 @@ class OpenAnima:
             results=response.results,
             promotions=response.promotions,
             embedding=response.embedding,
-            elapsed_s={"pool": spent["pool"], "embedding": spent["embedding"], **counted.elapsed_s},
+            elapsed_s={**{part: spent[part] for part in PARTS if part in spent}, **counted.elapsed_s},
             calls=counted.calls,
         )
 
@@ -333,6 +334,14 @@ class OpenAnima:
         except AnimaError:
             return False
         return True
+
+    def levels(self) -> Mapping[str, float]:
+        pool = self.anima.memory.database.pool_statistics()
+        return {
+            "background_queued": self.anima.background.backlog,
+            "pool_in_use": pool.size - pool.idle,
+            "pool_waiting": pool.waiting,
+        }
 
     async def statistics(self) -> TargetStatistics:
         counts = self.anima.background.counts

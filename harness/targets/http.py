@@ -229,6 +229,10 @@ class OpenHttp:
             served=await self._served(),
         )
 
+    def levels(self) -> Mapping[str, float]:
+        """To ask the service would be a request beside those that are measured."""
+        return {}
+
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         del executed
         return ()

@@ -47,6 +47,9 @@ class OpenNull:
     async def statistics(self) -> TargetStatistics:
         return TargetStatistics()
 
+    def levels(self) -> Mapping[str, float]:
+        return {}
+
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         del executed
         return ()

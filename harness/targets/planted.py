@@ -120,6 +120,9 @@ class OpenPlanted:
     async def statistics(self) -> TargetStatistics:
         return await self.healthy.statistics()
 
+    def levels(self) -> Mapping[str, float]:
+        return self.healthy.levels()
+
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         return await self.healthy.plans(executed=executed)
 

@@ -9,6 +9,7 @@ from harness.corpora.protocol import CorpusMemory
 from harness.plans import StatementPlan
 
 OperationName = Literal["add", "query", "bootstrap"]
+LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
 OPERATIONS: Final[tuple[OperationName, ...]] = ("add", "query", "bootstrap")
 
 
@@ -31,8 +32,9 @@ class Response:
 
     `statements` are SQL statements, transaction control excluded; `round_trips` are waits for the server,
     transaction control included; `embedding` is who answered (a provider's name or `cache`). `server_s` is how long a
-    server says that it took. `elapsed_s` says how much of it was waiting for `pool` (a connection), for `embedding`,
-    and for each statement by its name; `calls` says how often each statement was sent.
+    server says that it took. `elapsed_s` says how much of it was waiting for `pool` (a connection), for `embedding`, of
+    that for the call of another request (`coalesced`) and for attempts that failed (`retries`), and for each statement
+    by its name; `calls` says how often each statement was sent.
     """
 
     statements: int | None = None
@@ -149,6 +151,13 @@ class OpenTarget(Protocol):
         ...
 
     async def statistics(self) -> TargetStatistics: ...
+
+    def levels(self) -> Mapping[str, float]:
+        """What goes up and down while requests are under way, by the names in `LEVELS`; read without any waiting.
+
+        Empty where that cannot be done.
+        """
+        ...
 
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         """Of each statement that was executed until now, planned with the values of its first execution.

@@ -74,7 +74,7 @@ async def accept(background: Background, *works: AnyWork) -> None:
 
 
 async def fail_after_accepting(background: Background) -> None:
-    async with background.database.session() as session, session.transaction():
+    async with background.database.session() as session, background.accepting(session, KINDS):
         await background.accept(session, [detection(), co_occurrence()])
         raise InvalidInput("refused")
 
@@ -83,9 +83,11 @@ async def test_work_is_accepted_if_and_only_if_its_transaction_commits(database_
     async with background(database_url, Recorder()) as worker:
         with pytest.raises(InvalidInput):
             await fail_after_accepting(worker)
-        assert (await tables(session))["queue"] == []
+        assert ((await tables(session))["queue"], worker.backlog) == ([], 0)
         await accept(worker, detection(), co_occurrence())
-        assert len((await tables(session))["queue"]) == 2
+        assert (len((await tables(session))["queue"]), worker.backlog) == (2, 2)
+        assert await worker.run_once("co_occurrence")
+        assert worker.backlog == 1
 
 
 async def test_no_request_waits_for_the_look_up_of_a_type(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.record import Sample
-from harness.waterfall import EMBEDDING, LATENESS, NETWORK, POOL, REST, parts_of, waterfall
+from harness.waterfall import COALESCED, EMBEDDING, LATENESS, NETWORK, POOL, REST, RETRIES, parts_of, waterfall
 from tests.records import sample
 
 
@@ -15,7 +15,7 @@ def told(service_time_s: float = 0.1, **fields: Any) -> Sample:
         "elapsed_s": {POOL: 0.01, EMBEDDING: 0.02, "search": 0.03, "commit": 0.01},
         "calls": {"search": 1, "commit": 1},
     }
-    return sample(service_time_s=service_time_s, embedding="cache", **parts | fields)
+    return sample(service_time_s=service_time_s, **{"embedding": "cache"} | parts | fields)
 
 
 def test_a_request_is_split_into_what_it_waited_for() -> None:
@@ -53,12 +53,20 @@ def test_requests_that_failed_or_say_nothing_are_left_out() -> None:
     assert waterfall([sample(), told(error="Timeout")], 0.95, 0.0) is None
 
 
+def test_an_embedding_is_split_into_its_provider_another_requests_call_and_failed_attempts() -> None:
+    waited = told(embedding="ollama", elapsed_s={EMBEDDING: 0.06, COALESCED: 0.01, RETRIES: 0.02}, calls=None)
+    assert parts_of(waited, 0.0) == pytest.approx(
+        {"embedding (ollama)": 0.03, "embedding (coalesced)": 0.01, "embedding (retries)": 0.02}
+    )
+
+
 times = st.floats(0, 10)
 
 
-@given(st.lists(st.tuples(times, times, times, times), min_size=1, max_size=30), times, st.floats(0.01, 0.99))
+@given(st.lists(st.tuples(*[times] * 6), min_size=1, max_size=30), times, st.floats(0.01, 0.99))
 def test_the_parts_sum_to_the_whole(rows: list[tuple[float, ...]], rtt_s: float, probability: float) -> None:
-    samples = [told(whole, elapsed_s={POOL: pool, EMBEDDING: one, "search": two}) for whole, pool, one, two in rows]
+    names = POOL, EMBEDDING, COALESCED, RETRIES, "search"
+    samples = [told(whole, elapsed_s=dict(zip(names, parts, strict=True))) for whole, *parts in rows]
     found = waterfall(samples, probability, rtt_s)
     assert found is not None
     assert math.fsum(found.parts_s.values()) == pytest.approx(found.whole_s, abs=1e-9)

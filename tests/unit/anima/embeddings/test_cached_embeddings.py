@@ -9,6 +9,7 @@ from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls
 from anima.errors import EmbeddingUnavailable
+from anima.spending import Spent, spending_of_request
 
 
 class Counted:
@@ -118,6 +119,23 @@ async def test_those_who_ask_for_one_text_at_once_share_one_call() -> None:
     assert sorted(counted.texts) == ["a", "b"]
     statistics = embeddings.statistics()
     assert (statistics.misses, statistics.coalesced, statistics.hits) == (2, 2, 0)
+
+
+async def test_only_those_who_join_a_call_spend_time_on_another_requests() -> None:
+    counted = Counted()
+    counted.open.clear()
+    embeddings = CachedEmbeddings(counted)
+
+    async def spent() -> Spent:
+        with spending_of_request() as spent:
+            await embeddings.embed("a")
+        return spent
+
+    asking, joining = (asyncio.create_task(spent()) for _ in range(2))
+    await until(lambda: embeddings.statistics().coalesced == 1)
+    counted.open.set()
+    assert "coalesced" not in await asking
+    assert (await joining)["coalesced"] > 0
 
 
 async def test_a_waiter_that_gives_up_leaves_the_call_to_the_others() -> None:

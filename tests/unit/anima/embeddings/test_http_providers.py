@@ -16,6 +16,7 @@ from anima.embeddings.ollama import OllamaEmbeddings
 from anima.embeddings.openai import OpenAIEmbeddings
 from anima.embeddings.protocol import DIMENSIONS, EmbeddingSettings
 from anima.errors import EmbeddingUnavailable, InvalidEmbedding, InvalidInput
+from anima.spending import spending_of_request
 
 KEY = "sk-never-to-be-shown"
 NUMBERS = [0.5] * DIMENSIONS
@@ -99,8 +100,16 @@ def test_openai_without_a_key_says_what_to_do() -> None:
 )
 async def test_a_passing_failure_is_asked_again(transient: Answer) -> None:
     server = Server(transient, transient, vector)
-    assert (await server.ollama().embed("a")).provider == "ollama"
+    with spending_of_request() as spent:
+        assert (await server.ollama().embed("a")).provider == "ollama"
     assert len(server.requests) == 3
+    assert spent["retries"] > 0
+
+
+async def test_an_answer_at_once_has_no_retries() -> None:
+    with spending_of_request() as spent:
+        await Server(vector).ollama().embed("a")
+    assert "retries" not in spent
 
 
 @pytest.mark.parametrize(
