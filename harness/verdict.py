@@ -32,7 +32,8 @@ class BudgetVerdict:
     """One budget's outcome; values are in seconds, as ratios or as counts, as `unit` says.
 
     `budget` is its canonical text, `subject`, `texts` and `metric` are what that text names. `excess` is how far the
-    measured value lies on the wrong side of the limit, negative when it holds.
+    measured value lies on the wrong side of the limit, negative when it holds. `n_effective` is as how many the `n`
+    requests count where they resemble their neighbours.
     """
 
     budget: str
@@ -44,6 +45,7 @@ class BudgetVerdict:
     unit: Unit
     sentence: str
     n: int = 0
+    n_effective: int | None = None
     measured: float | None = None
     limit: float | None = None
     excess: float | None = None
@@ -144,6 +146,7 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
         unit=budget.limit.unit,
         sentence=_sentence(budget, evaluation, excess),
         n=evaluation.n,
+        n_effective=evaluation.n_effective,
         measured=evaluation.measured,
         limit=evaluation.limit,
         excess=excess,
@@ -157,7 +160,7 @@ def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> s
     if evaluation.outcome is Outcome.INVALID:
         return f"Cannot be judged: {evaluation.reason}."
     standing = evaluation.finding or _standing(budget, evaluation, excess or 0.0)
-    return f"{standing} {evaluation.warning}".rstrip()
+    return " ".join(filter(None, (standing, _resemblance(evaluation), evaluation.warning)))
 
 
 def _standing(budget: Budget, evaluation: Evaluation, excess: float) -> str:
@@ -171,6 +174,12 @@ def _standing(budget: Budget, evaluation: Evaluation, excess: float) -> str:
         return f"{place}, in {requests}{where}: too near to it for any number of samples to tell."
     further = count(evaluation.further_samples)
     return f"{place}, but {requests}{where} cannot show it: it needs about {further} more."
+
+
+def _resemblance(evaluation: Evaluation) -> str:
+    if evaluation.n_effective is None:
+        return ""
+    return f"Requests resemble their neighbours: {count(evaluation.n)} count as {count(evaluation.n_effective)}."
 
 
 def _place(excess: float, evaluation: Evaluation, budget: Budget) -> str:

@@ -7,7 +7,8 @@ spent: the first look may use four fifths of it, which leaves p95 decidable from
 For quantiles the spending is exact. On the boundary the number of samples over the limit is binomial and grows by
 independent binomial steps, so the probability of having decided at an earlier look is carried forward state by state,
 and what a discrete step leaves unspent is there for the next look. It holds as far as samples are independent and the
-size of a further round does not depend on what the samples were.
+size of a further round does not depend on what the samples were. Of dependent samples, each look is taken to have had
+its effective size.
 
 Sources: Lan and DeMets, Biometrika 70 (1983); Jennison and Turnbull, Group Sequential Methods, chapters 7 and 12.
 """
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import binom
 
+from harness.analysis.dependence import effective_size
 from harness.analysis.quantiles import CONFIDENCE, Bounds, bounds_at, quantile_bounds
 
 FIRST_LOOK_SHARE: Final = 0.8
@@ -38,7 +40,12 @@ def confidence_at(look: int, confidence: float = CONFIDENCE) -> float:
 
 
 def sequential_bounds(
-    ordered: Sequence[float], sizes: Sequence[int], probability: float, confidence: float = CONFIDENCE
+    ordered: Sequence[float],
+    sizes: Sequence[int],
+    probability: float,
+    confidence: float = CONFIDENCE,
+    *,
+    design_effect: float = 1.0,
 ) -> Bounds:
     """The quantile's bounds at the last of several looks. `sizes` is how many samples there were at each of them.
 
@@ -46,43 +53,40 @@ def sequential_bounds(
     `sizes` there is only one look, at the full confidence.
     """
     if not sizes:
-        return quantile_bounds(ordered, probability, confidence)
+        return quantile_bounds(ordered, probability, confidence, design_effect=design_effect)
     assert len(ordered) == sizes[-1], "the last look is at all samples"
-    return bounds_at(ordered, *_ranks(tuple(sizes), probability, 1 - confidence))
+    effective = tuple(effective_size(size, design_effect) for size in sizes)
+    few_within, few_over = (_stopping(effective, each, 1 - confidence)[0] for each in (probability, 1 - probability))
+    return bounds_at(ordered, effective[-1], few_within, few_over)
 
 
-def confidence_next(sizes: Sequence[int], probability: float, confidence: float = CONFIDENCE) -> float:
+def confidence_next(
+    sizes: Sequence[int], probability: float, confidence: float = CONFIDENCE, *, design_effect: float = 1.0
+) -> float:
     """Of a bound on the quantile at the look after these, about: what they have not spent is left for it."""
     if not sizes:
         return confidence
-    risk = 1 - confidence
-    spent = max(_stopping(tuple(sizes), each, risk)[1] for each in (probability, 1 - probability))
+    effective, risk = tuple(effective_size(size, design_effect) for size in sizes), 1 - confidence
+    spent = max(_stopping(effective, each, risk)[1] for each in (probability, 1 - probability))
     return 1 - (risk_spent(len(sizes) + 1, risk) - spent)
 
 
-def _ranks(sizes: tuple[int, ...], probability: float, risk: float) -> tuple[int, int]:
-    """Ranks of the lower and the upper bound at the last of these looks, as `bounds_at` takes them."""
-    few_within, _ = _stopping(sizes, probability, risk)
-    few_over, _ = _stopping(sizes, 1 - probability, risk)
-    return few_within, sizes[-1] + 1 - few_over
-
-
 @lru_cache(maxsize=4096)
-def _stopping(sizes: tuple[int, ...], probability: float, risk: float) -> tuple[int, float]:
-    """At fewer than how many successes the last look decides, if each sample is one with this probability at least.
+def _stopping(sizes: tuple[int, ...], probability: float, risk: float) -> tuple[float, float]:
+    """At how few successes the last look decides, if each sample is one with this probability at least; as `few` says.
 
     And the probability of having decided at it or before, where that is wrong.
     """
-    alive, before, crossed, stopping = np.ones(1), 0, 0.0, 0
+    alive, before, crossed, few = np.ones(1), 0, 0.0, -1.0
     for number, size in enumerate(sizes, start=1):
         alive = _after(alive, size - before, probability)
         cumulative = crossed + np.cumsum(alive)
-        stopping = int(np.searchsorted(cumulative, risk_spent(number, risk), side="right"))
-        if stopping:
-            crossed = float(cumulative[stopping - 1])
-            alive[:stopping] = 0.0
+        few = float(np.interp(risk_spent(number, risk), cumulative, np.arange(len(alive)), left=-1.0))
+        if few >= 0:
+            crossed = float(cumulative[int(few)])
+            alive[: int(few) + 1] = 0.0
         before = size
-    return stopping, crossed
+    return few, crossed
 
 
 def _after(alive: NDArray[np.float64], steps: int, probability: float) -> NDArray[np.float64]:

@@ -1,8 +1,13 @@
 """Shares, such as that of requests which failed, and how sure one can be that the true share is over a limit."""
 
-from scipy.stats import binom
+from scipy.special import betainc
 
 
-def exceeds(occurred: int, n: int, share: float, confidence: float) -> bool:
-    """Whether `occurred` of `n` would be this many or more so rarely at this share that the true one is over it."""
-    return occurred > 0 and float(binom.sf(occurred - 1, n, share)) <= 1 - confidence
+def exceeds(occurred: int, n: int, share: float, confidence: float, *, design_effect: float = 1.0) -> bool:
+    """Whether `occurred` of `n` would be this many or more so rarely at this share that the true one is over it.
+
+    Korn and Graubard's test (Survey Methodology 24 (1998)): both are divided by the design effect, and the binomial
+    tail is the incomplete beta function, which takes the parts of requests that this makes.
+    """
+    counted, rest = occurred / design_effect, (n - occurred) / design_effect
+    return occurred > 0 and float(betainc(counted, rest + 1, share)) <= 1 - confidence

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from harness.analysis.dependence import share_design_effect
 from harness.analysis.shares import exceeds
 from harness.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
@@ -23,7 +24,15 @@ class Errors:
         holds = limit.excess(failed) <= 0
         if not observed.run_is_over:
             # The share of a part is an estimate of the whole's.
-            holds = not exceeds(n - len(observed.answered), n, limit.value(), observed.fail_confidence)
+            effect = share_design_effect(
+                [
+                    [[float(sample.error is not None) for sample in each] for each in passes]
+                    for passes in observed.passes
+                ]
+            )
+            holds = not exceeds(
+                n - len(observed.answered), n, limit.value(), observed.fail_confidence, design_effect=effect
+            )
         return Evaluation(
             outcome=Outcome.PASS if holds else Outcome.FAIL,
             n=n,

@@ -1,7 +1,7 @@
 """p50 … p99.9: the service time that this share of the requests does not exceed.
 
 A failed request counts as slower than any limit: nobody got an answer from it, and a service must not become fast by
-refusing.
+refusing. Requests that resemble their neighbours count as fewer (`harness.analysis.dependence`).
 """
 
 import math
@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.analysis.dependence import design_effect, effective_size
 from harness.analysis.quantiles import Bounds, further_samples, quantile, quantile_bounds, samples_min
 from harness.analysis.sequential import confidence_next, sequential_bounds
 from harness.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope
 from harness.limits import Limit
 from harness.quantities import Unit
+from harness.record import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +37,23 @@ class LatencyQuantile:
         return samples_min(self.probability)
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        latencies = sorted(math.inf if s.error else s.latency_s for s in observed.samples)
+        latencies = sorted(map(_latency_s, observed.samples))
         limit_s, n = limit.value(), len(latencies)
-        bounds = self._bounds(latencies, observed)
+        effect = design_effect(
+            [[[_latency_s(sample) for sample in each] for each in passes] for passes in observed.passes],
+            self.probability,
+        )
+        bounds = self._bounds(latencies, observed, effect)
         outcome = OUTCOMES[bounds.decide(limit_s)]
         within = bisect_right(latencies, limit_s)
         # Looking ahead takes longer than a request may be held up.
         undecided = outcome is Outcome.UNDECIDED and observed.run_is_over
-        next_look = confidence_next(observed.looks, self.probability)
-        more = further_samples(within, n, self.probability, next_look) if undecided else None
+        next_look = confidence_next(observed.looks, self.probability, design_effect=effect)
+        more = further_samples(within, n, self.probability, next_look, design_effect=effect) if undecided else None
         return Evaluation(
             outcome=outcome,
             n=n,
+            n_effective=effective_size(n, effect) if effect > 1 else None,
             measured=quantile(latencies, self.probability),
             limit=limit_s,
             lower=bounds.lower,
@@ -54,11 +61,16 @@ class LatencyQuantile:
             further_samples=more,
         )
 
-    def _bounds(self, latencies: Sequence[float], observed: Observed) -> Bounds:
+    def _bounds(self, latencies: Sequence[float], observed: Observed, effect: float) -> Bounds:
         """Exact over several looks; where the looks or windows are not nested in each other, each has its own part."""
         if observed.risk_share == 1 and observed.looks[-1:] in ((), (len(latencies),)):
-            return sequential_bounds(latencies, observed.looks, self.probability)
+            return sequential_bounds(latencies, observed.looks, self.probability, design_effect=effect)
         return Bounds(
-            lower=quantile_bounds(latencies, self.probability, observed.fail_confidence).lower,
-            upper=quantile_bounds(latencies, self.probability, observed.confidence).upper,
+            lower=quantile_bounds(latencies, self.probability, observed.fail_confidence, design_effect=effect).lower,
+            upper=quantile_bounds(latencies, self.probability, observed.confidence, design_effect=effect).upper,
         )
+
+
+def _latency_s(sample: Sample) -> float:
+    # Clocks tell no more than nanoseconds; what is beyond them would be taken for a resemblance.
+    return math.inf if sample.error else round(sample.latency_s, 9)

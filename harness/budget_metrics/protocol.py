@@ -1,8 +1,10 @@
 """The seam between a budget and what it names: one family of metrics, and how its value is judged."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final, Literal, Protocol
 
 from harness.analysis.quantiles import CONFIDENCE, Decision
@@ -55,6 +57,16 @@ class Observed:
         return tuple(sample for sample in self.samples if sample.error is None)
 
     @property
+    def passes(self) -> list[list[list[Sample]]]:
+        """The samples in the order of their starts, pass by pass; those of one phase, and stage of it, together."""
+        kinds: defaultdict[tuple[str, int | None], defaultdict[int, list[Sample]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for sample in sorted(self.samples, key=attrgetter("intended_s")):
+            kinds[sample.phase, sample.stage][sample.round].append(sample)
+        return [list(rounds.values()) for rounds in kinds.values()]
+
+    @property
     def confidence(self) -> float:
         """Of a test at this look that knows nothing of the looks before it."""
         return confidence_at(len(self.looks)) if self.looks else CONFIDENCE
@@ -74,13 +86,15 @@ class Evaluation:
     """The measured value beside its limit, in seconds, as a ratio, or as a count; `n` is what it was computed from.
 
     `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value; over several looks they hold together.
-    `look` is the one that decided, or the last, where there were several. `reason` says why there is no verdict
+    `look` is the one that decided, or the last, where there were several. `n_effective` is as how many independent
+    requests the `n` count, where that is fewer. `reason` says why there is no verdict
     (INVALID), or which request is meant; `where`, which window. `finding` is a sentence on what is no number, and
     `warning` one on what the outcome does not show.
     """
 
     outcome: Outcome
     n: int
+    n_effective: int | None = None
     measured: float | None = None
     limit: float | None = None
     lower: float | None = None

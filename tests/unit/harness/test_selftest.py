@@ -47,9 +47,11 @@ def test_what_is_promised_nothing_is_told() -> None:
 def test_a_judge_that_looks_six_times_at_the_full_level_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the sequential rule is there to prevent."""
 
-    def at_full_level(ordered: Sequence[float], sizes: Sequence[int], probability: float) -> Bounds:
+    def at_full_level(
+        ordered: Sequence[float], sizes: Sequence[int], probability: float, *, design_effect: float
+    ) -> Bounds:
         del sizes
-        return quantile_bounds(ordered, probability)
+        return quantile_bounds(ordered, probability, design_effect=design_effect)
 
     monkeypatch.setattr("harness.budget_metrics.latency_quantile.sequential_bounds", at_full_level)
     monkeypatch.setattr(simulated, "LOOKS", {"up to 6 looks": simulated.LOOKS["up to 6 looks"]})

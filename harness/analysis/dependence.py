@@ -1,0 +1,148 @@
+"""How much less a series of latencies says about its quantile because requests resemble their neighbours.
+
+Each request is over the quantile or not. Where that is correlated from one request to the next, the share that is over
+varies more than a binomial share does, by a factor that is called the design effect: `n` requests then say as much as
+`n / design_effect` independent ones, their effective sample size, and a binomial test is right again with that size
+(Korn and Graubard, Survey Methodology 24 (1998)).
+
+It is estimated twice, and the larger one counts. The autocorrelations of the latencies' normal scores, each turned into
+that of the exceedances by the Gaussian copula, use all requests and so are steady; they miss what only the tail does,
+as when a neighbour on the machine slows down a few in a row. The autocorrelations of the exceedances themselves see
+that, from fewer requests. Both are summed up to the end of Geyer's initial positive sequence (Statistical Science 7
+(1992)), without a linear trend that the passes have in common: that is growth, and the drift check's matter.
+
+Independent requests are not to pay for the noise of an estimate. So they count as they are unless neighbours are alike
+beyond chance, by the correlation of their scores or by the number of runs that the slow ones form (Wald and Wolfowitz,
+Annals of Mathematical Statistics 11 (1940), whose distribution is exact).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.special import ndtri, owens_t
+from scipy.stats import hypergeom, norm, rankdata
+
+RISK: Final = 0.005
+"""Of taking independent requests for dependent ones, in each of the two tests."""
+
+SAMPLES_MIN: Final = 20
+"""With fewer, neither test can tell."""
+
+FITTED: Final = 2
+"""Level and trend, which the correlations are computed without."""
+
+Values = NDArray[np.float64]
+Kinds = Sequence[Sequence[Sequence[float]]]
+"""Passes by their kind, such as a phase or a stage of one; those of one kind have a level and a trend in common."""
+
+
+def design_effect(kinds: Kinds, probability: float) -> float:
+    """Of the quantile, at least 1. Latencies in the order of their starts; infinite where a request failed."""
+    ranks = rankdata([latency for passes in kinds for each in passes for latency in each])
+    n = len(ranks)
+    over = ranks > n * probability
+    if n < SAMPLES_MIN or over.all() or not over.any():
+        return 1.0
+    # Blom's scores are finite for the least and the greatest.
+    scores = _Correlations.of(ndtri((ranks - 0.375) / (n + 0.25)), kinds)
+    if not scores.are_significant and not _is_clustered(over):
+        return 1.0
+    by_copula = scores.inflation(lambda correlations: _of_exceedances(correlations, probability))
+    return max(1.0, by_copula, _Correlations.of(over, kinds).inflation())
+
+
+def share_design_effect(kinds: Kinds) -> float:
+    """Of a share, at least 1: series of 1 where something occurred, and 0 where it did not."""
+    occurred = np.array([value for passes in kinds for each in passes for value in each], dtype=np.bool_)
+    if len(occurred) < SAMPLES_MIN or occurred.all() or not _is_clustered(occurred):
+        return 1.0
+    return max(1.0, _Correlations.of(occurred, kinds).inflation())
+
+
+def effective_size(n: int, design_effect: float) -> int:
+    """As how many independent requests these count."""
+    return max(int(n / design_effect), 1) if n else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Correlations:
+    """From one value to the next, the one after that and so on, up to half of the longest pass.
+
+    `weights` are how many pairs each is the mean of, as a share of the `n` values.
+    """
+
+    at_lags: Values
+    weights: Values
+    n: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64 | np.bool_], kinds: Kinds) -> Self:
+        residuals = [residual for kind in _by_kind(values.astype(float), kinds) for residual in _without_trend(kind)]
+        lengths = [len(each) for each in residuals]
+        lags = np.arange(1 + max(lengths) // 2)
+        weights = np.maximum(np.subtract.outer(lengths, lags), 0).sum(axis=0) / len(values)
+        covariances = _products(residuals, max(lengths))[lags] / weights
+        # Of equal values, and of those that only grow, nothing but rounding is left.
+        correlations = covariances[1:] / covariances[0] if covariances[0] > 1e-9 * len(values) else 0.0 * weights[1:]
+        return cls(correlations, np.asarray(weights[1:], dtype=np.float64), len(values))
+
+    @property
+    def are_significant(self) -> bool:
+        """Whether neighbours are alike beyond chance; their correlation is about normal where they are independent."""
+        score = float((self.at_lags * np.sqrt(self.weights * self.n))[:1].sum())
+        return score > float(norm.isf(RISK))
+
+    def inflation(self, mapped: Callable[[Values], Values] = lambda correlations: correlations) -> float:
+        """By what factor the correlations that these are `mapped` to widen the variance of a mean."""
+        # Level and trend were estimated from the same values, which makes all correlations too small (Anderson,
+        # The Statistical Analysis of Time Series (1971), chapter 8).
+        bias = FITTED * max(1 + 2 * float(_initial(self.at_lags).sum()), 1.0) / self.n
+        initial = _initial(np.minimum(self.at_lags + bias * (1 - self.at_lags), 1.0))
+        return 1 + 2 * float(self.weights[: len(initial)] @ mapped(initial))
+
+
+def _by_kind(values: Values, kinds: Kinds) -> list[list[Values]]:
+    series = iter(np.split(values, np.cumsum([len(each) for passes in kinds for each in passes])[:-1]))
+    return [[next(series) for _ in passes] for passes in kinds]
+
+
+def _without_trend(passes: Sequence[Values]) -> list[Values]:
+    """What is left of passes without the level and the linear trend that they have in common."""
+    time = np.concatenate([np.arange(len(each)) - (len(each) - 1) / 2 for each in passes])
+    values = np.concatenate(passes)
+    values = values - values.mean()
+    slope = float(time @ values) / max(float(time @ time), 1.0)
+    return np.split(values - slope * time, np.cumsum([len(each) for each in passes])[:-1])
+
+
+def _products(series: Sequence[Values], length: int) -> Values:
+    """Over all series, the sums of products of values that are 0, 1, 2 … apart."""
+    size = next_fast_len(2 * length, real=True)
+    spectrum = np.sum([np.abs(rfft(each, size)) ** 2 for each in series], axis=0)
+    return np.asarray(irfft(spectrum, size)[:length], dtype=np.float64)
+
+
+def _initial(correlations: Values) -> Values:
+    """Up to the first two neighbouring lags, counted from 0, whose correlations are not positive together."""
+    from_0 = np.concatenate([[1.0], correlations])
+    pairs = from_0[: len(from_0) // 2 * 2].reshape(-1, 2).sum(axis=1)
+    ends = np.flatnonzero(pairs <= 0)
+    return from_0[1 : 2 * (int(ends[0]) if ends.size else len(pairs))]
+
+
+def _of_exceedances(correlations: Values, probability: float) -> Values:
+    """Of being over the quantile, for two standard normal values that are so correlated; by Owen's T."""
+    apart = owens_t(ndtri(probability), np.sqrt((1 - correlations) / (1 + correlations)))
+    return np.asarray(1 - 2 * apart / (probability * (1 - probability)), dtype=np.float64)
+
+
+def _is_clustered(occurred: NDArray[np.bool_]) -> bool:
+    """Whether what occurred did so in fewer runs than chance makes of as many."""
+    n, times = len(occurred), int(occurred.sum())
+    runs = int(occurred[:1].sum() + np.sum(occurred[1:] & ~occurred[:-1]))
+    # Each run takes one of the places before, between and after what did not occur.
+    return float(hypergeom.cdf(runs, n, n - times + 1, times)) <= RISK
