@@ -13,7 +13,8 @@ that, from fewer requests. Both are summed up to the end of Geyer's initial posi
 
 Independent requests are not to pay for the noise of an estimate. So they count as they are unless neighbours are alike
 beyond chance, by the correlation of their scores or by the number of runs that the slow ones form (Wald and Wolfowitz,
-Annals of Mathematical Statistics 11 (1940), whose distribution is exact).
+Annals of Mathematical Statistics 11 (1940), whose distribution is exact). And what is far from the limit counts as
+equal in these two tests: whether 2 ms follow on 3 ms says nothing of how often 300 ms are exceeded.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +30,9 @@ from scipy.stats import hypergeom, norm, rankdata
 RISK: Final = 0.005
 """Of taking independent requests for dependent ones, in each of the two tests."""
 
+FAR: Final = 2
+"""From the limit: so many times as long, or that part of it."""
+
 SAMPLES_MIN: Final = 20
 """With fewer, neither test can tell."""
 
@@ -40,25 +44,22 @@ Kinds = Sequence[Sequence[Sequence[float]]]
 """Passes by their kind, such as a phase or a stage of one; those of one kind have a level and a trend in common."""
 
 
-def design_effect(kinds: Kinds, probability: float) -> float:
-    """Of the quantile, at least 1. Latencies in the order of their starts; infinite where a request failed."""
-    ranks = rankdata([latency for passes in kinds for each in passes for latency in each])
-    n = len(ranks)
-    over = ranks > n * probability
-    if n < SAMPLES_MIN or over.all() or not over.any():
+def design_effect(kinds: Kinds, probability: float, limit: float) -> float:
+    """Of the share over the quantile, at least 1, as far as it matters to whether the quantile is within this limit.
+
+    Latencies are in the order of their starts, and infinite where a request failed.
+    """
+    latencies = np.array([latency for passes in kinds for each in passes for latency in each], dtype=np.float64)
+    if len(latencies) < SAMPLES_MIN or not _are_alike(latencies.clip(limit / FAR, limit * FAR), kinds, probability):
         return 1.0
-    # Blom's scores are finite for the least and the greatest.
-    scores = _Correlations.of(ndtri((ranks - 0.375) / (n + 0.25)), kinds)
-    if not scores.are_significant and not _is_clustered(over):
-        return 1.0
-    by_copula = scores.inflation(lambda correlations: _of_exceedances(correlations, probability))
-    return max(1.0, by_copula, _Correlations.of(over, kinds).inflation())
+    by_copula = _Correlations.of(_scores(latencies), kinds).inflation(lambda each: _of_exceedances(each, probability))
+    return max(1.0, by_copula, _Correlations.of(_are_over(latencies, probability), kinds).inflation())
 
 
 def share_design_effect(kinds: Kinds) -> float:
     """Of a share, at least 1: series of 1 where something occurred, and 0 where it did not."""
     occurred = np.array([value for passes in kinds for each in passes for value in each], dtype=np.bool_)
-    if len(occurred) < SAMPLES_MIN or occurred.all() or not _is_clustered(occurred):
+    if len(occurred) < SAMPLES_MIN or occurred.all() or not _are_clustered(occurred):
         return 1.0
     return max(1.0, _Correlations.of(occurred, kinds).inflation())
 
@@ -66,6 +67,24 @@ def share_design_effect(kinds: Kinds) -> float:
 def effective_size(n: int, design_effect: float) -> int:
     """As how many independent requests these count."""
     return max(int(n / design_effect), 1) if n else 0
+
+
+def _are_alike(latencies: Values, kinds: Kinds, probability: float) -> bool:
+    """Whether neighbours are, beyond chance."""
+    if np.ptp(latencies) == 0:
+        return False
+    clustered = _are_clustered(_are_over(latencies, probability))
+    return clustered or _Correlations.of(_scores(latencies), kinds).are_significant
+
+
+def _scores(values: Values) -> Values:
+    """Blom's normal scores, which are finite for the least and the greatest."""
+    return np.asarray(ndtri((rankdata(values) - 0.375) / (len(values) + 0.25)), dtype=np.float64)
+
+
+def _are_over(latencies: Values, probability: float) -> NDArray[np.bool_]:
+    """Which lie over the sample's own quantile."""
+    return np.asarray(rankdata(latencies) > len(latencies) * probability, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +159,7 @@ def _of_exceedances(correlations: Values, probability: float) -> Values:
     return np.asarray(1 - 2 * apart / (probability * (1 - probability)), dtype=np.float64)
 
 
-def _is_clustered(occurred: NDArray[np.bool_]) -> bool:
+def _are_clustered(occurred: NDArray[np.bool_]) -> bool:
     """Whether what occurred did so in fewer runs than chance makes of as many."""
     n, times = len(occurred), int(occurred.sum())
     runs = int(occurred[:1].sum() + np.sum(occurred[1:] & ~occurred[:-1]))

@@ -42,6 +42,7 @@ class LatencyQuantile:
         effect = design_effect(
             [[[_latency_s(sample) for sample in each] for each in passes] for passes in observed.passes],
             self.probability,
+            limit_s,
         )
         bounds = self._bounds(latencies, observed, effect)
         outcome = OUTCOMES[bounds.decide(limit_s)]

@@ -14,12 +14,14 @@ from harness.analysis.sequential import sequential_bounds
 from harness.analysis.shares import exceeds
 
 PROBABILITY = 0.95
+LIMIT = 1.5
 
 
 def autoregressive(random: np.random.Generator, n: int, correlation: float) -> NDArray[np.float64]:
+    """Latencies around 1, of whose logarithms this is the correlation from one to the next."""
     noise = random.standard_normal(n) * math.sqrt(1 - correlation**2)
     noise[0] = random.standard_normal()
-    return np.asarray(lfilter([1.0], [1.0, -correlation], noise), dtype=np.float64)
+    return np.asarray(np.exp(0.4 * lfilter([1.0], [1.0, -correlation], noise)), dtype=np.float64)
 
 
 def known_effect(correlation: float, probability: float) -> float:
@@ -33,7 +35,7 @@ def known_effect(correlation: float, probability: float) -> float:
 @pytest.mark.parametrize("probability", [0.5, 0.95])
 def test_an_autoregressive_series_has_the_effect_that_is_known_of_it(correlation: float, probability: float) -> None:
     series = autoregressive(np.random.default_rng(1), 60_000, correlation)
-    assert design_effect([[series.tolist()]], probability) == pytest.approx(
+    assert design_effect([[series.tolist()]], probability, LIMIT) == pytest.approx(
         known_effect(correlation, probability), rel=0.15
     )
 
@@ -41,41 +43,48 @@ def test_an_autoregressive_series_has_the_effect_that_is_known_of_it(correlation
 def test_rounds_are_put_together_and_their_ends_are_no_neighbours() -> None:
     random = np.random.default_rng(2)
     rounds = [autoregressive(random, 300, 0.8).tolist() for _ in range(200)]
-    assert design_effect([rounds], PROBABILITY) == pytest.approx(known_effect(0.8, PROBABILITY), rel=0.15)
+    assert design_effect([rounds], PROBABILITY, LIMIT) == pytest.approx(known_effect(0.8, PROBABILITY), rel=0.15)
     alternating = [[float(random.random() + number % 2)] for number in range(100)]
-    assert design_effect([alternating], PROBABILITY) == 1.0
+    assert design_effect([alternating], PROBABILITY, LIMIT) == 1.0
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e3])
+def test_what_is_far_from_the_limit_does_not_matter(limit: float) -> None:
+    series = autoregressive(np.random.default_rng(1), 300, 0.8).tolist()
+    assert design_effect([[series]], PROBABILITY, limit) == 1.0
+    assert design_effect([[series]], PROBABILITY, LIMIT) > 2
 
 
 def test_what_only_the_tail_does_is_seen() -> None:
     """One in twenty is slow, always five in a row: a fifth as many incidents as slow requests."""
     random = np.random.default_rng(3)
     incidents = np.repeat(random.random(2_000) < 0.05, 5)
-    latencies = np.where(incidents, 10.0, random.random(10_000))
-    assert design_effect([[latencies.tolist()]], PROBABILITY) == pytest.approx(5, rel=0.2)
+    latencies = np.where(incidents, 2.0, random.random(10_000))
+    assert design_effect([[latencies.tolist()]], PROBABILITY, LIMIT) == pytest.approx(5, rel=0.2)
 
 
 def test_growth_that_passes_have_in_common_is_no_dependence() -> None:
     random = np.random.default_rng(4)
-    passes = [(np.linspace(0, 1, 500) + random.standard_normal(500)).tolist() for _ in range(3)]
-    assert design_effect([passes], PROBABILITY) < 1.2
+    passes = [np.exp(0.4 * (np.linspace(0, 1, 500) + random.standard_normal(500))).tolist() for _ in range(3)]
+    assert design_effect([passes], PROBABILITY, LIMIT) < 1.2
 
 
 def test_a_level_of_each_phase_is_no_dependence() -> None:
     random = np.random.default_rng(5)
-    stages = [[(level + random.random(500)).tolist()] for level in (0.0, 1.0, 2.0)]
-    assert design_effect(stages, 0.5) == pytest.approx(1.0, abs=0.2)
-    assert design_effect([[[each for stage in stages for each in stage[0]]]], 0.5) > 10
+    stages = [[(level + random.random(500)).tolist()] for level in (0.5, 1.5, 2.5)]
+    assert design_effect(stages, 0.5, LIMIT) == pytest.approx(1.0, abs=0.2)
+    assert design_effect([[[each for stage in stages for each in stage[0]]]], 0.5, LIMIT) > 10
 
 
 def test_independent_requests_count_as_they_are() -> None:
     random = np.random.default_rng(6)
-    effects = [design_effect([[random.random(300).tolist()]], PROBABILITY) for _ in range(400)]
+    effects = [design_effect([[(1 + random.random(300)).tolist()]], PROBABILITY, LIMIT) for _ in range(400)]
     assert effects.count(1.0) >= 392
 
 
 @pytest.mark.parametrize("series", [[], [1.0], [1.0] * 300, [math.inf] * 40, [1.0, 2.0] * 9])
 def test_what_has_no_tail_or_is_too_short_has_no_effect(series: list[float]) -> None:
-    assert design_effect([[series]], PROBABILITY) == 1.0
+    assert design_effect([[series]], PROBABILITY, LIMIT) == 1.0
 
 
 def test_failures_that_come_together_count_as_fewer() -> None:
