@@ -10,8 +10,11 @@ from harness.record import PLAN_DEPTH_MAX, PLAN_STEPS_MAX, PlanRecord, PlanStep,
 EXPLAIN: Final = "EXPLAIN (FORMAT JSON) "
 """Goes before a statement, which then is planned with the values that it is given, and not executed."""
 
-EXPLAIN_EXECUTED: Final = "EXPLAIN (ANALYZE, BUFFERS, WAL, SETTINGS, FORMAT JSON) "
-"""Goes before a statement that is executed, and so belongs into a transaction that is rolled back."""
+EXPLAIN_EXECUTED: Final = "EXPLAIN (ANALYZE, BUFFERS, WAL, SETTINGS, VERBOSE, FORMAT JSON) "
+"""Goes before a statement that is executed, and so belongs into a transaction that is rolled back.
+
+VERBOSE has the server say its number for the statement, where it has one.
+"""
 
 ACCESS_METHODS: Final = """
 SELECT indexrelname AS index, amname AS access_method
@@ -25,7 +28,10 @@ RELATIONS: Final = ("Relation Name", "CTE Name", "Function Name", "Alias")
 
 @dataclass(frozen=True, slots=True)
 class StatementCost:
-    """What the server spent on one execution; blocks are of 8 KiB, found in its memory (hit) or not (read)."""
+    """What the server spent on one execution; blocks are of 8 KiB, found in its memory (hit) or not (read).
+
+    `query_id` is the server's number for the statement, by which `pg_stat_statements` knows it.
+    """
 
     planning_ms: float
     execution_ms: float
@@ -33,6 +39,7 @@ class StatementCost:
     blocks_hit: int
     blocks_read: int
     wal_bytes: int
+    query_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ def _cost(whole: dict[str, Any]) -> StatementCost:
         blocks_hit=plan["Shared Hit Blocks"],
         blocks_read=plan["Shared Read Blocks"],
         wal_bytes=plan.get("WAL Bytes", 0),
+        query_id=whole.get("Query Identifier"),
     )
 
 

@@ -1,13 +1,17 @@
 """Where the time went as tables of text: what slow requests waited for, what changed, what the server spends."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from harness.profile_differences import Difference, place
 from harness.quantities import ABSENT, count, duration, share
-from harness.record import RunRecord, StatementProfile
+from harness.record import RunRecord
+from harness.statement_costs import StatementCosts, statement_costs
 from harness.summary import Summary
 from harness.tables import Cell, Column, Table, number_columns, printable, table_or_none, text_columns
 from harness.waterfall import Waterfall, waterfall
+
+WHOLE_FROM: Final = 10
 
 
 def waterfall_tables(record: RunRecord, summary: Summary) -> Iterable[Table]:
@@ -53,34 +57,43 @@ def statement_profile_table(record: RunRecord, variants: Sequence[str]) -> Table
         *number_columns("Execution", "Planning", "Rows", "Blocks"),
         Column("Not in memory", numeric=True, wide=True),
         Column("WAL", numeric=True),
+        Column("Source"),
         Column("Reached by", code=True, wide=True),
     )
-    chosen = [each for each in record.statement_profiles if each.variant in variants]
-    ordered = sorted(chosen, key=lambda each: (variants.index(each.variant), -each.execution_ms))
-    rows = tuple(_statement_profile_row(each, chosen) for each in ordered)
+    found = [each for name in variants for each in statement_costs(record, name)]
+    ordered = sorted(found, key=lambda each: (variants.index(each.variant), -each.execution_ms))
+    rows = tuple(_statement_row(each, found) for each in ordered)
     note = (
-        "Each statement executed once by itself, with the values of its first execution, and rolled back: the server's "
-        "own time, without the network. Red: a table is read whole that the other variant reaches by an index."
+        "The server's own time, without the network. Calls: the mean of those that pg_stat_statements counted while "
+        "operations were profiled. EXPLAIN: executed once by itself, with the values of its first execution, and "
+        "rolled back. Red: a table is read whole that the other variant reaches by an index."
     )
     return table_or_none("What the server spends on a statement", columns, rows, note)
 
 
-def _statement_profile_row(profile: StatementProfile, all_profiles: Sequence[StatementProfile]) -> tuple[Cell, ...]:
-    lost_index = profile.scans and any(
-        other.indexes and not other.scans for other in all_profiles if other.statement == profile.statement
+def _statement_row(cost: StatementCosts, everything: Sequence[StatementCosts]) -> tuple[Cell, ...]:
+    plan = cost.plan
+    lost_index = plan.scans and any(
+        other.plan.indexes and not other.plan.scans for other in everything if other.statement == cost.statement
     )
-    ways = ", ".join((*profile.indexes, *(f"every row of {table}" for table in profile.scans)))
+    ways = ", ".join((*plan.indexes, *(f"every row of {table}" for table in plan.scans)))
     return (
-        Cell(printable(profile.variant)),
-        Cell(printable(profile.statement)),
-        Cell(duration(profile.execution_ms / 1000)),
-        Cell(duration(profile.planning_ms / 1000)),
-        Cell(count(profile.rows)),
-        Cell(count(profile.blocks_hit + profile.blocks_read)),
-        Cell(count(profile.blocks_read)),
-        Cell(f"{count(profile.wal_bytes)} B"),
+        Cell(printable(cost.variant)),
+        Cell(printable(cost.statement)),
+        Cell(duration(cost.execution_ms / 1000)),
+        Cell(ABSENT if cost.planning_ms is None else duration(cost.planning_ms / 1000)),
+        Cell(_mean(cost.rows)),
+        Cell(_mean(cost.blocks_hit + cost.blocks_read)),
+        Cell(_mean(cost.blocks_read)),
+        Cell(f"{_mean(cost.wal_bytes)} B"),
+        Cell("EXPLAIN" if cost.calls is None else f"{count(cost.calls)} calls"),
         Cell(printable(ways or ABSENT), "bad" if lost_index else "plain"),
     )
+
+
+def _mean(number: float) -> str:
+    """Of counts: whole from ten on, where a fraction says nothing more."""
+    return count(round(number)) if number >= WHOLE_FROM else f"{number:.2g}"
 
 
 def waits_table(differences: Sequence[Difference]) -> Table | None:

@@ -137,12 +137,29 @@ class DisruptionRecord(Frozen):
     ended_s: float | None = None
 
 
+class ServerStatement(Frozen):
+    """What `pg_stat_statements` counted of one statement: all `calls` of it together, blocks of 8 KiB.
+
+    `query_id` is the server's number for it; `text` has `$1` for each constant, and is cut where it is long.
+    """
+
+    query_id: int
+    text: str
+    calls: int
+    rows: int
+    elapsed_ms: float
+    blocks_hit: int
+    blocks_read: int
+    wal_bytes: int
+
+
 class ProfileRecord(Frozen):
     """One variant's operation in one round of the profiling pass, which nothing of the timed pass is taken from.
 
     `stacks` maps frames, separated by `;` and the outermost first, to seconds in all `requests`. `profiled_s` and
     `plain_s` are the mean service times with the profiler and without, of alternating halves of one list of requests.
     `waits` counts in how many looks at the server a session of the variant waited for what, or used the processor.
+    `server_statements` is empty where the server does not count them.
     """
 
     variant: str
@@ -153,6 +170,7 @@ class ProfileRecord(Frozen):
     plain_s: float
     stacks: dict[str, float] = {}
     waits: dict[str, int] = {}
+    server_statements: tuple[ServerStatement, ...] = ()
 
 
 class BackgroundRecord(Frozen):
@@ -241,10 +259,12 @@ class PlanRecord(Frozen):
 class StatementProfile(PlanRecord):
     """One statement of a variant, executed once by itself after the last round of the profiling pass.
 
-    Its times are the server's own, without the network; `blocks_hit` and `blocks_read` are of 8 KiB.
+    Its times are the server's own, without the network; `blocks_hit` and `blocks_read` are of 8 KiB. `query_id`, where
+    the server has numbers for statements, is that by which `server_statements` of profiles know it.
     """
 
     variant: str
+    query_id: int | None = None
     planning_ms: float
     execution_ms: float
     rows: int

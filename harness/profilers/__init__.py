@@ -5,7 +5,12 @@ from typing import Final
 
 from harness.profilers.protocol import Profiler
 from harness.profilers.python_stacks import PythonStacks
+from harness.profilers.server_statements import ServerStatements
 from harness.profilers.server_waits import ServerWaits
 
 # The profiler of stacks comes last: it follows every task and connection that begins while it observes.
-PROFILERS: Final[Mapping[str, Profiler]] = {"server_waits": ServerWaits(), "python_stacks": PythonStacks()}
+PROFILERS: Final[Mapping[str, Profiler]] = {
+    "server_statements": ServerStatements(),
+    "server_waits": ServerWaits(),
+    "python_stacks": PythonStacks(),
+}
