@@ -23,7 +23,7 @@ from harness.exports import EXPORTS
 from harness.feasibility import check
 from harness.github_actions import announce
 from harness.history.commands import history
-from harness.options import DATABASE, OUTPUT, SETTINGS
+from harness.options import DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.profile_commands import diff, profile
 from harness.provisioners import clean_up
 from harness.provisioners.addresses import is_url
@@ -58,7 +58,7 @@ def harness(context: click.Context, *, debug: bool) -> None:
 @click.option(
     "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report, such as junit=out.xml."
 )
-@click.option("--sample-for", type=float, metavar="SECONDS", help="How long to sample on while a budget is undecided.")
+@SAMPLE_FOR
 @click.option(
     "--resume", metavar="[RUN]", is_flag=False, flag_value="latest", help="Go on with a run that was cut off."
 )

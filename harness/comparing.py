@@ -12,12 +12,12 @@ import click
 
 from harness import journal, runs, scenario
 from harness.analysis.paired import MARGIN
-from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_runs
+from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_runs, wanting
 from harness.errors import UsageError
 from harness.execution import execute
 from harness.github_actions import announce_comparison
 from harness.likeness import unlike
-from harness.options import DATABASE, OUTPUT, SETTINGS
+from harness.options import DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.record import INTERRUPTED, RunRecord
 from harness.recording import Work, measure
 from harness.renderers import COMPARISON_RENDERERS
@@ -48,6 +48,7 @@ FILES: Final[Mapping[str, str]] = {"json": "comparison.json", "markdown": "compa
     type=click.IntRange(1),
     help=f"How often both sides take turns within a round; {SLICES_ADVISED}, or 1 where phases have schedules.",
 )
+@SAMPLE_FOR
 @click.option("--variant", metavar="NAME", help="Of two runs or revisions: which strategy, instead of the candidate.")
 @click.option(
     "--environment",
@@ -76,6 +77,7 @@ def compare_command(
     scenario_name: str,
     rounds: int,
     slices: int | None,
+    sample_for: float | None,
     variant: str | None,
     environment: str,
     anyway: bool,
@@ -93,20 +95,22 @@ def compare_command(
     if candidate is None:
         return show(compare(runs.load(runs.find(baseline, output)), margin=margin), form)
     names = (baseline, candidate)
-    plan = Plan(scenario_name, (*settings, f"rounds={rounds}"), database, slices)
+    sampling = (f"sampling.time_s_max={sample_for}",) if sample_for is not None else ()
+    plan = Plan(scenario_name, (*settings, f"rounds={rounds}", *sampling), database, slices)
+    further = partial(wanting, margin=margin)
     if kind is None:
         kind = kind_of(names, output)
     match kind:
         case "strategies":
             chosen = of_strategies(names, plan)
-            return show(compare_measured(chosen, output, margin), form)
+            return show(compare_measured(chosen, output, margin, partial(execute, wanting=further)), form)
         case "runs":
             one, other = (runs.load(runs.find(name, output)) for name in names)
             refuse_unlike(one, other, anyway=anyway)
             return show(compare_runs(one, other, variant, margin=margin), form)
         case "revisions":
             chosen, sides = of_revisions(names, plan, variant)
-            work = partial(execute_revisions, sides, INSTALLS[environment])
+            work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
             return show(compare_measured(chosen, output, margin, work, sides.declared), form)
         case _:
             assert_never(kind)
@@ -210,7 +214,7 @@ def compare_measured(
     chosen: Scenario,
     output: Path,
     margin: float,
-    work: Work = execute,
+    work: Work,
     declared: Mapping[str, object] = MappingProxyType({}),
 ) -> Comparison:
     """Measures the scenario by this work, and compares its pair, or that which is declared otherwise."""

@@ -15,7 +15,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.analysis.counters import CountDifference, compare_counts
-from harness.analysis.paired import MARGIN, STATISTICS, Difference, Effect, Word, decide, detectable, paired, unpaired
+from harness.analysis.paired import (
+    MARGIN,
+    RISK,
+    STATISTICS,
+    Difference,
+    Effect,
+    Word,
+    decide,
+    detectable,
+    paired,
+    unpaired,
+)
+from harness.analysis.sequential import confidence_at
 from harness.budget_metrics.protocol import Outcome
 from harness.declaration import declaration_of
 from harness.errors import UsageError
@@ -124,6 +136,7 @@ def compare(
     declared = declaration_of(record)
     sides = [_variant(record, name) for name in (baseline or declared.baseline, candidate or declared.candidate)]
     control = next((each for each in record.variants if each.control_of == sides[0].name), None)
+    risk = 1 - confidence_at(len(record.looks), 1 - RISK) if record.looks else RISK
     variants = [*sides, *([control] if control else [])]
     return _compared(
         (Side(record.run_id, sides[0].name), Side(record.run_id, sides[1].name)),
@@ -135,7 +148,21 @@ def compare(
         objections=judge(record, budgets=()).objections,
         notes=() if control else (NO_CONTROL,),
         margin=margin,
+        risk=risk,
     )
+
+
+def wanting(record: RunRecord, margin: float = MARGIN) -> dict[str, str]:
+    """Of a comparison that is going on: the variants whose further rounds can settle it, and what they are to settle.
+
+    Its final verdict is that of the first look that leaves nothing undecided, and each look has its part of the risk.
+    """
+    going_on = record.model_copy(update={"state": "complete", "interruption": None})
+    comparison = compare(going_on, margin=margin)
+    further = list(_advice(comparison.metrics))
+    if comparison.outcome is not Outcome.UNDECIDED or not further:
+        return {}
+    return dict.fromkeys((variant.name for variant in record.variants), " ".join(further).rstrip("."))
 
 
 def compare_runs(
@@ -160,6 +187,7 @@ def compare_runs(
         ],
         notes=(*(f"These runs are unlike: {each}." for each in differing), APART),
         margin=margin,
+        risk=RISK,
     )
 
 
@@ -230,6 +258,7 @@ def _compared(
     objections: Sequence[str],
     notes: Sequence[str],
     margin: float,
+    risk: float,
 ) -> Comparison:
     latencies = {
         (operation, metric): [[_statistic(metric, each) for each in rounds] for rounds in variants]
@@ -237,11 +266,11 @@ def _compared(
         for metric in STATISTICS
     }
     requests = {operation: len(variants[1][0]) for operation, variants in by_operation.items()}
-    metrics = tuple(_metrics(latencies, requests, test, margin))
+    metrics = tuple(_metrics(latencies, requests, test, margin, risk))
     sent = {phase: variants[1][0].started for phase, variants in by_phase.items()}
-    processor_times = tuple(_metrics(dict(_per_phase(by_phase, PROCESSOR_TIMES)), sent, test, margin))
+    processor_times = tuple(_metrics(dict(_per_phase(by_phase, PROCESSOR_TIMES)), sent, test, margin, risk))
     counters = (*_counters(by_operation), *_phase_counters(by_phase))
-    found = (*objections, *(_out_of_bounds(latencies, control, margin) if control else ()))
+    found = (*objections, *(_out_of_bounds(latencies, control, margin, risk) if control else ()))
     outcome = _outcome(found, metrics, counters)
     return Comparison(
         outcome=outcome,
@@ -262,11 +291,13 @@ def _compared(
     )
 
 
-def _metrics(values: Values, requests: Mapping[str, int], test: Test, margin: float) -> Iterable[MetricComparison]:
+def _metrics(
+    values: Values, requests: Mapping[str, int], test: Test, margin: float, risk: float
+) -> Iterable[MetricComparison]:
     """Everything at once, since all share one risk of a false alarm."""
     baselines = {key: _averaged(baseline, *controls) for key, (baseline, _, *controls) in values.items()}
     effects = {key: test(baselines[key], values[key][1]) for key in values}
-    differences = decide({key: effect for key, effect in effects.items() if effect}, margin=margin)
+    differences = decide({key: effect for key, effect in effects.items() if effect}, margin=margin, risk=risk)
     for key, (baseline, candidate, *controls) in values.items():
         nulls = [paired(baseline, control) for control in controls]
         yield MetricComparison(
@@ -275,7 +306,7 @@ def _metrics(values: Values, requests: Mapping[str, int], test: Test, margin: fl
             baseline_s=_typical(baselines[key]),
             candidate_s=_typical(candidate),
             difference=differences.get(key),
-            detectable=_detectable(nulls[0], len(differences), margin) if nulls else None,
+            detectable=_detectable(nulls[0], len(differences), margin, risk) if nulls else None,
             obstacle="" if key in differences else "requests failed",
         )
 
@@ -297,12 +328,12 @@ def _typical(values: Sequence[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values)) if all(values) else 0.0
 
 
-def _detectable(null: Effect | None, judged: int, margin: float) -> float | None:
+def _detectable(null: Effect | None, judged: int, margin: float, risk: float) -> float | None:
     """The baseline is averaged with its control, which leaves 3/4 of a difference's variance between single passes."""
     if null is None or not null.degrees_of_freedom:
         return None
     error = null.standard_error * math.sqrt(3 / 4)
-    return detectable(replace(null, standard_error=error), judged, margin=margin)
+    return detectable(replace(null, standard_error=error), judged, margin=margin, risk=risk)
 
 
 def _detectable_anywhere(metrics: Sequence[MetricComparison]) -> float | None:
@@ -313,10 +344,10 @@ def _detectable_anywhere(metrics: Sequence[MetricComparison]) -> float | None:
     return max(map(min, floors.values())) if floors and all(floors.values()) else None
 
 
-def _out_of_bounds(values: Values, control: str, margin: float) -> Iterable[str]:
+def _out_of_bounds(values: Values, control: str, margin: float, risk: float) -> Iterable[str]:
     """Where the control differs from the baseline that it is, with the risk that a candidate would be judged by."""
     nulls = {key: paired(baseline, again) for key, (baseline, _, again) in values.items()}
-    differences = decide({key: effect for key, effect in nulls.items() if effect}, margin=margin)
+    differences = decide({key: effect for key, effect in nulls.items() if effect}, margin=margin, risk=risk)
     apart = {f"{key[0]}.{key[1]}": each for key, each in differences.items() if each.word in {"faster", "slower"}}
     if apart:
         figures = ", ".join(f"{name} {each.word} by {change(each.ratio)}" for name, each in apart.items())

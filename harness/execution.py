@@ -3,15 +3,15 @@
 Variants are measured in turn on one server, from the same database, with the same requests in the same order.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from harness.embedding_server import embedding_server
@@ -94,7 +94,6 @@ async def execute(
     """
     started = perf_counter()
     corpus = scenario.open_corpus()
-    workloads = scenario.open_workloads(corpus)
     target = TARGETS[scenario.target]()
     progress.preparing("starting PostgreSQL")
     starting = await provisioner(scenario.database)
@@ -104,15 +103,14 @@ async def execute(
         keeping_log(server, journal.path.parent),
     ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, next(workloads), target, server, redis, journal, progress, watch)
+        run = Run(scenario, scenario.workload_of(1), target, server, redis, journal, progress, watch)
         begin(run, resumed)
         rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
         for number, variants in scenario.schedule():
             ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
             left = [variant for variant in variants if (variant.name, number) not in ended]
             await rounds.measure(left, number, run.workload)
-        if scenario.sampling.time_s_max:
-            await _sample_on(rounds, workloads, wanting, resumed)
+        await sample_on(rounds, wanting, resumed)
         for number, variants in scenario.profile_schedule():
             for variant in variants:
                 await _profile(run, variant, number, rounds.templates[target.schema_version(variant.strategy)])
@@ -157,6 +155,10 @@ class Rounds:
             await in_turns({variant.name: part(variant) for variant in variants})
             self._note_time(variants, begun)
 
+    async def measure_named(self, names: Container[str], number: int, workload: Workload) -> None:
+        chosen = [variant for variant in self.run.scenario.variants if variant.name in names]
+        await self.measure(chosen, number, workload)
+
     def _note_time(self, variants: Sequence[Variant], begun: float) -> None:
         now = perf_counter()
         for variant in variants:
@@ -165,29 +167,44 @@ class Rounds:
         self.run.journal.write("elapsed", {"elapsed_s": now - self.started})
 
 
-async def _sample_on(rounds: Rounds, further: Iterator[Workload], wanting: Wanting, resumed: Resumable | None) -> None:
+class Sampled(Protocol):
+    """What can be sampled on: variants by their names, a further round at a time; `longest_s` as `Rounds` has it."""
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def longest_s(self) -> Mapping[str, float]: ...
+
+    async def measure_named(self, names: Container[str], number: int, workload: Workload) -> None: ...
+
+
+async def sample_on(rounds: Sampled, wanting: Wanting, resumed: Resumable | None = None) -> None:
     """Rounds beyond the planned ones, of the variants that need them, each round with requests of its own.
 
     None begins that would end after the time for it, if each variant takes as long as it took at most until now.
     """
-    run, planned = rounds.run, rounds.run.scenario.rounds
-    spent_s, last = (resumed.sampled_on_s, max(resumed.last_round, planned)) if resumed else (0.0, planned)
-    drawn = islice(further, last - planned, None)
+    run, scenario = rounds.run, rounds.run.scenario
+    spent_s, last = (
+        (resumed.sampled_on_s, max(resumed.last_round, scenario.rounds)) if resumed else (0.0, scenario.rounds)
+    )
     for number in count(last + 1):
+        if not scenario.sampling.time_s_max:
+            return
         wanted = wanting(_look(run.journal, spent_s))
         expected_s = sum(rounds.longest_s.get(name, 0.0) for name in wanted)
-        if not wanted or spent_s + expected_s > run.scenario.sampling.time_s_max:
+        if not wanted or spent_s + expected_s > scenario.sampling.time_s_max:
             return
         try:
-            workload = next(drawn)
+            workload = scenario.workload_of(number)
         except UsageError as error:
             run.progress.note(f"No further round: {error}")
             return
         begun = perf_counter()
-        for name, reason in wanted.items():
-            run.progress.note(f"Sampling on, {name}: {reason}")
-        chosen = [variant for variant in run.scenario.variants if variant.name in wanted]
-        await rounds.measure(chosen, number, workload)
+        for reason in dict.fromkeys(wanted.values()):
+            names = ", ".join(name for name in wanted if wanted[name] == reason)
+            run.progress.note(f"Sampling on, {names}: {reason}")
+        await rounds.measure_named(wanted, number, workload)
         spent_s += perf_counter() - begun
 
 

@@ -34,6 +34,13 @@ DATABASE: Final = click.option(
     help="Where PostgreSQL comes from: embedded, testcontainers, a server's URL, or auto for the scenario's choice.",
 )
 
+SAMPLE_FOR: Final = click.option(
+    "--sample-for",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="How long further rounds may go on while the verdict is undecided.",
+)
+
 SETTINGS: Final = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change a key, such as corpus.size=500."
 )

@@ -4,14 +4,14 @@ A revision prepares its own database, since its schema may be another. What surr
 server, the delays, the embedding server. Both have to load the same corpus and to ask the same things.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
-from harness.execution import Run, begin, keeping_log, placed
+from harness.execution import Run, Wanting, begin, keeping_log, placed, sample_on
 from harness.journal import Journal
 from harness.passes import nothing, unpaced
 from harness.progress import Progress
@@ -23,6 +23,7 @@ from harness.targets import TARGETS
 from harness.turns import Gate, Part, in_turns
 from harness.worker import Task
 from harness.workers import SharedPass, working
+from harness.workloads.protocol import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,17 @@ class Variant:
 
 
 async def execute_revisions(
-    sides: Sides, install: Install, scenario: Scenario, journal: Journal, progress: Progress
+    sides: Sides,
+    install: Install,
+    scenario: Scenario,
+    journal: Journal,
+    progress: Progress,
+    *,
+    wanting: Wanting = lambda _: {},
 ) -> None:
     """Measures baseline, candidate and control of each round into the journal."""
     started = perf_counter()
-    workload = next(scenario.open_workloads(scenario.open_corpus()))
+    workload = scenario.workload_of(1)
     async with checkouts((sides.baseline, sides.candidate), install, progress.preparing) as ready:
         progress.preparing("starting PostgreSQL")
         starting = await provisioner(scenario.database)
@@ -90,10 +97,10 @@ async def execute_revisions(
             run = Run(scenario, workload, TARGETS[scenario.target](), server, redis, journal, progress)
             begin(run)
             variants = await _variants(run, sides, ready)
+            rounds = Rounds(run, sides.strategy, variants, started)
             for number in range(1, scenario.rounds + 1):
-                ordered = variants if number % 2 else variants[::-1]
-                await _measure_round(run, sides.strategy, ordered, number)
-                journal.write("elapsed", {"elapsed_s": perf_counter() - started})
+                await rounds.measure(number)
+            await sample_on(rounds, wanting)
 
 
 async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> list[Variant]:
@@ -128,14 +135,37 @@ def _out_of_turn(kind: str, _entry: object) -> None:
     raise HarnessError(f"A worker told {kind!r} out of turn. Compare revisions whose workers speak alike.")
 
 
-async def _measure_round(run: Run, strategy: str, variants: Sequence[Variant], number: int) -> None:
-    """One after the other, or in turns where phases are cut into slices."""
-    parts: dict[str, Part] = {each.name: partial(_measure, run, strategy, each, number) for each in variants}
-    if run.scenario.slices > 1:
-        await in_turns(parts)
-        return
-    for part in parts.values():
-        await part(unpaced)
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Measures a round at a time; `longest_s` is how long each variant took at most."""
+
+    run: Run
+    strategy: str
+    variants: Sequence[Variant]
+    started: float
+    longest_s: dict[str, float] = field(default_factory=dict[str, float])
+
+    async def measure(self, number: int) -> None:
+        """One variant after the other, or in turns where phases are cut into slices."""
+        begun = perf_counter()
+        ordered = self.variants if number % 2 else self.variants[::-1]
+        parts: dict[str, Part] = {
+            each.name: partial(_measure, self.run, self.strategy, each, number) for each in ordered
+        }
+        if self.run.scenario.slices > 1:
+            await in_turns(parts)
+        else:
+            for part in parts.values():
+                await part(unpaced)
+        now = perf_counter()
+        for name in parts:
+            self.longest_s[name] = max(self.longest_s.get(name, 0.0), (now - begun) / len(parts))
+        self.run.journal.write("elapsed", {"elapsed_s": now - self.started})
+
+    async def measure_named(self, names: Container[str], number: int, workload: Workload) -> None:
+        """All of them, since a comparison needs both sides; each draws the round's requests itself."""
+        del names, workload
+        await self.measure(number)
 
 
 async def _measure(run: Run, strategy: str, variant: Variant, number: int, turn: Gate) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.comparison import Comparison, CounterComparison, MetricComparison, compare, compare_runs
+from harness.comparison import Comparison, CounterComparison, MetricComparison, compare, compare_runs, wanting
 from harness.errors import UsageError
 from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
 from tests.records import record, sample, variant
@@ -77,6 +77,30 @@ def test_too_few_rounds_are_undecided_and_say_how_many_more() -> None:
     comparison = compare(run(rounds(2, count=3), rounds(3, count=3)))
     assert (comparison.outcome, comparison.exit_code) == ("UNDECIDED", 3)
     assert any("more rounds like these" in note for note in comparison.notes)
+
+
+def test_an_undecided_comparison_wants_further_rounds_of_all_its_variants() -> None:
+    undecided = run(rounds(2, count=3), rounds(3, count=3), state="partial", interruption="it is going on")
+    wanted = wanting(undecided)
+    assert list(wanted) == ["naive", "batched", "naive (control)"]
+    assert all("more rounds like these would decide" in reason for reason in wanted.values())
+
+
+def test_a_decided_comparison_wants_nothing() -> None:
+    assert not wanting(run(rounds(2, factor=1.2), state="partial", interruption="it is going on"))
+    assert not wanting(run(rounds(2, statements=4), rounds(3), state="partial", interruption="it is going on"))
+
+
+def test_each_look_has_its_part_of_the_risk() -> None:
+    samples = rounds(2, factor=1.2)
+    widths = [
+        metric(compare(run(samples, looks=looks)), "query.mean").difference
+        for looks in ((), ({"naive": 1},), ({"naive": 1}, {"naive": 2}))
+    ]
+    confidences = [each.confidence for each in widths if each]
+    assert confidences == sorted(confidences)
+    assert 1 - confidences[1] == pytest.approx(0.8 * (1 - confidences[0]))
+    assert 1 - confidences[2] == pytest.approx(0.1 * (1 - confidences[0]))
 
 
 def test_one_round_says_so() -> None:
