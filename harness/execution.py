@@ -193,7 +193,13 @@ async def sample_on(rounds: Sampled, wanting: Wanting, resumed: Resumable | None
             return
         wanted = wanting(_look(run.journal, spent_s))
         expected_s = sum(rounds.longest_s.get(name, 0.0) for name in wanted)
-        if not wanted or spent_s + expected_s > scenario.sampling.time_s_max:
+        if not wanted:
+            return
+        if spent_s + expected_s > (time_s_max := scenario.sampling.time_s_max):
+            left_s = time_s_max - spent_s
+            run.progress.note(
+                f"No further round: it takes some {expected_s:.0f} s, and {left_s:.0f} s are left for it."
+            )
             return
         try:
             workload = scenario.workload_of(number)

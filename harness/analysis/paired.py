@@ -34,6 +34,9 @@ POWER: Final = 0.99
 
 ROUNDS_MAX: Final = 10_000
 
+LOGARITHM_MAX: Final = 700.0
+"""Of a number that a float holds."""
+
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 Word = Literal["faster", "slower", "same", "undecided"]
 Key = TypeVar("Key", bound=Hashable)
@@ -129,7 +132,8 @@ def detectable(null: Effect, judged: int, *, margin: float = MARGIN, risk: float
         return math.inf
     confirmed = float(nctdtrinc(freedom, 1 - power, t.isf(risk / judged / 2, freedom))) * error
     over_margin = math.log1p(margin) + float(norm.ppf(power)) * error
-    return math.expm1(max(confirmed, over_margin))
+    logarithm = max(confirmed, over_margin)
+    return math.expm1(logarithm) if logarithm < LOGARITHM_MAX else math.inf
 
 
 def _have_ratios(*sides: Sequence[float]) -> bool:

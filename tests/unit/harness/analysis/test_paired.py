@@ -140,3 +140,8 @@ def test_a_slowdown_of_ten_percent_is_found_in_99_runs_of_a_hundred() -> None:
     false, found = simulated(np.random.default_rng(20260103), runs=200, slowdown=0.10)
     assert found >= 0.99
     assert false <= 0.01
+
+
+def test_rounds_too_noisy_to_see_anything_say_so_without_an_error() -> None:
+    null = Effect(log_ratio=0.1, standard_error=2.0, degrees_of_freedom=1, rounds=2)
+    assert detectable(null, judged=9) == math.inf
