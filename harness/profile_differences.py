@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import fmean
 from typing import Final
 
 from harness.analysis.flames import FrameChange, Stack, compare, culprits
 from harness.declaration import declaration_of
 from harness.errors import UsageError
+from harness.frames import AWAITED, file_of, is_library, is_own, is_statement
 from harness.record import ProfileRecord, RunRecord
 
-NOWHERE: Final = "[await]"
+FILES_SHOWN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,36 @@ def between(before: Side, after: Side) -> tuple[Difference, ...]:
 
 def _difference(operation: str, before: Side, after: Side) -> Difference:
     changes = compare(before.rounds(operation), after.rounds(operation))
-    return Difference(operation, before, after, tuple(changes), tuple(culprits(changes)))
+    return Difference(operation, before, after, tuple(changes), tuple(culprits(_actionable(changes))))
 
 
-def place(stack: Sequence[str]) -> str:
-    """A frame as a reader looks for it: the last two of the system's own functions, and the library that they called.
+def _actionable(changes: Sequence[FrameChange]) -> list[FrameChange]:
+    """The system's own functions, the statements they send, and what they call of a library: not how it does its work.
 
-    What waits is always in a library, and which function made it wait is the question.
+    A library's function stays where it called the system back.
     """
-    frames = [frame for frame in stack if frame != NOWHERE]
-    return " > ".join(frames[-3:]) or "request"
+    shown = {change.stack[:depth] for change in changes for depth in range(_depth_shown(change.stack) + 1)}
+    return [change for change in changes if change.stack in shown]
+
+
+def _depth_shown(stack: Stack) -> int:
+    depth = max((number for number, frame in enumerate(stack, 1) if is_own(frame) or is_statement(frame)), default=0)
+    sends = depth > 0 and is_statement(stack[depth - 1])
+    return depth + (depth < len(stack) and not sends and is_library(stack[depth]))
+
+
+def place(stack: Stack) -> str:
+    """A frame as a reader looks for it: the last of the system's own functions, and the statement or the library call.
+
+    Of a statement the function that wanted it is named, and not the runner that all statements go through. Of functions
+    of one file that call each other only the last is.
+    """
+    frames = [frame for frame in stack if frame != AWAITED]
+    sent = next((number for number, frame in enumerate(frames) if is_statement(frame)), None)
+    if sent is not None:
+        runner = file_of(frames[sent - 1])
+        wanting = [frame for frame in frames[:sent] if is_own(frame) and file_of(frame) != runner]
+        return " > ".join((*wanting[-1:], frames[sent]))
+    called = frames[-1:] if frames and is_library(frames[-1]) else []
+    own = [list(calls)[-1] for _, calls in groupby(filter(is_own, frames), key=file_of)]
+    return " > ".join((*own[-FILES_SHOWN:], *called)) or "request"

@@ -3,7 +3,7 @@
 The count travels in a context variable, so it follows an operation through its tasks and keeps concurrent ones apart.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ class Counted:
 
 
 _current: ContextVar[Counted | None] = ContextVar("_current", default=None)
+_told: ContextVar[Callable[[str], None] | None] = ContextVar("_told", default=None)
 
 
 @contextmanager
@@ -37,8 +38,20 @@ def counting(into: Counted | None = None) -> Generator[Counted]:
         _current.reset(token)
 
 
+@contextmanager
+def telling(listener: Callable[[str], None]) -> Generator[None]:
+    """Tells the listener the name of each statement inside the block once it is answered, from within its call."""
+    token = _told.set(listener)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
 def count(name: str, *, elapsed_s: float, rows: int, control: bool) -> None:
     """Called for each wait for the server, in the task that waited."""
+    if listener := _told.get():
+        listener(name)
     counted = _current.get()
     if counted is None:
         return

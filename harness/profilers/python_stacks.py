@@ -17,13 +17,12 @@ from pyinstrument.frame_info import parse_frame_info
 from pyinstrument.renderers import HTMLRenderer, SpeedscopeRenderer
 from pyinstrument.session import Session
 
+from harness.frames import AWAITED, library_frame, own_frame, statement_frame
+from harness.probes.statements import telling
 from harness.profilers.protocol import Subject
+from harness.profilers.senders import Senders, within_request
 
 INTERVAL_S: Final = 0.001
-PERFORM: Final = "perform"
-"""The function of an open target under which a request's own frames begin."""
-
-AWAITED: Final = "[await]"
 STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib")
 HIDDEN: Final = ("contextlib.py", "asyncio/tasks.py", "asyncio/timeouts.py")
 """Frames that only pass a call on; naming them would split equal stacks and explain nothing."""
@@ -36,43 +35,48 @@ class PythonStacks:
     async def observe(self, subject: Subject) -> AsyncGenerator[dict[str, Any]]:
         sampler = Sampler(interval=INTERVAL_S, async_mode="enabled")
         observed: dict[str, Any] = {}
+        senders = Senders()
         sampler.start()
         try:
-            yield observed
+            with telling(senders.note):
+                yield observed
         finally:
             session = sampler.stop()
-        observed["stacks"] = fold(session)
+        observed["stacks"] = fold(session, senders)
         write_files(session, observed["stacks"], subject.file)
 
 
-def fold(session: Session) -> dict[str, float]:
+def fold(session: Session, senders: Senders) -> dict[str, float]:
     """Seconds per stack; frames are separated by `;`, the outermost first."""
     folded: defaultdict[str, float] = defaultdict(float)
     for frames, time_s in session.frame_records:
-        if stack := tuple(named(frames)):
+        if stack := tuple(named(frames, senders)):
             folded[";".join(stack)] += time_s
     return dict(folded)
 
 
-def named(frames: Sequence[str]) -> Iterator[str]:
-    """The request's own frames by module, class and function. Line numbers stay out: they move with every edit.
+def named(frames: Sequence[str], senders: Senders) -> Iterator[str]:
+    """The request's own frames by file, class and function. Line numbers stay out: they move with every edit.
 
-    Of a library's frames in a row only the first is kept: what was called counts, and not how it does its work.
+    Of a library's frames in a row only the first is kept: what was called counts, and not how it does its work. Where
+    it was called to send a statement, that stands before it.
     """
-    inside, library = False, ""
-    for frame in frames:
+    library, inside = "", within_request(frames)
+    for depth, frame in enumerate(inside):
         identifier, attributes = parse_frame_info(frame)
         function, _, place = identifier.partition("\x00")
         path = place.partition("\x00")[0]
-        if not inside:
-            inside = function == PERFORM
-        elif function == AWAITED:
+        if function == AWAITED:
             yield AWAITED
         elif not path.endswith(HIDDEN):
             called = library_of(path)
+            if called and not library and (statement := senders.statement(inside[:depth])):
+                yield statement_frame(statement)
             if not called or called != library:
                 owner = next((f"{attribute[1:]}." for attribute in attributes if attribute.startswith("c")), "")
-                yield f"{shortened(path)}:{owner}{function}".replace(";", ",")
+                qualified = f"{owner}{function}"
+                name = library_frame(called, qualified) if called else own_frame(shortened(path), qualified)
+                yield name.replace(";", ",")
             library = called
 
 
@@ -80,13 +84,11 @@ def library_of(path: str) -> str:
     """The installed package or the module of the standard library that a file belongs to; empty for other code."""
     installed = path.rpartition("/site-packages/")[2] if "/site-packages/" in path else ""
     standard = path.removeprefix(f"{STANDARD_LIBRARY}/") if path.startswith(f"{STANDARD_LIBRARY}/") else ""
-    return (installed or standard).partition("/")[0]
+    return (installed or standard).partition("/")[0].removesuffix(".py")
 
 
 def shortened(path: str) -> str:
-    """A file as its import path's folder names it: `anima/memory.py`, wherever it is installed."""
-    if "/site-packages/" in path:
-        return path.rpartition("/site-packages/")[2]
+    """A file as its import path's folder names it: `anima/memory.py`, wherever the repository is."""
     roots = sorted((root for root in sys.path if root and path.startswith(f"{root}/")), key=len)
     return path[len(roots[-1]) + 1 :] if roots else Path(path).name
 

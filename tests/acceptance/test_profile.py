@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from harness.profile_differences import differences, place
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
+
+CULPRITS = [
+    "anima/associations/per_pair.py:PerPairAssociations.record > SQL association.record",
+    "anima/access_records/per_memory.py:PerMemoryAccessRecords.record > SQL access.raise_phi",
+    "anima/access_records/per_memory.py:PerMemoryAccessRecords.record > SQL access.log",
+    "anima/embeddings/ollama.py:OllamaEmbeddings._embed_batch > anima/embeddings/http_call.py:JsonEndpoint._sent > httpx: AsyncClient.post",  # noqa: E501 -- as the table says it
+]
 
 
 def test_the_difference_names_what_the_batched_strategy_does_no_more(
@@ -23,6 +31,11 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
     for profile in (each for each in record.profiles if each.variant == "naive"):
         told_s = sum(profile.stacks.values()) / profile.requests
         assert told_s == pytest.approx(profile.profiled_s, rel=0.2), "waiting is part of what is told"
+    (difference,) = differences(record)
+    top = difference.culprits[: len(CULPRITS)]
+    assert place(top[0].stack) == CULPRITS[0]
+    assert {place(culprit.stack) for culprit in top} == set(CULPRITS)
+    assert all(culprit.after_ms < culprit.before_ms / 10 for culprit in top)
     (run / "profile.html").unlink()
     again = harness("diff", run.name)
     assert again.returncode == 0

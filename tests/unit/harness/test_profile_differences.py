@@ -38,7 +38,7 @@ def profiled(variant_name: str, own_ms: dict[str, float], seed: int) -> list[Pro
 
 @pytest.fixture
 def run() -> RunRecord:
-    before = profiled("naive", {"query;per_pair.py:record;[await]": 60.0, "query;search": 5.0}, 1)
+    before = profiled("naive", {"query:whole;per_pair.py:record;[await]": 60.0, "query;search": 5.0}, 1)
     after = profiled("batched", {f"query;{HOSTILE};[await]": 4.0, "query;search": 5.0}, 2)
     return record(variant("naive", samples([0.07])), variant("batched", samples([0.01]))).model_copy(
         update={"profiles": (*before, *after)}
@@ -51,7 +51,7 @@ def test_the_culprit_is_named_with_its_time_per_request(run: RunRecord) -> None:
     assert vanished.stack[1] == "per_pair.py:record"
     assert vanished.before_ms == pytest.approx(60, rel=0.1)
     assert vanished.after_ms == 0
-    assert culprits_table(difference).rows[0][-1].text == "query > per_pair.py:record"
+    assert culprits_table(difference).rows[0][-1].text == "query:whole > per_pair.py:record"
 
 
 def test_the_overhead_of_profiling_is_said(run: RunRecord) -> None:
@@ -76,9 +76,40 @@ def test_an_unknown_variant_names_those_that_were_profiled(run: RunRecord) -> No
         side(run, "fix1")
 
 
-def test_what_waits_is_named_by_who_made_it_wait() -> None:
-    assert place(("a", "b", "c", "d", "[await]")) == "b > c > d"
-    assert place(()) == "request"
+UPSERT = ("t.py:T.perform", "m.py:record", "pairs.py:P.record", "db.py:S.fetch_row", "db.py:S.fetch", "SQL pair.upsert")
+EMBED = ("t.py:T.perform", "ollama.py:O.embed", "http.py:E.call", "http.py:E._attempt", "httpx: AsyncClient.post")
+
+
+@pytest.mark.parametrize(
+    ("stack", "named"),
+    [
+        ((*UPSERT, "asyncpg: Connection.fetch", "[await]"), "pairs.py:P.record > SQL pair.upsert"),
+        ((*EMBED, "[await]"), "ollama.py:O.embed > http.py:E._attempt > httpx: AsyncClient.post"),
+        (("t.py:T.perform", "m.py:sum", "[await]"), "t.py:T.perform > m.py:sum"),
+        ((), "request"),
+    ],
+)
+def test_what_waits_is_named_by_who_made_it_wait_and_for_what(stack: tuple[str, ...], named: str) -> None:
+    assert place(stack) == named
+
+
+def test_how_a_library_waits_is_no_culprit_of_its_own() -> None:
+    """What it called the system back for is."""
+    waits = {
+        ";".join((*EMBED, "httpcore: AsyncConnectionPool.handle", "anyio: SocketStream.receive", "[await]")): 30.0,
+        ";".join((*EMBED, "httpcore: AsyncConnectionPool.handle", "ssl: SSLObject.read")): 10.0,
+        ";".join((*UPSERT, "asyncpg: Connection.fetch", "[await]")): 9.0,
+        "t.py:T.perform;contextlib: enter;m.py:called_back;json: loads": 8.0,
+    }
+    before, after = profiled("naive", waits, 1), profiled("batched", {"t.py:T.perform": 1.0}, 2)
+    run = record(variant("naive", samples([0.1]))).model_copy(update={"profiles": (*before, *after)})
+    (difference,) = between(side(run, "naive"), side(run, "batched"))
+    assert [place(each.stack) for each in difference.culprits] == [
+        place(EMBED),
+        place(UPSERT),
+        "t.py:T.perform > m.py:called_back > json: loads",
+    ]
+    assert difference.culprits[0].before_ms == pytest.approx(40, rel=0.1)
 
 
 @pytest.mark.parametrize("whole_report", [True, False])

@@ -3,8 +3,10 @@ import json
 import sysconfig
 from pathlib import Path
 
+from harness.probes.statements import count
 from harness.profilers.protocol import Subject
 from harness.profilers.python_stacks import PythonStacks, named
+from harness.profilers.senders import Senders
 
 
 def frame(function: str, path: str, owner: str = "") -> str:
@@ -13,7 +15,7 @@ def frame(function: str, path: str, owner: str = "") -> str:
 
 def test_only_what_a_request_did_is_kept() -> None:
     frames = [frame("main", "/app/cli.py"), frame("perform", "/app/target.py"), frame("query", "/app/memory.py", "M")]
-    assert list(named(frames)) == ["memory.py:M.query"]
+    assert list(named(frames, Senders())) == ["memory.py:M.query"]
 
 
 def test_of_a_library_only_what_was_called_is_kept() -> None:
@@ -27,15 +29,12 @@ def test_of_a_library_only_what_was_called_is_kept() -> None:
         frame("run", standard),
         "[await]\x00",
     ]
-    kept = list(named(frames))
-    assert len(kept) == 3
-    assert kept[0].endswith("asyncpg/pool.py:Pool.fetch")
-    assert kept[1].endswith("base_events.py:call")
-    assert kept[2] == "[await]"
+    kept = list(named(frames, Senders()))
+    assert kept == ["asyncpg: Pool.fetch", "asyncio: call", "[await]"]
 
 
 def test_a_semicolon_in_a_name_does_not_make_two_frames() -> None:
-    assert list(named([frame("perform", "t.py"), frame("a;b", "/app/x.py")])) == ["x.py:a,b"]
+    assert list(named([frame("perform", "t.py"), frame("a;b", "/app/x.py")], Senders())) == ["x.py:a,b"]
 
 
 class Waiting:
@@ -64,3 +63,41 @@ async def test_waiting_belongs_to_what_is_awaited_and_files_are_left_for_other_t
     )
     assert int(line.rpartition(" ")[2]) >= 20_000
     assert json.loads(files[".speedscope.json"].read_text())["profiles"]
+
+
+class Sending:
+    """A target that sends two statements from one function, each through the runner of all statements."""
+
+    async def perform(self) -> None:
+        await self.record()
+
+    async def record(self) -> None:
+        for _ in range(2):
+            await self.run("access.raise_phi", 0.02)
+        await self.run("access.log", 0.02)
+
+    async def run(self, statement: str, wait_s: float) -> None:
+        answered = asyncio.Event()
+        asyncio.get_running_loop().call_later(wait_s, answered.set)
+        await answered.wait()
+        count(statement, elapsed_s=wait_s, rows=0, control=False)
+
+
+async def test_the_wait_for_a_statement_has_its_name(tmp_path: Path) -> None:
+    subject = Subject("naive", "query", 1, tmp_path / "profiles", "postgresql://nowhere", "none")
+    async with PythonStacks().observe(subject) as observed:
+        await Sending().perform()
+    record, run = (f"tests/unit/harness/profilers/test_python_stacks.py:Sending.{name}" for name in ("record", "run"))
+    waits = {stack: time_s for stack, time_s in observed["stacks"].items() if stack.endswith("[await]")}
+    assert list(waits) == [
+        f"{record};{run};SQL {name};asyncio: Event.wait;[await]" for name in ("access.raise_phi", "access.log")
+    ]
+    raised_s, logged_s = waits.values()
+    assert (raised_s >= 0.04, logged_s >= 0.02) == (True, True)
+
+
+async def test_what_is_told_outside_of_a_request_names_nothing() -> None:
+    senders = Senders()
+    senders.note("queue")
+    assert senders.statement([]) is None
+    assert senders.statement([frame("run", "/app/x.py")]) is None
