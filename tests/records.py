@@ -10,7 +10,15 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.record import BackgroundRecord, EnvironmentRecord, PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.record import (
+    BackgroundRecord,
+    EnvironmentRecord,
+    LevelsRecord,
+    PhaseRecord,
+    RunRecord,
+    Sample,
+    VariantRecord,
+)
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'$\\x$ [bold]|`*_"
 """Breaks out of whatever is not escaped: HTML, attributes, JSON in a page, rich markup, Markdown tables, math text."""
@@ -169,12 +177,23 @@ def _rung(draw: random.Random, fixes: int, name: str, requests: int) -> VariantR
         name,
         drawn,
         schema_version=7 if fixes >= 6 else 6,
-        phases=(phase(users=4), phase("bootstrap", workload="bootstrap", users=2)),
+        phases=(
+            phase(users=4, round=0, levels=_levels(fixes)),
+            phase("bootstrap", workload="bootstrap", users=2, round=0),
+        ),
         cache={"hits": 0.9 * requests, "misses": 0.1 * requests, "hit_rate": 0.9} if fixes else {},
         background=background if fixes >= 4 else (),
         drain_s=0.8 if fixes >= 4 else None,
         description="The system before the fixes" if not fixes else f"Fixes 1 to {min(fixes, 7)} of the guide",
     )
+
+
+def _levels(fixes: int) -> LevelsRecord:
+    """A queue that grows and is emptied again, where work is done in the background."""
+    at_s = tuple(number / 10 for number in range(11))
+    queued = tuple(float(min(number, 10 - number)) if fixes >= 4 else 0.0 for number in range(11))
+    in_use = tuple(float(number % 4) for number in range(11))
+    return LevelsRecord(at_s=at_s, values={"background_queued": queued, "pool_in_use": in_use})
 
 
 def _noisy(draw: random.Random, seconds: float, spread: float = 0.08) -> float:

@@ -10,7 +10,8 @@ import vl_convert
 from markupsafe import escape
 
 from harness.record import RunRecord
-from harness.renderers.html.figures import Figure, all_figures
+from harness.renderers.html.figure import Figure
+from harness.renderers.html.figures import all_figures
 from harness.renderers.html.templates import style
 from harness.summary import summarise
 from harness.verdict import judge

@@ -13,10 +13,11 @@ from harness.profile_tables import statement_profile_table, waits_table, waterfa
 from harness.quantities import ABSENT, duration
 from harness.record import RunRecord
 from harness.renderers.html.difference import drawn, scripts
-from harness.renderers.html.figures import distribution_figures, ladder_figures, series_figures, statement_figures
+from harness.renderers.html.figures import distribution_figures, ladder_figures, law_figures, statement_figures
 from harness.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.renderers.html.plans import drawn_plans
 from harness.renderers.html.templates import style, templates
+from harness.renderers.html.time_figures import series_figures, system_figures
 from harness.summary import Summary
 from harness.tables import (
     OUTCOME_TONES,
@@ -71,6 +72,8 @@ class HtmlRenderer:
                 ladders=ladder_tables(summary),
                 distribution_figures=list(distribution_figures(record, summary, verdict)),
                 series_figures=list(series_figures(record, summary)),
+                system_figures=list(system_figures(record, summary)),
+                law_figures=list(law_figures(record, summary, verdict)),
                 statement_figures=list(statement_figures(summary)),
                 costs=[table for table in (statements_table(summary), background_table(summary)) if table],
                 services=services_table(summary),

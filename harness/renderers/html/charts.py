@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from harness.quantities import count, duration
 from harness.summary import Quantile, Spread, Step
@@ -35,7 +35,7 @@ _VARIABLES: Final[Mapping[str, str]] = {
     BUDGET: "budget",
     BASE: "base",
 }
-_STYLE: Final[dict[Any, Any]] = {
+STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "harness",
     "text.parse_math": False,
@@ -60,9 +60,10 @@ _HREF: Final = "{http://www.w3.org/1999/xlink}href"
 ET.register_namespace("", "http://www.w3.org/2000/svg")
 
 _TICK_FACTORS: Final = ((10, (1, 2, 5)), (100, (1, 3)), (math.inf, (1,)))
-_WIDTH_IN: Final = 4.4
+WIDTH_IN: Final = 4.4
 _POINTS_MAX: Final = 600
 _NAME_MAX: Final = 16
+_LAW_MAX: Final = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,22 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One operation over the time of a pass, in seconds from its start: latencies by colour, errors, what happened."""
+class Timeframe:
+    """Part of a pass, in seconds from its start: where phases and stages began, and what was done to the database."""
 
-    points: Sequence[tuple[str, Sequence[tuple[float, float]]]]
-    errors_s: Sequence[float]
-    boundaries_s: Sequence[float]
-    disruptions_s: Sequence[tuple[float, float]]
     start_s: float
     end_s: float
+    boundaries_s: Sequence[float]
+    disruptions_s: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One operation over time: latencies by colour, and when requests failed."""
+
+    time: Timeframe
+    points: Sequence[tuple[str, Sequence[tuple[float, float]]]]
+    errors_s: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +112,26 @@ class Judged:
     bounds: Quantile
 
 
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """What one variant sent: pairs of n and statements, ascending."""
+
+    name: str
+    colour: str
+    points: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A limit that follows from n: the least and the most that it allowed for each, since other figures count too."""
+
+    text: str
+    bounds: Sequence[tuple[int, float, float]]
+
+
 def ladder_chart(rungs: Sequence[Rung], limit_s: float | None, key: str, description: str) -> str:
     """p50 (dot) to p95 (end of the line) of each rung, on a logarithmic axis, first-time texts beside."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, axes = _rows([rung.name for rung in rungs])
         for y, rung in enumerate(rungs):
             _draw_rung(axes, y, rung)
@@ -118,7 +143,7 @@ def ladder_chart(rungs: Sequence[Rung], limit_s: float | None, key: str, descrip
         references_s = [end_s for rung in rungs if rung.reference_s for end_s in rung.reference_s]
         measured_s = [quantile.value_s for step in steps for quantile in (step.p50, step.p95)]
         _log_seconds(axes, [*measured_s, *references_s, *([limit_s] if limit_s else [])])
-        return _svg(figure, key, description)
+        return svg(figure, key, description)
 
 
 def _draw_rung(axes: Axes, y: int, rung: Rung) -> None:
@@ -135,8 +160,8 @@ def _draw_rung(axes: Axes, y: int, rung: Rung) -> None:
 
 def distribution_chart(curves: Sequence[Curve], judged: Sequence[Judged], key: str, description: str) -> str:
     """The share of requests that were answered within a time: empirical distributions on a logarithmic axis."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH_IN, 2.7))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_IN, 2.7))
         axes = figure.add_axes((0.11, 0.14, 0.85, 0.8))
         for curve in curves:
             times_s, shares = _steps(curve.ordered_s)
@@ -149,7 +174,7 @@ def distribution_chart(curves: Sequence[Curve], judged: Sequence[Judged], key: s
         axes.yaxis.set_major_formatter(FuncFormatter(_percent))
         axes.tick_params(axis="y", labelcolor=MUTED)
         axes.grid(axis="y")
-        return _svg(figure, key, description)
+        return svg(figure, key, description)
 
 
 def _draw_judged(axes: Axes, judged: Judged) -> None:
@@ -171,26 +196,50 @@ def _steps(ordered_s: Sequence[float]) -> tuple[list[float], list[float]]:
 
 def statements_chart(counts: Sequence[tuple[str, Spread]], key: str, description: str) -> str:
     """Statements per request of each variant: the median, and a line from the fewest to the most."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, axes = _rows([name for name, _ in counts])
         for y, (_, spread) in enumerate(counts):
             axes.hlines(y, 0, spread.median, color=TAIL, linewidth=5, zorder=2)
             axes.hlines(y, spread.minimum, spread.maximum, color=TYPICAL, linewidth=1.5, zorder=3)
             axes.plot(spread.median, y, "o", color=TYPICAL, markersize=6, zorder=4)
             _beside(axes, y, count(spread.median))
-        _count_axis(axes, max((spread.maximum for _, spread in counts), default=1))
-        return _svg(figure, key, description)
+        count_axis(axes, max((spread.maximum for _, spread in counts), default=1))
+        return svg(figure, key, description)
+
+
+def law_chart(clouds: Sequence[Cloud], laws: Sequence[Law], key: str, description: str) -> str:
+    """Statements of requests by their number of results, and what budgets allow for it."""
+    with mpl.rc_context(STYLE):
+        height_in = 2.5 + 0.17 * len(laws)
+        figure = Figure(figsize=(WIDTH_IN, height_in))
+        axes = figure.add_axes((0.11, (0.4 + 0.17 * len(laws)) / height_in, 0.85, 2.0 / height_in))
+        for law in laws:
+            n, least, most = zip(*law.bounds, strict=True)
+            axes.fill_between(n, least, most, color=BUDGET, alpha=0.15, linewidth=0)
+            axes.plot(n, most, color=BUDGET, linewidth=1.2, linestyle=(0, (4, 2)))
+        for cloud in clouds:
+            n, statements = zip(*cloud.points, strict=True)
+            # The pair lies on top, where variants send as many.
+            axes.plot(n, statements, ".", color=cloud.colour, markersize=6, zorder=3 if cloud.colour == TAIL else 4)
+        allowed = [most for law in laws for _, _, most in law.bounds]
+        count_axis(axes, max(*allowed, *(most for cloud in clouds for _, most in cloud.points), 0), "y")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.set_xlabel("n, results of a request", loc="right", labelpad=1)
+        axes.tick_params(axis="y", labelcolor=MUTED)
+        axes.grid(axis="y")
+        for number, law in enumerate(laws):
+            figure.text(
+                0.02, (0.05 + 0.17 * number) / height_in, _shortened(law.text, _LAW_MAX), color=BUDGET, fontsize=8
+            )
+        return svg(figure, key, description)
 
 
 def series_chart(series: Series, key: str, description: str) -> str:
     """Latency over the time of the pass: a dot per answer, a cross per error, stages and disruptions marked."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH_IN, 2.3))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_IN, 2.3))
         axes = figure.add_axes((0.13, 0.17, 0.84, 0.78))
-        for start_s, end_s in series.disruptions_s:
-            axes.axvspan(start_s, end_s, color=BUDGET, alpha=0.25, linewidth=0)
-        for start_s in series.boundaries_s:
-            axes.axvline(start_s, color=GRID, linewidth=1.2)
+        time_axis(axes, series.time)
         for colour, points in series.points:
             times_s, latencies_s = zip(*points, strict=True)
             axes.plot(times_s, latencies_s, ".", color=colour, markersize=3.5, alpha=0.7, zorder=3)
@@ -199,19 +248,27 @@ def series_chart(series: Series, key: str, description: str) -> str:
                 series.errors_s, [1.0] * len(series.errors_s), "x", color=BUDGET, transform=axes.get_xaxis_transform()
             )
         _log_seconds(axes, [latency_s for _, points in series.points for _, latency_s in points], "y")
-        # A pass of one moment has no width of its own.
-        axes.set_xlim(series.start_s, max(series.end_s, series.start_s + 0.001))
         axes.set_xlabel("seconds", loc="right", labelpad=0)
         axes.tick_params(axis="y", labelcolor=MUTED)
         axes.grid(axis="y")
-        return _svg(figure, key, description)
+        return svg(figure, key, description)
+
+
+def time_axis(axes: Axes, time: Timeframe) -> None:
+    """The width of a pass, with what happened in it behind everything else."""
+    for start_s, end_s in time.disruptions_s:
+        axes.axvspan(start_s, end_s, color=BUDGET, alpha=0.25, linewidth=0)
+    for start_s in time.boundaries_s:
+        axes.axvline(start_s, color=GRID, linewidth=1.2)
+    # A pass of one moment has no width of its own.
+    axes.set_xlim(time.start_s, max(time.end_s, time.start_s + 0.001))
 
 
 def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     """Axes with one named row per entry, the first on top."""
     height_in = 0.45 + 0.26 * len(names)
     left = min(max((len(name) for name in names), default=1), _NAME_MAX) * 0.021 + 0.02
-    figure = Figure(figsize=(_WIDTH_IN, height_in))
+    figure = Figure(figsize=(WIDTH_IN, height_in))
     axes = figure.add_axes((left, 0.33 / height_in, 0.83 - left, 1 - 0.36 / height_in))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), [_shortened(name) for name in names])
@@ -220,8 +277,8 @@ def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _NAME_MAX else f"{name[: _NAME_MAX - 1]}…"
+def _shortened(name: str, length_max: int = _NAME_MAX) -> str:
+    return name if len(name) <= length_max else f"{name[: length_max - 1]}…"
 
 
 def _beside(axes: Axes, y: int, text: str) -> None:
@@ -236,14 +293,19 @@ def _beside(axes: Axes, y: int, text: str) -> None:
     )
 
 
-def _count_axis(axes: Axes, largest: int) -> None:
+def count_axis(axes: Axes, largest: float, along: Literal["x", "y"] = "x") -> None:
     """Linear up to 10, where each statement tells; logarithmic beyond, where hundreds would hide it."""
     end = max(largest * 1.3, 10)
-    axes.set_xscale("symlog", linthresh=10)
-    axes.set_xlim(0, end)
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in (0, 5, 10, 50, 100, 500, 1000, 5000) if tick <= end]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(_count))
+    if along == "x":
+        axes.set_xscale("symlog", linthresh=10)
+        axes.set_xlim(0, end)
+    else:
+        axes.set_yscale("symlog", linthresh=10)
+        axes.set_ylim(0, end)
+    axis = axes.xaxis if along == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator([tick for tick in (0, 5, 10, 50, 100, 500, 1000, 5000) if tick <= end]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(count_tick))
 
 
 def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"] = "x") -> None:
@@ -262,10 +324,10 @@ def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"]
     axis = axes.xaxis if along == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low_s <= tick <= high_s]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(_time))
+    axis.set_major_formatter(FuncFormatter(time_tick))
 
 
-def _time(seconds: float, _: object) -> str:
+def time_tick(seconds: float, _: object) -> str:
     for factor, unit in ((1, "s"), (1e3, "ms")):
         if seconds * factor >= 0.999:  # noqa: PLR2004 -- 1 in this unit, but for rounding.
             return f"{seconds * factor:g} {unit}"
@@ -276,11 +338,11 @@ def _percent(ratio: float, _: object) -> str:
     return f"{ratio * 100:g}%"
 
 
-def _count(number: float, _: object) -> str:
+def count_tick(number: float, _: object) -> str:
     return count(number)
 
 
-def _svg(figure: Figure, key: str, description: str) -> str:
+def svg(figure: Figure, key: str, description: str) -> str:
     """The drawing as an element of a page: described, coloured by CSS, its ids beginning with `key`."""
     output = BytesIO()
     figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})

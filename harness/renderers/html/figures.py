@@ -1,44 +1,34 @@
 """Which charts the page has: what of the run goes into each, and what it says to someone who cannot see it."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import Final
-
-from markupsafe import Markup
 
 from harness.budget_metrics import METRICS
 from harness.budget_metrics.latency_quantile import LatencyQuantile
+from harness.budgets import Budget, parse
 from harness.quantities import count, duration
-from harness.record import RunRecord
+from harness.record import RunRecord, VariantRecord
 from harness.renderers.html.charts import (
     BASE,
     FIRST,
+    TAIL,
     TYPICAL,
+    Cloud,
     Curve,
     Judged,
+    Law,
     Rung,
-    Series,
     distribution_chart,
     ladder_chart,
-    series_chart,
+    law_chart,
     statements_chart,
 )
+from harness.renderers.html.figure import Figure, safe
+from harness.renderers.html.time_figures import series_figures, system_figures
 from harness.summary import TEXT_GROUPS, Ladder, Quantile, Summary, TextGroup
 from harness.tables import printable, selection
 from harness.verdict import Verdict
-
-POINTS_MAX: Final = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """`key` tells it from the others of the page."""
-
-    key: str
-    title: str
-    svg: Markup
 
 
 def all_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[Figure]:
@@ -46,7 +36,9 @@ def all_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterab
     yield from ladder_figures(summary, verdict)
     yield from distribution_figures(record, summary, verdict)
     yield from series_figures(record, summary)
+    yield from system_figures(record, summary)
     yield from statement_figures(summary)
+    yield from law_figures(record, summary, verdict)
 
 
 def ladder_figures(summary: Summary, verdict: Verdict) -> Iterable[Figure]:
@@ -77,7 +69,7 @@ def _ladder_figure(ladder: Ladder, rungs: Sequence[Rung], limit_s: float | None,
         f"{title}: p50 goes from {duration(start.p50.value_s)} with {printable(start.variant)} "
         f"to {duration(end.p50.value_s)} with {printable(end.variant)}. The tables below have every step."
     )
-    return Figure(key, title, _safe(ladder_chart(rungs, limit_s, key, description)))
+    return Figure(key, title, safe(ladder_chart(rungs, limit_s, key, description)))
 
 
 def distribution_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[Figure]:
@@ -95,7 +87,7 @@ def distribution_figures(record: RunRecord, summary: Summary, verdict: Verdict) 
                 if (found := summary.operation(name, operation, texts))
             )
             key = f"distribution{number}"
-            yield Figure(key, printable(operation), _safe(distribution_chart(curves, judged, key, description)))
+            yield Figure(key, printable(operation), safe(distribution_chart(curves, judged, key, description)))
 
 
 def _groups(summary: Summary, operation: str) -> Iterable[tuple[str, TextGroup, str]]:
@@ -118,51 +110,57 @@ def statement_figures(summary: Summary) -> Iterable[Figure]:
             listed = ", ".join(f"{name} {count(spread.median)}" for name, spread in counts)
             description = f"{printable(operation)}: SQL statements per request, median. {listed}."
             key = f"statements{number}"
-            yield Figure(key, printable(operation), _safe(statements_chart(counts, key, description)))
+            yield Figure(key, printable(operation), safe(statements_chart(counts, key, description)))
 
 
-def series_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
-    """The candidate's first round, one per operation, known and first-time texts apart."""
-    candidate = next((each for each in record.variants if each.name == summary.declaration.candidate), None)
-    rounds = {sample.round for sample in candidate.samples} if candidate else set[int]()
-    for number, operation in enumerate(summary.operation_names if candidate and rounds else ()):
-        assert candidate is not None, "there are rounds only of a candidate"
-        first_round = min(rounds)
-        samples = [each for each in candidate.samples if (each.operation, each.round) == (operation, first_round)]
-        answered = [each for each in samples if each.error is None]
-        if not answered:
-            continue
-        key, phases = f"series{number}", [each for each in candidate.phases if each.round == first_round]
-        series = Series(
-            points=[
-                (colour, _thinned(points))
-                for colour, texts in ((TYPICAL, (False, None)), (FIRST, (True,)))
-                if (points := [(each.started_s, each.latency_s) for each in answered if each.first_time_text in texts])
-            ],
-            errors_s=[each.started_s for each in samples if each.error is not None],
-            boundaries_s=[each.started_s for each in phases]
-            + [each.started_s + stage.start_s for each in phases for stage in each.stages],
-            disruptions_s=[
-                (each.started_s, each.ended_s)
-                for each in candidate.disruptions
-                if each.round == first_round and each.started_s is not None and each.ended_s is not None
-            ],
-            start_s=min(each.intended_s for each in samples),
-            end_s=max(each.ended_s for each in samples),
-        )
-        slowest = max(answered, key=lambda each: each.latency_s)
-        description = (
-            f"{printable(operation)} with {printable(candidate.name)}: latency of {count(len(answered))} requests over "
-            f"{series.end_s - series.start_s:.1f} seconds. The slowest started {slowest.started_s:.1f} seconds after "
-            f"the begin of the pass. {count(len(series.errors_s))} failed."
-        )
-        yield Figure(key, printable(operation), _safe(series_chart(series, key, description)))
+def law_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[Figure]:
+    """Statements against results where the number of results varies, with the laws that they are held to."""
+    for number, operation in enumerate(summary.operation_names):
+        clouds = [cloud for each in record.variants if (cloud := _cloud(each, operation, summary))]
+        if len({n for cloud in clouds for n, _ in cloud.points}) > 1:
+            laws = list(_laws(record, verdict, operation))
+            key, held = f"law{number}", "".join(f" Held to: {law.text}." for law in laws)
+            listed = ", ".join(f"{cloud.name} {_range(cloud)}" for cloud in clouds)
+            description = f"{printable(operation)}: SQL statements by the number of results, n. {listed}.{held}"
+            yield Figure(key, printable(operation), safe(law_chart(clouds, laws, key, description)))
 
 
-def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """Of very many requests the slowest of each slice, so that no spike is left out."""
-    size = -(-len(points) // POINTS_MAX)
-    return [max(points[start : start + size], key=itemgetter(1)) for start in range(0, len(points), size)]
+def _cloud(variant: VariantRecord, operation: str, summary: Summary) -> Cloud | None:
+    points = {
+        (each.results, each.statements)
+        for each in variant.samples
+        if each.operation == operation and each.results is not None and each.statements is not None
+    }
+    declared = summary.declaration
+    colour = {declared.baseline: BASE, declared.candidate: TYPICAL}.get(variant.name, TAIL)
+    return Cloud(printable(variant.name), colour, sorted(points)) if points else None
+
+
+def _range(cloud: Cloud) -> str:
+    counts = [statements for _, statements in cloud.points]
+    return f"{count(min(counts))} to {count(max(counts))} for n from {cloud.points[0][0]} to {cloud.points[-1][0]}"
+
+
+def _laws(record: RunRecord, verdict: Verdict, operation: str) -> Iterable[Law]:
+    """Each budget of statements that is a law in n, over the results that its variant had."""
+    variants = {each.name: each for each in record.variants}
+    for each in verdict.budgets:
+        if (each.subject, each.metric) == (operation, "statements") and each.variant in variants:
+            budget = parse(each.budget)
+            bounds = list(_bounds(budget, variants[each.variant])) if "n" in budget.limit.variables else []
+            if bounds:
+                yield Law(printable(f"{each.variant}: {budget.limit.comparator} {budget.limit.text}"), bounds)
+
+
+def _bounds(budget: Budget, variant: VariantRecord) -> Iterable[tuple[int, float, float]]:
+    """For each n, the least and the most that the budget allowed any request with so many results."""
+    allowed: defaultdict[int, list[float]] = defaultdict(list)
+    for sample in filter(budget.selects, variant.samples):
+        if sample.results is not None:
+            variables = {"n": sample.results, "promotions": sample.promotions or 0}
+            allowed[sample.results].append(budget.limit.value(variables))
+    for n, values in sorted(allowed.items()):
+        yield n, min(values), max(values)
 
 
 def _latencies(record: RunRecord, variant: str, operation: str, texts: TextGroup) -> list[float]:
@@ -184,8 +182,3 @@ def _judged(verdict: Verdict, operation: str, variant: str) -> list[Judged]:
             bounds = Quantile(each.measured or math.inf, each.lower, each.upper)
             found.append(Judged(each.limit, metric.probability, bounds))
     return found
-
-
-def _safe(svg: str) -> Markup:
-    """Charts are written by an XML serializer, which has escaped every text in them."""
-    return Markup(svg)  # noqa: S704 -- as the docstring says.

@@ -1,6 +1,7 @@
 """The report in a real browser: nothing is loaded, nothing fails, the figures are the record's, and the graph works."""
 
 import shutil
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,29 @@ def test_the_figures_are_those_of_the_record(opened: Opened) -> None:
     for operation in summary.operations:
         assert duration(operation.p50.value_s) in shown
         assert duration(operation.p95.value_s) in shown
+
+
+def test_the_charts_of_the_system_tell_the_figures_of_the_record(opened: Opened) -> None:
+    variants = {each.name: each for each in profiled().variants}
+    charts = opened.page.locator("#system figure")
+    assert charts.locator("figcaption").all_inner_texts() == ["naive", "batched"]
+    for chart in charts.all():
+        variant = variants[chart.locator("figcaption").inner_text()]
+        sources = Counter(sample.embedding for sample in variant.samples if sample.embedding)
+        levels = variant.phases[0].levels
+        assert levels is not None
+        told = chart.locator("svg").get_attribute("aria-label") or ""
+        assert f"{sources['cache']} cache, 0 coalesced, {sources['ollama']} provider" in told
+        assert f"background queue: at most {max(levels.values['background_queued']):.0f}." in told
+        assert chart.get_by_text("background queue").count() == 1
+
+
+def test_the_law_of_a_budget_stands_in_the_chart_of_statements(opened: Opened) -> None:
+    (naive,) = (each for each in profiled().variants if each.name == "naive")
+    counts = [each.statements for each in naive.samples if each.operation == "query" and each.statements]
+    told = opened.page.locator("#statements svg[aria-label*='number of results']").get_attribute("aria-label") or ""
+    assert f"naive {min(counts)} to {max(counts)} for n from 18 to 20" in told
+    assert "naive: <= 2 + 2 * n + n * (n - 1) / 2 + 3 * promotions" in told
 
 
 def test_a_frame_opens_and_escape_goes_back(opened: Opened) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.record import LevelsRecord
 from harness.workers import end_of_all, phase_of_all
 from tests.records import phase
 
@@ -14,6 +15,12 @@ def test_a_phase_of_users_has_the_users_of_all_and_goes_on_until_the_last_answer
         ]
     )
     assert whole == phase(users=3, processes=2, started=15, started_s=0.1, ended_s=5.0, counters={"client_cpu_s": 2.0})
+
+
+def test_levels_that_several_processes_read_at_different_moments_are_left_out() -> None:
+    read = phase(levels=LevelsRecord(at_s=(0.0,), values={"pool_in_use": (1.0,)}))
+    assert phase_of_all([read, read]).levels is None
+    assert phase_of_all([read]).levels == read.levels
 
 
 def test_a_phase_with_a_rate_has_the_starts_of_all() -> None:

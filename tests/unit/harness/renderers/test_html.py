@@ -40,7 +40,7 @@ def test_ids_are_unique_and_every_reference_has_its_target(page: str) -> None:
 
 
 def test_charts_say_what_they_show_and_take_their_colours_from_the_page(page: str) -> None:
-    assert len(drawings(page)) == 12
+    assert len(drawings(page)) == 15
     for drawing in drawings(page):
         assert drawing.attrib["role"] == "img"
         assert re.search(r"\d", drawing.attrib["aria-label"])
