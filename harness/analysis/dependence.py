@@ -50,10 +50,12 @@ def design_effect(kinds: Kinds, probability: float, limit: float) -> float:
     Latencies are in the order of their starts, and infinite where a request failed.
     """
     latencies = np.array([latency for passes in kinds for each in passes for latency in each], dtype=np.float64)
-    if len(latencies) < SAMPLES_MIN or not _are_alike(latencies.clip(limit / FAR, limit * FAR), kinds, probability):
+    near = latencies.clip(limit / FAR, limit * FAR)
+    if len(near) < SAMPLES_MIN or np.ptp(near) == 0 or not _are_alike(rankdata(near), kinds, probability):
         return 1.0
-    by_copula = _Correlations.of(_scores(latencies), kinds).inflation(lambda each: _of_exceedances(each, probability))
-    return max(1.0, by_copula, _Correlations.of(_are_over(latencies, probability), kinds).inflation())
+    ranks = rankdata(latencies)
+    by_copula = _Correlations.of(_scores(ranks), kinds).inflation(lambda each: _of_exceedances(each, probability))
+    return max(1.0, by_copula, _Correlations.of(_are_over(ranks, probability), kinds).inflation())
 
 
 def share_design_effect(kinds: Kinds) -> float:
@@ -69,22 +71,20 @@ def effective_size(n: int, design_effect: float) -> int:
     return max(int(n / design_effect), 1) if n else 0
 
 
-def _are_alike(latencies: Values, kinds: Kinds, probability: float) -> bool:
+def _are_alike(ranks: Values, kinds: Kinds, probability: float) -> bool:
     """Whether neighbours are, beyond chance."""
-    if np.ptp(latencies) == 0:
-        return False
-    clustered = _are_clustered(_are_over(latencies, probability))
-    return clustered or _Correlations.of(_scores(latencies), kinds).are_significant
+    clustered = _are_clustered(_are_over(ranks, probability))
+    return clustered or _Correlations.of(_scores(ranks), kinds).are_significant
 
 
-def _scores(values: Values) -> Values:
+def _scores(ranks: Values) -> Values:
     """Blom's normal scores, which are finite for the least and the greatest."""
-    return np.asarray(ndtri((rankdata(values) - 0.375) / (len(values) + 0.25)), dtype=np.float64)
+    return np.asarray(ndtri((ranks - 0.375) / (len(ranks) + 0.25)), dtype=np.float64)
 
 
-def _are_over(latencies: Values, probability: float) -> NDArray[np.bool_]:
+def _are_over(ranks: Values, probability: float) -> NDArray[np.bool_]:
     """Which lie over the sample's own quantile."""
-    return np.asarray(rankdata(latencies) > len(latencies) * probability, dtype=np.bool_)
+    return np.asarray(ranks > len(ranks) * probability, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ SLOW_SHARE, SLOW_TIMES = 0.1, 20.0
 CORRELATION: Final = 0.8
 """Of the logarithms of one request and the next."""
 
+REGIME_TIMES, REGIME_REQUESTS = 1.8, 5
+"""Of a population with a noisy neighbour, who makes half of the requests so much slower, so many of them in a row."""
+
 DRIFT_TIMES: Final = 2.0
 """By how much latencies grow from the first to the last of a run."""
 
@@ -34,12 +37,13 @@ Values = NDArray[np.float64]
 class Population:
     """`draw` gives latencies in the order of their coming, `quantile` the true one of all of them.
 
-    `independent` says whether the samples are, as exact tests suppose.
+    `independent` says whether the samples are, as exact tests suppose, and `steady` whether all have one distribution.
     """
 
     draw: Callable[[Generator, int], Values]
     quantile: Callable[[float], float]
     independent: bool = True
+    steady: bool = True
 
 
 def _log_normal(random: Generator, n: int) -> Values:
@@ -63,6 +67,12 @@ def _correlated(random: Generator, n: int) -> Values:
     noise = random.standard_normal(n) * math.sqrt(1 - CORRELATION**2)
     noise[0] = random.standard_normal()
     return TYPICAL_S * np.exp(SPREAD * lfilter([1.0], [1.0, -CORRELATION], noise))
+
+
+def _regimes(random: Generator, n: int) -> Values:
+    changes = random.random(n) < 1 / REGIME_REQUESTS
+    slow = (np.cumsum(changes) + random.integers(2)) % 2 == 1
+    return _log_normal(random, n) * np.where(slow, REGIME_TIMES, 1.0)
 
 
 def _drifting(random: Generator, n: int) -> Values:
@@ -90,6 +100,10 @@ def _bimodal_share(value: float) -> float:
     return (1 - SLOW_SHARE) * _log_normal_share(value) + SLOW_SHARE * _log_normal_share(value / SLOW_TIMES)
 
 
+def _regimes_share(value: float) -> float:
+    return (_log_normal_share(value) + _log_normal_share(value / REGIME_TIMES)) / 2
+
+
 def _drifting_share(value: float) -> float:
     return float(np.mean([_log_normal_share(value / times) for times in np.linspace(1.0, DRIFT_TIMES, 101)]))
 
@@ -98,6 +112,7 @@ POPULATIONS: Final[Mapping[str, Population]] = {
     "log-normal": Population(_log_normal, _log_normal_quantile),
     "heavy tail": Population(_pareto, lambda probability: TYPICAL_S * (1 - probability) ** (-1 / PARETO_SHAPE)),
     "bimodal": Population(_bimodal, _inverse(_bimodal_share)),
-    "drifting": Population(_drifting, _inverse(_drifting_share), independent=False),
+    "drifting": Population(_drifting, _inverse(_drifting_share), independent=False, steady=False),
     "correlated": Population(_correlated, _log_normal_quantile, independent=False),
+    "noisy neighbour": Population(_regimes, _inverse(_regimes_share), independent=False),
 }

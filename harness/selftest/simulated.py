@@ -75,7 +75,7 @@ def budgets_of(task: Task) -> list[Finding]:
         for event, (times, outcome) in EVENTS.items():
             limit_s = population.quantile(PROBABILITY) * times
             counted = sum(verdict(variant, sizes, limit_s) is outcome for variant in variants)
-            promise = WRONG if population.independent and outcome is not Outcome.UNDECIDED else None
+            promise = WRONG if population.steady and outcome is not Outcome.UNDECIDED else None
             found.append(Finding(subject, event, counted, len(runs), promise))
         if not population.independent:
             noticed = sum(find_drift([latencies]) is not None for latencies in runs)

@@ -60,10 +60,35 @@ def test_a_judge_that_looks_six_times_at_the_full_level_is_caught(monkeypatch: p
     assert not found.is_kept
 
 
-def test_correlated_and_drifting_samples_are_promised_nothing() -> None:
-    found = simulated.budgets_of(Task("correlated", trials=2, seed=1))
+def test_drifting_samples_are_promised_nothing() -> None:
+    found = simulated.budgets_of(Task("drifting", trials=2, seed=1))
     assert {each.promise for each in found} == {None}
     assert all(each.trials == 2 for each in found)
+
+
+WRONG_EVENTS = {event: what for event, what in simulated.EVENTS.items() if what[1] is not Outcome.UNDECIDED}
+
+
+@pytest.mark.parametrize("name", ["correlated", "noisy neighbour"])
+def test_dependent_samples_are_judged_wrongly_no_more_often_than_promised(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulated, "EVENTS", WRONG_EVENTS)
+    monkeypatch.setattr(simulated, "LOOKS", {"one look": (300,), "2 looks": (200, 400)})
+    found = [each for each in simulated.budgets_of(Task(name, trials=80, seed=1)) if each.promise]
+    assert len(found) == 4
+    assert all(each.is_kept for each in found)
+
+
+def test_a_judge_that_takes_dependent_samples_as_independent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def independent(*_arguments: object) -> float:
+        return 1.0
+
+    monkeypatch.setattr("harness.budget_metrics.latency_quantile.design_effect", independent)
+    monkeypatch.setattr(simulated, "EVENTS", WRONG_EVENTS)
+    monkeypatch.setattr(simulated, "LOOKS", {"one look": (300,)})
+    found = simulated.budgets_of(Task("correlated", trials=150, seed=1))
+    assert not any(each.is_kept for each in found if each.promise)
 
 
 def test_a_comparison_finds_what_was_made_slower_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
