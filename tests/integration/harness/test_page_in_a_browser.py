@@ -1,5 +1,6 @@
 """The report in a real browser: nothing is loaded, nothing fails, the figures are the record's, and the graph works."""
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Generator
@@ -131,6 +132,18 @@ def test_a_frame_opens_and_escape_goes_back(opened: Opened) -> None:
     opened.page.wait_for_function(
         "count => document.querySelectorAll('#graph-query g.frame path').length === count", arg=whole
     )
+
+
+def test_a_click_tells_both_numbers_inside_the_window(opened: Opened) -> None:
+    frames = opened.page.locator("#graph-query g.frame path")
+    frames.filter(has=opened.page.locator("xpath=self::*[@aria-label='per_pair.py:record']")).first.click(force=True)
+    told = opened.page.locator("#vg-tooltip-element.visible")
+    assert re.findall(r"[\d.]+ ms", told.inner_text())[:2] == ["204.00 ms", "0.00 ms"]
+    box, window = told.bounding_box(), opened.page.viewport_size
+    assert box is not None
+    assert window is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= window["width"]
 
 
 def test_a_search_colours_what_it_finds(opened: Opened) -> None:
