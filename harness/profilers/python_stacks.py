@@ -24,6 +24,7 @@ from harness.profilers.senders import Senders, within_request
 
 INTERVAL_S: Final = 0.001
 STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib")
+INTERPRETER: Final = "python"
 HIDDEN: Final = ("contextlib.py", "asyncio/tasks.py", "asyncio/timeouts.py")
 """Frames that only pass a call on; naming them would split equal stacks and explain nothing."""
 
@@ -81,7 +82,12 @@ def named(frames: Sequence[str], senders: Senders) -> Iterator[str]:
 
 
 def library_of(path: str) -> str:
-    """The installed package or the module of the standard library that a file belongs to; empty for other code."""
+    """The installed package or the module of the standard library that a file belongs to; empty for other code.
+
+    What has no file is the interpreter's: built-in functions, and the import that a library does at its first call.
+    """
+    if path.startswith("<"):
+        return INTERPRETER
     installed = path.rpartition("/site-packages/")[2] if "/site-packages/" in path else ""
     standard = path.removeprefix(f"{STANDARD_LIBRARY}/") if path.startswith(f"{STANDARD_LIBRARY}/") else ""
     return (installed or standard).partition("/")[0].removesuffix(".py")

@@ -33,6 +33,16 @@ def test_of_a_library_only_what_was_called_is_kept() -> None:
     assert kept == ["asyncpg: Pool.fetch", "asyncio: call", "[await]"]
 
 
+def test_what_has_no_file_is_no_code_of_the_system() -> None:
+    frames = [
+        frame("perform", "/app/target.py"),
+        frame("handle", "/venv/lib/python3.11/site-packages/httpcore/pool.py", "Pool"),
+        frame("_find_and_load", "<frozen importlib._bootstrap>"),
+        frame("socket.send", "<built-in>"),
+    ]
+    assert list(named(frames, Senders())) == ["httpcore: Pool.handle", "python: _find_and_load"]
+
+
 def test_a_semicolon_in_a_name_does_not_make_two_frames() -> None:
     assert list(named([frame("perform", "t.py"), frame("a;b", "/app/x.py")], Senders())) == ["x.py:a,b"]
 
