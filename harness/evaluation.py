@@ -89,7 +89,7 @@ def _alone(variant: VariantRecord, subject: str) -> Iterator[PhaseRecord]:
 def _unjudgeable(samples: Sequence[Sample]) -> str | None:
     """Why these samples allow no verdict at all, if they do not."""
     if not samples:
-        return "no such request was measured"
+        return "no such request was measured: plan more (`requests`, `time_s`), or leave the budget out"
     errors = Counter(sample.error for sample in samples if sample.error is not None)
     if errors.total() == len(samples):
         kind, times = errors.most_common(1)[0]

@@ -17,8 +17,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, assert_never
 
+from pydantic import ValidationError
+
 from harness.errors import HarnessError, UsageError
 from harness.record import (
+    SCHEMA_VERSION,
     DisruptionRecord,
     PhaseRecord,
     ProfileRecord,
@@ -30,6 +33,7 @@ from harness.record import (
 )
 
 FILE_NAME: Final = "journal.jsonl"
+NEWER: Final = "A newer harness may have written it: use that, or make a new run."
 NO_END: Final = "the journal has no end: the run was killed, or is still going on"
 
 
@@ -137,25 +141,42 @@ class Resumable:
 
 def read(path: Path) -> RunRecord:
     """The record of a journal, partial where its end is missing. Raises `UsageError` that names the line."""
-    return _read(path).record()
+    return _read(path)[1]
 
 
 def resumable(path: Path) -> Resumable:
     """What a run that goes on need not measure again. Raises `UsageError` as `read` does."""
-    told = _read(path)
+    told, record = _read(path)
     passes = frozenset((each.variant["name"], each.round) for each in told.passes if each.end)
-    return Resumable(told.record(), passes, told.sampled_on_s)
+    return Resumable(record, passes, told.sampled_on_s)
 
 
-def _read(path: Path) -> "_Told":
-    told = _Told()
-    for entry in _entries(path):
-        kind = entry.pop("kind")
-        if not told.take(kind, entry):
-            raise UsageError(f"{path}: unknown entry {kind!r}; a newer version of the harness wrote it.")
-    if "run_id" not in told.run:
-        raise UsageError(f"{path} does not begin with a run: it is empty, or not a journal.")
-    return told
+def _read(path: Path) -> "tuple[_Told, RunRecord]":
+    told, place = _Told(), str(path)
+    try:
+        for number, entry in enumerate(_entries(path), start=1):
+            place = f"{path}, line {number}"
+            kind = entry.pop("kind")
+            if not told.take(kind, entry):
+                raise UsageError(f"{place}: unknown entry {kind!r}. {NEWER}")
+            version = told.run.get("schema_version", SCHEMA_VERSION)
+            if version != SCHEMA_VERSION:
+                raise UsageError(f"{place}: a journal of version {version}, not {SCHEMA_VERSION}. {NEWER}")
+        if "run_id" not in told.run:
+            raise UsageError(f"{path} does not begin with a run: it is empty, or not a journal.")
+        place = str(path)
+        return told, told.record()
+    except ValidationError as error:
+        raise refused(place, error) from None
+    except (KeyError, IndexError) as error:
+        raise UsageError(f"{place}: the entry lacks {error}. {NEWER}") from None
+
+
+def refused(place: str, error: ValidationError) -> UsageError:
+    """What is at this place is not of the version that this harness writes."""
+    issue = error.errors()[0]
+    field = ".".join(map(str, issue["loc"]))
+    return UsageError(f"{place} is not a record of version {SCHEMA_VERSION} ({field}: {issue['msg']}). {NEWER}")
 
 
 @dataclass(slots=True)

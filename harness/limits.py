@@ -123,6 +123,9 @@ def _read_index(text: str, column: int, source: str) -> Limit:
 
 def _check_quantity(text: str, column: int, metric: str, unit: Unit, found: re.Match[str]) -> None:
     name, rest = found["unit"], found.string[found.end() :]
+    if name not in UNITS and unit == "amount":
+        message = f"{metric} has its unit in its name: write a number without one."
+        raise misread(text, column + found.start("unit"), message, len(name))
     if name not in UNITS:
         message = f"unknown unit {name!r}. {nearest(name, list(UNITS))}"
         raise misread(text, column + found.start("unit"), message, len(name))

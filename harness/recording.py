@@ -20,7 +20,7 @@ from harness.errors import Aborted, HarnessError, ResumeRefused
 from harness.execution import execute
 from harness.progress import Progress, TerminalProgress
 from harness.provisioners.addresses import redacted
-from harness.record import INTERRUPTED
+from harness.record import INTERRUPTED, SCHEMA_VERSION
 from harness.scenario import Scenario
 
 LOG_FILE: Final = "log.txt"
@@ -122,6 +122,7 @@ def expected(error: HarnessError | ExceptionGroup[Exception]) -> HarnessError:
 def header(chosen: Scenario, run_id: str, declared: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
     """What is known of a run before it starts; `declared` is kept of its scenario in place of what that says."""
     return {
+        "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
         "started_at": datetime.now(UTC).isoformat(),
         "command": ["harness", *map(redacted, sys.argv[1:])],

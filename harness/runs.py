@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from harness import journal
 from harness.errors import HarnessError, UsageError
 from harness.exports import EXPORTS
-from harness.record import SCHEMA_VERSION, RunRecord
+from harness.record import RunRecord
 from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.verdict import judge
@@ -112,11 +112,7 @@ def load(directory: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        issue = error.errors()[0]
-        raise UsageError(
-            f"{path} is not a record of version {SCHEMA_VERSION} ({'.'.join(map(str, issue['loc']))}: {issue['msg']}). "
-            "A newer harness may have written it: use that, or make a new run."
-        ) from None
+        raise journal.refused(str(path), error) from None
 
 
 def all_runs(output: Path) -> list[Path]:

@@ -142,6 +142,32 @@ def test_a_run_samples_on_and_one_that_was_cut_off_goes_on(harness: Program, tin
     assert [sum(s.round == number for s in record.variants[0].samples) for number in (1, 2)] == [40, 40]
 
 
+async def test_a_run_of_two_workers_that_was_killed_goes_on_and_counts_nothing_twice(
+    tiny: Scenario, tmp_path: Path, environment: dict[str, str], harness: Program
+) -> None:
+    path = tiny("query.statements <= 3", requests=40)
+    command = [sys.executable, "-m", "harness.cli", "run", str(path), "--strategies", "fix3,batched"]
+    run = subprocess.Popen(  # noqa: ASYNC220 -- only its end is waited for
+        [*command, "--set", "workers=2"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    await until(lambda: measuring(run, tmp_path))
+    run.kill()
+    run.communicate(timeout=60)
+    resumed = harness("run", "--resume")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    record = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes())
+    (resumption,) = record.resumptions
+    assert sum(resumption.discarded.values()) < 40
+    for variant in record.variants:
+        assert len({sample.intended_s for sample in variant.samples}) == len(variant.samples) == 40
+        assert [(phase.started, phase.processes) for phase in variant.phases] == [(40, 2)]
+
+
 async def test_a_full_disk_is_told_and_what_was_measured_is_whole(
     tiny: Scenario, tmp_path: Path, environment: dict[str, str], harness: Program
 ) -> None:

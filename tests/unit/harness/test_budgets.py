@@ -102,7 +102,7 @@ REFUSALS = [
     ("query{window=10}.p95 <= 1s", 14, "a time over 0, such as 10s"),
     ("query{window=0s}.p95 <= 1s", 14, "a time over 0"),
     ("background{text=known}.failures <= 1", 11, "not counted per request"),
-    ("query.wal_bytes_per_op <= 4kB", 28, "unknown unit 'kB'"),
+    ("query.wal_bytes_per_op <= 4kB", 28, "its unit in its name: write a number without one"),
     ("query.server_cpu_ms_per_op <= 4ms", 31, "has its unit in its name: write 4 without one"),
     ("query.server_cpu_ms_per_op <= 4 + n", 31, "has its unit in its name"),
     ("query{text=known}.wal_bytes_per_op <= 4", 6, "not counted per request"),

@@ -23,7 +23,7 @@ def test_a_stage_is_judged_by_its_own_requests() -> None:
     slow_start = paced(*[3.0] * 100, stage=0) + paced(*[0.1] * 100, stage=1)
     assert evaluated("mix{stage=1}.p95 <= 1s", slow_start).outcome is Outcome.FAIL
     assert evaluated("mix{stage=2}.p95 <= 1s", slow_start).outcome is Outcome.PASS
-    assert evaluated("mix{stage=3}.p95 <= 1s", slow_start).reason == "no such request was measured"
+    assert evaluated("mix{stage=3}.p95 <= 1s", slow_start).reason.startswith("no such request was measured")
 
 
 def test_every_window_has_to_hold_and_the_worst_is_named() -> None:
