@@ -12,7 +12,7 @@ from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.plan_tables import plans_table
 from harness.profile_differences import Difference, between, side
-from harness.profile_tables import culprits_table, statement_profile_table, waits_table
+from harness.profile_tables import culprits_table, lock_waits_table, statement_profile_table, waits_table
 from harness.record import RunRecord
 from harness.recording import measure
 from harness.renderers.html.difference import difference_page
@@ -110,7 +110,8 @@ def show(found: tuple[Difference, ...], plans: PlanComparison, page: Path, *, op
     if not found:
         raise UsageError("Nothing was profiled on both sides. Make profiles with `harness profile`.")
     runs.replace_file(page, difference_page(found, plans))
-    click.echo(TerminalRenderer().render_tables([*map(culprits_table, found), plans_table(plans), waits_table(found)]))
+    tables = *map(culprits_table, found), plans_table(plans), waits_table(found), lock_waits_table(found)
+    click.echo(TerminalRenderer().render_tables(tables))
     click.echo(f"Flame graphs: {page}")
     if opened:
         click.launch(str(page))

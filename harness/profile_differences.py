@@ -36,6 +36,16 @@ class Side:
         seen = sum((Counter(each.waits) for each in self.profiles if each.operation == operation), Counter[str]())
         return {event: times / seen.total() for event, times in seen.most_common()}
 
+    def lock_waits(self, operation: str) -> Counter[tuple[str, str, str]]:
+        """In how many looks which statement waited, for which lock, held by which statement."""
+        seen: Counter[tuple[str, str, str]] = Counter()
+        for profile in self.profiles:
+            if profile.operation == operation:
+                for each in profile.lock_waits:
+                    holding = each.holding if each.state == "active" else f"{each.holding} ({each.state})"
+                    seen[each.waiting, each.lock, holding] += each.looks
+        return seen
+
     def overhead(self, operation: str) -> float:
         """What profiling added to a request, as a share of what it took without."""
         chosen = [profile for profile in self.profiles if profile.operation == operation]

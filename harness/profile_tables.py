@@ -112,6 +112,20 @@ def waits_table(differences: Sequence[Difference]) -> Table | None:
     return table_or_none("What sessions waited for on the server", columns, rows, note)
 
 
+def lock_waits_table(differences: Sequence[Difference]) -> Table | None:
+    """Per operation, which statement waited for which lock of which other, the longest waits first."""
+    words = Column("Operation"), Column("Waiting", code=True), Column("For the lock"), Column("Held by", code=True)
+    columns = (*words, *_side_columns(differences[0])) if differences else ()
+    rows: list[tuple[Cell, ...]] = []
+    for difference in differences:
+        sides = [side.lock_waits(difference.operation) for side in (difference.before, difference.after)]
+        for wait, _ in (sides[0] | sides[1]).most_common():
+            told = (Cell(printable(text)) for text in (difference.operation, *wait))
+            rows.append((*told, *(Cell(count(side[wait]), "plain" if side[wait] else "muted") for side in sides)))
+    note = "In how many of a hundred looks a second, all rounds together. Background work waits and holds as well."
+    return table_or_none("Which statements waited for locks", columns, rows, note)
+
+
 def _side_columns(difference: Difference) -> Iterable[Column]:
     return number_columns(printable(difference.before.label), printable(difference.after.label))
 

@@ -153,6 +153,19 @@ class ServerStatement(Frozen):
     wal_bytes: int
 
 
+class LockWaitRecord(Frozen):
+    """In how many looks at the server a statement waited for a lock that another session held.
+
+    `state` is that session's: `active`, or `idle in transaction` after the statement `holding`.
+    """
+
+    waiting: str
+    lock: str
+    holding: str
+    state: str
+    looks: int
+
+
 class ProfileRecord(Frozen):
     """One variant's operation in one round of the profiling pass, which nothing of the timed pass is taken from.
 
@@ -170,6 +183,7 @@ class ProfileRecord(Frozen):
     plain_s: float
     stacks: dict[str, float] = {}
     waits: dict[str, int] = {}
+    lock_waits: tuple[LockWaitRecord, ...] = ()
     server_statements: tuple[ServerStatement, ...] = ()
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from harness.profilers.protocol import Profiler
 from harness.profilers.python_stacks import PythonStacks
+from harness.profilers.server_locks import ServerLocks
 from harness.profilers.server_statements import ServerStatements
 from harness.profilers.server_waits import ServerWaits
 
@@ -12,5 +13,6 @@ from harness.profilers.server_waits import ServerWaits
 PROFILERS: Final[Mapping[str, Profiler]] = {
     "server_statements": ServerStatements(),
     "server_waits": ServerWaits(),
+    "server_locks": ServerLocks(),
     "python_stacks": PythonStacks(),
 }

@@ -1,17 +1,13 @@
-"""What the database's sessions wait for, looked at a hundred times a second over a connection of its own."""
+"""What the database's sessions wait for, looked at a hundred times a second."""
 
-import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import asyncpg
-
+from harness.profilers.looking import looking
 from harness.profilers.protocol import Subject
 
-INTERVAL_S: Final = 0.01
 WAITS: Final = """
     SELECT coalesce(wait_event_type || ': ' || wait_event, 'processor') AS event
     FROM pg_stat_activity
@@ -26,19 +22,6 @@ class ServerWaits:
     async def observe(self, subject: Subject) -> AsyncGenerator[dict[str, Any]]:
         observed: dict[str, Any] = {}
         seen: Counter[str] = Counter()
-        connection = await asyncpg.connect(subject.admin_url)
-        looking = asyncio.create_task(_look(connection, subject.database, seen))
-        try:
+        async with looking(subject, WAITS, lambda rows: seen.update(row["event"] for row in rows)):
             yield observed
-        finally:
-            looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await looking
-            await connection.close()
         observed["waits"] = dict(seen)
-
-
-async def _look(connection: "asyncpg.Connection[asyncpg.Record]", database: str, seen: Counter[str]) -> None:
-    while True:
-        seen.update(row["event"] for row in await connection.fetch(WAITS, database))
-        await asyncio.sleep(INTERVAL_S)

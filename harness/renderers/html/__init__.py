@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from harness.plan_differences import pair_plans
 from harness.profile_differences import differences
-from harness.profile_tables import statement_profile_table, waits_table, waterfall_tables
+from harness.profile_tables import lock_waits_table, statement_profile_table, waits_table, waterfall_tables
 from harness.quantities import ABSENT, duration
 from harness.record import RunRecord
 from harness.renderers.html.difference import drawn, scripts
@@ -87,7 +87,13 @@ class HtmlRenderer:
                 plan_differences=drawn_plans(pair_plans(record)),
                 differences=[drawn(each) for each in found],
                 profile_tables=[
-                    table for table in (statement_profile_table(record, declared.pair), waits_table(found)) if table
+                    table
+                    for table in (
+                        statement_profile_table(record, declared.pair),
+                        waits_table(found),
+                        lock_waits_table(found),
+                    )
+                    if table
                 ],
                 **(scripts() if found else {}),
             )

@@ -1,8 +1,8 @@
 from typing import Any
 
 from harness.profile_differences import differences
-from harness.profile_tables import statement_profile_table, waits_table, waterfall_tables
-from harness.record import ProfileRecord, RunRecord, StatementProfile
+from harness.profile_tables import lock_waits_table, statement_profile_table, waits_table, waterfall_tables
+from harness.record import LockWaitRecord, ProfileRecord, RunRecord, StatementProfile
 from harness.summary import summarise
 from tests.records import record, sample, samples, variant
 
@@ -39,6 +39,25 @@ def test_what_sessions_waited_for_is_told_as_shares() -> None:
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["query", "processor", "10%", "100%"],
         ["query", "Client: ClientRead", "90%", "\N{EN DASH}"],
+    ]
+
+
+def test_locks_are_told_with_who_waited_and_who_held_them() -> None:
+    def locked(variant_name: str, looks: int) -> ProfileRecord:
+        wait = LockWaitRecord(
+            waiting="UPDATE a",
+            lock="transactionid ShareLock",
+            holding="UPDATE b",
+            state="idle in transaction",
+            looks=looks,
+        )
+        return waited(variant_name, {}).model_copy(update={"lock_waits": (wait,)})
+
+    profiles = locked("naive", 3), locked("naive", 4), waited("batched", {})
+    table = lock_waits_table(differences(run(profiles=profiles)))
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["query", "UPDATE a", "transactionid ShareLock", "UPDATE b (idle in transaction)", "7", "0"],
     ]
 
 
