@@ -1,7 +1,7 @@
 """The second tier on a real Redis: what instances share, and what they do without it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import (
     DIMENSIONS,
     Embedded,
-    ProviderCalls,
     SharedCacheSettings,
     SharedCacheStatistics,
 )
@@ -21,36 +20,9 @@ from anima.embeddings.shared_cache import SharedEmbeddings
 from anima.errors import EmbeddingUnavailable
 from anima.model import NewMemory
 from anima.strategy import preset
+from tests.providers import CountedProvider
 from tests.redis_server import RedisServer, free_port, redis_server
 from tests.waiting import until
-
-
-class Provider:
-    """Counts the texts it is asked for; answers, or fails with `failure`, once `open` is set."""
-
-    def __init__(self) -> None:
-        self.name = "counted"
-        self.model = "model"
-        self.failure: Exception | None = None
-        self.texts: list[str] = []
-        self.open = asyncio.Event()
-        self.open.set()
-
-    async def embed(self, text: str) -> Embedded:
-        self.texts.append(text)
-        await self.open.wait()
-        if self.failure is not None:
-            raise self.failure
-        return Embedded(hashed_vector(text), self.name)
-
-    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
-        return [await self.embed(text) for text in texts]
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return ()
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
 
 
 class Instances:
@@ -58,7 +30,7 @@ class Instances:
 
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
         self.url = url
-        self.provider = Provider()
+        self.provider = CountedProvider()
         self._stack = stack
 
     def start(self, *, lock_s: float = 60.0, ttl_s: float = 60.0, timeout_s: float = 5.0) -> SharedEmbeddings:
@@ -105,7 +77,7 @@ async def test_one_instance_finds_what_another_asked_for(instances: Instances, r
     assert (counts(first.statistics()), counts(second.statistics())) == ({"misses": 1}, {"hits": 1})
     with redis.client() as client:
         (key,) = client.keys()
-        assert key.decode().startswith(f"anima:embedding:counted:model:{DIMENSIONS}:")
+        assert key.decode().startswith(f"anima:embedding:counted:model of counted:{DIMENSIONS}:")
         assert client.strlen(key) == DIMENSIONS * 4
         assert 0 < client.pttl(key) <= 60_000
 
@@ -150,7 +122,7 @@ async def test_a_failed_call_is_not_kept_and_frees_its_lock_at_once(instances: I
 
 
 async def test_what_a_fallback_answered_is_not_kept(instances: Instances, redis: RedisServer) -> None:
-    class Fallen(Provider):
+    class Fallen(CountedProvider):
         async def embed(self, text: str) -> Embedded:
             return Embedded(hashed_vector(text), "another")
 
@@ -235,7 +207,7 @@ async def test_a_redis_that_is_full_still_answers_what_it_knows(instances: Insta
 async def test_a_memory_system_looks_in_its_process_then_in_redis_then_asks(
     redis: RedisServer, database_url: str
 ) -> None:
-    provider = Provider()
+    provider = CountedProvider()
     settings = SharedCacheSettings(url=SecretStr(redis.url), timeout_s=5.0)
     answered: list[str] = []
     for _ in range(2):

@@ -1,44 +1,16 @@
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.hashing import hashed_vector
-from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls
+from anima.embeddings.protocol import DIMENSIONS, Embedded
 from anima.errors import EmbeddingUnavailable
 from anima.spending import Spent, spending_of_request
-
-
-class Counted:
-    """Counts its calls; each waits until `open` is set, then answers, or fails with `failure`."""
-
-    def __init__(self, name: str = "counted", failure: Exception | None = None) -> None:
-        self.name = name
-        self.model = "model"
-        self.failure = failure
-        self.texts: list[str] = []
-        self.open = asyncio.Event()
-        self.open.set()
-        self.closed = False
-
-    async def embed(self, text: str) -> Embedded:
-        self.texts.append(text)
-        await self.open.wait()
-        if self.failure is not None:
-            raise self.failure
-        return Embedded(hashed_vector(text), self.name)
-
-    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
-        return [await self.embed(text) for text in texts]
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return ()
-
-    async def aclose(self) -> None:
-        self.closed = True
+from tests.providers import CountedProvider
 
 
 class ManualClock:
@@ -61,7 +33,7 @@ async def providers(embeddings: CachedEmbeddings, *texts: str) -> list[str]:
 
 
 async def test_a_text_is_asked_for_once_and_then_answered_by_the_cache() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     embeddings = CachedEmbeddings(counted)
     assert await providers(embeddings, "a", "a", "b", "a") == ["counted", "cache", "counted", "cache"]
     assert (await embeddings.embed("a")).vector.tolist() == hashed_vector("a").tolist()
@@ -69,14 +41,14 @@ async def test_a_text_is_asked_for_once_and_then_answered_by_the_cache() -> None
 
 
 async def test_a_hit_makes_an_entry_recent_so_that_another_leaves() -> None:
-    embeddings = CachedEmbeddings(Counted(), max_entries=2)
+    embeddings = CachedEmbeddings(CountedProvider(), max_entries=2)
     await providers(embeddings, "a", "b", "a", "c")
     assert await providers(embeddings, "a", "c", "b") == ["cache", "cache", "counted"]
     assert embeddings.statistics().evictions == 2
 
 
 async def test_reading_the_statistics_does_not_make_an_entry_recent() -> None:
-    embeddings = CachedEmbeddings(Counted(), max_entries=2)
+    embeddings = CachedEmbeddings(CountedProvider(), max_entries=2)
     await providers(embeddings, "a", "b", "a")
     embeddings.statistics()
     await embeddings.embed("c")
@@ -85,7 +57,7 @@ async def test_reading_the_statistics_does_not_make_an_entry_recent() -> None:
 
 async def test_an_entry_leaves_when_its_time_is_over_however_often_it_was_hit() -> None:
     clock = ManualClock()
-    embeddings = CachedEmbeddings(Counted(), ttl_s=60.0, clock=clock)
+    embeddings = CachedEmbeddings(CountedProvider(), ttl_s=60.0, clock=clock)
     await embeddings.embed("a")
     clock.now_s = 59.9
     assert await providers(embeddings, "a") == ["cache"]
@@ -97,7 +69,7 @@ async def test_an_entry_leaves_when_its_time_is_over_however_often_it_was_hit() 
 
 async def test_an_expired_entry_makes_room_before_a_live_one_has_to() -> None:
     clock = ManualClock()
-    embeddings = CachedEmbeddings(Counted(), max_entries=2, ttl_s=60.0, clock=clock)
+    embeddings = CachedEmbeddings(CountedProvider(), max_entries=2, ttl_s=60.0, clock=clock)
     await embeddings.embed("old")
     clock.now_s = 30.0
     await embeddings.embed("young")
@@ -109,7 +81,7 @@ async def test_an_expired_entry_makes_room_before_a_live_one_has_to() -> None:
 
 
 async def test_those_who_ask_for_one_text_at_once_share_one_call() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     counted.open.clear()
     embeddings = CachedEmbeddings(counted)
     waiters = [asyncio.create_task(embeddings.embed(text)) for text in ("a", "a", "b", "a")]
@@ -122,7 +94,7 @@ async def test_those_who_ask_for_one_text_at_once_share_one_call() -> None:
 
 
 async def test_only_those_who_join_a_call_spend_time_on_another_requests() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     counted.open.clear()
     embeddings = CachedEmbeddings(counted)
 
@@ -139,7 +111,7 @@ async def test_only_those_who_join_a_call_spend_time_on_another_requests() -> No
 
 
 async def test_a_waiter_that_gives_up_leaves_the_call_to_the_others() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     counted.open.clear()
     embeddings = CachedEmbeddings(counted)
     first, second = (asyncio.create_task(embeddings.embed("a")) for _ in range(2))
@@ -153,7 +125,7 @@ async def test_a_waiter_that_gives_up_leaves_the_call_to_the_others() -> None:
 
 
 async def test_a_call_that_nobody_waits_for_any_more_still_fills_the_cache() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     counted.open.clear()
     embeddings = CachedEmbeddings(counted)
     only = asyncio.create_task(embeddings.embed("a"))
@@ -167,7 +139,7 @@ async def test_a_call_that_nobody_waits_for_any_more_still_fills_the_cache() -> 
 async def test_a_failed_call_that_nobody_waits_for_any_more_is_not_reported_as_forgotten() -> None:
     reported: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
-    counted = Counted(failure=EmbeddingUnavailable("Down."))
+    counted = CountedProvider(failure=EmbeddingUnavailable("Down."))
     counted.open.clear()
     embeddings = CachedEmbeddings(counted)
     only = asyncio.create_task(embeddings.embed("a"))
@@ -183,7 +155,7 @@ async def test_a_failed_call_that_nobody_waits_for_any_more_is_not_reported_as_f
 
 
 async def test_an_error_reaches_all_who_wait_and_is_not_kept() -> None:
-    counted = Counted(failure=EmbeddingUnavailable("Down."))
+    counted = CountedProvider(failure=EmbeddingUnavailable("Down."))
     embeddings = CachedEmbeddings(counted)
     answers = await asyncio.gather(*(embeddings.embed("a") for _ in range(3)), return_exceptions=True)
     assert [str(answer) for answer in answers] == ["Down."] * 3
@@ -193,15 +165,15 @@ async def test_an_error_reaches_all_who_wait_and_is_not_kept() -> None:
 
 
 async def test_what_a_fallback_answered_is_not_kept_as_the_primarys() -> None:
-    primary = Counted("primary", EmbeddingUnavailable("Down."))
-    embeddings = CachedEmbeddings(FallbackEmbeddings(primary, Counted("secondary")))
+    primary = CountedProvider("primary", EmbeddingUnavailable("Down."))
+    embeddings = CachedEmbeddings(FallbackEmbeddings(primary, CountedProvider("secondary")))
     assert await providers(embeddings, "a", "a") == ["secondary", "secondary"]
     primary.failure = None
     assert await providers(embeddings, "a", "a") == ["primary", "cache"]
 
 
 async def test_two_models_of_one_provider_do_not_share_a_vector() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     embeddings = CachedEmbeddings(counted)
     await embeddings.embed("a")
     counted.model = "another model"
@@ -209,7 +181,7 @@ async def test_two_models_of_one_provider_do_not_share_a_vector() -> None:
 
 
 async def test_a_caller_cannot_change_what_the_next_one_gets() -> None:
-    class Writable(Counted):
+    class Writable(CountedProvider):
         async def embed(self, text: str) -> Embedded:
             return Embedded(hashed_vector(text).copy(), self.name)
 
@@ -221,11 +193,11 @@ async def test_a_caller_cannot_change_what_the_next_one_gets() -> None:
 
 
 async def test_the_statistics_of_a_cache_that_was_never_asked_have_a_hit_rate_of_zero() -> None:
-    assert CachedEmbeddings(Counted()).statistics().hit_rate == 0.0
+    assert CachedEmbeddings(CountedProvider()).statistics().hit_rate == 0.0
 
 
 async def test_statistics_add_up() -> None:
-    embeddings = CachedEmbeddings(Counted(), max_entries=5)
+    embeddings = CachedEmbeddings(CountedProvider(), max_entries=5)
     await providers(embeddings, "a", "b", "a", "a")
     statistics = embeddings.statistics()
     assert (statistics.hits, statistics.misses, statistics.size, statistics.max_size) == (2, 2, 2, 5)
@@ -234,7 +206,7 @@ async def test_statistics_add_up() -> None:
 
 
 async def test_closing_ends_the_calls_under_way_and_closes_the_provider() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     counted.open.clear()
     embeddings = CachedEmbeddings(counted)
     waiter = asyncio.create_task(embeddings.embed("a"))
@@ -246,7 +218,7 @@ async def test_closing_ends_the_calls_under_way_and_closes_the_provider() -> Non
 
 
 async def test_of_many_texts_the_unknown_ones_are_asked_for_together_and_kept() -> None:
-    counted = Counted()
+    counted = CountedProvider()
     embeddings = CachedEmbeddings(counted)
     await embeddings.embed("a")
     answers = await embeddings.embed_many(["b", "a", "b", "c"])
@@ -257,7 +229,7 @@ async def test_of_many_texts_the_unknown_ones_are_asked_for_together_and_kept() 
 
 
 async def test_what_a_cache_behind_it_knew_is_kept() -> None:
-    behind = Counted()
+    behind = CountedProvider()
     embeddings = CachedEmbeddings(CachedEmbeddings(behind))
     await embeddings._provider.embed("a")
     assert await providers(embeddings, "a", "a") == ["cache", "cache"]
