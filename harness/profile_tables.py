@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from harness.profile_differences import Difference, place
-from harness.quantities import ABSENT, count, duration, share
+from harness.quantities import ABSENT, count, duration, mean_count, share
 from harness.record import RunRecord
 from harness.statement_costs import StatementCosts, statement_costs
 from harness.summary import Summary
@@ -16,16 +16,21 @@ WHOLE_FROM: Final = 10
 
 def waterfall_tables(record: RunRecord, summary: Summary) -> Iterable[Table]:
     """Per operation, what the baseline's and the candidate's requests around p95 waited for."""
-    rtt_s = summary.declaration.latency.database_rtt_ms / 1000
     for operation in summary.declaration.operations:
-        sides = {
-            variant.name: waterfall((each for each in variant.samples if each.operation == operation), 0.95, rtt_s)
-            for variant in record.variants
-            if variant.name in summary.declaration.pair
-        }
-        told = {name: found for name, found in sides.items() if found}
-        if told:
-            yield _waterfall_table(operation, told)
+        sides = _waterfalls(record, summary, operation)
+        if sides:
+            yield _waterfall_table(operation, sides)
+
+
+def _waterfalls(record: RunRecord, summary: Summary, operation: str) -> Mapping[str, Waterfall]:
+    """Of the pair, as far as its requests say where their time went."""
+    rtt_s = summary.declaration.latency.database_rtt_ms / 1000
+    sides = {
+        variant.name: waterfall((each for each in variant.samples if each.operation == operation), 0.95, rtt_s)
+        for variant in record.variants
+        if variant.name in summary.declaration.pair
+    }
+    return {name: found for name, found in sides.items() if found}
 
 
 def _waterfall_table(operation: str, sides: Mapping[str, Waterfall]) -> Table:
@@ -47,6 +52,45 @@ def _waterfall_table(operation: str, sides: Mapping[str, Waterfall]) -> Table:
 
 def _part_cell(part_s: float | None) -> Cell:
     return Cell(duration(part_s), "muted" if part_s is None else "plain")
+
+
+def statement_parts_table(record: RunRecord, summary: Summary) -> Table | None:
+    """What requests around p95 waited for each statement, beside what the server spends on it; the longest first."""
+    columns = (
+        *text_columns("Operation", "Variant"),
+        Column("Statement", code=True),
+        *number_columns("Sent", "Waited", "Execution", "Planning", "Rest"),
+    )
+    rows = tuple(
+        row
+        for operation in summary.declaration.operations
+        for name, found in _waterfalls(record, summary, operation).items()
+        for row in _statement_parts(operation, found, list(statement_costs(record, name)))
+    )
+    return table_or_none("What the server took of each statement around p95", columns, rows, STATEMENT_PARTS_NOTE)
+
+
+STATEMENT_PARTS_NOTE: Final = (
+    "Per request, without the round-trip time that the harness adds. Execution and planning: as often as the statement "
+    "was sent, what one execution took in the profiling pass, where requests went one after the other. So they are "
+    "estimates, and a connection that has planned a statement before may not plan it again. The rest is locks, other "
+    "sessions, the driver and the real network; it is negative where the profiling pass was slower."
+)
+
+
+def _statement_parts(operation: str, found: Waterfall, costs: Sequence[StatementCosts]) -> Iterable[tuple[Cell, ...]]:
+    known = [(each, found.parts_s[each.statement]) for each in costs if each.statement in found.parts_s]
+    for each, waited_s in sorted(known, key=lambda pair: -pair[1]):
+        sent = found.calls[each.statement]
+        execution_s, planning_s = (sent * (part_ms or 0.0) / 1000 for part_ms in (each.execution_ms, each.planning_ms))
+        yield (
+            *(Cell(printable(text)) for text in (operation, each.variant, each.statement)),
+            Cell(mean_count(sent)),
+            Cell(duration(waited_s)),
+            Cell(duration(execution_s)),
+            Cell(duration(planning_s)),
+            Cell(duration(waited_s - execution_s - planning_s)),
+        )
 
 
 def statement_profile_table(record: RunRecord, variants: Sequence[str]) -> Table | None:

@@ -27,12 +27,13 @@ class Waterfall:
     """The mean of `requests` requests around a quantile. Parts sum up to `whole_s`.
 
     `network` is the round-trip time that the harness injected, taken out of the statements that waited for it. The rest
-    is negative where parts went on side by side.
+    is negative where parts went on side by side. `calls` says how often a request sent each statement.
     """
 
     requests: int
     whole_s: float
     parts_s: Mapping[str, float]
+    calls: Mapping[str, float]
 
 
 def waterfall(samples: Iterable[Sample], probability: float, injected_rtt_s: float) -> Waterfall | None:
@@ -48,7 +49,8 @@ def waterfall(samples: Iterable[Sample], probability: float, injected_rtt_s: flo
     means = {name: sum(values) / len(chosen) for name, values in parts.items()}
     whole_s = fmean(sample.latency_s for sample in chosen)
     means[REST] = whole_s - sum(means.values())
-    return Waterfall(len(chosen), whole_s, means)
+    sent = sum((Counter(sample.calls or {}) for sample in chosen), Counter[str]())
+    return Waterfall(len(chosen), whole_s, means, {name: times / len(chosen) for name, times in sent.items()})
 
 
 def around(ordered: Sequence[Sample], probability: float) -> Sequence[Sample]:

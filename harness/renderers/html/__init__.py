@@ -9,7 +9,13 @@ from collections.abc import Iterable
 
 from harness.plan_differences import pair_plans
 from harness.profile_differences import differences
-from harness.profile_tables import lock_waits_table, statement_profile_table, waits_table, waterfall_tables
+from harness.profile_tables import (
+    lock_waits_table,
+    statement_parts_table,
+    statement_profile_table,
+    waits_table,
+    waterfall_tables,
+)
 from harness.quantities import ABSENT, duration
 from harness.record import RunRecord
 from harness.renderers.html.difference import drawn, scripts
@@ -90,6 +96,7 @@ class HtmlRenderer:
                     table
                     for table in (
                         statement_profile_table(record, declared.pair),
+                        statement_parts_table(record, summary),
                         waits_table(found),
                         lock_waits_table(found),
                     )

@@ -259,7 +259,7 @@ def time_axis(axes: Axes, time: Timeframe) -> None:
     for start_s, end_s in time.disruptions_s:
         axes.axvspan(start_s, end_s, color=BUDGET, alpha=0.25, linewidth=0)
     for start_s in time.boundaries_s:
-        axes.axvline(start_s, color=GRID, linewidth=1.2)
+        axes.axvline(start_s, color=BASE, linewidth=1)
     # A pass of one moment has no width of its own.
     axes.set_xlim(time.start_s, max(time.end_s, time.start_s + 0.001))
 

@@ -1,7 +1,13 @@
 from typing import Any
 
 from harness.profile_differences import differences
-from harness.profile_tables import lock_waits_table, statement_profile_table, waits_table, waterfall_tables
+from harness.profile_tables import (
+    lock_waits_table,
+    statement_parts_table,
+    statement_profile_table,
+    waits_table,
+    waterfall_tables,
+)
 from harness.record import LockWaitRecord, ProfileRecord, RunRecord, StatementProfile
 from harness.summary import summarise
 from tests.records import record, sample, samples, variant
@@ -64,6 +70,20 @@ def test_locks_are_told_with_who_waited_and_who_held_them() -> None:
 def statement(variant_name: str, **fields: Any) -> StatementProfile:
     costs = {"planning_ms": 0.1, "execution_ms": 2.0, "rows": 5, "blocks_hit": 8, "blocks_read": 2, "wal_bytes": 0}
     return StatementProfile(variant=variant_name, **{"statement": "query.search", **costs, **fields})
+
+
+def test_a_statement_is_split_into_what_the_server_takes_and_the_rest() -> None:
+    waiting = sample(service_time_s=0.1, elapsed_s={"query.search": 0.05}, calls={"query.search": 2})
+    seen = record(
+        variant("batched", [waiting]),
+        scenario={"operations": ["query"], "strategies": ["batched"], "latency": {"database_rtt_ms": 5}},
+        statement_profiles=(statement("batched", execution_ms=4.0, planning_ms=1.0),),
+    )
+    table = statement_parts_table(seen, summarise(seen))
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["query", "batched", "query.search", "2", "40.0 ms", "8.00 ms", "2.00 ms", "30.0 ms"]
+    ]
 
 
 def test_an_index_that_the_other_variant_uses_is_missed() -> None:
