@@ -43,6 +43,23 @@ def test_one_of_many_windows_fails_only_when_it_is_surer_than_one_alone() -> Non
     assert several.outcome is Outcome.UNDECIDED
 
 
+def test_requests_that_resemble_their_neighbours_count_as_fewer_at_the_end_and_before() -> None:
+    """7 of 59 are over the limit: apart, or one after another as in a single incident."""
+    apart, together = ([0.5] * 7 + [1.5]) * 7 + [0.5] * 3, [0.5] * 30 + [1.5] * 7 + [0.5] * 22
+    budget = parse("query.p95 <= 1s abort")
+    spread, incident = (variant("batched", paced(*latencies)) for latencies in (apart, together))
+    assert (evaluate(budget, spread).outcome, evaluate(budget, spread).n_effective) == (Outcome.FAIL, None)
+    assert fails_already(budget, spread, 1.0)
+    assert (evaluate(budget, incident).outcome, evaluate(budget, incident).n_effective) == (Outcome.UNDECIDED, 13)
+    assert not fails_already(budget, incident, 1.0)
+
+
+def test_neighbours_are_those_in_the_order_of_their_starts() -> None:
+    incident = paced(*[0.5] * 30, *[1.5] * 7, *[0.5] * 22)
+    answered_anyhow = tuple(sorted(incident, key=lambda each: each.intended_s % 0.7))
+    assert evaluated("query.p95 <= 1s", answered_anyhow) == evaluated("query.p95 <= 1s", incident)
+
+
 def test_a_window_in_which_nothing_was_answered_has_no_throughput() -> None:
     stalled = paced(*[0.1] * 100) + tuple(
         sample("query", 0.1, started_s=30 + number / 10, phase="mix") for number in range(100)

@@ -52,6 +52,12 @@ def test_a_failed_request_counts_as_slower_than_any_limit() -> None:
     assert budget.sentence.startswith("Over any limit, since too many requests failed")
 
 
+def test_a_verdict_says_that_requests_count_as_fewer() -> None:
+    slow_in_a_row = samples([0.5] * 30 + [1.5] * 7 + [0.5] * 22)
+    sentence = judged_alone(record(variant("batched", slow_in_a_row)), "query.p95 <= 1s").sentence
+    assert sentence.endswith("Requests resemble their neighbours: 59 count as 13.")
+
+
 @pytest.mark.parametrize(
     ("text", "outcome", "sentence"),
     [
