@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from harness.profile_differences import Difference, place
-from harness.quantities import ABSENT, count, duration, mean_count, share
+from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
 from harness.statement_costs import StatementCosts, statement_costs
 from harness.summary import Summary
@@ -74,7 +74,8 @@ STATEMENT_PARTS_NOTE: Final = (
     "Per request, without the round-trip time that the harness adds. Execution and planning: as often as the statement "
     "was sent, what one execution took in the profiling pass, where requests went one after the other. So they are "
     "estimates, and a connection that has planned a statement before may not plan it again. The rest is locks, other "
-    "sessions, the driver and the real network; it is negative where the profiling pass was slower."
+    "sessions, the driver and the real network; it is negative where the profiling pass was slower. Several statements "
+    "may share a name, such as those of the queue: the first stands for them."
 )
 
 
@@ -85,7 +86,7 @@ def _statement_parts(operation: str, found: Waterfall, costs: Sequence[Statement
         execution_s, planning_s = (sent * (part_ms or 0.0) / 1000 for part_ms in (each.execution_ms, each.planning_ms))
         yield (
             *(Cell(printable(text)) for text in (operation, each.variant, each.statement)),
-            Cell(mean_count(sent)),
+            Cell(count(round(sent, 1))),
             Cell(duration(waited_s)),
             Cell(duration(execution_s)),
             Cell(duration(planning_s)),
@@ -152,7 +153,7 @@ def waits_table(differences: Sequence[Difference]) -> Table | None:
         for event in events:
             cells = (Cell(share(side.get(event))) for side in sides)
             rows.append((Cell(printable(difference.operation)), Cell(printable(event)), *cells))
-    note = "`Client: ClientRead` is a session inside a transaction that waits for its client and the network."
+    note = "Client: ClientRead is a session inside a transaction that waits for its client and the network."
     return table_or_none("What sessions waited for on the server", columns, rows, note)
 
 
