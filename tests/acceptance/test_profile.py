@@ -9,12 +9,8 @@ from harness.profile_differences import differences, place
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 
-CULPRITS = [
-    "anima/associations/per_pair.py:PerPairAssociations.record > SQL association.record",
-    "anima/access_records/per_memory.py:PerMemoryAccessRecords.record > SQL access.raise_phi",
-    "anima/access_records/per_memory.py:PerMemoryAccessRecords.record > SQL access.log",
-    "anima/embeddings/ollama.py:OllamaEmbeddings._embed_batch > anima/embeddings/http_call.py:JsonEndpoint._sent > httpx: AsyncClient.post",  # noqa: E501 -- as the table says it
-]
+CULPRITS = ("PerPairAssociations.record > SQL association.record", "PerMemoryAccessRecords", "httpx: AsyncClient.post")
+"""The second is named with its statements where these are most of it, and by itself where promotions are much of it."""
 
 
 def test_the_difference_names_what_the_batched_strategy_does_no_more(
@@ -32,10 +28,11 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
         told_s = sum(profile.stacks.values()) / profile.requests
         assert told_s == pytest.approx(profile.profiled_s, rel=0.2), "waiting is part of what is told"
     (difference,) = differences(record)
-    top = difference.culprits[: len(CULPRITS)]
-    assert place(top[0].stack) == CULPRITS[0]
-    assert {place(culprit.stack) for culprit in top} == set(CULPRITS)
-    assert all(culprit.after_ms < culprit.before_ms / 10 for culprit in top)
+    places = [place(culprit.stack) for culprit in difference.culprits]
+    assert CULPRITS[0] in places[0]
+    assert all(any(named in each for each in places) for named in CULPRITS), places
+    assert all(any(named in each for named in CULPRITS) for each in places[:3]), places
+    assert all(culprit.after_ms < culprit.before_ms / 10 for culprit in difference.culprits[:3])
     (run / "profile.html").unlink()
     again = harness("diff", run.name)
     assert again.returncode == 0
