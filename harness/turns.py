@@ -1,4 +1,8 @@
-"""Tasks that take turns: only one of them works at any time, and the order of their turns favours none."""
+"""Tasks that take turns: only one of them works at any time.
+
+They go round and round, so each begins its turn after another one's. There and back again (A B B A) would let the outer
+ones go on after themselves, with what the processor still has in its caches, and the inner ones never.
+"""
 
 import asyncio
 from collections import deque
@@ -12,7 +16,7 @@ Part = Callable[[Gate], Awaitable[None]]
 
 
 async def in_turns(parts: Mapping[str, Part]) -> None:
-    """Each part begins with its first turn, in their order; then they go on in the reverse order, and so forth.
+    """Each part begins with its first turn, and they go round in their order.
 
     A part that has ended takes no more turns; one that fails ends all of them. Raises an `ExceptionGroup`.
     """
@@ -21,7 +25,7 @@ async def in_turns(parts: Mapping[str, Part]) -> None:
     async def play(name: str, part: Part) -> None:
         await turns.wait(name)
         await part(lambda: turns.next(name))
-        turns.leave(name)
+        turns.pass_on()
 
     async with asyncio.TaskGroup() as group:
         for name, part in parts.items():
@@ -30,10 +34,9 @@ async def in_turns(parts: Mapping[str, Part]) -> None:
 
 
 class _Turns:
-    """Whose turn it is; `_due` are those who have one before the order is reversed."""
+    """Whose turn it is: that of the first of `_due`, when the one before passes it on."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._order = list(names)
         self._due = deque(names)
         self._come = {name: asyncio.Event() for name in names}
 
@@ -42,16 +45,10 @@ class _Turns:
         self._come[name].clear()
 
     async def next(self, name: str) -> None:
+        self._due.append(name)
         self.pass_on()
         await self.wait(name)
 
-    def leave(self, name: str) -> None:
-        self._order.remove(name)
-        self.pass_on()
-
     def pass_on(self) -> None:
-        if not self._due:
-            self._order.reverse()
-            self._due.extend(self._order)
         if self._due:
             self._come[self._due.popleft()].set()

@@ -24,20 +24,21 @@ ROUNDS_PROMISED, REQUESTS_PROMISED = 10, 1_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured: `rounds` in all, of which each comparison takes so many that follow each other."""
+    """How much is measured: comparisons in one run, of rounds that follow each other."""
 
-    rounds: int
+    comparisons: int
     rounds_per_comparison: int
     requests: int
 
 
 def comparisons(size: Size, seed: int) -> Iterator[Finding]:
     """Raises `HarnessError` when the server cannot be measured."""
-    settings = {"rounds": size.rounds, "slices": SLICES_ADVISED}
+    rounds = size.comparisons * size.rounds_per_comparison
+    settings = {"rounds": rounds, "slices": SLICES_ADVISED}
     record = measured(scenario((SAME, *PLANTED), size.requests, seed, settings))
     blocks = [
         _rounds(record, range(first, first + size.rounds_per_comparison))
-        for first in range(1, size.rounds + 1, size.rounds_per_comparison)
+        for first in range(1, rounds + 1, size.rounds_per_comparison)
     ]
     subject = f"{size.rounds_per_comparison} rounds of {size.requests:,} queries on PostgreSQL"
     for name in (SAME, *PLANTED):

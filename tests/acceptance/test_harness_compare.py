@@ -22,8 +22,9 @@ def test_two_strategies_are_measured_in_turn_and_the_counts_decide_by_themselves
     stored = json.loads((run / "comparison.json").read_bytes())["comparison"]
     assert stored["control"] == "batched (control)"
     assert {each["metric"] for each in stored["metrics"]} == {"mean", "p50", "p95"}
-    there = ["batched", "naive", "batched (control)"]
-    assert turns_of(run, operation="query", round_number=2) == [*there, *there[::-1], *there]
+    names = ["batched", "naive", "batched (control)"]
+    assert turns_of(run, operation="query", round_number=1) == names * 3
+    assert turns_of(run, operation="query", round_number=2) == names[::-1] * 3
     assert "# naive against batched" in (run / "comparison.md").read_text(encoding="utf-8")
     again = harness("compare", run.name, "--format", "json")
     assert again.returncode == 1
