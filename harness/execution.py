@@ -19,9 +19,9 @@ from harness.environment import fingerprint
 from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
 from harness.network import DelayProxy, delay_proxy, with_endpoint
-from harness.observation import take_reading
+from harness.observation import asking, take_reading
 from harness.passes import CLOCK, Beside, Observe, Pass, Watch, unpaced, unwatched
-from harness.probes.protocol import Observable
+from harness.probes.protocol import Ask, Observable
 from harness.profiling import ProfilingPass, requests_of
 from harness.progress import Progress
 from harness.provisioners import provisioner
@@ -70,13 +70,12 @@ class Place:
     server: Server
     database: str
     disruptor: Disruptor
+    ask: Ask
     turn: Gate = unpaced
 
     def observe(self, report_statistics: Callable[[], Awaitable[bool]]) -> Observe:
         """Probes that see the target's work when its sessions have reported it."""
-        return partial(
-            take_reading, Observable(self.server.admin_url, self.database, self.server.cpu_s, report_statistics)
-        )
+        return partial(take_reading, Observable(self.ask, self.database, self.server.cpu_s, report_statistics))
 
 
 async def execute(
@@ -384,4 +383,5 @@ async def placed(run: Run, strategy: str, database: str, template: str, turn: Ga
             run.scenario.service_url,
             run.redis.url if run.redis else None,
         )
-        yield Place(context, run.server, name, Disruptor(run.server, proxy), turn)
+        ask = await stack.enter_async_context(asking(run.server.admin_url))
+        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask, turn)

@@ -1,11 +1,14 @@
 """Readings of all probes around a phase, and what they come to."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+import asyncpg
+
 from harness.probes import PROBES
-from harness.probes.protocol import NotObserved, Observable, Span
+from harness.probes.protocol import Ask, NotObserved, Observable, Span
 
 LEVELS: Final = frozenset(name for probe in PROBES.values() if probe.is_level for name in probe.counters)
 
@@ -39,6 +42,27 @@ class Reading:
             if name not in missing
         }
         return Reading(values, missing)
+
+
+@asynccontextmanager
+async def asking(admin_url: str) -> AsyncGenerator[Ask]:
+    """One session for all readings, since to open one costs more than to ask; again where a disruption has ended it."""
+    connection: asyncpg.Connection | None = None
+
+    async def ask(query: str, *values: object) -> asyncpg.Record | None:
+        nonlocal connection
+        try:
+            if connection is None or connection.is_closed():
+                connection = await asyncpg.connect(admin_url)
+            return await connection.fetchrow(query, *values)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise NotObserved(f"the server did not say it ({error})") from error
+
+    try:
+        yield ask
+    finally:
+        if connection is not None:
+            await connection.close()
 
 
 async def take_reading(observable: Observable, span: Span) -> Reading:

@@ -7,11 +7,8 @@ each reading. Autovacuum's own reading is in it.
 from collections.abc import Mapping
 from typing import Final
 
-import asyncpg
-
 from harness.probes.protocol import NotObserved, Observable, Span
 
-# From another database, so that reading it is not counted in it.
 READ: Final = """
 SELECT tup_returned AS rows_read,
        tup_inserted + tup_updated + tup_deleted AS rows_written,
@@ -37,14 +34,7 @@ class DatabaseCounters:
     async def read(self, observable: Observable) -> Mapping[str, float]:
         if not await observable.flush():
             raise NotObserved("the target's sessions cannot be made to report to the server's statistics")
-        try:
-            connection = await asyncpg.connect(observable.admin_url)
-            try:
-                row = await connection.fetchrow(READ, observable.database)
-            finally:
-                await connection.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise NotObserved(f"the server did not say it ({error})") from error
+        row = await observable.ask(READ, observable.database)
         if row is None:
             raise NotObserved(f"the server has no statistics of {observable.database}")
         return {name: float(count) for name, count in row.items()}

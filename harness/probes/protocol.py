@@ -7,19 +7,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import asyncpg
+
 Span = Literal["timed", "whole"]
 """Of the timed pass alone, or also of the background work that the phase has left behind."""
+
+
+class Ask(Protocol):
+    """Gives the one row that a query to the server returns, or None. Raises `NotObserved` when there is no answer."""
+
+    async def __call__(self, query: str, *values: object) -> asyncpg.Record | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Observable:
     """What can be looked at: the variant's database by its name on the server, and the server.
 
-    `server_cpu_s` gives None where the server's processes cannot be seen. `flush` has the target's sessions tell the
-    server what they have done; False where the target cannot.
+    `ask` does so in a session on another database, so that nothing of it counts as the variant's. `server_cpu_s` gives
+    None where the server's processes cannot be seen. `flush` has the target's sessions tell the server what they have
+    done; False where the target cannot.
     """
 
-    admin_url: str
+    ask: Ask
     database: str
     server_cpu_s: Callable[[], Awaitable[float | None]]
     flush: Callable[[], Awaitable[bool]]

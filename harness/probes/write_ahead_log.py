@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-import asyncpg
-
-from harness.probes.protocol import NotObserved, Observable, Span
+from harness.probes.protocol import Observable, Span
 
 READ: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS bytes, wal_fpi AS images FROM pg_stat_wal"
 
@@ -19,13 +17,6 @@ class WriteAheadLog:
     }
 
     async def read(self, observable: Observable) -> Mapping[str, float]:
-        try:
-            connection = await asyncpg.connect(observable.admin_url)
-            try:
-                row = await connection.fetchrow(READ)
-            finally:
-                await connection.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise NotObserved(f"the server did not say it ({error})") from error
+        row = await observable.ask(READ)
         assert row is not None, "pg_stat_wal is one row"
         return {"wal_bytes": float(row["bytes"]), "wal_full_page_images": float(row["images"])}

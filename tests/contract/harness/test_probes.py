@@ -1,10 +1,12 @@
 """What every probe promises: a new one in the registry is held to this without an edit."""
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from harness.observation import asking
 from harness.probes import PROBES
 from harness.probes.protocol import NotObserved, Observable, Probe
 from harness.provisioners.protocol import Server
@@ -28,8 +30,9 @@ def probe(request: pytest.FixtureRequest) -> Probe:
 
 
 @pytest.fixture
-def observable(server: Server, database_url: str) -> Observable:
-    return Observable(server.admin_url, urlsplit(database_url).path.removeprefix("/"), server.cpu_s, able)
+async def observable(server: Server, database_url: str) -> AsyncIterator[Observable]:
+    async with asking(server.admin_url) as ask:
+        yield Observable(ask, urlsplit(database_url).path.removeprefix("/"), server.cpu_s, able)
 
 
 def test_it_names_its_counters_with_their_units_and_says_what_they_are(probe: Probe) -> None:
@@ -49,11 +52,11 @@ async def test_it_reads_each_of_its_counters_and_none_ever_falls(probe: Probe, o
 
 
 async def test_what_it_cannot_see_it_says_and_never_guesses(probe: Probe) -> None:
-    nowhere = Observable("postgresql://nobody@127.0.0.1:1/none", "none", unseen, unable)
-    try:
-        read = await probe.read(nowhere)
-    except NotObserved:
-        return
+    async with asking("postgresql://nobody@127.0.0.1:1/none") as ask:
+        try:
+            read = await probe.read(Observable(ask, "none", unseen, unable))
+        except NotObserved:
+            return
     assert read.keys() == probe.counters.keys()
 
 

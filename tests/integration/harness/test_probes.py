@@ -1,13 +1,14 @@
 """The probes against work whose size is known."""
 
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from anima.database import Connection, open_database
-from harness.observation import take_reading
-from harness.probes.protocol import Observable
+from harness.observation import asking, take_reading
+from harness.probes.protocol import Ask, NotObserved, Observable
 from harness.provisioners.protocol import Server
 from harness.targets.anima import AnimaTarget
 from harness.targets.protocol import Request, TargetContext
@@ -23,12 +24,18 @@ async def able() -> bool:
 
 
 @pytest.fixture
+async def ask(server: Server) -> AsyncIterator[Ask]:
+    async with asking(server.admin_url) as ask:
+        yield ask
+
+
+@pytest.fixture
 def database(database_url: str) -> str:
     return urlsplit(database_url).path.removeprefix("/")
 
 
 async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
-    server: Server, database_url: str, database: str
+    server: Server, ask: Ask, database_url: str, database: str
 ) -> None:
     async with open_database(database_url) as opened:
 
@@ -36,7 +43,7 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
             await opened.report_statistics()
             return True
 
-        observable = Observable(server.admin_url, database, server.cpu_s, flush)
+        observable = Observable(ask, database, server.cpu_s, flush)
         async with opened.session() as one, opened.session() as other:
             await one.connection.execute("CREATE TABLE numbers (n integer)")
             await other.connection.fetchval("SELECT 1")
@@ -51,8 +58,10 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
     assert counted.values["wal_bytes"] >= ROWS * 20
 
 
-async def test_processor_time_of_a_session_that_has_ended_is_the_servers(server: Server, database_url: str) -> None:
-    observable = Observable(server.admin_url, "none", server.cpu_s, able)
+async def test_processor_time_of_a_session_that_has_ended_is_the_servers(
+    server: Server, ask: Ask, database_url: str
+) -> None:
+    observable = Observable(ask, "none", server.cpu_s, able)
     before = await take_reading(observable, "whole")
     connection = await asyncpg.connect(database_url, connection_class=Connection)
     await connection.fetchval(BUSY)
@@ -63,9 +72,9 @@ async def test_processor_time_of_a_session_that_has_ended_is_the_servers(server:
     assert counted.missing["rows_written"] == "the server has no statistics of none"
 
 
-async def test_a_target_has_its_sessions_report(server: Server, database_url: str, database: str) -> None:
+async def test_a_target_has_its_sessions_report(server: Server, ask: Ask, database_url: str, database: str) -> None:
     async with AnimaTarget().open(TargetContext("batched", database_url)) as target:
-        observable = Observable(server.admin_url, database, server.cpu_s, target.report_statistics)
+        observable = Observable(ask, database, server.cpu_s, target.report_statistics)
         await target.perform(Request("add", {"content": "one"}))
         await target.drain()
         before = await take_reading(observable, "whole")
@@ -74,3 +83,15 @@ async def test_a_target_has_its_sessions_report(server: Server, database_url: st
         counted = (await take_reading(observable, "whole")).since(before)
     # The memory, and what becomes of the piece of background work that it leaves.
     assert 2 <= counted.values["rows_written"] <= 30
+
+
+async def test_a_session_that_the_server_has_ended_is_opened_again(ask: Ask) -> None:
+    first = await ask("SELECT pg_backend_pid() AS pid")
+    again = await ask("SELECT pg_backend_pid() AS pid")
+    assert first is not None
+    assert again == first
+    with pytest.raises(NotObserved, match="terminating connection"):
+        await ask("SELECT pg_terminate_backend(pg_backend_pid())")
+    reopened = await ask("SELECT pg_backend_pid() AS pid")
+    assert reopened is not None
+    assert reopened != first
