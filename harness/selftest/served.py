@@ -21,6 +21,8 @@ FOUND: Final = Promise("at least", 0.99)
 ROUNDS_PROMISED, REQUESTS_PROMISED = 10, 1_000
 """The size of a comparison from which on a slowdown over the margin is promised to be found."""
 
+REQUESTS_PER_SLICE: Final = REQUESTS_PROMISED // SLICES_ADVISED
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -34,7 +36,7 @@ class Size:
 def comparisons(size: Size, seed: int) -> Iterator[Finding]:
     """Raises `HarnessError` when the server cannot be measured."""
     rounds = size.comparisons * size.rounds_per_comparison
-    settings = {"rounds": rounds, "slices": SLICES_ADVISED}
+    settings = {"rounds": rounds, "slices": max(size.requests // REQUESTS_PER_SLICE, 1)}
     record = measured(scenario((SAME, *PLANTED), size.requests, seed, settings))
     blocks = [
         _rounds(record, range(first, first + size.rounds_per_comparison))
