@@ -9,8 +9,9 @@ from harness.profile_differences import differences, place
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 
-CULPRITS = ("PerPairAssociations.record > SQL association.record", "PerMemoryAccessRecords", "httpx: AsyncClient.post")
-"""The second is named with its statements where these are most of it, and by itself where promotions are much of it."""
+WORST = "PerPairAssociations.record > SQL association.record"
+GONE = (WORST, "PerMemoryAccessRecords.record > SQL access.log", "PerMemoryAccessRecords.record > SQL access.raise_phi")
+"""What only the baseline does. The machine's noise decides which of the smaller ones survive a test of three rounds."""
 
 
 def test_the_difference_names_what_the_batched_strategy_does_no_more(
@@ -28,11 +29,11 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
         told_s = sum(profile.stacks.values()) / profile.requests
         assert told_s == pytest.approx(profile.profiled_s, rel=0.2), "waiting is part of what is told"
     (difference,) = differences(record)
-    places = [place(culprit.stack) for culprit in difference.culprits]
-    assert CULPRITS[0] in places[0]
-    assert all(any(named in each for each in places) for named in CULPRITS), places
-    assert all(any(named in each for named in CULPRITS) for each in places[:3]), places
-    assert all(culprit.after_ms < culprit.before_ms / 10 for culprit in difference.culprits[:3])
+    assert WORST in place(difference.culprits[0].stack)
+    for named in GONE:
+        times_ms = [(each.before_ms, each.after_ms) for each in difference.changes if place(each.stack).endswith(named)]
+        assert times_ms, named
+        assert all(before_ms > 0 and after_ms == 0 for before_ms, after_ms in times_ms), named
     (run / "profile.html").unlink()
     again = harness("diff", run.name)
     assert again.returncode == 0
