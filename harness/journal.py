@@ -147,7 +147,7 @@ def read(path: Path) -> RunRecord:
 def resumable(path: Path) -> Resumable:
     """What a run that goes on need not measure again. Raises `UsageError` as `read` does."""
     told, record = _read(path)
-    passes = frozenset((each.variant["name"], each.round) for each in told.passes if each.end)
+    passes = frozenset((each.variant["name"], each.round) for each in told.ended)
     return Resumable(record, passes, told.sampled_on_s)
 
 
@@ -168,7 +168,9 @@ def _read(path: Path) -> "tuple[_Told, RunRecord]":
         return told, told.record()
     except ValidationError as error:
         raise refused(place, error) from None
-    except (KeyError, IndexError) as error:
+    except _OutOfPlace as error:
+        raise UsageError(f"{place}: {error}.") from None
+    except KeyError as error:
         raise UsageError(f"{place}: the entry lacks {error}. {NEWER}") from None
 
 
@@ -177,6 +179,10 @@ def refused(place: str, error: ValidationError) -> UsageError:
     issue = error.errors()[0]
     field = ".".join(map(str, issue["loc"]))
     return UsageError(f"{place} is not a record of version {SCHEMA_VERSION} ({field}: {issue['msg']}). {NEWER}")
+
+
+class _OutOfPlace(Exception):
+    """An entry that cannot stand where it does."""
 
 
 @dataclass(slots=True)
@@ -246,18 +252,26 @@ class _Told:
         return True
 
     def _pass_of(self, variant: str) -> _Pass:
-        """Its last one: variants that take turns have a pass each at the same time. Raises `UsageError`."""
-        begun = [each for each in self.passes if each.variant["name"] == variant]
-        if not begun:
-            raise UsageError(f"The journal tells of {variant!r} before its pass began, so lines of it are missing.")
-        return begun[-1]
+        """Its last one: variants that take turns have a pass each at the same time. Raises `_OutOfPlace`."""
+        for each in reversed(self.passes):
+            if each.variant["name"] == variant:
+                return each
+        raise _OutOfPlace(f"{variant!r} has not begun its pass, so lines of the journal are missing")
+
+    @property
+    def ended(self) -> list[_Pass]:
+        """Those that need not be measured again: variants that took turns were to share their time, so all or none."""
+        if self.run.get("scenario", {}).get("slices", 1) == 1:
+            return [each for each in self.passes if each.end]
+        cut_off = {each.round for each in self.passes if not each.end}
+        return [each for each in self.passes if each.round not in cut_off]
 
     def _resume(self, entry: dict[str, Any]) -> None:
-        """Leaves out the pass that was cut off: it is measured again, and half a pass is on another clone."""
-        cut_off = [each for each in self.passes if not each.end]
-        discarded = {each.variant["name"]: len(each.samples) for each in cut_off}
+        """Leaves out what was cut off: it is measured again, and half a pass is on another clone."""
+        kept = self.ended
+        discarded = {each.variant["name"]: len(each.samples) for each in self.passes if each not in kept}
         self.resumptions.append(Resumption(at=entry["at"], interruption=self.interruption or "", discarded=discarded))
-        self.passes = [each for each in self.passes if each.end]
+        self.passes = kept
         self.elapsed_before_s, self.interruption, self.aborted_by = self.elapsed_s, NO_END, None
 
     def _take_profile(self, kind: Literal["profile", "statement_profile"], entry: dict[str, Any]) -> None:

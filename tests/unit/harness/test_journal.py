@@ -105,7 +105,7 @@ def test_a_sample_without_its_pass_is_refused(tmp_path: Path) -> None:
     with open_journal(tmp_path / "run") as journal:
         journal.write("run", RUN)
         journal.sample("naive", samples([0.1])[0])
-    with pytest.raises(UsageError, match="'naive' before its pass began"):
+    with pytest.raises(UsageError, match=r"journal\.jsonl, line 2: 'naive' has not begun its pass"):
         read(tmp_path / "run" / FILE_NAME)
 
 
@@ -189,6 +189,30 @@ def test_a_run_that_was_cut_off_anywhere_goes_on_without_mixing_old_and_new(tmp_
         assert [sample.round for sample in record.variants[0].samples] == [1, 1, 2, 2]
         assert (record.state, len(record.resumptions)) == ("complete", 1)
         assert sum(record.resumptions[0].discarded.values()) == seen - 2 * len(done)
+
+
+@pytest.mark.parametrize(
+    ("slices", "kept"), [(1, {("naive", 1), ("batched", 1), ("naive", 2)}), (2, {("naive", 1), ("batched", 1)})]
+)
+def test_variants_that_took_turns_are_measured_again_together(
+    tmp_path: Path, slices: int, kept: set[tuple[str, int]]
+) -> None:
+    """Of the round that was cut off, one had come to its end."""
+    with open_journal(tmp_path / "run") as journal:
+        journal.write("run", RUN | {"scenario": {"name": "s", "slices": slices}})
+        for number, ended in enumerate((("naive", "batched"), ("naive",)), start=1):
+            for name in ("naive", "batched"):
+                journal.write("variant", VARIANT | {"name": name, "round": number})
+                journal.sample(name, SAMPLE.model_copy(update={"round": number}))
+            for name in ended:
+                journal.write("variant_end", {"name": name, "complete": True})
+    path = tmp_path / "run" / FILE_NAME
+    assert resumable(path).passes == kept
+    with reopen_journal(tmp_path / "run") as journal:
+        journal.write("resumed", {"at": "2026-01-02T00:00:00Z"})
+    record = read(path)
+    assert {(variant.name, sample.round) for variant in record.variants for sample in variant.samples} == kept
+    assert sum(record.resumptions[0].discarded.values()) == 4 - len(kept)
 
 
 def test_the_time_before_and_after_a_resumption_adds_up(tmp_path: Path) -> None:
