@@ -92,7 +92,7 @@ class Pass:
         """The timed pass, phase by phase, each with the background work that it has left behind."""
         plans = await self.target.plans()
         before = await self.target.statistics()
-        time, drain_s = PassTime(), 0.0
+        time, drain_s = PassTime(can_stand_still=self.scenario.slices > 1), 0.0
         for phase in self.scenario.phases:
             drain_s += await self._measure(phase, time)
         statistics = (await self.target.statistics()).since(before)
@@ -124,22 +124,27 @@ class Pass:
         timed_phase = TimedPhase(self, phase, time)
         timed, whole, drain_s = Reading(), Reading(), 0.0
         for number in range(self.scenario.slices):
-            with time.stopped() if self.scenario.slices > 1 else nullcontext():
+            with time.standing_still():
                 await self.turn()
                 self.progress.phase(self.variant, phase.name, len(timed_phase.requests), phase.duration_s)
                 before = await self.observe("whole"), await self.observe("timed")
                 await self.gate()
             await timed_phase.drive(number)
-            timed = timed.plus((await self.observe("timed")).since(before[1]))
-            self.progress.preparing(f"{self.variant}: finishing the background work")
-            drain_started = CLOCK.now()
-            await self.target.drain()
-            drain_s += CLOCK.now() - drain_started
-            whole = whole.plus((await self.observe("whole")).since(before[0]))
+            with time.standing_still():
+                timed = timed.plus((await self.observe("timed")).since(before[1]))
+                drain_s += await self._drain()
+                whole = whole.plus((await self.observe("whole")).since(before[0]))
         self.progress.phase_end(self.variant, phase.name)
         counted = {"counters": {**timed.values, **whole.values}, "uncounted": {**timed.missing, **whole.missing}}
         self.journal.phase(self.variant, timed_phase.record.model_copy(update=counted))
         return drain_s
+
+    async def _drain(self) -> float:
+        """Returns how long it took."""
+        self.progress.preparing(f"{self.variant}: finishing the background work")
+        begun = CLOCK.now()
+        await self.target.drain()
+        return CLOCK.now() - begun
 
     async def _warm_up(self, phase: Phase) -> None:
         """Discards what it measures; a failure shows again in the timed pass, where it is counted."""
@@ -165,9 +170,14 @@ class Pass:
 
 
 class PassTime:
-    """The clock of a pass, from its first request on. It stands still while other variants have their turns."""
+    """The clock of a pass, from its first request on.
 
-    def __init__(self) -> None:
+    Where phases are cut into slices, it stands still from the end of one to the begin of the next: neither the turns of
+    other variants nor the background work that a turn leaves behind are time in which requests are sent.
+    """
+
+    def __init__(self, *, can_stand_still: bool) -> None:
+        self._can_stand_still = can_stand_still
         self._zero: float | None = None
 
     @property
@@ -177,11 +187,11 @@ class PassTime:
         return self._zero
 
     @contextmanager
-    def stopped(self) -> Generator[None]:
-        stopped = CLOCK.now()
+    def standing_still(self) -> Generator[None]:
+        begun = CLOCK.now()
         yield
-        if self._zero is not None:
-            self._zero += CLOCK.now() - stopped
+        if self._can_stand_still and self._zero is not None:
+            self._zero += CLOCK.now() - begun
 
 
 class TimedPhase:

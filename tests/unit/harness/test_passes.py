@@ -1,0 +1,81 @@
+"""A pass whose phases are cut into slices, on a clock that a test moves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from harness import scenario
+from harness.journal import Entries
+from harness.passes import Pass
+from harness.progress import Silent
+from harness.record import PhaseRecord, Sample
+from harness.targets.null import OpenNull
+from harness.targets.protocol import Request, Response
+from tests.clocks import ManualClock
+
+REQUEST_S = 0.1
+DRAIN_S = 5.0
+OTHER_TURNS_S = 30.0
+
+
+class Noted(Entries):
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.phases: list[PhaseRecord] = []
+
+    def write(self, kind: str, entry: Mapping[str, Any]) -> None:
+        told = {key: value for key, value in entry.items() if key != "variant"}
+        match kind:
+            case "sample":
+                self.samples.append(Sample.model_validate(told))
+            case "phase":
+                self.phases.append(PhaseRecord.model_validate(told))
+            case _:
+                assert kind == "variant_end"
+
+
+class Slow(OpenNull):
+    """Takes its time for requests, and more for the background work that they leave behind."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    async def perform(self, request: Request) -> Response:
+        await self._clock.sleep(REQUEST_S)
+        return await super().perform(request)
+
+    async def drain(self) -> None:
+        await self._clock.sleep(DRAIN_S)
+
+
+async def measured(monkeypatch: pytest.MonkeyPatch, *, requests: int, slices: int) -> Noted:
+    clock, noted = ManualClock(), Noted()
+    monkeypatch.setattr("harness.passes.CLOCK", clock)
+    phase = f'{{workload="query",requests={requests},time_s=60,arrival={{kind="closed_loop",users=1}}}}'
+    chosen = scenario.load(
+        "smoke",
+        settings=[
+            *('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]"),
+            *("corpus.size=50", f"phases=[{phase}]", f"slices={slices}"),
+        ],
+    )
+
+    async def turn() -> None:
+        await clock.sleep(OTHER_TURNS_S)
+
+    await Pass(chosen, chosen.workload_of(1), "null", 1, Slow(clock), noted, Silent(), turn=turn).measure()
+    return noted
+
+
+@pytest.mark.parametrize(("requests", "slices"), [(6, 3), (7, 3), (2, 5), (4, 1)])
+async def test_slices_follow_each_other_as_if_there_were_nothing_between(
+    monkeypatch: pytest.MonkeyPatch, requests: int, slices: int
+) -> None:
+    noted = await measured(monkeypatch, requests=requests, slices=slices)
+    assert [sample.started_s for sample in noted.samples] == pytest.approx(
+        [number * REQUEST_S for number in range(requests)]
+    )
+    (phase,) = noted.phases
+    assert (phase.planned, phase.started) == (None, requests)
+    assert phase.ended_s - phase.started_s == pytest.approx(requests * REQUEST_S)
