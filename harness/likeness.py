@@ -18,6 +18,9 @@ NOT_COMPARED: Final = frozenset(
 )
 """Keys of a scenario."""
 
+WITHOUT_SLICES: Final = ("slices", 1)
+"""Says nothing: records that are older than the key have none."""
+
 
 def unlike(one: RunRecord, other: RunRecord) -> tuple[str, ...]:
     """A phrase on each thing that differs."""
@@ -31,5 +34,9 @@ def circumstances(record: RunRecord) -> Mapping[str, object]:
         "host": record.environment.host,
         "server": record.environment.server,
         "corpus": record.corpus,
-        "scenario": {key: value for key, value in record.scenario.items() if key not in NOT_COMPARED},
+        "scenario": {
+            key: value
+            for key, value in record.scenario.items()
+            if key not in NOT_COMPARED and (key, value) != WITHOUT_SLICES
+        },
     }

@@ -17,6 +17,11 @@ def test_what_is_compared_and_how_it_is_judged_makes_no_difference() -> None:
     assert unlike(run(), run(strategies=["naive"], candidate="naive", budgets=[], rounds=20, title="Another")) == ()
 
 
+def test_a_record_from_before_phases_had_slices_is_like_one_whose_phases_are_whole() -> None:
+    assert unlike(run(), run(slices=1)) == ()
+    assert unlike(run(), run(slices=20)) == ("scenario.slices is absent in one and 20 in the other",)
+
+
 def test_what_is_asked_of_which_data_does() -> None:
     assert unlike(run(), run(seed=2)) == ("scenario.seed is 1 in one and 2 in the other",)
     nearer = {"name": "dogfood", "round_trip_ms": 1, "embedding_p50_s": 2.6}
