@@ -105,8 +105,8 @@ async def execute(
         run = Run(scenario, scenario.workload_of(1), target, server, redis, journal, progress, watch)
         begin(run, resumed)
         rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
+        ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
         for number, variants in scenario.schedule():
-            ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
             left = [variant for variant in variants if (variant.name, number) not in ended]
             await rounds.measure(left, number, run.workload)
         await sample_on(rounds, wanting, resumed)
@@ -184,18 +184,14 @@ async def sample_on(rounds: Sampled, wanting: Wanting, resumed: Resumable | None
     None begins that would end after the time for it, if each variant takes as long as it took at most until now.
     """
     run, scenario = rounds.run, rounds.run.scenario
-    spent_s, last = (
-        (resumed.sampled_on_s, max(resumed.last_round, scenario.rounds)) if resumed else (0.0, scenario.rounds)
-    )
-    for number in count(last + 1):
-        if not scenario.sampling.time_s_max:
-            return
-        wanted = wanting(_look(run.journal, spent_s))
-        expected_s = sum(rounds.longest_s.get(name, 0.0) for name in wanted)
+    time_s_max = scenario.sampling.time_s_max
+    spent_s, last = (resumed.sampled_on_s, resumed.last_round) if resumed else (0.0, 0)
+    for number in count(max(last, scenario.rounds) + 1):
+        wanted = wanting(_look(run.journal, spent_s)) if time_s_max else {}
         if not wanted:
             return
-        if spent_s + expected_s > (time_s_max := scenario.sampling.time_s_max):
-            left_s = time_s_max - spent_s
+        expected_s, left_s = sum(rounds.longest_s.get(name, 0.0) for name in wanted), time_s_max - spent_s
+        if expected_s > left_s:
             run.progress.note(
                 f"No further round: it takes some {expected_s:.0f} s, and {left_s:.0f} s are left for it."
             )
@@ -299,7 +295,7 @@ async def _measure_in_workers(run: Run, variant: Variant, round_number: int, pla
     tasks = [
         Task(
             task="measure",
-            scenario=run.scenario.model_dump(mode="json", round_trip=True),
+            scenario=run.scenario.told,
             variant=variant.name,
             strategy=variant.strategy,
             database_url=place.context.database_url,

@@ -122,13 +122,18 @@ async def _prepared(run: Run, strategy: str, name: str, checkout: Checkout, temp
     run.progress.preparing(f"{name}: loading {run.scenario.corpus.size:,} memories")
     task = Task(
         task="prepare",
-        scenario=run.scenario.model_dump(mode="json", round_trip=True),
+        scenario=run.scenario.told,
         variant=name,
         strategy=strategy,
         database_url=await run.server.create_database(template),
     )
     async with working([task], checkout.interpreter) as (worker,):
-        return Variant(name, checkout, template, await worker.told("prepared", _out_of_turn))
+        try:
+            return Variant(name, checkout, template, await worker.told("prepared", _out_of_turn))
+        except HarnessError as error:
+            if "slices" in str(error):
+                raise HarnessError(f"{error} A revision from before there were slices wants `--slices 1`.") from None
+            raise
 
 
 def _out_of_turn(kind: str, _entry: object) -> None:
@@ -175,7 +180,7 @@ async def _measure(run: Run, strategy: str, variant: Variant, number: int, turn:
     async with placed(run, strategy, f"round_{number}_{variant.name}", variant.template, turn) as place:
         task = Task(
             task="measure",
-            scenario=run.scenario.model_dump(mode="json", round_trip=True),
+            scenario=run.scenario.told,
             variant=variant.name,
             strategy=strategy,
             database_url=place.context.database_url,

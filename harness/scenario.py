@@ -302,6 +302,12 @@ class Scenario(Section):
         return {name: math.ceil(requests * weight / whole) for name, weight in weights.items() if weight}
 
     @property
+    def told(self) -> dict[str, Any]:
+        """As JSON for a worker. A key that says nothing is left out: a worker of an older revision may not know it."""
+        said = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
+        return self.model_dump(mode="json", round_trip=True, include=said)
+
+    @property
     def side_by_side(self) -> int:
         """How many requests may be in flight at once."""
         return max(phase.open(self.seed).side_by_side for phase in self.phases)

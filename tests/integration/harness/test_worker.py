@@ -9,7 +9,7 @@ from harness import scenario
 from harness.worker import PROTOCOL
 
 NULL = ('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]", "corpus.size=20")
-DUMPED = scenario.load("smoke", settings=NULL).model_dump(mode="json", round_trip=True)
+DUMPED = scenario.load("smoke", settings=NULL).told
 TASK = {"scenario": DUMPED, "variant": "main", "strategy": "null", "database_url": ""}
 
 

@@ -59,7 +59,7 @@ def tasks(measured: Scenario) -> list[Task]:
     return [
         Task(
             task="measure",
-            scenario=measured.model_dump(mode="json", round_trip=True),
+            scenario=measured.told,
             variant="null",
             strategy="null",
             database_url="",

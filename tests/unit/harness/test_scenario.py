@@ -1,5 +1,6 @@
 """Scenario files: what is shipped is right, and what is changed or wrong is said."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from harness import scenario
 from harness.errors import UsageError
 from harness.feasibility import check
 from harness.latencies import LATENCIES
-from harness.scenario import Variant
+from harness.scenario import Scenario, Variant
 
 TIMELINE = "timeline=[{%s}]"
 SHIPPED = sorted(scenario.shipped())
@@ -180,3 +181,11 @@ def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
     copy.write_bytes(b"name = \xff")
     with pytest.raises(UsageError, match=r"mine\.toml: not readable as TOML"):
         scenario.load(str(copy))
+
+
+def test_what_a_worker_is_told_names_no_key_that_an_older_one_need_not_know() -> None:
+    whole, cut = (scenario.load("smoke", settings=settings) for settings in ((), ["slices=4"]))
+    assert "slices" not in whole.told
+    assert cut.told["slices"] == 4
+    for chosen in (whole, cut):
+        assert Scenario.model_validate(json.loads(json.dumps(chosen.told))) == chosen
