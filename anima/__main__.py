@@ -1,4 +1,4 @@
-"""The command line: `anima serve` and `anima migrate`."""
+"""The command line: `anima serve`, `anima migrate` and `anima new-key`."""
 
 import asyncio
 import sys

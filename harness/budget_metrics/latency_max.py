@@ -15,7 +15,7 @@ class LatencyMax:
     scope: Scope = "requests"
     ends_a_run: bool = True
     samples_min: int = 1
-    meaning = "The service time of this run's slowest request; a failed request exceeds any limit."
+    meaning = "The latency of this run's slowest request; a failed request exceeds any limit."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         slowest_s = max(math.inf if s.error else s.latency_s for s in observed.samples)

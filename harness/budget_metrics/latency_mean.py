@@ -1,4 +1,4 @@
-"""mean: the average service time of the answered requests; `errors` is the budget for the others."""
+"""mean: the average latency of the answered requests; `errors` is the budget for the others."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ class LatencyMean:
     scope: Scope = "requests"
     ends_a_run: bool = True
     samples_min: int = 2
-    meaning = "The average service time of the answered requests; its 95% bounds (Student's t) are approximate."
+    meaning = "The average latency of the answered requests; its 95% bounds (Student's t) are approximate."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         latencies = [sample.latency_s for sample in observed.answered]

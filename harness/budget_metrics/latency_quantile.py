@@ -1,4 +1,4 @@
-"""p50 … p99.9: the service time that this share of the requests does not exceed.
+"""p50 … p99.9: the latency that this share of the requests does not exceed.
 
 A failed request counts as slower than any limit: nobody got an answer from it, and a service must not become fast by
 refusing. Requests that resemble their neighbours count as fewer (`harness.analysis.dependence`).
@@ -28,7 +28,7 @@ class LatencyQuantile:
     scope: Scope = "requests"
     ends_a_run: bool = True
     meaning: str = (
-        "The service time that this share of the requests does not exceed; a failed request exceeds any limit. "
+        "The latency that this share of the requests does not exceed; a failed request exceeds any limit. "
         "Passes or fails with 95% confidence, or is undecided."
     )
 

@@ -81,7 +81,7 @@ def distribution_figures(record: RunRecord, summary: Summary, verdict: Verdict) 
         curves = [Curve(ordered_s, colour) for ordered_s, colour in latencies if ordered_s]
         if curves:
             judged = _judged(verdict, operation, candidate)
-            description = f"{printable(operation)}: distribution of service times. " + " ".join(
+            description = f"{printable(operation)}: distribution of latencies. " + " ".join(
                 f"{selection(name, texts)}: p50 {duration(found.p50.value_s)}, p95 {duration(found.p95.value_s)}."
                 for name, texts, _ in groups
                 if (found := summary.operation(name, operation, texts))
