@@ -3,7 +3,7 @@
 Variants are measured in turn on one server, from the same database, with the same requests in the same order.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from harness.embedding_server import embedding_server
@@ -104,15 +104,16 @@ async def execute(
         refuse_impossible(scenario.timeline, server)
         run = Run(scenario, scenario.workload_of(1), target, server, redis, journal, progress, watch)
         begin(run, resumed)
-        rounds = Rounds(run, await _load(run, scenario.loaded(corpus)), started)
+        templates = await _load(run, scenario.loaded(corpus))
+        rounds = Rounds(run, partial(_parts, run, templates), started)
         ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
         for number, variants in scenario.schedule():
-            left = [variant for variant in variants if (variant.name, number) not in ended]
+            left = [variant.name for variant in variants if (variant.name, number) not in ended]
             await rounds.measure(left, number, run.workload)
         await sample_on(rounds, wanting, resumed)
         for number, variants in scenario.profile_schedule():
             for variant in variants:
-                await _profile(run, variant, number, rounds.templates[target.schema_version(variant.strategy)])
+                await _profile(run, variant, number, _template(run, templates, variant))
 
 
 def begin(run: Run, resumed: Resumable | None = None) -> None:
@@ -127,58 +128,55 @@ def begin(run: Run, resumed: Resumable | None = None) -> None:
     run.journal.write("environment", {"environment": environment})
 
 
+Parts = Callable[[Sequence[str], int, Workload], Mapping[str, Part]]
+"""Of a round by its number, what each of these variants does, in the order in which they begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """Measures a round at a time; `longest_s` is how long each variant took at most."""
+    """Measures a round at a time: one variant after the other, or in turns where phases are cut into slices.
+
+    `longest_s` is how long each variant took at most.
+    """
 
     run: Run
-    templates: Mapping[int, str]
+    parts: Parts
     started: float
     longest_s: dict[str, float] = field(default_factory=dict[str, float])
 
-    async def measure(self, variants: Sequence[Variant], number: int, workload: Workload) -> None:
-        """The variants one after the other, or in turns where phases are cut into slices."""
-        run = replace(self.run, workload=workload)
-
-        def part(variant: Variant) -> Part:
-            template = self.templates[run.target.schema_version(variant.strategy)]
-            return partial(_measure, run, variant, number, template)
-
-        if run.scenario.slices == 1:
-            for variant in variants:
-                begun = perf_counter()
-                await part(variant)(unpaced)
-                self._note_time([variant], begun)
+    async def measure(self, names: Sequence[str], number: int, workload: Workload) -> None:
+        parts = self.parts(names, number, workload)
+        if self.run.scenario.slices > 1:
+            await self._timed(parts, in_turns(parts))
         else:
-            begun = perf_counter()
-            await in_turns({variant.name: part(variant) for variant in variants})
-            self._note_time(variants, begun)
+            for name, part in parts.items():
+                await self._timed([name], part(unpaced))
 
-    async def measure_named(self, names: Container[str], number: int, workload: Workload) -> None:
-        chosen = [variant for variant in self.run.scenario.variants if variant.name in names]
-        await self.measure(chosen, number, workload)
-
-    def _note_time(self, variants: Sequence[Variant], begun: float) -> None:
+    async def _timed(self, names: Collection[str], passes: Awaitable[None]) -> None:
+        begun = perf_counter()
+        await passes
         now = perf_counter()
-        for variant in variants:
-            taken_s = (now - begun) / len(variants)
-            self.longest_s[variant.name] = max(self.longest_s.get(variant.name, 0.0), taken_s)
+        for name in names:
+            self.longest_s[name] = max(self.longest_s.get(name, 0.0), (now - begun) / len(names))
         self.run.journal.write("elapsed", {"elapsed_s": now - self.started})
 
 
-class Sampled(Protocol):
-    """What can be sampled on: variants by their names, a further round at a time; `longest_s` as `Rounds` has it."""
+def _parts(
+    run: Run, templates: Mapping[int, str], names: Sequence[str], number: int, workload: Workload
+) -> Mapping[str, Part]:
+    variants = {each.name: each for each in run.scenario.variants}
+    in_round = replace(run, workload=workload)
+    return {
+        name: partial(_measure, in_round, variants[name], number, _template(run, templates, variants[name]))
+        for name in names
+    }
 
-    @property
-    def run(self) -> Run: ...
 
-    @property
-    def longest_s(self) -> Mapping[str, float]: ...
-
-    async def measure_named(self, names: Container[str], number: int, workload: Workload) -> None: ...
+def _template(run: Run, templates: Mapping[int, str], variant: Variant) -> str:
+    return templates[run.target.schema_version(variant.strategy)]
 
 
-async def sample_on(rounds: Sampled, wanting: Wanting, resumed: Resumable | None = None) -> None:
+async def sample_on(rounds: Rounds, wanting: Wanting, resumed: Resumable | None = None) -> None:
     """Rounds beyond the planned ones, of the variants that need them, each round with requests of its own.
 
     None begins that would end after the time for it, if each variant takes as long as it took at most until now.
@@ -205,7 +203,7 @@ async def sample_on(rounds: Sampled, wanting: Wanting, resumed: Resumable | None
         for reason in dict.fromkeys(wanted.values()):
             names = ", ".join(name for name in wanted if wanted[name] == reason)
             run.progress.note(f"Sampling on, {names}: {reason}")
-        await rounds.measure_named(wanted, number, workload)
+        await rounds.measure(list(wanted), number, workload)
         spent_s += perf_counter() - begun
 
 

@@ -4,23 +4,23 @@ A revision prepares its own database, since its schema may be another. What surr
 server, the delays, the embedding server. Both have to load the same corpus and to ask the same things.
 """
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
-from harness.execution import Run, Wanting, begin, keeping_log, placed, sample_on
+from harness.execution import Rounds, Run, Wanting, begin, keeping_log, placed, sample_on
 from harness.journal import Journal
-from harness.passes import nothing, unpaced
+from harness.passes import nothing
 from harness.progress import Progress
 from harness.provisioners import provisioner
 from harness.redis_server import redis_server
 from harness.revisions import Checkout, Install, Revision, checkouts
 from harness.scenario import Scenario
 from harness.targets import TARGETS
-from harness.turns import Gate, Part, in_turns
+from harness.turns import Gate, Part
 from harness.worker import Task
 from harness.workers import SharedPass, working
 from harness.workloads.protocol import Workload
@@ -97,9 +97,9 @@ async def execute_revisions(
             run = Run(scenario, workload, TARGETS[scenario.target](), server, redis, journal, progress)
             begin(run)
             variants = await _variants(run, sides, ready)
-            rounds = Rounds(run, sides.strategy, variants, started)
+            rounds = Rounds(run, partial(_parts, run, sides.strategy, variants), started)
             for number in range(1, scenario.rounds + 1):
-                await rounds.measure(number)
+                await rounds.measure([each.name for each in variants], number, workload)
             await sample_on(rounds, wanting)
 
 
@@ -140,37 +140,12 @@ def _out_of_turn(kind: str, _entry: object) -> None:
     raise HarnessError(f"A worker told {kind!r} out of turn. Compare revisions whose workers speak alike.")
 
 
-@dataclass(frozen=True, slots=True)
-class Rounds:
-    """Measures a round at a time; `longest_s` is how long each variant took at most."""
-
-    run: Run
-    strategy: str
-    variants: Sequence[Variant]
-    started: float
-    longest_s: dict[str, float] = field(default_factory=dict[str, float])
-
-    async def measure(self, number: int) -> None:
-        """One variant after the other, or in turns where phases are cut into slices."""
-        begun = perf_counter()
-        ordered = self.variants if number % 2 else self.variants[::-1]
-        parts: dict[str, Part] = {
-            each.name: partial(_measure, self.run, self.strategy, each, number) for each in ordered
-        }
-        if self.run.scenario.slices > 1:
-            await in_turns(parts)
-        else:
-            for part in parts.values():
-                await part(unpaced)
-        now = perf_counter()
-        for name in parts:
-            self.longest_s[name] = max(self.longest_s.get(name, 0.0), (now - begun) / len(parts))
-        self.run.journal.write("elapsed", {"elapsed_s": now - self.started})
-
-    async def measure_named(self, names: Container[str], number: int, workload: Workload) -> None:
-        """All of them, since a comparison needs both sides; each draws the round's requests itself."""
-        del names, workload
-        await self.measure(number)
+def _parts(
+    run: Run, strategy: str, variants: Sequence[Variant], _names: Sequence[str], number: int, _workload: Workload
+) -> Mapping[str, Part]:
+    """Of all variants, since a comparison needs both sides; each draws the round's requests itself."""
+    ordered = variants if number % 2 else variants[::-1]
+    return {each.name: partial(_measure, run, strategy, each, number) for each in ordered}
 
 
 async def _measure(run: Run, strategy: str, variant: Variant, number: int, turn: Gate) -> None:
