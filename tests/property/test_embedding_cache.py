@@ -1,7 +1,6 @@
 """The cache against a model of it that is too simple to be wrong: a list in order of use, scanned each time."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import given
@@ -9,8 +8,9 @@ from hypothesis import strategies as st
 
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
-from anima.embeddings.protocol import CacheStatistics, Embedded, ProviderCalls
+from anima.embeddings.protocol import CacheStatistics, Embedded
 from anima.errors import EmbeddingUnavailable
+from tests.providers import CountedProvider
 
 TTL_S = 10.0
 FAILING_TEXT = "failing"
@@ -22,24 +22,12 @@ seconds_passing = st.sampled_from([0.5, 4.0, 5.0, 10.0, 25.0])
 steps = st.lists(asked_at_once | seconds_passing, max_size=60)
 
 
-class Counted:
-    name = "counted"
-    model = "model"
-
+class FailingForOne(CountedProvider):
     async def embed(self, text: str) -> Embedded:
         await asyncio.sleep(0)
         if text == FAILING_TEXT:
             raise EmbeddingUnavailable("Down.")
-        return Embedded(hashed_vector(text), self.name)
-
-    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
-        return [await self.embed(text) for text in texts]
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return ()
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
+        return await super().embed(text)
 
 
 @dataclass
@@ -117,7 +105,7 @@ async def who_answered(embeddings: CachedEmbeddings, text: str) -> str:
 
 async def follow(max_entries: int, script: list[Texts | float]) -> None:
     model = Model(max_entries)
-    embeddings = CachedEmbeddings(Counted(), max_entries=max_entries, ttl_s=TTL_S, clock=lambda: model.now_s)
+    embeddings = CachedEmbeddings(FailingForOne(), max_entries=max_entries, ttl_s=TTL_S, clock=lambda: model.now_s)
     for step in script:
         if isinstance(step, float):
             model.now_s += step

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -16,7 +15,7 @@ from harness.plans import EXPLAIN_EXECUTED, read_plan
 from harness.profilers.protocol import Subject
 from harness.profilers.server_statements import ServerStatements
 from harness.provisioners.databases import free_port
-from harness.provisioners.protocol import Server
+from tests.integration.harness.conftest import Sessions
 
 SEARCH = "SELECT count(*) FROM thing WHERE id > $1 AND id < 900"
 
@@ -88,13 +87,8 @@ async def test_only_what_is_executed_meanwhile_is_counted_and_known_by_the_numbe
     assert plan.cost.query_id == search["query_id"]
 
 
-async def test_a_server_that_has_not_loaded_it_is_left_as_it_was(
-    server: Server, database_url: str, tmp_path: Path
-) -> None:
-    subject = Subject("batched", "query", 1, tmp_path, server.admin_url, urlsplit(database_url).path[1:])
+async def test_a_server_that_has_not_loaded_it_is_left_as_it_was(subject: Subject, sessions: Sessions) -> None:
     async with ServerStatements().observe(subject) as observed:
         pass
     assert observed == {}
-    connection = await asyncpg.connect(database_url)
-    assert await connection.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'") == 0
-    await connection.close()
+    assert await sessions[0].fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'") == 0
