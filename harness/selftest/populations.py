@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.signal import lfilter
+from scipy.special import ndtr
 from scipy.stats import norm
 
 TYPICAL_S: Final = 0.02
@@ -93,7 +94,7 @@ def _inverse(cumulative: Callable[[float], float]) -> Callable[[float], float]:
 
 
 def _log_normal_share(value: float) -> float:
-    return float(norm.cdf(math.log(value / TYPICAL_S) / SPREAD))
+    return float(ndtr(math.log(value / TYPICAL_S) / SPREAD))
 
 
 def _bimodal_share(value: float) -> float:

@@ -67,14 +67,13 @@ def budgets(trials: int, seed: int) -> Iterator[Finding]:
 
 def budgets_of(task: Task) -> list[Finding]:
     population, random = POPULATIONS[task.population], np.random.default_rng([task.seed, len(task.population)])
-    found: list[Finding] = []
+    true_s, found = population.quantile(PROBABILITY), list[Finding]()
     for looks, sizes in LOOKS.items():
         runs = [population.draw(random, sizes[-1]) for _ in range(task.trials)]
         variants = [as_measured(latencies) for latencies in runs]
         subject = f"p95 of {task.population}, {looks}"
         for event, (times, outcome) in EVENTS.items():
-            limit_s = population.quantile(PROBABILITY) * times
-            counted = sum(verdict(variant, sizes, limit_s) is outcome for variant in variants)
+            counted = sum(verdict(variant, sizes, true_s * times) is outcome for variant in variants)
             promise = WRONG if population.steady and outcome is not Outcome.UNDECIDED else None
             found.append(Finding(subject, event, counted, len(runs), promise))
         if not population.independent:
