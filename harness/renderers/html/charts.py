@@ -203,7 +203,7 @@ def statements_chart(counts: Sequence[tuple[str, Spread]], key: str, description
             axes.hlines(y, spread.minimum, spread.maximum, color=TYPICAL, linewidth=1.5, zorder=3)
             axes.plot(spread.median, y, "o", color=TYPICAL, markersize=6, zorder=4)
             _beside(axes, y, count(spread.median))
-        count_axis(axes, max((spread.maximum for _, spread in counts), default=1))
+        _count_axis(axes, max((spread.maximum for _, spread in counts), default=1))
         return svg(figure, key, description)
 
 
@@ -222,7 +222,7 @@ def law_chart(clouds: Sequence[Cloud], laws: Sequence[Law], key: str, descriptio
             # The pair lies on top, where variants send as many.
             axes.plot(n, statements, ".", color=cloud.colour, markersize=6, zorder=3 if cloud.colour == TAIL else 4)
         allowed = [most for law in laws for _, _, most in law.bounds]
-        count_axis(axes, max(*allowed, *(most for cloud in clouds for _, most in cloud.points), 0), "y")
+        _count_axis(axes, max(*allowed, *(most for cloud in clouds for _, most in cloud.points), 0), "y")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.set_xlabel("n, results of a request", loc="right", labelpad=1)
         axes.tick_params(axis="y", labelcolor=MUTED)
@@ -293,7 +293,7 @@ def _beside(axes: Axes, y: int, text: str) -> None:
     )
 
 
-def count_axis(axes: Axes, largest: float, along: Literal["x", "y"] = "x") -> None:
+def _count_axis(axes: Axes, largest: float, along: Literal["x", "y"] = "x") -> None:
     """Linear up to 10, where each statement tells; logarithmic beyond, where hundreds would hide it."""
     end = max(largest * 1.3, 10)
     if along == "x":
@@ -305,7 +305,7 @@ def count_axis(axes: Axes, largest: float, along: Literal["x", "y"] = "x") -> No
     axis = axes.xaxis if along == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator([tick for tick in (0, 5, 10, 50, 100, 500, 1000, 5000) if tick <= end]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(count_tick))
+    axis.set_major_formatter(FuncFormatter(_count_tick))
 
 
 def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"] = "x") -> None:
@@ -324,10 +324,10 @@ def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"]
     axis = axes.xaxis if along == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low_s <= tick <= high_s]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(time_tick))
+    axis.set_major_formatter(FuncFormatter(_time_tick))
 
 
-def time_tick(seconds: float, _: object) -> str:
+def _time_tick(seconds: float, _: object) -> str:
     for factor, unit in ((1, "s"), (1e3, "ms")):
         if seconds * factor >= 0.999:  # noqa: PLR2004 -- 1 in this unit, but for rounding.
             return f"{seconds * factor:g} {unit}"
@@ -338,7 +338,7 @@ def _percent(ratio: float, _: object) -> str:
     return f"{ratio * 100:g}%"
 
 
-def count_tick(number: float, _: object) -> str:
+def _count_tick(number: float, _: object) -> str:
     return count(number)
 
 

@@ -24,33 +24,39 @@ SOURCES: Final = {"cache": TAIL, "coalesced": TYPICAL, "provider": FIRST}
 
 def series_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
     """The candidate's first round, one per operation, known and first-time texts apart."""
-    candidate = next((each for each in record.variants if each.name == summary.declaration.candidate), None)
-    rounds = {sample.round for sample in candidate.samples} if candidate else set[int]()
-    for number, operation in enumerate(summary.operation_names if candidate and rounds else ()):
-        assert candidate is not None, "there are rounds only of a candidate"
-        first_round = min(rounds)
-        samples = [each for each in candidate.samples if (each.operation, each.round) == (operation, first_round)]
-        answered = [each for each in samples if each.error is None]
-        if not answered:
-            continue
-        key = f"series{number}"
-        time = timeframe(candidate, samples)
-        series = Series(
-            time,
-            points=[
-                (colour, _thinned(points))
-                for colour, texts in ((TYPICAL, (False, None)), (FIRST, (True,)))
-                if (points := [(each.started_s, each.latency_s) for each in answered if each.first_time_text in texts])
-            ],
-            errors_s=[each.started_s for each in samples if each.error is not None],
-        )
-        slowest = max(answered, key=lambda each: each.latency_s)
-        description = (
-            f"{printable(operation)} with {printable(candidate.name)}: latency of {count(len(answered))} requests over "
-            f"{time.end_s - time.start_s:.1f} seconds. The slowest started {slowest.started_s:.1f} seconds after "
-            f"the begin of the pass. {count(len(series.errors_s))} failed."
-        )
-        yield Figure(key, printable(operation), safe(series_chart(series, key, description)))
+    for candidate in record.variants:
+        if candidate.name == summary.declaration.candidate:
+            measured = _first_round(candidate)
+            for number, operation in enumerate(summary.operation_names):
+                samples = [each for each in measured if each.operation == operation]
+                if any(each.error is None for each in samples):
+                    yield _series_figure(f"series{number}", candidate, samples)
+
+
+def _first_round(variant: VariantRecord) -> Sequence[Sample]:
+    first = min((each.round for each in variant.samples), default=0)
+    return [each for each in variant.samples if each.round == first]
+
+
+def _series_figure(key: str, variant: VariantRecord, samples: Sequence[Sample]) -> Figure:
+    """Of one operation; at least one of the samples was answered."""
+    time, answered = timeframe(variant, samples), [each for each in samples if each.error is None]
+    series = Series(
+        time,
+        points=[
+            (colour, _thinned(points))
+            for colour, texts in ((TYPICAL, (False, None)), (FIRST, (True,)))
+            if (points := [(each.started_s, each.latency_s) for each in answered if each.first_time_text in texts])
+        ],
+        errors_s=[each.started_s for each in samples if each.error is not None],
+    )
+    operation, slowest = printable(samples[0].operation), max(answered, key=lambda each: each.latency_s)
+    description = (
+        f"{operation} with {printable(variant.name)}: latency of {count(len(answered))} requests over "
+        f"{time.end_s - time.start_s:.1f} seconds. The slowest started {slowest.started_s:.1f} seconds after "
+        f"the begin of the pass. {count(len(series.errors_s))} failed."
+    )
+    return Figure(key, operation, safe(series_chart(series, key, description)))
 
 
 def timeframe(variant: VariantRecord, samples: Sequence[Sample]) -> Timeframe:
@@ -80,25 +86,22 @@ def system_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
     """The first round of the baseline and of the candidate."""
     pair = [each for each in record.variants if each.name in summary.declaration.pair and each.samples]
     for number, variant in enumerate(pair):
-        first_round = min(each.round for each in variant.samples)
-        samples = [each for each in variant.samples if each.round == first_round]
+        samples = _first_round(variant)
         time = timeframe(variant, samples)
-        panels = [
-            panel
-            for panel in (
-                _sources_panel(samples, time),
-                _pool_panel(samples),
-                _levels_panel(variant, first_round, "connections in use", "pool_in_use"),
-                _levels_panel(variant, first_round, "background queue", "background_queued"),
-            )
-            if panel
-        ]
+        panels = [panel for panel in _panels(variant, samples, time) if panel]
         if panels:
             name, key = printable(variant.name), f"system{number}"
             description = f"{name}, over {time.end_s - time.start_s:.1f} seconds. " + " ".join(
                 f"{panel.title}: {panel.told}." for panel in panels
             )
             yield Figure(key, name, safe(panels_chart(panels, time, key, description)))
+
+
+def _panels(variant: VariantRecord, samples: Sequence[Sample], time: Timeframe) -> Iterable[Panel | None]:
+    yield _sources_panel(samples, time)
+    yield _pool_panel(samples)
+    yield _levels_panel(variant, samples[0].round, "connections in use", "pool_in_use")
+    yield _levels_panel(variant, samples[0].round, "background queue", "background_queued")
 
 
 def _sources_panel(samples: Sequence[Sample], time: Timeframe) -> Panel | None:
