@@ -185,7 +185,7 @@ async def sample_on(rounds: Rounds, wanting: Wanting, resumed: Resumable | None 
     time_s_max = scenario.sampling.time_s_max
     spent_s, last = (resumed.sampled_on_s, resumed.last_round) if resumed else (0.0, 0)
     for number in count(max(last, scenario.rounds) + 1):
-        wanted = wanting(_look(run.journal, spent_s)) if time_s_max else {}
+        wanted = wanting(_look(run.journal, spent_s)) if time_s_max else dict[str, str]()
         if not wanted:
             return
         expected_s, left_s = sum(rounds.longest_s.get(name, 0.0) for name in wanted), time_s_max - spent_s
