@@ -223,7 +223,8 @@ def law_chart(clouds: Sequence[Cloud], laws: Sequence[Law], key: str, descriptio
             axes.plot(n, statements, ".", color=cloud.colour, markersize=6, zorder=3 if cloud.colour == TAIL else 4)
         allowed = [most for law in laws for _, _, most in law.bounds]
         _count_axis(axes, max(*allowed, *(most for cloud in clouds for _, most in cloud.points), 0), "y")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axes.xaxis.set_major_formatter(FuncFormatter(_count_tick))
         axes.set_xlabel("n, results of a request", loc="right", labelpad=1)
         axes.tick_params(axis="y", labelcolor=MUTED)
         axes.grid(axis="y")
