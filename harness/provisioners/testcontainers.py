@@ -15,14 +15,16 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import psutil
+from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.utils import parse_repository_tag
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.docker_client import DockerClient
+from testcontainers.core.docker_client import DockerClient, get_docker_host
 
 from harness.errors import ProvisioningError
 from harness.provisioners.databases import (
@@ -43,6 +45,8 @@ from harness.reaper import outliving
 
 ADMINISTRATOR: Final = "postgres"
 PORT: Final = 5432
+ENGINE_PORT: Final = 2375
+ENGINE_TIMEOUT_S: Final = 3.0
 LOCAL: Final = "127.0.0.1"
 PRELOADED: Final = ("pg_stat_statements", "auto_explain")
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory"})
@@ -206,6 +210,7 @@ def engine_answers() -> bool:
 def _engine() -> DockerClient:
     """The engine that testcontainers finds. Raises `ProvisioningError` when there is none."""
     try:
+        _listening(get_docker_host() or DEFAULT_UNIX_SOCKET)
         client = DockerClient()
         client.client.ping()
     except (DockerException, OSError) as error:
@@ -214,6 +219,30 @@ def _engine() -> DockerClient:
             "one runs. Without any, use `--database embedded`."
         ) from error
     return client
+
+
+def _listening(engine: str) -> None:
+    """Raises `OSError` where nothing at the address says a word within `ENGINE_TIMEOUT_S`.
+
+    Asked first, since the engine's own client leaves a socket open where it cannot connect, and waits a minute for an
+    engine that is silent. An address that is reached otherwise, as over SSH, is left to that client.
+    """
+    address = urlsplit(engine)
+    family: socket.AddressFamily = socket.AF_INET
+    place: str | tuple[str, int]
+    match address.scheme:
+        case "unix" | "http+unix":
+            family, place = socket.AF_UNIX, engine.partition("://")[2]
+        case "tcp" | "http" | "https" if address.hostname:
+            family = socket.AF_INET6 if ":" in address.hostname else socket.AF_INET
+            place = (address.hostname, address.port or ENGINE_PORT)
+        case _:
+            return
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ENGINE_TIMEOUT_S)
+        connection.connect(place)
+        connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+        connection.recv(1)
 
 
 @asynccontextmanager
