@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from harness import generator, journal, runs, scenario
+from harness import generator, journal, report_files, runs, scenario
 from harness.aborting import AbortWatch
 from harness.budgets import parse
 from harness.comparing import compare_command
@@ -79,7 +79,7 @@ def run(
 
     A run that goes on keeps its scenario: name none, or the same.
     """
-    wishes = [runs.report_wish(wish) for wish in reports]
+    wishes = [report_files.report_wish(wish) for wish in reports]
     if sample_for is not None:
         settings = (*settings, f"sampling.time_s_max={sample_for}")
     if resume is None:
@@ -94,10 +94,10 @@ def run(
     work = partial(execute, wanting=wanting, resumed=resumed, watch=watch)
     failure = measure(chosen, directory, work, resume=resumed is not None)
     record = journal.read(directory / journal.FILE_NAME)
-    runs.write(directory, record)
+    report_files.write(directory, record)
     show(record, directory)
     announce(record)
-    runs.write_reports(record, wishes)
+    report_files.write_reports(record, wishes)
     if failure is not None:
         raise failure
     return judge(record).exit_code
@@ -117,7 +117,7 @@ def report(name: str, form: str, output: Path) -> ExitCode:
     if form == "terminal":
         show(record, directory)
     elif form in EXPORTS:
-        for path in runs.export(directory, record, form):
+        for path in report_files.export(directory, record, form):
             click.echo(path)
     else:
         click.echo(RENDERERS[form].render(record, summarise(record), judge(record)))
@@ -200,7 +200,7 @@ def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:
 def show(record: RunRecord, directory: Path) -> None:
     """The verdict and the tables, and where the rest lies."""
     click.echo(RENDERERS["terminal"].render(record, summarise(record), judge(record)))
-    click.echo(f"Report: {directory / runs.REPORT_FORMATS['html']}")
+    click.echo(f"Report: {directory / report_files.REPORT_FORMATS['html']}")
 
 
 def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:

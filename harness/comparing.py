@@ -10,7 +10,7 @@ from typing import Final, Literal, assert_never
 
 import click
 
-from harness import journal, runs, scenario
+from harness import journal, report_files, runs, scenario
 from harness.analysis.paired import MARGIN
 from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_runs, wanting
 from harness.errors import UsageError
@@ -221,7 +221,7 @@ def compare_measured(
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
     failure = measure(chosen, directory, work, declared=declared)
     record = journal.read(directory / journal.FILE_NAME)
-    runs.write(directory, record)
+    report_files.write(directory, record)
     if failure is not None:
         raise failure
     if record.interruption == INTERRUPTED:

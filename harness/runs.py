@@ -1,10 +1,10 @@
-"""Where runs are kept: a directory each, with the journal, the record made from it, and the reports."""
+"""Where runs are kept: a directory each, with the journal and the record made from it."""
 
 import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,15 +13,9 @@ from pydantic import ValidationError
 
 from harness import journal
 from harness.errors import HarnessError, UsageError
-from harness.exports import EXPORTS
 from harness.record import RunRecord
-from harness.renderers import RENDERERS
-from harness.summary import summarise
-from harness.verdict import judge
 
 RECORD_FILE: Final = "record.json"
-EXPORT_DIRECTORY: Final = "export"
-REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": "report.html", "json": "report.json"}
 
 
 def new_id(scenario_name: str, at: datetime) -> str:
@@ -32,41 +26,6 @@ def new_id(scenario_name: str, at: datetime) -> str:
 def write_record(directory: Path, record: RunRecord) -> None:
     """Raises `HarnessError`."""
     replace_file(directory / RECORD_FILE, record.model_dump_json(indent=1, exclude_defaults=True))
-
-
-def write(directory: Path, record: RunRecord) -> Mapping[str, Path]:
-    """Writes the record and its reports; returns the files of the reports by format."""
-    write_record(directory, record)
-    paths = {name: directory / file for name, file in REPORT_FORMATS.items()}
-    write_reports(record, paths.items())
-    return paths
-
-
-def report_wish(text: str) -> tuple[str, Path]:
-    """A format and a path from `junit=out.xml`. Raises `UsageError`."""
-    form, equals, path = text.partition("=")
-    if form not in RENDERERS or not equals or not path:
-        raise UsageError(f"--report {text}: expected FORMAT=PATH. The formats are {', '.join(RENDERERS)}.")
-    if Path(path).is_dir():
-        raise UsageError(f"--report {text}: {path} is a directory. Name a file in it.")
-    return form, Path(path)
-
-
-def write_reports(record: RunRecord, wishes: Iterable[tuple[str, Path]]) -> None:
-    """Writes each format to its path, whose directory is made where it is missing. Raises `HarnessError`."""
-    summary, verdict = summarise(record), judge(record)
-    for form, path in wishes:
-        replace_file(path, RENDERERS[form].render(record, summary, verdict))
-
-
-def export(directory: Path, record: RunRecord, form: str) -> Sequence[Path]:
-    """Writes the files of an export beside the record. Raises `HarnessError`."""
-    destination = directory / EXPORT_DIRECTORY
-    try:
-        destination.mkdir(exist_ok=True)
-        return EXPORTS[form].write(record, destination)
-    except OSError as error:
-        raise HarnessError(f"{destination} could not be written ({error.strerror}). Free some space.") from error
 
 
 def replace_file(path: Path, text: str) -> None:

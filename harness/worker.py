@@ -203,6 +203,11 @@ async def main() -> None:
         lines.write("failed", {"error": str(error)})
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Works until its caller is content, or gone."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner, contextlib.suppress(asyncio.CancelledError):
         runner.run(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -43,15 +43,13 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    record = guide_record()
-    paths = runs.write(tmp_path, record)
-    assert runs.load(tmp_path) == record
-    assert all(path.stat().st_size for path in paths.values())
-    assert {path.name for path in tmp_path.iterdir()} == {runs.RECORD_FILE, *runs.REPORT_FORMATS.values()}
+    runs.write_record(tmp_path, guide_record())
+    assert runs.load(tmp_path) == guide_record()
+    assert [path.name for path in tmp_path.iterdir()] == [runs.RECORD_FILE]
 
 
 def test_a_record_of_a_newer_schema_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    runs.write(tmp_path, guide_record())
+    runs.write_record(tmp_path, guide_record())
     path = tmp_path / runs.RECORD_FILE
     path.write_text('{"schema_version": 2}', encoding="utf-8")
     with pytest.raises(UsageError, match="A newer harness may have written it"):
@@ -70,20 +68,3 @@ def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path, mo
         runs.replace_file(path, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_text(encoding="utf-8") == "old"
-
-
-def test_a_report_goes_where_it_is_wanted(tmp_path: Path) -> None:
-    wish = runs.report_wish(f"junit={tmp_path}/new/out.xml")
-    runs.write_reports(guide_record(), [wish])
-    assert (tmp_path / "new" / "out.xml").read_text(encoding="utf-8").startswith("<?xml")
-
-
-@pytest.mark.parametrize("wish", ["junit", "junit=", "junti=out.xml", "=out.xml"])
-def test_a_wish_for_a_report_that_cannot_be_read_says_how_to_write_it(wish: str) -> None:
-    with pytest.raises(UsageError, match=r"expected FORMAT=PATH. The formats are .*junit"):
-        runs.report_wish(wish)
-
-
-def test_a_report_is_not_written_over_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Name a file in it"):
-        runs.report_wish(f"junit={tmp_path}")

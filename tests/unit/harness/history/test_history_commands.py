@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from harness import runs
+from harness import report_files
 from harness.history import commands
 from harness.history.commands import sparks
 from harness.history.entries import append, entry_of, read
@@ -107,7 +107,7 @@ def test_a_run_is_added_once(tmp_path: Path, history: Command) -> None:
     directory = tmp_path / "reports" / "shop-01"
     directory.mkdir(parents=True)
     (directory / FILE_NAME).touch()
-    runs.write(directory, run_of_day(1, random.Random(1)))
+    report_files.write(directory, run_of_day(1, random.Random(1)))
     assert history("add", "--revision", "abc").output == "Added shop-01 to history.jsonl.\n"
     assert history("add").output == "shop-01 is in history.jsonl already.\n"
     (entry,) = read(tmp_path / "history.jsonl")
