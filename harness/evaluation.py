@@ -1,7 +1,7 @@
 """A budget and what was measured of its variant → an evaluation: which requests are meant, and the worst of windows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,18 +26,29 @@ def evaluate(budget: Budget, variant: VariantRecord, looks: Sequence[Mapping[str
     `looks` are those of the run's record. The first that decides is the one that ended the run, as far as this budget
     is concerned.
     """
-    sizes = [look.get(variant.name, 0) for look in looks] if METRICS[budget.metric].kind == "sampled" else []
-    selected: list[int] = []
+    n_later = sum(map(budget.selects, variant.samples))
     evaluation: Evaluation | None = None
-    for size in sizes:
+    selected: list[int] = []
+    for size, n in looks_at(variant, budget.selects, looks if METRICS[budget.metric].kind == "sampled" else ()):
+        selected.append(n)
         seen = variant.model_copy(update={"samples": variant.samples[:size]})
-        n = sum(map(budget.selects, seen.samples))
-        if n > sum(selected[-1:]):
-            selected.append(n)
-            evaluation = replace(_evaluate_seen(budget, seen, tuple(selected)), look=len(selected))
-            if evaluation.outcome in (Outcome.PASS, Outcome.FAIL):
-                break
+        evaluation = replace(_evaluate_seen(budget, seen, tuple(selected)), n_later=n_later)
+        if evaluation.outcome in (Outcome.PASS, Outcome.FAIL):
+            break
     return evaluation or _evaluate_seen(budget, variant)
+
+
+def looks_at(
+    variant: VariantRecord, selects: Callable[[Sample], bool], looks: Sequence[Mapping[str, int]]
+) -> Iterator[tuple[int, int]]:
+    """How many samples the variant had at each look, and how many that are selected; only where these had grown."""
+    before = 0
+    for look in looks:
+        size = look.get(variant.name, 0)
+        n = sum(map(selects, variant.samples[:size]))
+        if n > before:
+            yield size, n
+        before = n
 
 
 def fails_already(budget: Budget, variant: VariantRecord, risk_share: float) -> Evaluation | None:

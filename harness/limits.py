@@ -21,6 +21,7 @@ from harness.quantities import Unit
 Comparator = Literal["<=", ">=", "uses"]
 
 UNITS: Final[Mapping[str, tuple[Unit, Fraction]]] = {
+    "µs": ("time", Fraction(1, 1_000_000)),
     "ms": ("time", Fraction(1, 1000)),
     "s": ("time", Fraction(1)),
     "%": ("share", Fraction(1, 100)),
@@ -38,8 +39,12 @@ _OPERATORS: Final[Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fra
     ast.Mult: Fraction.__mul__,
     ast.Div: Fraction.__truediv__,
 }
-_QUANTITY: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|/[^\W\d]+|[^\W\d]+)")
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+SPELLINGS: Final[Mapping[str, str]] = {"us": "µs", "\N{GREEK SMALL LETTER MU}s": "µs"}
+"""Of one unit: as keyboards have it, and with the letter in place of the sign, which looks the same."""
+
+_DIGITS: Final = r"(?P<number>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)"
+_QUANTITY: Final = re.compile(rf"{_DIGITS}\s*(?P<unit>%|/[^\W\d]+|[^\W\d]+)")
+_NUMBER: Final = re.compile(_DIGITS)
 _INDEX: Final = re.compile(r"\w+")
 _NOT_ARITHMETIC: Final = re.compile(r"[^\w +\-*/().]|[^\x00-\x7f]|(?<=\d)[^\W\d]")
 _LENGTH_MAX: Final = 200
@@ -97,12 +102,22 @@ def read_limit(text: str, span: slice, comparator: Comparator, metric: str, unit
     quantity = _QUANTITY.match(source)
     if quantity:
         _check_quantity(text, column, metric, unit, quantity)
-        return Limit(comparator, quantity["number"] + quantity["unit"], unit)
-    if unit == "amount" and _NUMBER.fullmatch(source):
-        return Limit(comparator, source, unit)
+        return Limit(comparator, _plain(quantity) + _unit(quantity), unit)
+    number = _NUMBER.fullmatch(source)
+    if number and (unit == "amount" or (unit == "count" and "," in source)):
+        return Limit(comparator, _plain(number), unit)
     if unit != "count":
         raise misread(text, column, _unit_wanted(metric, unit, source), len(source))
     return Limit(comparator, ast.unparse(_read_law(text, column, source)), unit)
+
+
+def _plain(found: re.Match[str]) -> str:
+    """A number without the commas that reports write it with."""
+    return found["number"].replace(",", "")
+
+
+def _unit(found: re.Match[str]) -> str:
+    return SPELLINGS.get(found["unit"], found["unit"])
 
 
 def read_time(text: str, span: slice) -> float:
@@ -110,9 +125,10 @@ def read_time(text: str, span: slice) -> float:
     source = text[span].strip()
     column = span.start + len(text[span]) - len(text[span].lstrip())
     found = _QUANTITY.fullmatch(source)
-    if found is None or found["unit"] not in UNITS or UNITS[found["unit"]][0] != "time" or float(found["number"]) == 0:
+    kind, factor = UNITS.get(_unit(found), (None, 1)) if found else (None, 1)
+    if found is None or kind != "time" or float(_plain(found)) == 0:
         raise misread(text, column, "expected a time over 0, such as 10s or 500ms.", len(source))
-    return float(Fraction(found["number"]) * UNITS[found["unit"]][1])
+    return float(Fraction(_plain(found)) * factor)
 
 
 def _read_index(text: str, column: int, source: str) -> Limit:
@@ -122,7 +138,7 @@ def _read_index(text: str, column: int, source: str) -> Limit:
 
 
 def _check_quantity(text: str, column: int, metric: str, unit: Unit, found: re.Match[str]) -> None:
-    name, rest = found["unit"], found.string[found.end() :]
+    name, rest = _unit(found), found.string[found.end() :]
     if name not in UNITS and unit == "amount":
         message = f"{metric} has its unit in its name: write a number without one."
         raise misread(text, column + found.start("unit"), message, len(name))
@@ -130,7 +146,7 @@ def _check_quantity(text: str, column: int, metric: str, unit: Unit, found: re.M
         message = f"unknown unit {name!r}. {nearest(name, list(UNITS))}"
         raise misread(text, column + found.start("unit"), message, len(name))
     if UNITS[name][0] != unit:
-        raise misread(text, column, _unit_wanted(metric, unit, found["number"]), found.end())
+        raise misread(text, column, _unit_wanted(metric, unit, _plain(found)), found.end())
     if rest:
         raise misread(text, column + found.end(), "nothing may follow a limit with a unit.", len(rest))
 

@@ -1,13 +1,16 @@
 """Measured values as people write them: one unit, three significant digits, and the same words in every report."""
 
 import math
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
 Unit = Literal["time", "share", "count", "rate", "amount", "index"]
 """`rate` is per second, `amount` has its unit in the metric's name, `index` is the name of one and no number."""
 
 ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+
+SHARE_MIN: Final = 1e-6
+PERCENT_MIN: Final = 0.1
 
 
 def significant(value: float) -> str:
@@ -32,11 +35,22 @@ def duration(seconds: float | None) -> str:
 
 
 def share(ratio: float | None) -> str:
-    """`91.3%`; whole where it is whole."""
+    """`91.3%`; whole where it is whole, and never 0% of something that is there."""
     if ratio is None:
         return ABSENT
-    percent = f"{abs(ratio) * 100:.1f}".removesuffix(".0")
-    return f"{MINUS if ratio < 0 and percent != '0' else ''}{percent}%"
+    size = abs(ratio) * 100
+    text = f"{size:.1f}".removesuffix(".0")
+    if text == "0" and size:
+        text = f"{size:.{-math.floor(math.log10(size))}f}" if size > SHARE_MIN * 100 else f"under {SHARE_MIN * 100:g}"
+    return f"{MINUS if ratio < 0 else ''}{text}%"
+
+
+def percent(ratio: float) -> str:
+    """`36%`, `4.2%`: two digits of a distance, which says how much room there is."""
+    size = abs(ratio) * 100
+    if size < PERCENT_MIN:
+        return f"under {PERCENT_MIN}%"
+    return f"{size:.0f}%" if size >= 9.95 else f"{size:.1f}%".replace(".0%", "%")  # noqa: PLR2004 -- two digits.
 
 
 def count(number: float | None) -> str:

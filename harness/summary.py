@@ -7,20 +7,26 @@ of answered requests.
 
 import math
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from harness.analysis.quantiles import quantile, quantile_bounds
+from harness.analysis.quantiles import quantile
+from harness.budget_metrics.latency_quantile import LatencyQuantile, latency_s
+from harness.budget_metrics.protocol import Observed
+from harness.budgets import Selection, parse
 from harness.declaration import Declaration, Reference, declaration_of
+from harness.evaluation import looks_at
 from harness.record import DisruptionRecord, RunRecord, Sample, VariantRecord
 
 TextGroup = Literal["all", "known", "first"]
 Position = Literal["within", "below", "above"]
 
-TEXT_GROUPS: Final[dict[TextGroup, Callable[[Sample], bool]]] = {
+_Belongs = Callable[[Sample], bool]
+
+TEXT_GROUPS: Final[dict[TextGroup, _Belongs]] = {
     "all": lambda _: True,
     "known": lambda sample: sample.first_time_text is False,
     "first": lambda sample: sample.first_time_text is True,
@@ -29,7 +35,11 @@ TEXT_GROUPS: Final[dict[TextGroup, Callable[[Sample], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """An estimate with its one-sided 95 % confidence bounds; None where the sample is too small for a bound."""
+    """An estimate with its one-sided 95 % confidence bounds; None where the sample is too small for a bound.
+
+    The bounds are those that a budget on it is judged by: requests that resemble their neighbours count as fewer, and
+    several looks share the risk.
+    """
 
     value_s: float
     lower_s: float | None
@@ -241,10 +251,18 @@ class Summary:
 
 _Operations = dict[tuple[str, str, TextGroup], OperationSummary]
 
+_Limits = Mapping[tuple[str, str, TextGroup, str], Sequence[float]]
+"""By variant, operation, texts and metric: what budgets hold all of its requests to, in seconds."""
+
+_Looks = Sequence[Mapping[str, int]]
+
+_QUANTILES: Final = {"p50": LatencyQuantile(0.5), "p95": LatencyQuantile(0.95)}
+
 
 def summarise(record: RunRecord) -> Summary:
     declared = declaration_of(record)
-    variants = tuple(_variant(variant) for variant in record.variants)
+    limits = _limits(declared)
+    variants = tuple(_variant(variant, limits, record.looks) for variant in record.variants)
     operations: _Operations = {
         (each.variant, each.operation, each.texts): each for variant in variants for each in variant.operations
     }
@@ -264,7 +282,16 @@ def summarise(record: RunRecord) -> Summary:
     )
 
 
-def _variant(variant: VariantRecord) -> VariantSummary:
+def _limits(declared: Declaration) -> _Limits:
+    limits: defaultdict[tuple[str, str, TextGroup, str], list[float]] = defaultdict(list)
+    for budget in map(parse, declared.budgets):
+        if budget.metric in _QUANTILES and budget.selection == Selection(text=budget.text):
+            key = budget.variant or declared.candidate or "", budget.subject, budget.text or "all", budget.metric
+            limits[key].append(budget.limit.value())
+    return limits
+
+
+def _variant(variant: VariantRecord, limits: _Limits, looks: _Looks) -> VariantSummary:
     answered = [sample for sample in variant.samples if sample.error is None]
     return VariantSummary(
         name=variant.name,
@@ -273,7 +300,7 @@ def _variant(variant: VariantRecord) -> VariantSummary:
         complete=variant.complete,
         hit_rate=_hit_rate(answered),
         drain_s=variant.drain_s,
-        operations=tuple(_operations(variant)),
+        operations=tuple(_operations(variant, limits, looks)),
         background=tuple(
             BackgroundSummary(
                 variant=variant.name,
@@ -313,16 +340,30 @@ def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> Disrupt
     )
 
 
-def _operations(variant: VariantRecord) -> Iterable[OperationSummary]:
+def _operations(variant: VariantRecord, limits: _Limits, looks: _Looks) -> Iterable[OperationSummary]:
     for operation in dict.fromkeys(sample.operation for sample in variant.samples):
         for texts, belongs in TEXT_GROUPS.items():
-            samples = [s for s in variant.samples if s.operation == operation and belongs(s)]
+
+            def selects(sample: Sample, operation: str = operation, belongs: _Belongs = belongs) -> bool:
+                return sample.operation == operation and belongs(sample)
+
+            samples = tuple(filter(selects, variant.samples))
             if samples:
-                yield _operation(variant, operation, texts, samples)
+                seen = Observed(variant, samples, tuple(n for _, n in looks_at(variant, selects, looks)))
+                quantiles = {
+                    name: _quantile(seen, metric, limits.get((variant.name, operation, texts, name), ()))
+                    for name, metric in _QUANTILES.items()
+                }
+                yield _operation(variant, operation, texts, samples, quantiles)
 
 
-def _operation(variant: VariantRecord, operation: str, texts: TextGroup, samples: Sequence[Sample]) -> OperationSummary:
-    latencies = sorted(math.inf if sample.error else sample.latency_s for sample in samples)
+def _operation(
+    variant: VariantRecord,
+    operation: str,
+    texts: TextGroup,
+    samples: Sequence[Sample],
+    quantiles: Mapping[str, Quantile],
+) -> OperationSummary:
     answered = [sample for sample in samples if sample.error is None]
     sent_in = {sample.phase for sample in samples}
     phases = [phase for phase in variant.phases if phase.name in sent_in]
@@ -334,9 +375,9 @@ def _operation(variant: VariantRecord, operation: str, texts: TextGroup, samples
         errors=len(samples) - len(answered),
         users=max((phase.users for phase in phases if phase.users), default=None),
         rate_per_s=max((phase.rate_per_s_target for phase in phases if phase.rate_per_s_target), default=None),
-        p50=_quantile(latencies, 0.5),
-        p95=_quantile(latencies, 0.95),
-        maximum_s=latencies[-1],
+        p50=quantiles["p50"],
+        p95=quantiles["p95"],
+        maximum_s=max(map(latency_s, samples)),
         statements=_spread(sample.statements for sample in answered),
         round_trips=_spread(sample.round_trips for sample in answered),
         results=_spread(sample.results for sample in answered),
@@ -370,10 +411,15 @@ def _service(variant: VariantRecord, operation: str, samples: Sequence[Sample]) 
     )
 
 
-def _quantile(ordered: Sequence[float], probability: float) -> Quantile:
-    bounds = quantile_bounds(ordered, probability)
+def _quantile(observed: Observed, metric: LatencyQuantile, limits_s: Sequence[float]) -> Quantile:
+    """Held to no limit, the requests that resemble each other are those near the quantile itself."""
+    ordered = sorted(map(latency_s, observed.samples))
+    value_s = quantile(ordered, metric.probability)
+    near_s = limits_s or [max((each for each in ordered if each <= value_s and math.isfinite(each)), default=0.0)]
+    effect = max(metric.effect(observed, each) for each in near_s)
+    bounds = metric.bounds(ordered, observed, effect)
     return Quantile(
-        value_s=quantile(ordered, probability),
+        value_s=value_s,
         lower_s=bounds.lower if math.isfinite(bounds.lower) else None,
         upper_s=bounds.upper if math.isfinite(bounds.upper) else None,
     )

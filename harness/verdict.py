@@ -11,7 +11,7 @@ from harness.budget_metrics.protocol import Evaluation, Outcome
 from harness.budgets import Budget, parse
 from harness.declaration import declaration_of
 from harness.evaluation import SEVERITY, evaluate
-from harness.quantities import Unit, count, quantity, share
+from harness.quantities import Unit, count, percent, quantity, share, significant
 from harness.record import INTERRUPTED, RunRecord
 from harness.validity_checks import VALIDITY_CHECKS
 
@@ -165,15 +165,20 @@ def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> s
 
 def _standing(budget: Budget, evaluation: Evaluation, excess: float) -> str:
     place = _place(excess, evaluation, budget)
-    requests = f"{count(evaluation.n)} request{'' if evaluation.n == 1 else 's'}"
-    where = f" at look {evaluation.look}" if evaluation.look is not None else ""
-    where += f" {evaluation.where}" if evaluation.where else ""
+    requests = _requests(evaluation)
     if evaluation.outcome is not Outcome.UNDECIDED:
-        return f"{place}, in {requests}{where}."
+        return f"{place}, in {requests}."
     if evaluation.further_samples is None:
-        return f"{place}, in {requests}{where}: too near to it for any number of samples to tell."
-    further = count(evaluation.further_samples)
-    return f"{place}, but {requests}{where} cannot show it: it needs about {further} more."
+        return f"{place}, in {requests}: too near to the limit for any number of samples to tell."
+    return f"{place}, but {requests} cannot show it: it needs about {count(evaluation.further_samples)} more."
+
+
+def _requests(evaluation: Evaluation) -> str:
+    """`80 requests`, or `the first 80 of 160 requests` where these decided, and which window they were in."""
+    n = max(evaluation.n, evaluation.n_later)
+    of = f"the first {count(evaluation.n)} of " if evaluation.n_later > evaluation.n else ""
+    where = f" {evaluation.where}" if evaluation.where else ""
+    return f"{of}{count(n)} request{'' if n == 1 else 's'}{where}"
 
 
 def _resemblance(evaluation: Evaluation) -> str:
@@ -183,20 +188,33 @@ def _resemblance(evaluation: Evaluation) -> str:
 
 
 def _place(excess: float, evaluation: Evaluation, budget: Budget) -> str:
-    """The measured value, how far from the limit on which side, and what part of the limit that is."""
+    """`400 ms > 300 ms (33% over)`: the measured value beside its limit, and how far apart the two are."""
     limit, unit = evaluation.limit or 0.0, budget.limit.unit
     if math.isinf(excess):
         return "Over any limit, since too many requests failed"
-    measured = quantity(evaluation.measured, unit)
-    name = f"the limit of {quantity(limit, unit)} for {evaluation.reason}" if evaluation.reason else "the limit"
+    sign = _SIGNS[budget.limit.comparator == "<=", excess <= 0]
+    held_to = quantity(limit, unit) + (f" for {evaluation.reason}" if evaluation.reason else "")
+    return f"{quantity(evaluation.measured, unit)} {sign} {held_to} ({_distance(excess, limit, budget)})"
+
+
+_SIGNS: Final = {(True, True): "≤", (True, False): ">", (False, True): "≥", (False, False): "<"}
+"""By whether the limit is one from above, and whether it is held."""
+
+
+def _distance(excess: float, limit: float, budget: Budget) -> str:
+    """In the unit itself where that is counted, in percentage points of a share, and else as a part of the limit."""
     if excess == 0:
-        return f"{measured}, exactly {name}"
-    side = "under" if (excess < 0) == (budget.limit.comparator == "<=") else "over"
+        return "nothing to spare"
+    beyond = "over" if budget.limit.comparator == "<=" else "short"
+    word, size, unit = beyond if excess > 0 else "to spare", abs(excess), budget.limit.unit
     if unit == "share":
-        points = share(abs(excess)).removesuffix("%")
-        return f"{measured}, {points} percentage point{'' if points == '1' else 's'} {side} {name}"
-    part = f" ({share(abs(excess) / limit)})" if limit else ""
-    return f"{measured}, {quantity(abs(excess), unit)}{part} {side} {name}"
+        points = share(size).removesuffix("%")
+        return f"{points} percentage point{'' if points == '1' else 's'} {word}"
+    if unit == "count" or not limit:
+        return f"{quantity(size, unit)} {word}"
+    if word == "over" and size > limit:
+        return f"{significant((limit + size) / limit)} times the limit"
+    return f"{percent(size / limit)} {word}"
 
 
 def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> str:

@@ -37,14 +37,10 @@ class LatencyQuantile:
         return samples_min(self.probability)
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        latencies = sorted(map(_latency_s, observed.samples))
+        latencies = sorted(map(latency_s, observed.samples))
         limit_s, n = limit.value(), len(latencies)
-        effect = design_effect(
-            [[[_latency_s(sample) for sample in each] for each in passes] for passes in observed.passes],
-            self.probability,
-            limit_s,
-        )
-        bounds = self._bounds(latencies, observed, effect)
+        effect = self.effect(observed, limit_s)
+        bounds = self.bounds(latencies, observed, effect)
         outcome = OUTCOMES[bounds.decide(limit_s)]
         within = bisect_right(latencies, limit_s)
         # Looking ahead takes longer than a request may be held up.
@@ -62,7 +58,12 @@ class LatencyQuantile:
             further_samples=more,
         )
 
-    def _bounds(self, latencies: Sequence[float], observed: Observed, effect: float) -> Bounds:
+    def effect(self, observed: Observed, limit_s: float) -> float:
+        """By what factor the requests count as fewer, as far as it matters to whether this limit is held."""
+        passes = [[[latency_s(sample) for sample in each] for each in rounds] for rounds in observed.passes]
+        return design_effect(passes, self.probability, limit_s)
+
+    def bounds(self, latencies: Sequence[float], observed: Observed, effect: float) -> Bounds:
         """Exact over several looks; where the looks or windows are not nested in each other, each has its own part."""
         if observed.risk_share == 1 and observed.looks[-1:] in ((), (len(latencies),)):
             return sequential_bounds(latencies, observed.looks, self.probability, design_effect=effect)
@@ -72,6 +73,7 @@ class LatencyQuantile:
         )
 
 
-def _latency_s(sample: Sample) -> float:
+def latency_s(sample: Sample) -> float:
+    """Infinite where the request failed."""
     # Clocks tell no more than nanoseconds; what is beyond them would be taken for a resemblance.
     return math.inf if sample.error else round(sample.latency_s, 9)

@@ -86,8 +86,8 @@ class Evaluation:
     """The measured value beside its limit, in seconds, as a ratio, or as a count; `n` is what it was computed from.
 
     `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value; over several looks they hold together.
-    `look` is the one that decided, or the last, where there were several. `n_effective` is as how many independent
-    requests the `n` count, where that is fewer. `reason` says why there is no verdict
+    `n_later` is how many there were in the end, where the first `n` of them decided. `n_effective` is as how many
+    independent requests the `n` count, where that is fewer. `reason` says why there is no verdict
     (INVALID), or which request is meant; `where`, which window. `finding` is a sentence on what is no number, and
     `warning` one on what the outcome does not show.
     """
@@ -100,7 +100,7 @@ class Evaluation:
     lower: float | None = None
     upper: float | None = None
     further_samples: int | None = None
-    look: int | None = None
+    n_later: int = 0
     reason: str = ""
     where: str = ""
     finding: str = ""

@@ -2,6 +2,7 @@ import pytest
 
 from harness.budgets import Vocabulary, parse
 from harness.errors import UsageError
+from harness.quantities import duration
 from tests.records import sample
 
 VOCABULARY = Vocabulary(
@@ -17,6 +18,10 @@ VOCABULARY = Vocabulary(
         ("query.p95 <= 300ms", 0.3),
         ("query.p99.9<=1.5 s", 1.5),
         ("query.mean <= 0.25s", 0.25),
+        ("query.mean <= 412 \N{MICRO SIGN}s", 0.000412),
+        ("query.mean <= 412\N{GREEK SMALL LETTER MU}s", 0.000412),
+        ("query.mean <= 412us", 0.000412),
+        ("query{window=1000us}.mean <= 1,412 ms abort after 500us", 1.412),
         ("add{text=known}.max <= 150ms", 0.15),
         ("query.errors <= 1%", 0.01),
         ("cache.hit_rate >= 80%", 0.8),
@@ -24,6 +29,8 @@ VOCABULARY = Vocabulary(
         ("background.failures <= 0", 0),
         ("query.throughput >= 20/s", 20),
         ("query.wal_bytes_per_op <= 4000", 4000),
+        ("query.wal_bytes_per_op <= 130,598", 130_598),
+        ("query.statements <= 1,000", 1_000),
         ("mix.client_cpu_ms_per_op <= 0.75", 0.75),
         ("mix.throughput >= 30 /min", 0.5),
         ("query{text=known, stage=2, window=500ms}.p95 <= 1s abort after 30s", 1),
@@ -31,6 +38,16 @@ VOCABULARY = Vocabulary(
 )
 def test_limits_are_in_base_units(text: str, value: float) -> None:
     assert parse(text, VOCABULARY).limit.value() == value
+
+
+def test_every_spelling_of_a_microsecond_is_one_budget() -> None:
+    spellings = ("\N{MICRO SIGN}s", "\N{GREEK SMALL LETTER MU}s", "us")
+    assert {str(parse(f"query.p95 <= 400{each}")) for each in spellings} == {"query.p95 <= 400\N{MICRO SIGN}s"}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0000004, 0.000412, 0.0412, 0.15, 3.0, 152])
+def test_a_time_is_read_as_it_is_printed(seconds: float) -> None:
+    assert parse(f"query.p95 <= {duration(seconds)}").limit.value() == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_failure_is_shown_at_the_line_of_the_test(project: pytest.Pytester) ->
     result.stdout.fnmatch_lines(
         [
             '>*budget("max <= 0ms").measure(sum, [[]1, 2[]])',
-            "E*Failed: FAIL max <= 0ms: * over the limit, in 10 requests*",
+            "E*Failed: FAIL max <= 0ms: * > 0 µs (* over), in 10 requests*",
         ]
     )
     assert "budget_fixture.py" not in result.stdout.str()

@@ -36,7 +36,9 @@ def test_durations_have_three_digits_and_the_unit_that_fits(seconds: float | Non
         (1, "100%"),
         (0.9128, "91.3%"),
         (-0.975, "\N{MINUS SIGN}97.5%"),
-        (-0.0001, "0%"),
+        (-0.0001, "\N{MINUS SIGN}0.01%"),
+        (0.00042, "0.04%"),
+        (0.0000001, "under 0.0001%"),
         (None, "\N{EN DASH}"),
     ],
 )

@@ -3,8 +3,11 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.quantiles import quantile_bounds
+from harness.budget_metrics.protocol import Outcome
 from harness.record import BackgroundRecord, RunRecord
 from harness.summary import Ladder, Summary, summarise
+from harness.verdict import judge
 from tests.records import phase, record, sample, samples, variant
 
 
@@ -62,6 +65,31 @@ def test_a_quantile_among_failures_is_infinite_and_counts_are_of_answered_reques
     assert (found.p95.value_s, found.maximum_s) == (math.inf, math.inf)
     assert found.statements is not None
     assert found.statements.minimum == 3
+
+
+IN_BURSTS = [(0.05 if number % 128 > 120 else 0.02) + 0.00001 * (number * 37 % 100) for number in range(612)]
+
+
+@pytest.mark.parametrize("looks", [(), ({"batched": 300}, {"batched": 612})])
+@pytest.mark.parametrize("limit_ms", [30, 47, 55])
+def test_bounds_of_a_table_are_those_that_its_budget_is_judged_by(limit_ms: int, looks: tuple[dict[str, int]]) -> None:
+    starts = [sample("query", each, started_s=0.1 * number) for number, each in enumerate(IN_BURSTS)]
+    budget = {"budgets": [f"query.p95 <= {limit_ms}ms"]}
+    run = record(variant("batched", starts), scenario=budget, looks=looks)
+    (judged,), (found,) = judge(run).budgets, summarise(run).operations
+    assert judged.n_effective is not None
+    if judged.n == len(IN_BURSTS):
+        assert (judged.lower, judged.upper) == (found.p95.lower_s, found.p95.upper_s)
+    else:
+        assert judged.outcome in (Outcome.PASS, Outcome.FAIL)
+
+
+def test_bounds_without_a_budget_count_requests_that_resemble_their_neighbours_as_fewer() -> None:
+    bursts = [sample("query", each, started_s=0.1 * number) for number, each in enumerate(IN_BURSTS)]
+    (found,) = summarise(record(variant("batched", bursts))).operations
+    alone = quantile_bounds(sorted(IN_BURSTS), 0.95)
+    assert found.p95.lower_s is not None
+    assert found.p95.lower_s < alone.lower
 
 
 def test_errors_are_counted_by_kind() -> None:

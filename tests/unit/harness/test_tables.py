@@ -119,7 +119,7 @@ def test_steps_that_may_be_noise_are_in_parentheses() -> None:
     names = {"naive": [4.0] * 80, "fix1": spread_s, "batched": [each + 0.001 for each in spread_s]}
     run = record(*(variant(name, samples(times_s)) for name, times_s in names.items()))
     shares = [row[2] for row in texts(ladder_overview(summarise(run), "p50"))]
-    assert shares == ["", "100%", "(0%)", ""]
+    assert shares == ["", "100%", "(\N{MINUS SIGN}0.03%)", ""]
 
 
 def test_operations_can_be_those_of_some_variants_only() -> None:

@@ -40,7 +40,7 @@ def test_a_failure_says_by_how_much() -> None:
     verdict = judged(run_of([0.4] * 80), "query.p95 <= 300ms")
     (budget,) = verdict.budgets
     assert (verdict.outcome, verdict.exit_code) == (Outcome.FAIL, ExitCode.FAIL)
-    assert budget.sentence == "400 ms, 100 ms (33.3%) over the limit, in 80 requests."
+    assert budget.sentence == "400 ms > 300 ms (33% over), in 80 requests."
     assert budget.excess == pytest.approx(0.1)
 
 
@@ -61,21 +61,27 @@ def test_a_verdict_says_that_requests_count_as_fewer() -> None:
 @pytest.mark.parametrize(
     ("text", "outcome", "sentence"),
     [
-        ("query.errors <= 1%", "FAIL", "10%, 9 percentage points over the limit, in 20 requests."),
-        ("query.errors <= 10%", "PASS", "10%, exactly the limit, in 20 requests."),
-        ("query.errors <= 11%", "PASS", "10%, 1 percentage point under the limit, in 20 requests."),
-        ("query.statements <= 3", "PASS", "3, exactly the limit, in 18 requests."),
-        ("query.statements <= 2", "FAIL", "3, 1 (50%) over the limit, in 18 requests."),
-        ("query.statements <= 1 + ceil(n / 10)", "PASS", "2, exactly the limit of 2 for n = 10, in 18 requests."),
+        ("query.errors <= 1%", "FAIL", "10% > 1% (9 percentage points over), in 20 requests."),
+        ("query.errors <= 10%", "PASS", "10% ≤ 10% (nothing to spare), in 20 requests."),
+        ("query.errors <= 11%", "PASS", "10% ≤ 11% (1 percentage point to spare), in 20 requests."),
+        ("query.statements <= 3", "PASS", "3 ≤ 3 (nothing to spare), in 18 requests."),
+        ("query.statements <= 2", "FAIL", "3 > 2 (1 over), in 18 requests."),
+        ("query.statements <= 1,000", "PASS", "3 ≤ 1,000 (997 to spare), in 18 requests."),
+        ("query.statements >= 4", "FAIL", "2 < 4 (2 short), in 18 requests."),
+        ("query{text=known}.max <= 30ms", "FAIL", "100 ms > 30.0 ms (3.33 times the limit), in 18 requests."),
+        ("query{text=known}.max <= 156ms", "PASS", "100 ms ≤ 156 ms (36% to spare), in 18 requests."),
+        ("query{text=known}.max <= 99.99ms", "FAIL", "100 ms > 100 ms (under 0.1% over), in 18 requests."),
+        ("query{text=known}.max <= 0ms", "FAIL", "100 ms > 0 µs (100 ms over), in 18 requests."),
+        ("query.statements <= 1 + ceil(n / 10)", "PASS", "2 ≤ 2 for n = 10 (nothing to spare), in 18 requests."),
         ("query.max <= 1s", "FAIL", "Over any limit, since too many requests failed, in 20 requests."),
-        ("cache.hit_rate >= 40%", "PASS", "50%, 10 percentage points over the limit, in 18 requests."),
-        ("cache.hit_rate >= 60%", "FAIL", "50%, 10 percentage points under the limit, in 18 requests."),
-        ("background.failures <= 0", "PASS", "0, exactly the limit, in 0 requests."),
+        ("cache.hit_rate >= 40%", "PASS", "50% ≥ 40% (10 percentage points to spare), in 18 requests."),
+        ("cache.hit_rate >= 60%", "FAIL", "50% < 60% (10 percentage points short), in 18 requests."),
+        ("background.failures <= 0", "PASS", "0 ≤ 0 (nothing to spare), in 0 requests."),
     ],
 )
 def test_exact_budgets_are_compared_as_counted(text: str, outcome: str, sentence: str) -> None:
-    cached = samples([0.1] * 9, embedding="cache", statements=2, results=10)
-    answered = cached + samples([0.1] * 9, embedding="ollama", statements=3, results=20)
+    cached = samples([0.1] * 9, embedding="cache", statements=2, results=10, first_time_text=False)
+    answered = cached + samples([0.1] * 9, embedding="ollama", statements=3, results=20, first_time_text=False)
     run = record(variant("batched", answered + samples([0.1] * 2, error="timeout")))
     budget = judged_alone(run, text)
     assert (budget.outcome, budget.sentence) == (outcome, sentence)
@@ -188,7 +194,7 @@ def test_a_run_that_may_go_on_needs_a_little_more_for_its_first_verdict() -> Non
 def test_the_first_look_that_decides_is_the_verdict_and_later_samples_do_not_change_it() -> None:
     budget = judged_alone(looked_at([0.1] * 80 + [9.0] * 80, 80, 160), "query.p95 <= 150ms")
     assert (budget.outcome, budget.n, budget.measured) == (Outcome.PASS, 80, 0.1)
-    assert budget.sentence == "100 ms, 50.0 ms (33.3%) under the limit, in 80 requests at look 1."
+    assert budget.sentence == "100 ms ≤ 150 ms (33% to spare), in the first 80 of 160 requests."
 
 
 def test_a_later_look_decides_what_an_earlier_one_could_not() -> None:
@@ -204,7 +210,7 @@ def test_a_look_that_saw_no_new_sample_of_a_budget_costs_it_nothing() -> None:
         variant("naive", samples([0.1] * 9)),
         looks=({"batched": 63, "naive": 3}, {"batched": 63, "naive": 6}, {"batched": 63, "naive": 9}),
     )
-    assert judged_alone(run, "batched: query.p95 <= 150ms").sentence.endswith("in 63 requests at look 1.")
+    assert judged_alone(run, "batched: query.p95 <= 150ms").sentence.endswith("in 63 requests.")
 
 
 def test_exact_budgets_are_about_all_samples_whenever_they_were_taken() -> None:

@@ -65,7 +65,7 @@ def test_what_failed_comes_first_among_the_budgets() -> None:
         scenario={"budgets": ["query.statements <= 3", "query.p95 <= 300ms"]},
     )
     page = page_of(run)
-    assert page.index("100 ms (33.3%) over the limit") < page.index("3, exactly the limit")
+    assert page.index("400 ms &gt; 300 ms (33% over)") < page.index("3 ≤ 3 (nothing to spare)")
 
 
 def test_a_page_of_a_hundred_thousand_requests_stays_small() -> None:

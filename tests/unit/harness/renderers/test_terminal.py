@@ -27,7 +27,7 @@ def test_the_verdict_comes_first_and_then_what_failed() -> None:
     lines = shown(run, width=120).splitlines()
     assert lines[1].strip() == "FAIL  Of 2 budgets, 1 failed."
     budgets = [line for line in lines if line.startswith(("FAIL ", "PASS "))]
-    assert "400 ms, 100 ms (33.3%) over the limit, in 80 requests." in budgets[0]
+    assert "400 ms > 300 ms (33% over), in 80 requests." in budgets[0]
 
 
 def test_more_room_shows_more() -> None:
