@@ -3,6 +3,8 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from configparser import ConfigParser
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 WHOLE = ROOT / "requirements.lock"
 HISTORY = ROOT / "requirements/history.lock"
 """A resolution of its own: docs/decisions/0008-a-lock-of-its-own-for-otava.md."""
-CUTS = sorted(set((ROOT / "requirements").glob("*.lock")) - {HISTORY})
+TOX = ROOT / "requirements/tox.lock"
 ENTRY = re.compile(r"^(\S+)==(\S+)(?: ; (.+?))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
 COMMENT = re.compile(r"^ *#[^/@]*$|^ *# +(?:via )?-r pyproject\.toml$", re.MULTILINE)
 
@@ -49,27 +51,38 @@ def locked(requirement: Requirement, lock: Path) -> bool:
     return bool(versions) and all(requirement.specifier.contains(version, prereleases=True) for version in versions)
 
 
-@pytest.mark.parametrize("lock", [WHOLE, HISTORY, *CUTS], ids=lambda lock: lock.stem)
+def test_there_are_no_other_locks() -> None:
+    assert {WHOLE, *(ROOT / "requirements").iterdir()} == {WHOLE, TOX, HISTORY}
+
+
+@pytest.mark.parametrize("lock", [WHOLE, HISTORY, TOX], ids=lambda lock: lock.stem)
 def test_a_lock_holds_only_pins_with_hashes(lock: Path) -> None:
     assert pins(lock)
 
 
-@pytest.mark.parametrize("lock", CUTS, ids=lambda lock: lock.stem)
-def test_an_environment_has_the_versions_of_the_whole(lock: Path) -> None:
+def test_tox_comes_in_the_versions_of_the_whole() -> None:
+    assert {pin[:2] for pin in pins(TOX)} <= {pin[:2] for pin in pins(WHOLE)}
+
+
+def test_what_is_installed_here_is_what_the_lock_names() -> None:
+    """The lock constrains an environment, and a package that it does not name would be installed unseen."""
     versions = {(name, version) for name, version, _ in pins(WHOLE)}
-    assert {(name, version) for name, version, _ in pins(lock)} <= versions
+    here = {(canonicalize_name(package.name), package.version) for package in distributions()}
+    assert {(name, version) for name, version in here if name not in {"anima-harness", "pip", "setuptools"}} <= versions
+
+
+@pytest.mark.parametrize("environment", ["testenv", "testenv:.pkg", "testenv:property"])
+def test_environments_are_held_to_the_lock(environment: str) -> None:
+    tox = ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    settings = tox[environment]["set_env"].replace("{[testenv]set_env}", tox["testenv"]["set_env"])
+    assert "UV_CONSTRAINT = {tox_root}/requirements.lock" in settings
 
 
 @pytest.mark.parametrize("requirement", sorted(set(declared()), key=str), ids=str)
 def test_a_declared_dependency_is_locked(requirement: Requirement) -> None:
     """Fails after an edit of pyproject.toml: `tox run -e lock` mends it."""
     assert locked(requirement, WHOLE)
-
-
-def test_the_environment_that_measures_has_what_is_needed_at_run_time() -> None:
-    assert [
-        str(requirement) for requirement in RUN_TIME if not locked(requirement, ROOT / "requirements/bench.lock")
-    ] == []
 
 
 def test_the_environment_of_the_history_has_otava_and_what_is_needed_at_run_time() -> None:
@@ -79,5 +92,7 @@ def test_the_environment_of_the_history_has_otava_and_what_is_needed_at_run_time
 
 def test_every_other_extra_is_in_the_common_lock() -> None:
     """The lock's command names the extras one by one, to leave one of them out."""
-    (line,) = re.findall(r"^extras = (.+)$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
+    (line,) = re.findall(
+        r"^ +\{.+--output-file requirements\.lock.*$", (ROOT / "tox.ini").read_text("utf-8"), re.MULTILINE
+    )
     assert sorted(re.findall(r"--extra (\S+)", line)) == sorted(EXTRAS)
