@@ -23,7 +23,7 @@ from harness.exports import EXPORTS
 from harness.feasibility import check
 from harness.github_actions import announce
 from harness.history.commands import history
-from harness.options import DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
+from harness.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.profile_commands import diff, profile
 from harness.provisioners import clean_up
 from harness.provisioners.addresses import is_url
@@ -31,6 +31,7 @@ from harness.provisioners.protocol import DatabaseSettings
 from harness.record import RunRecord
 from harness.recording import measure
 from harness.renderers import RENDERERS
+from harness.renderers.terminal import TerminalRenderer
 from harness.resumption import continued
 from harness.selftest import selftest
 from harness.summary import summarise
@@ -64,6 +65,7 @@ def harness(context: click.Context, *, debug: bool) -> None:
 )
 @DATABASE
 @OUTPUT
+@ALL_TABLES
 def run(
     *,
     name: str | None,
@@ -74,6 +76,7 @@ def run(
     resume: str | None,
     database: str | None,
     output: Path,
+    everything: bool,
 ) -> ExitCode:
     """Runs a scenario, by name or path (guide), and judges it; under GitHub Actions it annotates and fills the summary.
 
@@ -95,7 +98,7 @@ def run(
     failure = measure(chosen, directory, work, resume=resumed is not None)
     record = journal.read(directory / journal.FILE_NAME)
     report_files.write(directory, record)
-    show(record, directory)
+    show(record, directory, everything=everything)
     announce(record)
     report_files.write_reports(record, wishes)
     if failure is not None:
@@ -107,7 +110,8 @@ def run(
 @click.argument("name", metavar="[RUN]", default="latest")
 @click.option("--format", "form", type=click.Choice([*RENDERERS, *EXPORTS]), default="terminal", show_default=True)
 @OUTPUT
-def report(name: str, form: str, output: Path) -> ExitCode:
+@ALL_TABLES
+def report(name: str, form: str, output: Path, *, everything: bool) -> ExitCode:
     """Renders a stored run again, and judges it: by path, by name, or `latest`.
 
     csv, parquet, png and svg are written into the run's directory; the other formats are printed.
@@ -115,7 +119,7 @@ def report(name: str, form: str, output: Path) -> ExitCode:
     directory = runs.find(name, output)
     record = runs.load(directory)
     if form == "terminal":
-        show(record, directory)
+        show(record, directory, everything=everything)
     elif form in EXPORTS:
         for path in report_files.export(directory, record, form):
             click.echo(path)
@@ -197,9 +201,11 @@ def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:
     return chosen.model_copy(update={"budgets": budgets})
 
 
-def show(record: RunRecord, directory: Path) -> None:
+def show(record: RunRecord, directory: Path, *, everything: bool) -> None:
     """The verdict and the tables, and where the rest lies."""
-    click.echo(RENDERERS["terminal"].render(record, summarise(record), judge(record)))
+    click.echo(TerminalRenderer(everything=everything).render(record, summarise(record), judge(record)), nl=False)
+    if not everything:
+        click.echo(f"All tables: harness report {directory} --all")
     click.echo(f"Report: {directory / report_files.REPORT_FORMATS['html']}")
 
 

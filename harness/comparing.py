@@ -17,10 +17,11 @@ from harness.errors import UsageError
 from harness.execution import execute
 from harness.github_actions import announce_comparison
 from harness.likeness import unlike
-from harness.options import DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
+from harness.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.record import INTERRUPTED, RunRecord
 from harness.recording import Work, measure
 from harness.renderers import COMPARISON_RENDERERS
+from harness.renderers.terminal import TerminalRenderer
 from harness.revision_execution import Sides, execute_revisions
 from harness.revisions import INSTALLS, Revision, holds, resolve
 from harness.scenario import SLICES_ADVISED, Scenario, suggestion
@@ -69,6 +70,7 @@ FILES: Final[Mapping[str, str]] = {"json": "comparison.json", "markdown": "compa
 @SETTINGS
 @DATABASE
 @OUTPUT
+@ALL_TABLES
 def compare_command(
     *,
     baseline: str,
@@ -86,6 +88,7 @@ def compare_command(
     settings: tuple[str, ...],
     database: str | None,
     output: Path,
+    everything: bool,
 ) -> ExitCode:
     """Measures two strategies or git revisions in turn, or reads two stored runs, and says which is slower.
 
@@ -93,7 +96,7 @@ def compare_command(
     that is counted, 2 usage or configuration, 3 undecided, 4 invalid, 130 interrupted.
     """
     if candidate is None:
-        return show(compare(runs.load(runs.find(baseline, output)), margin=margin), form)
+        return show(compare(runs.load(runs.find(baseline, output)), margin=margin), form, everything=everything)
     names = (baseline, candidate)
     sampling = (f"sampling.time_s_max={sample_for}",) if sample_for is not None else ()
     plan = Plan(scenario_name, (*settings, f"rounds={rounds}", *sampling), database, slices)
@@ -103,15 +106,17 @@ def compare_command(
     match kind:
         case "strategies":
             chosen = of_strategies(names, plan)
-            return show(compare_measured(chosen, output, margin, partial(execute, wanting=further)), form)
+            return show(
+                compare_measured(chosen, output, margin, partial(execute, wanting=further)), form, everything=everything
+            )
         case "runs":
             one, other = (runs.load(runs.find(name, output)) for name in names)
             refuse_unlike(one, other, anyway=anyway)
-            return show(compare_runs(one, other, variant, margin=margin), form)
+            return show(compare_runs(one, other, variant, margin=margin), form, everything=everything)
         case "revisions":
             chosen, sides = of_revisions(names, plan, variant)
             work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
-            return show(compare_measured(chosen, output, margin, work, sides.declared), form)
+            return show(compare_measured(chosen, output, margin, work, sides.declared), form, everything=everything)
         case _:
             assert_never(kind)
 
@@ -244,8 +249,9 @@ def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
         )
 
 
-def show(comparison: Comparison, form: str) -> ExitCode:
-    click.echo(COMPARISON_RENDERERS[form].render_comparison(comparison), nl=False)
+def show(comparison: Comparison, form: str, *, everything: bool) -> ExitCode:
+    renderer = TerminalRenderer(everything=everything) if form == "terminal" else COMPARISON_RENDERERS[form]
+    click.echo(renderer.render_comparison(comparison), nl=False)
     if form == "terminal":
         # Every other format is for a file, in which nothing else may stand.
         announce_comparison(comparison)

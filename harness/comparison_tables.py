@@ -116,19 +116,19 @@ def _floor(detectable: float | None) -> str:
     return "nothing" if detectable > DETECTABLE_MAX else share(detectable)
 
 
-def counts_table(comparison: Comparison) -> Table:
+def counts_table(comparison: Comparison, *, changed_only: bool = False) -> Table | None:
+    """All counts, or those that differ and how many do not."""
+    shown = [each for each in comparison.counters if not changed_only or each.difference.change != "same"]
+    others = len(comparison.counters) - len(shown)
+    same = f" {count(others)} more {'is' if others == 1 else 'are'} the same: --all shows them." if others else ""
     columns = (
         *text_columns("Operation", "Count per request"),
         *number_columns("Baseline", "Candidate", "Difference"),
         Column("Verdict"),
         Column("Exact", wide=True),
     )
-    return Table(
-        "What is counted",
-        columns,
-        tuple(_count_row(each) for each in comparison.counters),
-        "Of the same requests on both sides. Varies: so do rounds of one side, so the difference may be chance.",
-    )
+    note = "Of the same requests on both sides. Varies: so do rounds of one side, so the difference may be chance."
+    return table_or_none("What is counted", columns, tuple(map(_count_row, shown)), f"{note}{same}")
 
 
 def _count_row(counter: CounterComparison) -> tuple[Cell, ...]:

@@ -44,3 +44,7 @@ SAMPLE_FOR: Final = click.option(
 SETTINGS: Final = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change a key, such as corpus.size=500."
 )
+
+ALL_TABLES: Final = click.option(
+    "--all", "everything", is_flag=True, help="Show all tables and columns in the terminal."
+)

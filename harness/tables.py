@@ -47,7 +47,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`wide` columns are left out where there is little room; `code` is shown as it would be typed."""
+    """`wide` columns explain the others, and are left out of short tables; `code` is shown as it would be typed."""
 
     title: str
     numeric: bool = False
@@ -89,7 +89,15 @@ def _printable_character(character: str) -> str:
     return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character).startswith("C") else character
 
 
-def budgets_table(verdict: Verdict) -> Table | None:
+BUDGETS_SHOWN: Final = 10
+
+
+def budgets_table(verdict: Verdict, shown_max: int | None = None) -> Table | None:
+    """The worst first; of those that hold, no more than make up so many rows."""
+    listed = verdict.worst_first
+    held = sum(each.outcome is Outcome.PASS for each in listed)
+    left_out = 0 if shown_max is None else min(max(len(listed) - shown_max, 0), held)
+    note = f"{count(left_out)} more hold: --all shows them." if left_out else ""
     columns = (
         Column("Verdict"),
         Column("Budget", code=True),
@@ -105,9 +113,9 @@ def budgets_table(verdict: Verdict) -> Table | None:
             Cell(printable(each.sentence)),
             Cell(interval(each.lower, each.upper, each.unit), "muted"),
         )
-        for each in verdict.worst_first
+        for each in listed[: len(listed) - left_out]
     )
-    return table_or_none("Budgets", columns, rows)
+    return table_or_none("Budgets", columns, rows, note)
 
 
 def reference_tables(summary: Summary) -> tuple[Table, ...]:

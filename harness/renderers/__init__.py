@@ -1,4 +1,4 @@
-"""How a judged run is shown: the format's name, and its renderer."""
+"""How a judged run is shown: the format's name, and its renderer; that for the terminal writes to a file here."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ from harness.renderers.json import JsonRenderer
 from harness.renderers.junit import JunitRenderer
 from harness.renderers.markdown import MarkdownRenderer
 from harness.renderers.protocol import ComparisonRenderer, Renderer
-from harness.renderers.terminal import TerminalRenderer
+from harness.renderers.terminal import UNLIMITED, TerminalRenderer
 
 RENDERERS: Final[dict[str, Renderer]] = {
-    "terminal": TerminalRenderer(),
+    "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
     "markdown": MarkdownRenderer(),
     "html": HtmlRenderer(),
     "json": JsonRenderer(),
@@ -22,7 +22,7 @@ RENDERERS: Final[dict[str, Renderer]] = {
 }
 
 COMPARISON_RENDERERS: Final[dict[str, ComparisonRenderer]] = {
-    "terminal": TerminalRenderer(),
+    "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
     "markdown": MarkdownRenderer(),
     "json": JsonRenderer(),
     "junit": JunitRenderer(),

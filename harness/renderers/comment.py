@@ -46,8 +46,7 @@ class CommentRenderer:
             escaped(noise_sentence(comparison)),
             *(escaped(note) for note in comparison.notes),
             table_markup(timings_table(comparison)),
-            table_markup(counts_table(comparison)),
-            *(table_markup(table) for table in [plans_table(comparison.plans)] if table),
+            *(table_markup(table) for table in (counts_table(comparison), plans_table(comparison.plans)) if table),
         )
 
 

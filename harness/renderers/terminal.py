@@ -1,26 +1,36 @@
-"""For the person who waits: the verdict first, then what it rests on. Fits 80 columns; shows more on 120."""
+"""For the person who waits: the verdict, what it rests on, and the verdict again, since the first has scrolled away.
 
+A table is as wide as it needs to be, and no wider than the terminal: columns of text become narrower first, and where
+there is no room for all columns, each row is written as lines of its own. Without a terminal there is no width.
+"""
+
+import os
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.budget_metrics.protocol import Outcome
 from harness.comparison import Comparison
-from harness.comparison_tables import counts_table, noise_sentence, processor_table, timings_table
+from harness.comparison_tables import comparison_title, counts_table, noise_sentence, processor_table, timings_table
 from harness.plan_differences import pair_plans
 from harness.plan_tables import plans_table
 from harness.profile_tables import waterfall_tables
+from harness.quantities import count
 from harness.record import RunRecord
 from harness.summary import Summary
 from harness.tables import (
+    BUDGETS_SHOWN,
     OUTCOME_TONES,
+    Cell,
+    Column,
     Table,
     Tone,
     background_table,
@@ -37,30 +47,49 @@ from harness.tables import (
 from harness.verdict import Verdict
 
 STYLES: Final[dict[Tone, str]] = {"plain": "", "good": "green", "bad": "bold red", "doubt": "yellow", "muted": "dim"}
-WIDE_FROM: Final = 110
+UNLIMITED: Final = 100_000
+"""A width that nothing reaches."""
+
+GAP: Final = 2
+WORD_MAX: Final = 16
+"""Longer words of a text, such as paths, may go on in the next line."""
+
+REPEATED_MAX: Final = 8
+"""So many budgets are named again at the end."""
+
+HELD_TOGETHER: Final = str.maketrans(" ", "\N{NO-BREAK SPACE}")
+APART: Final = str.maketrans("\N{NO-BREAK SPACE}", " ")
+"""`printable` leaves no such space in any text, so they can hold a figure and its unit together."""
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalRenderer:
-    """`width` None takes the terminal's; `colour` None asks whether standard output is a terminal (and NO_COLOR)."""
+    """`everything` shows all tables and columns. `width` None takes the terminal's, if there is one.
+
+    `colour` None asks whether standard output is a terminal (and NO_COLOR).
+    """
 
     width: int | None = None
     colour: bool | None = None
+    everything: bool = False
     suffix: str = ".txt"
 
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
-        return self._printed(_parts(record, summary, verdict, wide=self._width >= WIDE_FROM))
+        return self._printed(self._parts(record, summary, verdict))
 
     def render_comparison(self, comparison: Comparison) -> str:
-        return self._printed(_comparison_parts(comparison, wide=self._width >= WIDE_FROM))
+        return self._printed(self._comparison_parts(comparison))
 
     def render_tables(self, tables: Iterable[Table | None]) -> str:
-        """Tables by themselves, without a report around them."""
-        return self._printed(_sections(tables, wide=self._width >= WIDE_FROM))
+        """Tables by themselves and whole, without a report around them."""
+        return self._printed(self._sections(tables))
 
     @property
     def _width(self) -> int:
-        return self.width or shutil.get_terminal_size((100, 24)).columns
+        if self.width:
+            return self.width
+        known = sys.stdout.isatty() or "COLUMNS" in os.environ
+        return (shutil.get_terminal_size((0, 0)).columns if known else 0) or UNLIMITED
 
     def _printed(self, parts: Iterable[RenderableType]) -> str:
         output = StringIO()
@@ -72,50 +101,68 @@ class TerminalRenderer:
         )
         for part in parts:
             console.print(part)
-        return output.getvalue()
+        return "".join(f"{line.rstrip()}\n" for line in output.getvalue().translate(APART).split("\n")[:-1])
+
+    def _parts(self, record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[RenderableType]:
+        declared, everything = summary.declaration, self.everything
+        yield Text(printable(declared.title or declared.name or record.run_id), style="bold")
+        yield _verdict(verdict.outcome, verdict.sentence)
+        tables = (
+            budgets_table(verdict, None if everything else BUDGETS_SHOWN),
+            *(reference_tables(summary) if everything else ()),
+            ladder_overview(summary, "p50"),
+            ladder_overview(summary, "p95") if everything else None,
+            ladder_overview(summary, "p50", first_time=True) if everything else None,
+            statements_table(summary),
+            plans_table(pair_plans(record)),
+            operations_table(summary, None if everything else declared.pair),
+            services_table(summary),
+            background_table(summary) if everything else None,
+            *(waterfall_tables(record, summary) if everything else ()),
+            disruptions_table(summary),
+            errors_table(summary),
+        )
+        yield from self._sections(tables if everything else map(_shorter, tables))
+        yield Text()
+        yield _verdict(verdict.outcome, verdict.sentence)
+        yield from _repeated(verdict)
+
+    def _comparison_parts(self, comparison: Comparison) -> Iterable[RenderableType]:
+        yield Text(comparison_title(comparison), style="bold")
+        yield _verdict(comparison.outcome, comparison.sentence)
+        for note in comparison.notes:
+            yield Text(printable(note), style=STYLES["doubt"])
+        if noise := noise_sentence(comparison):
+            yield Text(noise)
+        tables = (
+            timings_table(comparison),
+            counts_table(comparison, changed_only=not self.everything),
+            processor_table(comparison) if self.everything else None,
+            plans_table(comparison.plans),
+        )
+        yield from self._sections(tables if self.everything else map(_shorter, tables))
+        yield Text()
+        yield _verdict(comparison.outcome, comparison.sentence)
+
+    def _sections(self, tables: Iterable[Table | None]) -> Iterable[RenderableType]:
+        for table in tables:
+            if table:
+                yield Text(f"\n{table.title}", style="bold")
+                yield from _laid_out(table, self._width)
+                if table.note:
+                    yield Text(table.note, style="dim")
 
 
-def _parts(record: RunRecord, summary: Summary, verdict: Verdict, *, wide: bool) -> Iterable[RenderableType]:
-    declared = summary.declaration
-    yield Text(printable(declared.title or declared.name or record.run_id), style="bold")
-    yield _verdict(verdict.outcome, verdict.sentence)
-    tables = (
-        budgets_table(verdict),
-        *reference_tables(summary),
-        ladder_overview(summary, "p50"),
-        ladder_overview(summary, "p95") if wide else None,
-        ladder_overview(summary, "p50", first_time=True) if wide else None,
-        statements_table(summary),
-        plans_table(pair_plans(record)),
-        operations_table(summary, None if wide else summary.declaration.pair),
-        services_table(summary),
-        background_table(summary) if wide else None,
-        *(waterfall_tables(record, summary) if wide else ()),
-        disruptions_table(summary),
-        errors_table(summary),
+def _shorter(table: Table | None) -> Table | None:
+    """Without the columns that explain the others."""
+    if table is None:
+        return None
+    kept = [index for index, column in enumerate(table.columns) if not column.wide]
+    return replace(
+        table,
+        columns=tuple(table.columns[index] for index in kept),
+        rows=tuple(tuple(row[index] for index in kept) for row in table.rows),
     )
-    yield from _sections(tables, wide=wide)
-
-
-def _sections(tables: Iterable[Table | None], *, wide: bool) -> Iterable[RenderableType]:
-    for table in tables:
-        if table:
-            yield from _section(table, wide=wide)
-
-
-def _comparison_parts(comparison: Comparison, *, wide: bool) -> Iterable[RenderableType]:
-    yield _verdict(comparison.outcome, comparison.sentence)
-    for note in comparison.notes:
-        yield Text(printable(note), style=STYLES["doubt"])
-    if noise := noise_sentence(comparison):
-        yield Text(noise)
-    tables = (
-        timings_table(comparison),
-        counts_table(comparison),
-        processor_table(comparison),
-        plans_table(comparison.plans),
-    )
-    yield from _sections(tables, wide=wide)
 
 
 def _verdict(outcome: Outcome, sentence: str) -> Text:
@@ -124,19 +171,60 @@ def _verdict(outcome: Outcome, sentence: str) -> Text:
     )
 
 
-def _section(table: Table, *, wide: bool) -> Iterable[RenderableType]:
-    yield Text(f"\n{table.title}", style="bold")
-    yield _table(table, wide=wide)
-    if table.note:
-        yield Text(table.note, style="dim")
+def _repeated(verdict: Verdict) -> Iterable[Text]:
+    """The budgets that do not hold."""
+    named = [each for each in verdict.worst_first if each.outcome is not Outcome.PASS]
+    for each in named[:REPEATED_MAX]:
+        tone = STYLES[OUTCOME_TONES[each.outcome]]
+        yield Text.assemble((f"{each.outcome.value} ", tone), printable(f"{each.budget}: {each.sentence}"))
+    if len(named) > REPEATED_MAX:
+        yield Text(f"and {count(len(named) - REPEATED_MAX)} more, in the table of budgets above.")
 
 
-def _table(table: Table, *, wide: bool) -> RenderableType:
-    shown = [index for index, column in enumerate(table.columns) if wide or not column.wide]
-    rich_table = RichTable(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for index in shown:
-        column = table.columns[index]
-        rich_table.add_column(Text(column.title), justify="right" if column.numeric else "left", no_wrap=column.numeric)
+def _laid_out(table: Table, width: int) -> Iterable[RenderableType]:
+    """Side by side where all columns have room; else one below the other, row by row."""
+    widths = _widths(table, width)
+    if widths is None:
+        return _stacked(table, width)
+    grid = RichTable(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+    for column, room in zip(table.columns, widths, strict=True):
+        grid.add_column(Text(column.title), justify="right" if column.numeric else "left", width=room, overflow="fold")
     for row in table.rows:
-        rich_table.add_row(*(Text(row[index].text, style=STYLES[row[index].tone]) for index in shown))
-    return rich_table
+        grid.add_row(*(_text(cell, column) for cell, column in zip(row, table.columns, strict=True)))
+    return (grid,)
+
+
+def _text(cell: Cell, column: Column) -> Text:
+    text = cell.text.translate(HELD_TOGETHER) if column.numeric else cell.text
+    return Text(text, style=STYLES[cell.tone], overflow="fold")
+
+
+def _widths(table: Table, width: int) -> list[int] | None:
+    """Of each column; None where not even the narrowest fit. The widest gives way first."""
+    narrowest, widths = [], []
+    for index, column in enumerate(table.columns):
+        texts = [row[index].text for row in table.rows]
+        figures = max(map(cell_len, texts), default=0)
+        words = max((min(cell_len(word), WORD_MAX) for text in texts for word in text.split()), default=0)
+        title = max(map(cell_len, column.title.split()), default=0)
+        narrowest.append(max(figures if column.numeric else words, min(title, WORD_MAX), 1))
+        widths.append(max(figures, cell_len(column.title), 1))
+    excess = sum(widths) + GAP * (len(widths) - 1) - width
+    if sum(widths) - sum(narrowest) < excess:
+        return None
+    for _ in range(excess):
+        can_shrink = (index for index, least in enumerate(narrowest) if widths[index] > least)
+        widths[max(can_shrink, key=lambda index: widths[index])] -= 1
+    return widths
+
+
+def _stacked(table: Table, width: int) -> Iterable[RenderableType]:
+    titles = min(max(cell_len(column.title) for column in table.columns), (width - GAP) // 2)
+    for row in table.rows:
+        grid = RichTable(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=False)
+        grid.add_column(width=titles, style="dim", overflow="fold")
+        grid.add_column(width=width - GAP - titles, overflow="fold")
+        for cell, column in zip(row, table.columns, strict=True):
+            grid.add_row(Text(column.title, overflow="fold"), _text(cell, column))
+        yield grid
+        yield Text()

@@ -11,7 +11,6 @@ import pytest
 from harness.quantities import count, duration, share
 from harness.record import INTERRUPTED, BackgroundRecord, EnvironmentRecord, RunRecord
 from harness.renderers import RENDERERS
-from harness.renderers.terminal import TerminalRenderer
 from harness.summary import OperationSummary, Summary, summarise
 from harness.tables import TEXT_WORDS
 from harness.verdict import judge
@@ -154,7 +153,7 @@ def figures(operation: OperationSummary) -> list[str]:
 def test_every_figure_of_the_summary_is_on_the_page(name: str) -> None:
     run = guide_record()
     summary = summarise(run)
-    report = RENDERERS[name] if name != "terminal" else TerminalRenderer(width=200, colour=False)
+    report = RENDERERS[name]
     text = report.render(run, summary, judge(run))
     plain = re.sub(r"\s*\|\s*|\s+", " ", Elements(text).text if name == "html" else text)
     for operation in summary.operations:
