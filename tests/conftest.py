@@ -12,6 +12,7 @@ from hypothesis import settings
 from anima.migrations import migrate
 from harness.provisioners.embedded import EmbeddedProvisioner
 from harness.provisioners.protocol import Server
+from tests.needs import require
 
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """A test's data need not survive a power failure."""
@@ -21,6 +22,13 @@ settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", max_examples=5_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            require(name)
 
 
 @pytest.fixture(scope="session")

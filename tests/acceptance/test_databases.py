@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness import scenario
-from harness.provisioners import engine_answers
 from harness.provisioners.addresses import with_database
 from harness.provisioners.databases import PostgresServer
 from harness.record import RunRecord
@@ -70,10 +69,8 @@ def test_the_server_of_a_url_does_what_the_embedded_one_does(
     assert counts(records[0]) == counts(records[1])
 
 
-@pytest.mark.containers
+@pytest.mark.needs("engine")
 def test_a_container_does_what_the_embedded_server_does(harness: Program, smoke_in_turn: str, tmp_path: Path) -> None:
-    if not engine_answers():
-        pytest.skip("no container engine answers")
     for name in ("embedded", "testcontainers"):
         done = harness("run", smoke_in_turn, "--database", name, "--output", name)
         assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """Migrations on a real server: from nothing, step by step, over data, interrupted, twice at once, and refused."""
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -233,7 +232,7 @@ async def test_a_role_that_may_not_enable_pgvector_is_told_who_may(empty_url: st
         await migrate(guest_url)
 
 
-@pytest.mark.skipif(shutil.which("squawk") is None, reason="squawk comes with the lint environment")
+@pytest.mark.needs("squawk")
 def test_squawk_has_nothing_to_say() -> None:
     files = sorted(map(str, migrations.directory().glob("*.sql")))
     checked = subprocess.run(

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from harness.provisioners import PROVISIONERS, engine_answers
+from harness.provisioners import PROVISIONERS
 from harness.provisioners.databases import PostgresServer
 from harness.provisioners.external import URL_VARIABLE
 from tests.foreign import foreign_server, make_tenant
@@ -25,13 +25,12 @@ def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.containers] * (name == "testcontainers")) for name in PROVISIONERS],
+    params=[
+        pytest.param(name, marks=[pytest.mark.needs("engine")] * (name == "testcontainers")) for name in PROVISIONERS
+    ],
 )
 def provisioner_name(request: pytest.FixtureRequest) -> str:
-    """Those that need something are skipped, or get it."""
     name = str(request.param)
-    if name == "testcontainers" and not engine_answers():
-        pytest.skip("no container engine answers")
     if name == "external":
         request.getfixturevalue("foreign")
     return name

@@ -1,7 +1,6 @@
 """The report in a real browser: nothing is loaded, nothing fails, the figures are the record's, and the graph works."""
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from harness.record import ProfileRecord, RunRecord
 from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.verdict import judge
+from tests.needs import chromium
 from tests.records import HOSTILE, guide_record
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = pytest.mark.needs("chromium")
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Opened:
 def browser() -> Generator[Browser]:
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         yield browser
         browser.close()
 

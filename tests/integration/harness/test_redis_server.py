@@ -16,7 +16,6 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from harness import redis_server as module
 from harness.errors import ProvisioningError
-from harness.provisioners import engine_answers
 from harness.redis_server import PROGRAM, REDIS, CacheSettings, redis_server
 from tests.waiting import until
 
@@ -58,14 +57,12 @@ def programs() -> set[str]:
     return found
 
 
-@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.containers] * (name == "container")) for name in REDIS])
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.needs("engine")] * (name == "container")) for name in REDIS]
+)
 def settings(request: pytest.FixtureRequest) -> CacheSettings:
-    if shutil.which(PROGRAM) is None:
-        pytest.skip("there is no redis-server on the PATH; Debian and Ubuntu have it in the package redis-server")
     if request.param == "program":
         return CacheSettings(redis="program")
-    if not engine_answers():
-        pytest.skip("no container engine answers")
     return CacheSettings(redis="container", image=request.getfixturevalue("image"))
 
 
@@ -78,6 +75,7 @@ def is_gone(url: str) -> bool:
     return False
 
 
+@pytest.mark.needs("redis-server")
 async def test_it_keeps_what_it_is_told_until_it_is_emptied_and_is_gone_afterwards(settings: CacheSettings) -> None:
     async with redis_server(settings) as server:
         assert server is not None
@@ -92,6 +90,7 @@ async def test_it_keeps_what_it_is_told_until_it_is_emptied_and_is_gone_afterwar
     assert is_gone(server.url)
 
 
+@pytest.mark.needs("redis-server")
 async def test_who_has_no_password_is_turned_away_and_nobody_reads_it_in_passing(settings: CacheSettings) -> None:
     async with redis_server(settings) as server:
         assert server is not None
@@ -101,6 +100,7 @@ async def test_who_has_no_password_is_turned_away_and_nobody_reads_it_in_passing
             client.ping()
 
 
+@pytest.mark.needs("redis-server")
 async def test_it_is_gone_after_its_run_was_killed(settings: CacheSettings) -> None:
     run = await asyncio.create_subprocess_exec(
         sys.executable, "-c", RUN_THAT_WAITS, str(settings.redis), settings.image, stdout=asyncio.subprocess.PIPE
@@ -117,9 +117,8 @@ async def test_it_is_gone_after_its_run_was_killed(settings: CacheSettings) -> N
     await until(gone)
 
 
+@pytest.mark.needs("redis-server")
 async def test_auto_takes_the_program_where_no_container_is_to_be_had() -> None:
-    if shutil.which(PROGRAM) is None:
-        pytest.skip("there is no redis-server on the PATH")
     async with redis_server(CacheSettings(redis="auto", image="localhost:1/nothing:1")) as server:
         assert server is not None
         assert server.source == "program"

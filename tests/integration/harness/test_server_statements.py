@@ -16,22 +16,15 @@ from harness.profilers.protocol import Subject
 from harness.profilers.server_statements import ServerStatements
 from harness.provisioners.databases import free_port
 from tests.integration.harness.conftest import Sessions
+from tests.needs import counting_postgresql
 
 SEARCH = "SELECT count(*) FROM thing WHERE id > $1 AND id < 900"
 
 
-def installation() -> Path | None:
-    """A PostgreSQL of this machine's own that has the extension: the one of its distribution."""
-    return next(
-        (path.parents[1] for path in sorted(Path("/usr/lib/postgresql").glob("*/lib/pg_stat_statements.so"))), None
-    )
-
-
 @pytest.fixture(scope="module")
 def counting_url() -> Iterator[str]:
-    found = installation()
-    if found is None:
-        pytest.skip("no PostgreSQL with pg_stat_statements is installed below /usr/lib/postgresql")
+    found = counting_postgresql()
+    assert found is not None
     # PostgreSQL refuses to run as root.
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     with TemporaryDirectory(prefix="counting-", dir="/tmp") as name:
@@ -60,6 +53,7 @@ def counting_url() -> Iterator[str]:
             shutil.rmtree(directory / "data")
 
 
+@pytest.mark.needs("pg_stat_statements")
 async def test_only_what_is_executed_meanwhile_is_counted_and_known_by_the_number_that_explain_tells(
     counting_url: str, tmp_path: Path
 ) -> None:

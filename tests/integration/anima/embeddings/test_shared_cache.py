@@ -24,6 +24,8 @@ from tests.providers import CountedProvider
 from tests.redis_server import RedisServer, free_port, redis_server
 from tests.waiting import until
 
+pytestmark = pytest.mark.needs("redis-server")
+
 
 class Instances:
     """Instances of a service, each with its own connections, that share one provider and one Redis."""

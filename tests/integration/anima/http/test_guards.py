@@ -25,6 +25,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
         yield server
 
 
+@pytest.mark.needs("redis-server")
 async def test_instances_count_a_client_together(redis: RedisServer) -> None:
     url = SecretStr(redis.url)
     async with limiting("2/hour", url) as first, limiting("2/hour", url) as second:
@@ -34,6 +35,7 @@ async def test_instances_count_a_client_together(redis: RedisServer) -> None:
         assert await second.wait_s("b") is None
 
 
+@pytest.mark.needs("redis-server")
 async def test_a_redis_that_hangs_or_is_gone_lets_clients_pass(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

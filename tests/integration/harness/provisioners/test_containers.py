@@ -13,10 +13,7 @@ from harness.provisioners import engine_answers, provisioner
 from harness.provisioners.protocol import DatabaseSettings
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.containers,
-    pytest.mark.skipif(not engine_answers(), reason="no container engine answers"),
-]
+pytestmark = pytest.mark.needs("engine")
 if engine_answers():
     from docker.models.containers import Container
     from testcontainers.core.docker_client import DockerClient

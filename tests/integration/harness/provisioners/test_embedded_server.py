@@ -139,10 +139,10 @@ async def test_a_killed_run_leaves_nothing_though_a_forked_copy_of_it_lives_on(d
     copy.kill()
 
 
-@pytest.mark.parametrize("disruption", ["restart", "kill", "pause", "fill_disk"])
+@pytest.mark.parametrize(
+    "disruption", ["restart", "kill", "pause", pytest.param("fill_disk", marks=pytest.mark.needs("root"))]
+)
 async def test_a_run_killed_while_its_server_is_disrupted_leaves_nothing(directory: Path, disruption: str) -> None:
-    if disruption == "fill_disk" and os.geteuid() != 0:
-        pytest.skip("only root gives a server a disk of its own")
     run = await start_run(RUN_THAT_DISRUPTS % (64 if disruption == "fill_disk" else None, disruption))
     assert run.stdout is not None
     await run.stdout.readline()
@@ -243,14 +243,14 @@ def private_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gen
 
 
 @pytest.mark.usefixtures("private_installation")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+@pytest.mark.needs("root")
 async def test_the_server_runs_from_a_place_that_only_root_can_enter() -> None:
     async with EmbeddedProvisioner().start({}) as server:
         await server.create_database("any")
 
 
 @pytest.mark.usefixtures("private_installation")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+@pytest.mark.needs("root")
 async def test_a_copy_of_the_installation_that_breaks_off_is_said_and_removed(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,7 +275,7 @@ async def test_a_disk_that_cannot_be_mounted_is_said(monkeypatch: pytest.MonkeyP
         await EmbeddedProvisioner(disk_mb=64).start({}).__aenter__()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="others' servers run as themselves")
+@pytest.mark.needs("root")
 async def test_a_directory_that_the_servers_user_cannot_write_to_is_named(closed_directory: Path) -> None:
     with pytest.raises(ProvisioningError, match=f"cannot write to {closed_directory}. Set TMPDIR"):
         await EmbeddedProvisioner().start({}).__aenter__()

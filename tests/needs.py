@@ -1,0 +1,66 @@
+"""What some tests need beyond Python, and what happens where it is not there.
+
+A test says `@pytest.mark.needs("redis-server")`. It is skipped with the reason where that is missing, and fails where
+the variable TESTS_MUST_HAVE names it: a machine that was made ready for such tests is not to skip them unseen.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from harness.provisioners import engine_answers
+
+MUST_HAVE: Final = "TESTS_MUST_HAVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Whether it is here, and the sentence for when it is not."""
+
+    present: Callable[[], bool]
+    missing: str
+
+
+def chromium() -> str | None:
+    """The path of a browser that draws pages as Chrome does."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def counting_postgresql() -> Path | None:
+    """A PostgreSQL of the distribution's own that has pg_stat_statements."""
+    libraries = sorted(Path("/usr/lib/postgresql").glob("*/lib/pg_stat_statements.so"))
+    return libraries[0].parents[1] if libraries else None
+
+
+def program(name: str, package: str) -> Need:
+    return Need(lambda: shutil.which(name) is not None, f"there is no {name} on the PATH; Debian has it in {package}")
+
+
+NEEDS: Final[Mapping[str, Need]] = {
+    "engine": Need(cache(engine_answers), "no container engine answers"),
+    "redis-server": program("redis-server", "redis-server"),
+    "chromium": Need(lambda: chromium() is not None, "there is no Chromium on the PATH"),
+    "pgbouncer": program("pgbouncer", "pgbouncer"),
+    "pg_stat_statements": Need(
+        lambda: counting_postgresql() is not None,
+        "no PostgreSQL with pg_stat_statements lies below /usr/lib/postgresql",
+    ),
+    "root": Need(lambda: os.geteuid() == 0, "only root may do this"),
+    "squawk": Need(lambda: shutil.which("squawk") is not None, "squawk comes with the lint environment"),
+}
+
+
+def require(name: str) -> None:
+    """Skips the test, or fails it, where what it needs is not here."""
+    need = NEEDS[name]
+    if need.present():
+        return
+    if name in os.environ.get(MUST_HAVE, "").split(","):
+        pytest.fail(f"{MUST_HAVE} names {name}, but {need.missing}", pytrace=False)
+    pytest.skip(need.missing)
