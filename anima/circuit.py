@@ -36,28 +36,41 @@ class CircuitBreaker:
         self._clock = clock
         self._failures = 0
         self._opened_at: float | None = None
+        self._paused_until: float | None = None
         self._has_probe = False
 
     @property
     def state(self) -> CircuitState:
+        if self._pause_s() > 0:
+            return "open"
         if self._opened_at is None:
             return "closed"
         return "half_open" if self._has_probe or self._remaining_s(self._opened_at) <= 0 else "open"
 
+    def pause(self, pause_s: float) -> None:
+        """Leaves the server alone for so long, since it asked for that. Then it is called as before, by everybody."""
+        self._paused_until = max(self._paused_until or 0.0, self._clock() + pause_s)
+        logger.warning("%s is left alone for %.4g s, as it asked.", self._server, pause_s)
+
     def check(self) -> None:
         """Raises `CircuitOpen` if a call would be turned away now."""
-        if self._opened_at is None:
-            return
-        remaining_s = self._remaining_s(self._opened_at)
+        remaining_s = self._pause_s()
+        if self._opened_at is not None:
+            remaining_s = max(remaining_s, self._remaining_s(self._opened_at))
         if remaining_s > 0 or self._has_probe:
-            raise CircuitOpen(max(0.0, remaining_s))
+            raise CircuitOpen(remaining_s)
 
     @contextmanager
-    def call(self, *failures: type[Exception]) -> Generator[None]:
-        """Surrounds one call. Raises `CircuitOpen`. Any error but `failures` is an answer; a cancellation is not."""
+    def call(self, *failures: type[Exception], undecided: tuple[type[Exception], ...] = ()) -> Generator[None]:
+        """Surrounds one call. Raises `CircuitOpen`.
+
+        An error is a failure, undecided (it says nothing of the server, as a cancellation does), or else an answer.
+        """
         is_probe = self._admit()
         try:
             yield
+        except undecided:
+            raise
         except failures as failure:
             self._failed(failure, is_probe=is_probe)
             raise
@@ -97,3 +110,6 @@ class CircuitBreaker:
 
     def _remaining_s(self, opened_at: float) -> float:
         return opened_at + self._open_s - self._clock()
+
+    def _pause_s(self) -> float:
+        return 0.0 if self._paused_until is None else max(0.0, self._paused_until - self._clock())

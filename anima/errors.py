@@ -31,6 +31,14 @@ class EmbeddingUnavailable(AnimaError):
         self.retry_after_s = retry_after_s
 
 
+class EmbeddingMisconfigured(EmbeddingUnavailable):
+    """The provider turns the service away whatever the text, for a wrong key or a missing model: waiting is no help."""
+
+
+class EmbeddingRefused(AnimaError):
+    """The provider embeds other texts, but none of these, or not all: asking again is no help, another text may be."""
+
+
 class InvalidEmbedding(AnimaError):
     """A provider answered with something that is not a usable vector. Never retried, never stored, never cached."""
 

@@ -34,7 +34,10 @@ from anima.strategy import Strategy
 
 @dataclass(frozen=True, slots=True)
 class MemorySystem:
-    """One strategy on one database. Methods raise `EmbeddingUnavailable`, `InvalidEmbedding`, `DatabaseUnavailable`."""
+    """One strategy on one database.
+
+    Methods raise `EmbeddingUnavailable`, `EmbeddingRefused`, `InvalidEmbedding`, `DatabaseUnavailable`.
+    """
 
     strategy: Strategy
     database: Database

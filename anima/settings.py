@@ -30,6 +30,8 @@ class Settings(BaseModel):
     ollama_url: str = "http://127.0.0.1:11434"
     openai_url: str = "https://api.openai.com/v1"
     openai_key: SecretStr | None = None
+    embedding_timeout_s: PositiveFloat = 5.0
+    embedding_load_timeout_s: PositiveFloat = 60.0
     redis_url: SecretStr | None = None
     pool_size: PositiveInt | None = None
     acquire_timeout_s: PositiveFloat | None = None

@@ -1,10 +1,11 @@
 """Embeddings from an Ollama server, over its HTTP interface."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import httpx
 
-from anima.embeddings.http_call import JsonEndpoint, batches
+from anima.embeddings.http_call import Advice, JsonEndpoint, batches, joined
 from anima.embeddings.protocol import Embedded, EmbeddingSettings, ProviderCalls
 
 
@@ -12,14 +13,29 @@ class OllamaEmbeddings:
     name = "ollama"
     model = "nomic-embed-text"
 
-    def __init__(self, settings: EmbeddingSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: EmbeddingSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        address = "Check ANIMA_OLLAMA_URL: an Ollama that is not too old answers at /api/embed below it."
         self._endpoint = JsonEndpoint(
-            f"{settings.ollama_url}/api/embed",
+            joined(settings.ollama_url, "/api/embed"),
+            lambda texts: {"model": self.model, "input": [*texts]},
             provider=self.name,
-            advice=f"Start it with `ollama serve`, and fetch its model with `ollama pull {self.model}`.",
+            advice=Advice(
+                away="Start it with `ollama serve`, or say in ANIMA_OLLAMA_URL where it is.",
+                key="Put the user and the password that it asks for into ANIMA_OLLAMA_URL.",
+                quota="Its account has none left.",
+                model=f"Fetch its model with `ollama pull {self.model}`.",
+                address=address,
+            ),
             settings=settings,
             # A proxy that the environment names is for the internet; this server is on the own network.
             client=httpx.AsyncClient(transport=transport, trust_env=False),
+            clock=clock,
         )
 
     async def embed(self, text: str) -> Embedded:
@@ -36,7 +52,7 @@ class OllamaEmbeddings:
         await self._endpoint.aclose()
 
     async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
-        match await self._endpoint.post({"model": self.model, "input": [*texts]}):
+        match await self._endpoint.post(texts):
             case {"embeddings": [*vectors]} if len(vectors) == len(texts):
                 return [self._endpoint.embedded(components) for components in vectors]
             case _:

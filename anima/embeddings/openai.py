@@ -1,11 +1,12 @@
 """Embeddings from OpenAI, or from a server that speaks its HTTP interface."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import httpx
 from pydantic import JsonValue
 
-from anima.embeddings.http_call import JsonEndpoint, batches
+from anima.embeddings.http_call import Advice, JsonEndpoint, batches, joined
 from anima.embeddings.protocol import DIMENSIONS, Embedded, EmbeddingSettings, ProviderCalls
 from anima.errors import InvalidInput
 
@@ -14,7 +15,13 @@ class OpenAIEmbeddings:
     name = "openai"
     model = "text-embedding-3-small"
 
-    def __init__(self, settings: EmbeddingSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: EmbeddingSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if settings.openai_key is None:
             raise InvalidInput(
                 "The embedding provider openai needs a key, and none is set. "
@@ -22,11 +29,19 @@ class OpenAIEmbeddings:
             )
         authorization = f"Bearer {settings.openai_key.get_secret_value()}"
         self._endpoint = JsonEndpoint(
-            f"{settings.openai_url}/embeddings",
+            joined(settings.openai_url, "/embeddings"),
+            lambda texts: {"model": self.model, "input": [*texts], "dimensions": DIMENSIONS},
             provider=self.name,
-            advice="Check the key, the address and the account's limits.",
+            advice=Advice(
+                away="Check ANIMA_OPENAI_URL and the network.",
+                key="Check ANIMA_OPENAI_KEY.",
+                quota="Its account has no quota left: add to it, or name another key in ANIMA_OPENAI_KEY.",
+                model=f"Check that it serves {self.model} with {DIMENSIONS} dimensions, and that the key may use it.",
+                address="Check ANIMA_OPENAI_URL: it ends where /embeddings begins, mostly in /v1.",
+            ),
             settings=settings,
             client=httpx.AsyncClient(headers={"Authorization": authorization}, transport=transport),
+            clock=clock,
         )
 
     async def embed(self, text: str) -> Embedded:
@@ -43,7 +58,7 @@ class OpenAIEmbeddings:
         await self._endpoint.aclose()
 
     async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
-        match await self._endpoint.post({"model": self.model, "input": [*texts], "dimensions": DIMENSIONS}):
+        match await self._endpoint.post(texts):
             case {"data": [*items]} if len(items) == len(texts):
                 return [self._endpoint.embedded(_components(item, place)) for place, item in enumerate(items)]
             case _:

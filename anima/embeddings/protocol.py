@@ -47,9 +47,10 @@ class ProviderCalls:
 class EmbeddingProvider(Protocol):
     """Turns a text into a vector.
 
-    `embed` raises `EmbeddingUnavailable` when nobody answered in time, and `InvalidEmbedding` when the answer
-    is not a finite, non-zero vector of 768 components. It never returns anything else. `embed_many` does the same for
-    several texts at once, in their order, with one call where the server can: all of them, or an error.
+    `embed` raises `EmbeddingUnavailable` when nobody answered in time, `EmbeddingRefused` when this text cannot be
+    embedded and others can, and `InvalidEmbedding` when the answer is not a finite, non-zero vector of 768 components.
+    It never returns anything else. `embed_many` does the same for several texts at once, in their order, with one call
+    where the server can: all of them, or an error. Who is told that a text was refused asks for each of them alone.
     """
 
     @property
@@ -106,7 +107,7 @@ class SharedCacheStatistics:
 
 
 def _http_address(text: str) -> str:
-    return str(HttpUrl(text)).rstrip("/")
+    return str(HttpUrl(text))
 
 
 def _header_value(key: SecretStr) -> SecretStr:
@@ -122,13 +123,15 @@ def _redis_url(url: SecretStr) -> SecretStr:
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
-"""An http or https address without a slash at its end."""
+"""An http or https address. It may have a path, a query string, or a user and a password."""
 
 
 class EmbeddingSettings(BaseModel):
     """What providers are made from. `provider` is a name of the registry; `timeout_s` is for one attempt.
 
-    A server is asked by `calls_max` at once. After `failures_max` failures in a row it is left alone for `open_s`.
+    The first call, one after a long pause and one after a timeout may take `load_timeout_s`: the server may have to
+    load its model. A server is asked by `calls_max` at once. After `failures_max` failures in a row it is left alone
+    for `open_s`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -138,6 +141,7 @@ class EmbeddingSettings(BaseModel):
     openai_url: HttpAddress = "https://api.openai.com/v1"
     openai_key: Annotated[SecretStr, AfterValidator(_header_value)] | None = None
     timeout_s: PositiveFloat = 5.0
+    load_timeout_s: PositiveFloat = 60.0
     attempts: PositiveInt = 3
     calls_max: PositiveInt = 64
     failures_max: PositiveInt = 5

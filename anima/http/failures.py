@@ -18,6 +18,8 @@ from anima.errors import (
     DatabaseBusy,
     DatabaseConflict,
     DatabaseUnavailable,
+    EmbeddingMisconfigured,
+    EmbeddingRefused,
     EmbeddingUnavailable,
     InvalidEmbedding,
     InvalidInput,
@@ -43,6 +45,12 @@ TOLD: Final[Mapping[type[AnimaError], Told]] = {
     DatabaseBusy: Told(503, "DATABASE_BUSY", "Too many requests use the database now. Try again later.", 1),
     DatabaseConflict: Told(503, "DATABASE_BUSY", "Other requests changed the same memories. Try again.", 1),
     DatabaseUnavailable: Told(503, "DATABASE_UNAVAILABLE", "The database cannot be used now. Try again later.", 1),
+    EmbeddingMisconfigured: Told(
+        503, "EMBEDDING_MISCONFIGURED", "The embedding provider turns the service away. The service's log says why."
+    ),
+    EmbeddingRefused: Told(
+        422, "EMBEDDING_REFUSED", "The embedding provider cannot embed this text. Shorten or change it."
+    ),
     EmbeddingUnavailable: Told(503, "EMBEDDING_UNAVAILABLE", "The embedding provider does not answer now.", 5),
     InvalidEmbedding: Told(502, "EMBEDDING_INVALID", "The embedding provider answered with no usable vector."),
 }

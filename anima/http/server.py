@@ -107,6 +107,8 @@ def embeddings_from(settings: Settings) -> EmbeddingSettings:
             ollama_url=settings.ollama_url,
             openai_url=settings.openai_url,
             openai_key=settings.openai_key,
+            timeout_s=settings.embedding_timeout_s,
+            load_timeout_s=settings.embedding_load_timeout_s,
         )
     except ValidationError as error:
         issue = error.errors()[0]

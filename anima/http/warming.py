@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from anima.embeddings.protocol import EmbeddingProvider
-from anima.errors import AnimaError, InvalidInput
+from anima.errors import AnimaError, EmbeddingRefused, InvalidInput
 
 TEXTS_AT_ONCE: Final = 64
 
@@ -29,8 +30,18 @@ async def warm(embeddings: EmbeddingProvider, texts: Sequence[str], stop: asynci
         if stop.is_set():
             return
         try:
-            await embeddings.embed_many(texts[start : start + TEXTS_AT_ONCE])
+            await embed_all(embeddings, texts[start : start + TEXTS_AT_ONCE])
         except AnimaError as error:
             logger.warning("The cache was warmed with %d of %d texts: %s", start, len(texts), error)
             return
     logger.info("The cache was warmed with %d texts.", len(texts))
+
+
+async def embed_all(embeddings: EmbeddingProvider, texts: Sequence[str]) -> None:
+    """In one call, or each alone where one of them is refused: the others are warmed all the same."""
+    try:
+        await embeddings.embed_many(texts)
+    except EmbeddingRefused:
+        for text in texts:
+            with suppress(EmbeddingRefused):
+                await embeddings.embed(text)

@@ -157,7 +157,7 @@ async def test_a_servers_page_is_never_taken_for_a_vector(provider: EmbeddingPro
     await _assert_fails_if_it_asks(provider, server, InvalidEmbedding, requests=1)
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [429, 502, 503])
 async def test_a_server_that_cannot_answer_now_is_asked_again(
     provider: EmbeddingProvider, server: StubServer, status: int
 ) -> None:

@@ -115,15 +115,15 @@ async def test_an_answer_at_once_has_no_retries() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (status(502), "answered with HTTP status 502"),
-        (failing(httpx.ConnectError), r"could not be reached \(ConnectError\)"),
-        (failing(httpx.RemoteProtocolError), r"could not be reached \(RemoteProtocolError\)"),
+        (status(502), "answered with HTTP status 502\\. Its own log says why"),
+        (failing(httpx.ConnectError), r"could not be reached \(ConnectError\)\. Start it with `ollama serve`"),
+        (failing(httpx.RemoteProtocolError), r"could not be reached \(RemoteProtocolError\)\. Start it with"),
     ],
     ids=["502", "refused", "no HTTP"],
 )
 async def test_a_lasting_failure_ends_after_the_attempts_with_the_address_and_advice(answer: Answer, said: str) -> None:
     server = Server(answer)
-    with pytest.raises(EmbeddingUnavailable, match=rf"ollama at http://ollama\.test:11434/.* {said}\. Start it with"):
+    with pytest.raises(EmbeddingUnavailable, match=rf"ollama at http://ollama\.test:11434/.* {said}"):
         await server.ollama().embed("a")
     assert len(server.requests) == 3
 
@@ -136,19 +136,11 @@ async def test_each_attempt_has_its_own_time_limit() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    settings = SETTINGS.model_copy(update={"timeout_s": 0.01, "attempts": 2})
+    settings = SETTINGS.model_copy(update={"timeout_s": 0.01, "load_timeout_s": 0.01, "attempts": 2})
     embeddings = OllamaEmbeddings(settings, transport=httpx.MockTransport(silence))
     with pytest.raises(EmbeddingUnavailable, match=r"did not answer within 0\.01 s"):
         await embeddings.embed("a")
     assert next(asked) == 3
-
-
-@pytest.mark.parametrize("code", [302, 400, 401, 404, 413])
-async def test_a_refusal_is_not_asked_again(code: int) -> None:
-    server = Server(status(code))
-    with pytest.raises(EmbeddingUnavailable, match=f"HTTP status {code}.*ollama pull nomic-embed-text"):
-        await server.ollama().embed("a")
-    assert len(server.requests) == 1
 
 
 def text(content: str, content_type: str = "application/json") -> Answer:
@@ -285,7 +277,7 @@ async def test_a_server_that_keeps_failing_is_left_alone_and_says_until_when() -
     for _ in range(2):
         with pytest.raises(EmbeddingUnavailable):
             await embeddings.embed("a")
-    with pytest.raises(EmbeddingUnavailable, match="left alone for some seconds") as rejection:
+    with pytest.raises(EmbeddingUnavailable, match="left alone for 60 s") as rejection:
         await embeddings.embed("a")
     assert len(server.requests) == 4
     assert rejection.value.retry_after_s is not None
@@ -294,14 +286,13 @@ async def test_a_server_that_keeps_failing_is_left_alone_and_says_until_when() -
     assert (calls.circuit, calls.answered, calls.failed, calls.rejected) == ("open", 0, 4, 2)
 
 
-async def test_refusals_and_garbage_are_answers_and_leave_the_circuit_closed() -> None:
-    server = Server(*[status(400)] * 10, text("<html>"))
-    embeddings = server.ollama()
-    for _ in range(20):
-        with pytest.raises((EmbeddingUnavailable, InvalidEmbedding)):
+async def test_garbage_is_an_answer_and_leaves_the_circuit_closed() -> None:
+    embeddings = Server(text("<html>")).ollama()
+    for _ in range(10):
+        with pytest.raises(InvalidEmbedding):
             await embeddings.embed("a")
     (calls,) = embeddings.server_calls()
-    assert (calls.circuit, calls.answered, calls.invalid, calls.failed) == ("closed", 20, 10, 0)
+    assert (calls.circuit, calls.answered, calls.invalid, calls.failed) == ("closed", 10, 10, 0)
 
 
 async def test_no_more_calls_than_allowed_are_under_way_at_once() -> None:
@@ -329,7 +320,7 @@ async def test_who_finds_no_place_in_time_is_told_so() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    settings = SETTINGS.model_copy(update={"calls_max": 1, "timeout_s": 0.05, "attempts": 1})
+    settings = SETTINGS.model_copy(update={"calls_max": 1, "timeout_s": 0.05, "load_timeout_s": 0.05})
     embeddings = OllamaEmbeddings(settings, transport=httpx.MockTransport(silence))
     async with embeddings._endpoint._slot():
         with pytest.raises(EmbeddingUnavailable, match=r"1 calls under way, and none ended within 0\.05 s") as busy:

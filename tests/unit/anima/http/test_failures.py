@@ -2,7 +2,14 @@
 
 import pytest
 
-from anima.errors import AnimaError, DatabaseUnavailable, EmbeddingUnavailable, InvalidEmbedding
+from anima.errors import (
+    AnimaError,
+    DatabaseUnavailable,
+    EmbeddingMisconfigured,
+    EmbeddingRefused,
+    EmbeddingUnavailable,
+    InvalidEmbedding,
+)
 from anima.http.failures import TOLD, retry_after
 
 
@@ -14,8 +21,10 @@ from anima.http.failures import TOLD, retry_after
         (EmbeddingUnavailable("Down."), {"Retry-After": "5"}),
         (DatabaseUnavailable("Down."), {"Retry-After": "1"}),
         (InvalidEmbedding("A page."), {}),
+        (EmbeddingRefused("Too long."), {}),
+        (EmbeddingMisconfigured("A wrong key."), {}),
     ],
-    ids=["open circuit", "half-open circuit", "no answer", "database", "garbage"],
+    ids=["open circuit", "half-open circuit", "no answer", "database", "garbage", "refused text", "wrong key"],
 )
 def test_who_is_turned_away_is_told_for_how_many_seconds(error: AnimaError, headers: dict[str, str]) -> None:
     assert retry_after(TOLD[type(error)], error) == headers

@@ -9,7 +9,7 @@ import pytest
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import HashingEmbeddings
 from anima.embeddings.protocol import Embedded
-from anima.errors import EmbeddingUnavailable, InvalidInput
+from anima.errors import EmbeddingRefused, EmbeddingUnavailable, InvalidInput
 from anima.http.warming import texts_in, warm
 
 
@@ -40,6 +40,21 @@ async def test_a_provider_that_fails_is_not_asked_on(caplog: pytest.LogCaptureFi
     await warm(CachedEmbeddings(provider), [f"text {number}" for number in range(300)], asyncio.Event())
     assert provider.sizes == [64]
     assert caplog.messages == ["The cache was warmed with 64 of 300 texts: Down."]
+
+
+class Particular(HashingEmbeddings):
+    """Embeds every text but one."""
+
+    async def embed(self, text: str) -> Embedded:
+        if text == "refused":
+            raise EmbeddingRefused("Too long.")
+        return await super().embed(text)
+
+
+async def test_a_refused_text_is_left_out_and_the_others_are_known() -> None:
+    cache = CachedEmbeddings(Particular())
+    await warm(cache, ["a", "refused", "b"], asyncio.Event())
+    assert [(await cache.embed(text)).provider for text in "ab"] == ["cache", "cache"]
 
 
 async def test_nothing_is_asked_for_after_the_end() -> None:
