@@ -23,7 +23,7 @@ from harness.recording import Work, measure
 from harness.renderers import COMPARISON_RENDERERS
 from harness.renderers.terminal import TerminalRenderer
 from harness.revision_execution import Sides, execute_revisions
-from harness.revisions import INSTALLS, Revision, holds, resolve
+from harness.revisions import INSTALLS, Revision, holds, obstacle, resolve
 from harness.scenario import SLICES_ADVISED, Scenario, suggestion
 from harness.targets import TARGETS
 from harness.verdict import ExitCode
@@ -157,7 +157,8 @@ TWO_OF_A_KIND: Final = "Name two strategies, two runs or two git revisions; `har
 def _described(name: str, kinds: Sequence[Kind]) -> str:
     if kinds:
         return f"{name!r} is {' and '.join(SINGULAR[kind] for kind in kinds)}."
-    return f"{name!r} is no strategy, no run and no git revision. {suggestion(name, list(strategies()))}"
+    reason = f"git says: {said}\n" if (said := obstacle(name)) else ""
+    return f"{name!r} is no strategy, no run and no git revision. {reason}{suggestion(name, list(strategies()))}"
 
 
 def strategies() -> Mapping[str, str]:
@@ -209,7 +210,8 @@ def known_revision(name: str) -> Revision:
     """Raises `UsageError` for one that git does not know, or that is older than the worker that would run it."""
     revision = resolve(name)
     if revision is None:
-        raise UsageError(f"git knows no revision {name!r} here. `git log --oneline --all` lists what it knows.")
+        reason = obstacle(name) or "`git log --oneline --all` lists what it knows."
+        raise UsageError(f"git knows no revision {name!r} here: {reason}")
     if not holds(revision, WORKER):
         raise UsageError(f"{revision} has no {WORKER}, so it is too old to be measured beside another revision.")
     return revision

@@ -41,6 +41,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from harness.children import local_environment, modules_of_ours, python
 from harness.errors import ProvisioningError
 from harness.lifeline import hold
 
@@ -156,8 +157,8 @@ async def embedding_server(
     settings = ServerSettings(port=port, latency=latency, faults=faults, embedder=embedder, seed=seed)
     with _pipe_until_our_end() as standard_input, tempfile.TemporaryFile() as error_output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "harness.embedding_server", settings.model_dump_json()),
+            *python("-m", "harness.embedding_server", settings.model_dump_json()),
+            env=local_environment(**modules_of_ours()),
             stdin=standard_input,
             stdout=asyncio.subprocess.PIPE,
             stderr=error_output,

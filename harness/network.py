@@ -9,7 +9,6 @@ for the way through the proxy, and up to 0.6 ms more where processors fall aslee
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from harness.children import environment
 from harness.errors import ProvisioningError
 from harness.lifeline import hold
 
@@ -113,6 +113,7 @@ async def _start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=(descriptor,),
+        env=environment(),
         start_new_session=True,
     )
     assert process.stdin is not None
@@ -126,7 +127,7 @@ def with_endpoint(url: str, host: str, port: int) -> str:
     Raises `ProvisioningError` when TLS is to verify the host's name, which the proxy's address is not.
     """
     parts = urlsplit(url)
-    if parse_qs(parts.query).get("sslmode", [os.environ.get("PGSSLMODE", "")]) == ["verify-full"]:
+    if parse_qs(parts.query).get("sslmode") == ["verify-full"]:
         raise ProvisioningError(
             "A latency is injected by a proxy on this machine, through which sslmode=verify-full finds another name "
             "than the server's. Use sslmode=verify-ca, which verifies the certificate alone, or the latency `local`."

@@ -8,7 +8,6 @@ contain a password, which a command line would show.
 import asyncio
 import importlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Final
 
 import click
 
+from harness.children import environment, modules_of_ours, python
 from harness.errors import HarnessError, ProvisioningError
 from harness.lifeline import hold
 
@@ -55,14 +55,11 @@ async def _complaint(child: asyncio.subprocess.Process) -> str:
 async def _start() -> asyncio.subprocess.Process:
     """In a session of its own, Ctrl-C does not reach the child. It finds modules where this process does."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        __name__,
+        *python("-m", __name__),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env=environment(**modules_of_ours()),
         start_new_session=True,
     )
     assert child.stdin is not None

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from harness.children import environment
 from harness.errors import ProvisioningError
 from harness.provisioners import AUTO, engine_answers
 from harness.provisioners.databases import free_port
@@ -102,6 +103,7 @@ def running(port: str, password: str) -> Generator[None]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         cwd=tempfile.gettempdir(),
+        env=environment(),
     )
     try:
         assert process.stdin is not None

@@ -5,6 +5,7 @@ Not for what is done with them: a caller runs modules of a checkout in a process
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness.children import environment as child_environment
+from harness.children import environment_apart, git, python
 from harness.errors import UsageError
 from harness.workers import Interpreter
 
 LOCK_FILE: Final = "requirements.lock"
 LINES_QUOTED: Final = 8
+COMMIT: Final = re.compile(r"[0-9a-f]{4,40}")
+REFERENCE: Final = re.compile(r"[\w./-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,32 @@ def resolve(name: str) -> Revision | None:
     return Revision(name, found.stdout.strip()) if found.returncode == 0 else None
 
 
+def obstacle(name: str) -> str | None:
+    """Why git cannot find this name here whatever it is, in git's own words where it has any; None without a reason."""
+    try:
+        looked = git("rev-parse", "--git-dir")
+    except OSError as error:
+        return f"git cannot be started ({error.strerror}). Install it, or put it on the PATH."
+    if looked.returncode:
+        return looked.stderr.strip()
+    if not git("rev-list", "--all", "--max-count=1").stdout and git("rev-parse", "--verify", "HEAD").returncode:
+        return "this repository has no commit yet. Make one."
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        return f"this clone is shallow, so it lacks what was not fetched. Fetch {name} with `{_fetching(name)}`."
+    return None
+
+
+def _fetching(name: str) -> str:
+    """How a shallow clone gets a branch or tag under its own name, or what else lies in the history that it has."""
+    if name == "HEAD" or not REFERENCE.fullmatch(name) or COMMIT.fullmatch(name):
+        return "git fetch --unshallow"
+    remote = name.removeprefix("origin/")
+    return f"git fetch --unshallow origin {remote}:{name if remote == name else f'refs/remotes/{name}'}"
+
+
 def holds(revision: Revision, path: str) -> bool:
-    return git("cat-file", "-e", f"{revision.commit}:./{path}").returncode == 0
+    """Whether it has a file at this path from the top, where a checkout of it is run."""
+    return git("cat-file", "-e", f"{revision.commit}:{path}").returncode == 0
 
 
 @asynccontextmanager
@@ -79,17 +108,16 @@ async def own_environment(
 ) -> Checkout:
     """An environment with what the revision's lock names, or its declared dependencies where it has no lock."""
     report(f"{revision}: making an environment")
-    await _run(revision, sys.executable, "-m", "venv", str(environment))
-    python = str(environment / ("Scripts" if os.name == "nt" else "bin") / "python")
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    await _run(revision, *python("-m", "venv", str(environment)))
+    program = str(environment / ("Scripts" if os.name == "nt" else "bin") / "python")
+    pip = python("-m", "pip", "install", "--quiet", "--disable-pip-version-check", program=program)
     report(f"{revision}: installing what it needs (pip's cache is used, and the network for what is not in it)")
     if (directory / LOCK_FILE).is_file():
         await _run(revision, *pip, "--requirement", str(directory / LOCK_FILE))
         await _run(revision, *pip, "--no-deps", "--no-build-isolation", "--editable", str(directory))
     else:
         await _run(revision, *pip, "--editable", str(directory))
-    others = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return Checkout(revision, Interpreter(python, others))
+    return Checkout(revision, Interpreter(program, environment_apart()))
 
 
 async def shared_environment(
@@ -97,15 +125,10 @@ async def shared_environment(
 ) -> Checkout:
     """This interpreter and its libraries, with the revision's own code before them: right where both need the same."""
     del environment, report
-    return Checkout(revision, Interpreter(sys.executable, {**os.environ, "PYTHONPATH": str(directory)}))
+    return Checkout(revision, Interpreter(sys.executable, child_environment(PYTHONPATH=str(directory))))
 
 
 INSTALLS: Final[Mapping[str, Install]] = {"own": own_environment, "shared": shared_environment}
-
-
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Raises `OSError` when there is no git."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 -- the user's git, without a shell
 
 
 @contextmanager
@@ -122,7 +145,7 @@ def _worktree(revision: Revision, directory: Path) -> Generator[None]:
 async def _run(revision: Revision, *command: str) -> None:
     """Raises `UsageError` with the command's last lines."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment_apart()
     )
     try:
         output, _ = await process.communicate()

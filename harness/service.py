@@ -4,18 +4,16 @@
 """
 
 import asyncio
-import os
+import http.client
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import IO, Final
 
+from harness.children import local_environment, python
 from harness.errors import ProvisioningError
 from harness.reaper import outliving
 
@@ -42,27 +40,27 @@ async def serving(
 def process(port: str, strategy: str, database_url: str, embedding_url: str, redis_url: str) -> Generator[None]:
     """Runs `anima serve` from its readiness to the end of the block. Addresses are not in its command line."""
     provider = {"ANIMA_EMBEDDING_PROVIDER": "ollama", "ANIMA_OLLAMA_URL": embedding_url}
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("ANIMA_")},
+    environment: dict[str, str] = {
+        **{name: value for name, value in local_environment().items() if not name.startswith("ANIMA_")},
         **(provider if embedding_url else {"ANIMA_EMBEDDING_PROVIDER": "hashing"}),
         **({"ANIMA_REDIS_URL": redis_url} if redis_url else {}),
         "ANIMA_DATABASE_URL": database_url,
     }
-    command = [sys.executable, "-P", "-m", "anima", "serve", "--host", HOST, "--port", port, "--strategy", strategy]
+    command = python("-m", "anima", "serve", "--host", HOST, "--port", port, "--strategy", strategy)
     with tempfile.TemporaryFile() as log:
         service = subprocess.Popen(  # noqa: S603 -- this interpreter, with arguments of the harness's own
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
-            _wait_until_ready(f"http://{HOST}:{port}/ready", service, log)
+            _wait_until_ready(int(port), service, log)
             yield
         finally:
             _end(service)
 
 
-def _wait_until_ready(url: str, service: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
+def _wait_until_ready(port: int, service: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not _answers(url):
+    while not _answers(port):
         if service.poll() is not None:
             raise ProvisioningError(f"`anima serve` ended before it was ready. {_last_lines(log)}")
         if time.monotonic() > deadline:
@@ -70,12 +68,16 @@ def _wait_until_ready(url: str, service: "subprocess.Popen[bytes]", log: IO[byte
         time.sleep(POLL_S)
 
 
-def _answers(url: str) -> bool:
+def _answers(port: int) -> bool:
+    """Asked without `urllib`, which would ask the environment's proxy for it."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=1.0)
     try:
-        with urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 -- an http address of our own
-            return True
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (http.client.HTTPException, OSError):
         return False
+    finally:
+        connection.close()
 
 
 def _end(service: "subprocess.Popen[bytes]") -> None:

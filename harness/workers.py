@@ -6,7 +6,6 @@ request belongs to one of them, and one that ends before its time ends the run.
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from harness.children import environment, modules_of_ours, python
 from harness.errors import HarnessError
 from harness.journal import Journal
 from harness.lifeline import hold
@@ -81,8 +81,7 @@ class Interpreter:
 
 def this_interpreter() -> Interpreter:
     """Finds modules where this process does."""
-    path = os.pathsep.join(map(os.path.abspath, sys.path))
-    return Interpreter(sys.executable, {**os.environ, "PYTHONPATH": path})
+    return Interpreter(sys.executable, environment(**modules_of_ours()))
 
 
 @asynccontextmanager
@@ -103,10 +102,7 @@ async def _start(name: str, interpreter: Interpreter) -> Worker:
     """In a session of its own, Ctrl-C does not reach it."""
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with its worker.
     process = await asyncio.create_subprocess_exec(
-        interpreter.program,
-        "-P",
-        "-m",
-        "harness.worker",
+        *python("-m", "harness.worker", program=interpreter.program),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=complaints,

@@ -1,6 +1,5 @@
 """`harness history add`, `show` and `plot`."""
 
-import subprocess
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final
 import click
 
 from harness import runs
+from harness.children import git
 from harness.errors import UsageError
 from harness.history.entries import Entry, append, entry_of, read
 from harness.history.trends import ChangePoint, Series, alike, series_of
@@ -85,9 +85,8 @@ def plot_(*, selection: str | None, path: Path, directory: Path, form: str) -> N
 
 def checked_out() -> str | None:
     """The commit of the current directory, `-dirty` where something differs from it; None without git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- constant
+        done = git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except OSError:
         return None
     return done.stdout.strip() or None

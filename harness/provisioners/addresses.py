@@ -7,9 +7,10 @@ names (~/.pgpass unless stated). So it stands on no command line, in no scenario
 import getpass
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from harness.errors import UsageError
 
@@ -21,13 +22,75 @@ FIELD: Final = re.compile(r"((?:\\.|[^:\\])*)(?::|$)")
 """A field of a password file: `\\:` and `\\\\` stand for themselves."""
 
 
+PLAIN: Final = "sslmode=disable&target_session_attrs=any"
+"""What the address of a server of our own says, so that no client takes it from the environment's PG variables."""
+
+FROM_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
+"""Parameters of an address, and the variables that stand for them where it has none."""
+
+OF_OTHER_CLIENTS: Final = frozenset(
+    {
+        *("channel_binding", "connect_timeout", "gssencmode", "hostaddr", "load_balance_hosts", "require_auth"),
+        *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout"),
+        *("connection_limit", "pgbouncer", "pool_timeout", "schema", "sslaccept", "statement_cache_size"),
+    }
+)
+"""Parameters that libpq or an ORM knows and asyncpg does not, which would send them to the server as settings."""
+
+UNREADABLE: Final = (
+    "The URL of the database cannot be read. In its user and password the characters / ? # [ ] @ : % and spaces are "
+    "written as %2F %3F %23 %5B %5D %40 %3A %25 %20, or the password is left out and stands in PGPASSWORD."
+)
+"""It repeats no part of the URL: any part may be the password's."""
+
+EXAMPLE: Final = "The URL of a database looks like postgresql://user@host:5432/database."
+
+
+def parsed(url: str) -> SplitResult:
+    """Raises `UsageError` for what another program would read otherwise."""
+    if not is_url(url):
+        raise UsageError(EXAMPLE)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port if "," not in parts.netloc.rpartition("@")[2] else None
+        named = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    except ValueError:
+        raise UsageError(UNREADABLE) from None
+    # Before an unwritten `/`, `?` or `#` of a password stands what would be taken for the host.
+    if parts.fragment or url.endswith("#") or "@" in parts.path or "@" in parts.query:
+        raise UsageError(UNREADABLE)
+    if "," in parts.netloc.rpartition("@")[2]:
+        raise UsageError("The URL of the database names several hosts. Name the one that is to be measured.")
+    if not parts.hostname:
+        raise UsageError(EXAMPLE)
+    for name in sorted(OF_OTHER_CLIENTS & named.keys()):
+        raise UsageError(
+            f"The URL of the database has the parameter `{name}`, which asyncpg does not know. Leave it out."
+        )
+    return parts
+
+
 def is_url(text: str) -> bool:
     return text.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
 def refuse_password(url: str) -> None:
     """Raises `ValueError`, which does not repeat it."""
-    if urlsplit(url).password is not None or "password" in parse_qs(urlsplit(url).query):
+    try:
+        parts = parsed(url)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    if parts.password is not None or "password" in parse_qs(parts.query):
         raise ValueError(
             "the URL contains a password, which others could read there. Put it into the environment variable "
             "PGPASSWORD or into ~/.pgpass (or the file that PGPASSFILE names), and leave it out of the URL"
@@ -51,13 +114,14 @@ def address(url: str) -> str:
 
 
 def completed(url: str) -> str:
-    """`url` with its user, password, port and database, from the environment and the password file where it has none.
+    """`url` with its user, password, port, database and how to connect, from elsewhere where it has none.
+
+    Elsewhere is the environment and the password file; no client needs to look there again.
 
     Raises `UsageError` when it names no host.
     """
-    parts = urlsplit(url)
-    if not is_url(url) or not parts.hostname:
-        raise UsageError("The URL of a database looks like postgresql://user@host:5432/database.")
+    parts = parsed(url)
+    assert parts.hostname is not None
     port = parts.port or PORT
     user = unquote(parts.username) if parts.username else os.environ.get("PGUSER") or getpass.getuser()
     database = unquote(parts.path.removeprefix("/")) or "postgres"
@@ -66,7 +130,14 @@ def completed(url: str) -> str:
         password = _from_password_file(parts.hostname, str(port), database, user)
     credentials = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return with_database(urlunsplit(parts._replace(netloc=f"{credentials}@{host}:{port}")), database)
+    query = urlencode(_from_environment(parts.query), safe="/:")
+    return with_database(urlunsplit(parts._replace(netloc=f"{credentials}@{host}:{port}", query=query)), database)
+
+
+def _from_environment(query: str) -> dict[str, str]:
+    """The parameters, with those that the environment states besides."""
+    variables = {name: os.environ.get(variable) for name, variable in FROM_ENVIRONMENT.items()}
+    return {name: value for name, value in variables.items() if value} | dict(parse_qsl(query))
 
 
 def _from_password_file(*connection: str) -> str | None:

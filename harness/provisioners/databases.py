@@ -259,7 +259,9 @@ async def answers(url: str) -> bool:
     try:
         async with connected(url) as connection:
             await connection.execute("SELECT 1")
-    except ProvisioningError:
+    except ProvisioningError as error:
+        if isinstance(error.__cause__, asyncpg.ClientConfigurationError):
+            raise  # It will not be otherwise later.
         return False
     return True
 
@@ -275,7 +277,7 @@ async def execute_named(url: str, *statements: tuple[str, ...]) -> None:
 async def connected(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
     try:
         connection = await asyncpg.connect(url)
-    except FAILURES as error:
+    except (*FAILURES, UnicodeError) as error:  # A host's name may be none.
         raise ProvisioningError(
             f"No connection to PostgreSQL at {address(url)}: {error}. Check that it runs there and lets this user in."
         ) from error

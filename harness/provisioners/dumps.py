@@ -4,11 +4,11 @@ The copy has the same rows and the same indexes, built anew, which takes as long
 """
 
 import asyncio
-import os
 import tempfile
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from harness.children import environment
 from harness.errors import ProvisioningError
 from harness.provisioners.addresses import address
 from harness.provisioners.wheel import installation
@@ -38,7 +38,7 @@ async def _run(program: str, url: str, *arguments: str) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **({"PGPASSWORD": unquote(parts.password)} if parts.password else {})},
+        env=environment(**({"PGPASSWORD": unquote(parts.password)} if parts.password else {})),
     )
     try:
         _, complaint = await process.communicate()

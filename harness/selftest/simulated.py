@@ -15,6 +15,7 @@ from harness.analysis.drift import find_drift
 from harness.analysis.paired import MARGIN, STATISTICS, Effect, Word, decide, paired
 from harness.budget_metrics.protocol import Outcome
 from harness.budgets import parse
+from harness.children import spawning
 from harness.evaluation import evaluate
 from harness.record import Sample, VariantRecord
 from harness.selftest.findings import Finding, Promise
@@ -60,7 +61,7 @@ class Task:
 def budgets(trials: int, seed: int) -> Iterator[Finding]:
     """Absolute budgets on p95, of every population."""
     tasks = [Task(name, trials, seed) for name in POPULATIONS]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+    with spawning(), ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
         for findings in processes.map(budgets_of, tasks):
             yield from findings
 
@@ -100,7 +101,7 @@ def comparisons(trials: int, seed: int) -> Iterator[Finding]:
     """Paired comparisons of rounds, of a population that is the same or slower by a stated share."""
     names = [name for name, population in POPULATIONS.items() if population.independent]
     tasks = [Task(name, trials, seed) for name in names]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+    with spawning(), ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
         for findings in processes.map(comparisons_of, tasks):
             yield from findings
 

@@ -65,6 +65,15 @@ def test_a_strategy_is_not_compared_with_itself() -> None:
         of_strategies(("naive", "naive"), Plan("smoke", (), None))
 
 
+def test_why_git_knows_nothing_comes_before_what_is_known_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"'HEAD' is no .* git says: fatal: not a git repository.*\nKnown: naive"):
+        kind_of(("HEAD", "HEAD"), tmp_path)
+
+
 @pytest.mark.usefixtures("places")
 def test_revisions_run_one_strategy_under_the_names_that_they_were_given() -> None:
     Path("harness").mkdir()
