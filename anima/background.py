@@ -7,7 +7,7 @@ once: a worker that dies leaves the work queued and the tables untouched.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -72,7 +72,8 @@ WORK: Final[TypeAdapter[AnyWork]] = TypeAdapter(Annotated[AnyWork, Field(discrim
 LANES: Final[Mapping[str, int]] = {"consolidation": 1, "catalyst_detection": 2, "co_occurrence": 4}
 """Each kind's workers in one process. Consolidation has one: it goes in the order of acceptance, as it does inline."""
 
-Handler = Callable[[Session, AnyWork], Awaitable[None]]
+Handler = Callable[[Session, AnyWork], Awaitable[Sequence[AnyWork]]]
+"""Does the work in the session's transaction, and returns what is to be done after all that is queued now."""
 
 current_kind: ContextVar[str | None] = ContextVar("current_kind", default=None)
 """The kind of work that the current task does, for observers; None in a request."""
@@ -228,7 +229,7 @@ class Background:
         job: Job | None = None
         async with self.database.session() as session:
             try:
-                async with session.transaction():
+                async with self.accepting(session, ()):
                     if not await self._is_first_in_line(session, kind):
                         return False
                     job = await self._claim(session, kind)
@@ -318,7 +319,8 @@ class Background:
         assert job.payload is not None, "accept always writes a payload"
         token = current_kind.set(job.entrypoint)
         try:
-            await self.handlers[job.entrypoint](session, WORK.validate_json(job.payload))
+            if follows := await self.handlers[job.entrypoint](session, WORK.validate_json(job.payload)):
+                await self.accept(session, follows)
             await queue_of(session).log_jobs([(job, "successful", None)])
         finally:
             current_kind.reset(token)

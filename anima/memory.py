@@ -56,15 +56,8 @@ class MemorySystem:
         candidate = Candidate(embedded.vector, self.new_id(), self.clock())
 
         async def write(session: Session) -> Added:
-            async with self.after_add.boundary(session):
-                duplicate = await self.after_add.duplicate(session, new, candidate)
-                if duplicate:
-                    return Added(duplicate.memory, duplicate.kind, embedded.provider)
-                memory, is_new = await store.insert_or_count(session, new, candidate)
-                if not is_new:
-                    return Added(memory, "exact", embedded.provider)
-                await self.after_add.settle(session, memory, candidate.created_at)
-            return Added(memory, None, embedded.provider)
+            written = await self.after_add.write(session, new, candidate)
+            return Added(written.memory, written.duplicate, embedded.provider)
 
         return await self.database.perform(write)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from anima import store
 from anima.associations.protocol import NO_MERGES
-from anima.consolidations.protocol import Candidate, Consolidation
+from anima.consolidations.protocol import Candidate, Consolidation, Duplicates
 from anima.database import Row, Session, Statement
 
 EXCLUDE_OTHERS: Final = Statement("merge.exclude_others", "SELECT pg_advisory_xact_lock(hashtext('anima.merge'))")
@@ -68,20 +68,27 @@ MOVE_ASSOCIATIONS: Final = Statement(
 )
 
 
-async def consolidate(session: Session, consolidation: Consolidation, memory_id: UUID, at: datetime) -> None:
+async def consolidate(
+    session: Session, consolidation: Consolidation, memory_id: UUID, at: datetime
+) -> tuple[UUID, ...]:
     """Merges the memory into its nearest older duplicate, if it has one. Must run inside a transaction.
+
+    Returns the newer duplicates of one that stays. Whoever commits last sees the other, whichever is the older: those
+    which looked before this memory was committed have to be consolidated again.
 
     Merges exclude each other: two that share a memory, or the partner of an association, would otherwise wait for
     each other in both directions. They are rare, and a search that finds nothing waits for nobody.
     """
-    if not await _match(session, consolidation, memory_id):
-        return
+    duplicates = await _duplicates(session, consolidation, memory_id)
+    if duplicates.older is None:
+        return duplicates.newer
     await session.fetch(EXCLUDE_OTHERS)
-    while match := await _match(session, consolidation, memory_id):
-        survivor_id, similarity = match
-        rows: dict[UUID, Row] = {row["id"]: row for row in await session.fetch(LOCK, sorted((memory_id, survivor_id)))}
+    while survivor := (duplicates := await _duplicates(session, consolidation, memory_id)).older:
+        pair = sorted((memory_id, survivor.memory_id))
+        rows: dict[UUID, Row] = {row["id"]: row for row in await session.fetch(LOCK, pair)}
         if len(rows) == 2:  # noqa: PLR2004 -- both of the pair
-            await _merge(session, rows[memory_id], survivor_id, similarity, at)
+            await _merge(session, rows[memory_id], survivor.memory_id, survivor.similarity, at)
+    return duplicates.newer
 
 
 async def survivors(session: Session, memory_ids: Sequence[UUID]) -> list[UUID]:
@@ -90,12 +97,11 @@ async def survivors(session: Session, memory_ids: Sequence[UUID]) -> list[UUID]:
     return [row["id"] for row in await session.fetch(SURVIVORS, memory_ids)]
 
 
-async def _match(session: Session, consolidation: Consolidation, memory_id: UUID) -> tuple[UUID, float] | None:
+async def _duplicates(session: Session, consolidation: Consolidation, memory_id: UUID) -> Duplicates:
     row = await session.fetch_row(READ, memory_id)
     if row is None:
-        return None
-    match = await consolidation.match(session, Candidate(row["embedding"].to_numpy(), memory_id, row["created_at"]))
-    return (match.memory_id, match.similarity) if match else None
+        return Duplicates()
+    return await consolidation.match(session, Candidate(row["embedding"].to_numpy(), memory_id, row["created_at"]))
 
 
 async def _merge(session: Session, newer: Row, survivor_id: UUID, similarity: float, at: datetime) -> None:

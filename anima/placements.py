@@ -3,11 +3,11 @@
 Both placements leave the same live state once accepted work is drained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol, assert_never
+from uuid import UUID
 
 from anima import catalysts, merges, store
 from anima.associations.protocol import Associations, CoOccurrence
@@ -25,27 +25,20 @@ from anima.model import Memory, NewMemory, content_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate:
-    """The live memory that stands for an added one, and why."""
+class Written:
+    """The live memory that stands for an added one: the new one itself, or one that it duplicates, and why."""
 
     memory: Memory
-    kind: Literal["exact", "semantic"]
+    duplicate: Literal["exact", "semantic"] | None = None
 
 
 class AfterAdd(Protocol):
-    """Consolidation and catalyst detection around an insert."""
+    """The insert, and consolidation and catalyst detection around it.
 
-    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
-        """A transaction where work is accepted with the add; else each statement is its own, as before the fixes."""
-        ...
+    Whatever the order of commits, of two near-duplicates the newer merges into the older one, once.
+    """
 
-    async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
-        """Counts or merges a duplicate that is looked for before the insert; the insert itself finds exact ones."""
-        ...
-
-    async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
-        """What follows an insert."""
-        ...
+    async def write(self, session: Session, new: NewMemory, candidate: Candidate) -> Written: ...
 
 
 class AfterQuery(Protocol):
@@ -60,50 +53,60 @@ class AfterQuery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InlineAfterAdd:
+    """Adds wait for each other, so that each sees what the other added (docs/decisions/0010)."""
+
     consolidation: Consolidation
 
-    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
-        del session
-        return nullcontext()
+    async def write(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
+        async with session.transaction():
+            written = await self._merged_or_inserted(session, new, candidate)
+        if written.duplicate is None and not new.is_catalyst:
+            await catalysts.detect(session, written.memory.id, candidate.created_at)
+        return written
 
-    async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
-        exact = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
-        if exact:
-            return Duplicate(exact, "exact")
-        while match := await self.consolidation.match(session, candidate):
+    async def _merged_or_inserted(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
+        while True:
+            exact = await store.count_duplicate(session, content_hash(new.content), candidate.created_at)
+            if exact:
+                return Written(exact, "exact")
+            duplicates = await self.consolidation.match(session, candidate)
+            if duplicates.older is None:
+                return await self._inserted(session, new, candidate, duplicates.newer)
             survivor = await store.absorb(
                 session,
-                match.memory_id,
+                duplicates.older.memory_id,
                 content=new.content,
-                similarity=match.similarity,
+                similarity=duplicates.older.similarity,
                 was_catalyst=new.is_catalyst,
                 at=candidate.created_at,
             )
             if survivor:
-                return Duplicate(survivor, "semantic")
-        return None
+                return Written(survivor, "semantic")
 
-    async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
-        if not memory.is_catalyst:
-            await catalysts.detect(session, memory.id, at)
+    async def _inserted(self, session: Session, new: NewMemory, candidate: Candidate, newer: Sequence[UUID]) -> Written:
+        """A newer duplicate is there when this add has waited since it was given its time."""
+        memory, is_new = await store.insert_or_count(session, new, candidate)
+        if not is_new:
+            return Written(memory, "exact")
+        for memory_id in newer:
+            await merges.consolidate(session, self.consolidation, memory_id, candidate.created_at)
+        return Written(memory)
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundAfterAdd:
     background: Background
 
-    def boundary(self, session: Session) -> AbstractAsyncContextManager[None]:
-        return self.background.accepting(session, ("consolidation", "catalyst_detection"))
-
-    async def duplicate(self, session: Session, new: NewMemory, candidate: Candidate) -> Duplicate | None:
-        del session, new, candidate
-        return None
-
-    async def settle(self, session: Session, memory: Memory, at: datetime) -> None:
-        works: list[AnyWork] = [Consolidate(memory_id=memory.id, at=at)]
-        if not memory.is_catalyst:
-            works.append(DetectCatalyst(memory_id=memory.id, at=at))
-        await self.background.accept(session, works)
+    async def write(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
+        async with self.background.accepting(session, ("consolidation", "catalyst_detection")):
+            memory, is_new = await store.insert_or_count(session, new, candidate)
+            if not is_new:
+                return Written(memory, "exact")
+            works: list[AnyWork] = [Consolidate(memory_id=memory.id, at=candidate.created_at)]
+            if not memory.is_catalyst:
+                works.append(DetectCatalyst(memory_id=memory.id, at=candidate.created_at))
+            await self.background.accept(session, works)
+        return Written(memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +140,18 @@ class BackgroundAfterQuery:
 def handlers(associations: Associations, consolidation: Consolidation) -> Mapping[str, Handler]:
     """What a worker does for each kind of accepted work, in the transaction that completes it."""
 
-    async def handle(session: Session, work: AnyWork) -> None:
+    async def handle(session: Session, work: AnyWork) -> Sequence[AnyWork]:
         match work:
             case RecordCoOccurrence():
                 memory_ids = await merges.survivors(session, work.memory_ids)
                 await associations.record(session, CoOccurrence(memory_ids, work.conversation_id, work.at))
             case Consolidate():
-                await merges.consolidate(session, consolidation, work.memory_id, work.at)
+                newer = await merges.consolidate(session, consolidation, work.memory_id, work.at)
+                return [Consolidate(memory_id=memory_id, at=work.at) for memory_id in newer]
             case DetectCatalyst():
                 await catalysts.detect(session, work.memory_id, work.at)
             case _:
                 assert_never(work)
+        return []
 
     return dict.fromkeys(("co_occurrence", "consolidation", "catalyst_detection"), handle)

@@ -14,7 +14,9 @@ COUNT_DUPLICATE: Final = Statement(
     f"""
     UPDATE memories
     SET access_count = access_count + 1, last_accessed = $2, updated_at = $2
-    WHERE content_hash = $1 AND deleted_at IS NULL
+    WHERE EXISTS (SELECT FROM pg_advisory_xact_lock(hashtext('anima.add')))
+        AND content_hash = $1
+        AND deleted_at IS NULL
     RETURNING {COLUMNS}
     """,  # noqa: S608 -- only the constant column list is put in
 )
@@ -59,14 +61,18 @@ ABSORB: Final = Statement(
                 'similarity', $8::double precision, 'was_catalyst', $5::boolean
             ))
         )
-    WHERE id = $1 AND deleted_at IS NULL
+    WHERE id = $1 AND deleted_at IS NULL AND content <> $7
     RETURNING {COLUMNS}
     """,  # noqa: S608 -- only the constant column list is put in
 )
 
 
 async def count_duplicate(session: Session, hash_of_content: str, at: datetime) -> Memory | None:
-    """Counts an access of the live memory with this content, if there is one."""
+    """Counts an access of the live memory with this content, if there is one. Must run inside a transaction.
+
+    Until that ends no other caller comes past here, whether there is one or not: what is looked for next cannot be
+    added meanwhile. Waiting for the other ends after the statement has begun, so it does not see what that one added.
+    """
     row = await session.fetch_row(COUNT_DUPLICATE, hash_of_content, at)
     return memory_from(row) if row else None
 
@@ -109,7 +115,7 @@ async def absorb(
     at: datetime,
     earlier_variants: str = "[]",
 ) -> Memory | None:
-    """Takes a newer memory's content into an older one; None when the older one is no longer live.
+    """Takes a newer memory's content into an older one; None when that is no longer live, or says the same.
 
     `earlier_variants` is the JSON array of what the newer one had itself absorbed.
     """

@@ -2,27 +2,25 @@
 
 from typing import Final
 
-from anima.consolidations.protocol import Candidate, SemanticMatch
+from anima.consolidations.protocol import Candidate, Duplicates
 from anima.database import Session, Statement
 from anima.model import SIMILARITY_DUPLICATE
 
 MATCH: Final = Statement(
     "consolidation.match",
     """
-    SELECT id, 1 - (embedding <=> $1) AS similarity
+    SELECT id, 1 - (embedding <=> $1) AS similarity, (created_at, id) < ($3, $4) AS is_older
     FROM memories
     WHERE deleted_at IS NULL
-        AND (created_at, id) < ($3, $4)
+        AND id <> $4
         AND 1 - (embedding <=> $1) >= $2
-    ORDER BY similarity DESC, created_at, id
-    LIMIT 1
+    ORDER BY is_older DESC, CASE WHEN (created_at, id) < ($3, $4) THEN embedding <=> $1 END, created_at, id
     """,
 )
 
 
 class FullScanConsolidation:
-    async def match(self, session: Session, candidate: Candidate) -> SemanticMatch | None:
-        row = await session.fetch_row(
-            MATCH, candidate.embedding, SIMILARITY_DUPLICATE, candidate.created_at, candidate.id
+    async def match(self, session: Session, candidate: Candidate) -> Duplicates:
+        return Duplicates.of(
+            await session.fetch(MATCH, candidate.embedding, SIMILARITY_DUPLICATE, candidate.created_at, candidate.id)
         )
-        return SemanticMatch(row["id"], row["similarity"]) if row else None

@@ -1,17 +1,18 @@
-"""The axis of how the semantic duplicate of a memory is found."""
+"""The axis of how the semantic duplicates of a memory are found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 from uuid import UUID
 
-from anima.database import Session
+from anima.database import Row, Session
 from anima.embeddings.protocol import Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A memory that may duplicate an older one. One that is not written yet is newer than all that are."""
+    """A memory that may have duplicates. It need not be written yet."""
 
     embedding: Vector
     id: UUID
@@ -24,11 +25,30 @@ class SemanticMatch:
     similarity: float
 
 
-class Consolidation(Protocol):
-    """Finds the nearest live memory that is older than the candidate, at a similarity of 0.95 or more.
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Whom the candidate merges into, and who may have to merge into it.
 
-    Only older ones count, so a memory meets the same candidates whether it is consolidated before it is written or
-    later. Of equally near ones the oldest is taken.
+    The newer ones, the oldest first, are those whose look at their older ones may have come before the candidate was
+    committed. With an older one they need not be complete, since then the candidate goes.
     """
 
-    async def match(self, session: Session, candidate: Candidate) -> SemanticMatch | None: ...
+    older: SemanticMatch | None = None
+    newer: tuple[UUID, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Self:
+        """Rows of `id`, `similarity` and `is_older`: the older ones with the nearest first, then the newer ones."""
+        newer = tuple(row["id"] for row in rows if not row["is_older"])
+        nearest = rows[0] if len(newer) < len(rows) else None
+        return cls(SemanticMatch(nearest["id"], nearest["similarity"]) if nearest else None, newer)
+
+
+class Consolidation(Protocol):
+    """Finds the other live memories at a similarity of 0.95 or more: the nearest older one, and the newer ones.
+
+    The order is that of creation, then that of ids. Only an older one takes a memory in, so a memory meets the same
+    candidates whether it is consolidated before it is written or later. Of equally near ones the oldest is taken.
+    """
+
+    async def match(self, session: Session, candidate: Candidate) -> Duplicates: ...

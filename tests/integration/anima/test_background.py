@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
@@ -53,13 +53,14 @@ class Recorder:
     def __post_init__(self) -> None:
         self.may_end.set()
 
-    async def __call__(self, session: Session, work: AnyWork) -> None:
+    async def __call__(self, session: Session, work: AnyWork) -> Sequence[AnyWork]:
         self.begun.set()
         await plant(session, content=f"an effect of {work.kind} {uuid4()}")
         await self.may_end.wait()
         if self.failing:
             raise ValueError("no luck")
         self.works.append(work)
+        return ()
 
 
 @asynccontextmanager
@@ -206,11 +207,12 @@ async def test_failing_work_does_not_hold_up_what_comes_after_it(database_url: s
     done: list[UUID] = []
     bad, good = uuid4(), uuid4()
 
-    async def handle(_session: Session, work: AnyWork) -> None:
+    async def handle(_session: Session, work: AnyWork) -> Sequence[AnyWork]:
         assert isinstance(work, DetectCatalyst)
         if work.memory_id == bad:
             raise ValueError("no luck")
         done.append(work.memory_id)
+        return ()
 
     async with open_database(database_url, PoolSettings(2)) as database:
         worker = Background(database, dict.fromkeys(KINDS, handle), defaultdict(Counts))

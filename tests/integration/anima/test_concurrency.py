@@ -19,7 +19,7 @@ from anima.assembly import Anima
 from anima.associations import ASSOCIATIONS
 from anima.associations.protocol import CoOccurrence
 from anima.consolidations import CONSOLIDATIONS
-from anima.consolidations.protocol import Candidate, Consolidation, SemanticMatch
+from anima.consolidations.protocol import Candidate, Consolidation, Duplicates, SemanticMatch
 from anima.database import Session, open_database
 from anima.model import Found, NewMemory, Promotion, Query, Tier, association_strength
 from anima.strategy import AssociationName, Strategy
@@ -184,7 +184,7 @@ class Rendezvous:
     barrier: asyncio.Barrier
     met: set[UUID] = field(default_factory=set)
 
-    async def match(self, session: Session, candidate: Candidate) -> SemanticMatch | None:
+    async def match(self, session: Session, candidate: Candidate) -> Duplicates:
         match = await self.consolidation.match(session, candidate)
         if candidate.id not in self.met:
             self.met.add(candidate.id)
@@ -195,11 +195,11 @@ class Rendezvous:
 class Newest:
     """Matches the other way round than the contract wants: the older memory would merge into the newer."""
 
-    async def match(self, session: Session, candidate: Candidate) -> SemanticMatch | None:
+    async def match(self, session: Session, candidate: Candidate) -> Duplicates:
         found = await session.connection.fetchrow(
             "SELECT id FROM memories WHERE deleted_at IS NULL AND id <> $1 ORDER BY created_at DESC, id", candidate.id
         )
-        return SemanticMatch(found["id"], 0.98) if found else None
+        return Duplicates(SemanticMatch(found["id"], 0.98) if found else None)
 
 
 async def merge_at_once(database_url: str, consolidation: Consolidation, memory_ids: list[UUID]) -> None:

@@ -147,6 +147,7 @@ ALWAYS: dict[Statement, tuple[object, ...]] = {
     merges.MOVE_ASSOCIATIONS: (FIRST, SECOND, LATER),
     hnsw.FIND: (EAST, [], 0.5, 20, 100),
     nearest.MATCH: (NEW.embedding, 0.95, NEW.created_at, NEW.id),
+    nearest.OLDER: (NEW.embedding, 0.95, NEW.created_at, NEW.id),
 }
 
 
@@ -177,6 +178,7 @@ async def test_statements_on_single_memories_use_their_indexes(
             "merge.move_associations": {"memory_associations_pkey", "memory_associations_memory_b_id_idx"},
             "query.search": {"idx_memories_embedding"},
             "consolidation.match": {"idx_memories_embedding"},
+            "consolidation.match_older": {"idx_memories_embedding"},
         }
 
 
@@ -244,5 +246,5 @@ async def test_by_the_index_as_by_a_scan_the_oldest_of_many_equally_near_is_foun
         by_index = await nearest.NearestConsolidation().match(session, candidate)
         assert by_index == await full_scan.FullScanConsolidation().match(session, candidate)
         (oldest,) = await rows(session, "SELECT id FROM memories ORDER BY created_at LIMIT 1")
-        assert by_index is not None
-        assert by_index.memory_id == oldest["id"]
+        assert by_index.older is not None
+        assert by_index.older.memory_id == oldest["id"]
