@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from anima import migrations
+from anima.addresses import address_of
 from anima.embedded import default_directory, embedded_postgres
 from anima.errors import AnimaError, InvalidInput, MigrationFailed
 from anima.settings import Settings
@@ -24,10 +25,27 @@ def anima(context: click.Context, *, debug: bool) -> None:
     context.obj = debug
 
 
+def warn_of_password(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """The URL as it is, with a warning for one that should not stand there. Raises `InvalidInput`."""
+    del context, parameter
+    if url and address_of(url).has_password:
+        click.echo(
+            "The password in --database-url can be read by others on this machine. Set ANIMA_DATABASE_URL instead, or "
+            "leave it to PGPASSWORD or ~/.pgpass.",
+            err=True,
+        )
+    return url
+
+
+database_url_option = click.option(
+    "--database-url", metavar="URL", callback=warn_of_password, help="Instead of ANIMA_DATABASE_URL."
+)
+
+
 @anima.command()
 @click.option("--to", type=int, metavar="N", help="Stop at this migration; the newest is the default.")
 @click.option("--status", is_flag=True, help="List the migrations and whether the database has them; change nothing.")
-@click.option("--database-url", metavar="URL", help="Instead of ANIMA_DATABASE_URL.")
+@database_url_option
 def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
     """Brings the database's schema up to date. Two at once are safe."""
     url = database_url or Settings.from_environment().database_url
@@ -49,7 +67,7 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="7100 is the default; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Server processes that share the port.")
 @click.option("--strategy", metavar="NAME", help="How requests are served: batched (the default), naive, ...")
-@click.option("--database-url", metavar="URL", help="Instead of ANIMA_DATABASE_URL.")
+@database_url_option
 @click.option("--data-directory", type=click.Path(path_type=Path), help="Where the embedded PostgreSQL keeps its data.")
 @click.option("--trace-log", type=click.Path(path_type=Path), metavar="PATH", help="Log operations, to replay them.")
 @click.option("--trace-contents", is_flag=True, default=None, help="Log texts as they are; else they are hashed.")

@@ -3,54 +3,30 @@
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from pgvector.asyncpg import register_vector
 
-from anima.errors import DatabaseBusy, DatabaseConflict, DatabaseUnavailable
+from anima.addresses import Address, address_of
+from anima.connections import FAREWELL, UNAVAILABLE, Connection, Row, connect, prepare_connection, unavailable
+from anima.errors import DatabaseBusy, DatabaseConflict
 from anima.spending import spend, spending
 
-Row: TypeAlias = asyncpg.Record
 Result = TypeVar("Result")
 
 WAITING_UNNOTICED_MAX: Final = 5
 WARNING_INTERVAL_S: Final = 60.0
+LEFT_CLOSED_S: Final = 5.0
+PAUSE_S: Final = 0.1
 
 logger = logging.getLogger(__name__)
-
-FAREWELL: Final = asyncpg.InternalClientError
-"""What asyncpg raises for a connection that is used when the server's farewell has arrived and is not read yet."""
-
-UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    FAREWELL,
-    asyncpg.InsufficientResourcesError,  # The disk or memory is full, or all connections are taken.
-    asyncpg.OperatorInterventionError,  # The server starts or stops, or somebody there ended the statement.
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
-
-REACH_VECTOR = """
-    SELECT
-        nspname AS schema,
-        CASE WHEN nspname <> ALL (current_schemas(true)) THEN set_config(
-            'search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident(nspname)), false
-        ) END
-    FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
-    WHERE extname = 'vector'
-"""
-
 
 RETRIED = (
     asyncpg.DeadlockDetectedError,
@@ -58,6 +34,7 @@ RETRIED = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.AdminShutdownError,
+    asyncpg.IdleSessionTimeoutError,
     FAREWELL,
     ConnectionError,
 )
@@ -65,12 +42,6 @@ RETRIED = (
 
 
 REPORT_STATISTICS = "SELECT pg_stat_force_next_flush()"
-
-
-LEARN_ARRAYS = """
-    SELECT NULL::uuid[], NULL::int[], NULL::bigint[], NULL::bytea[], NULL::interval[], NULL::jsonb[]
-"""
-"""asyncpg looks an array type up when a connection meets it first, which costs a request three more round trips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +54,9 @@ class Statement:
     name: str
     sql: str
     reads: bool = False
+
+
+TAKES_WRITES = Statement("database.takes_writes", "SELECT current_setting('transaction_read_only') = 'off'", reads=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +79,6 @@ class Observer(Protocol):
 
 def ignore(_executed: Executed, /) -> None:
     """The observer of a database that nobody measures."""
-
-
-class Connection(asyncpg.Connection):
-    """Skips the pool's reset statement on release, which would cost each operation a round trip.
-
-    Nothing here changes session state: settings are given at connect, locks end with their transaction.
-    """
-
-    def get_reset_query(self) -> str:
-        return ""
 
 
 @dataclass(slots=True)
@@ -199,6 +163,13 @@ class PoolSettings:
     statement_timeout_s: float = 60.0
     idle_in_transaction_timeout_s: float = 60.0
 
+    def of_sessions(self) -> dict[str, str]:
+        """As settings of PostgreSQL."""
+        return {
+            "statement_timeout": milliseconds(self.statement_timeout_s),
+            "idle_in_transaction_session_timeout": milliseconds(self.idle_in_transaction_timeout_s),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
@@ -225,6 +196,65 @@ class PoolCounts:
     warned_at: float = -math.inf
 
 
+class NoneLeft(Exception):
+    """The server lets no further connection in now."""
+
+
+is_left_closed: ContextVar[bool] = ContextVar("is_left_closed", default=False)
+"""Whether the place of the pool that the current task has taken is not to be opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens the pool's connections, and finds out how many the server has for it.
+
+    A role, a server or a pooler may have fewer than the pool has places. Those that are too many are left closed for a
+    while, each held by a task, so that requests wait for the connections there are, as they do for a full pool.
+    """
+
+    address: Address
+    settings: PoolSettings
+    left_closed: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
+
+    async def open(self, dsn: str | None = None, **options: Any) -> "asyncpg.Connection[Row]":  # noqa: ANN401 -- asyncpg's own
+        """As the pool calls it, which knows no more than is known here. Raises `NoneLeft`."""
+        del dsn, options
+        if is_left_closed.get():
+            await asyncio.sleep(LEFT_CLOSED_S)
+            raise NoneLeft
+        try:
+            return await self._opened()
+        except asyncpg.TooManyConnectionsError as error:
+            raise NoneLeft(str(error)) from error
+
+    async def _opened(self) -> "asyncpg.Connection[Row]":
+        connection = await connect(self.address, Connection, self.settings.command_timeout_s)
+        try:
+            await prepare_connection(connection, self.settings.of_sessions())
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def leave_closed(self, pool: "asyncpg.Pool[Row]") -> None:
+        """All places of the pool that are not open, but for those whose opening is under way."""
+        for _ in range(pool.get_max_size() - pool.get_size() - len(self.left_closed)):
+            task = asyncio.create_task(self._hold_place(pool))
+            self.left_closed.add(task)
+            task.add_done_callback(self.left_closed.discard)
+
+    async def _hold_place(self, pool: "asyncpg.Pool[Row]") -> None:
+        is_left_closed.set(True)
+        with suppress(NoneLeft):
+            await pool.release(await pool.acquire())
+
+    async def give_up(self) -> None:
+        held = tuple(self.left_closed)
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Hands out sessions. `session` raises `DatabaseUnavailable` when none is to be had or its server goes away."""
@@ -232,8 +262,13 @@ class Database:
     pool: "asyncpg.Pool[Row]"
     settings: PoolSettings
     observer: Observer
-    location: str
+    opener: Opener
     counts: PoolCounts = field(default_factory=PoolCounts)
+
+    @property
+    def location(self) -> str:
+        """What a message may show."""
+        return self.opener.address.location
 
     def pool_statistics(self) -> PoolStatistics:
         return PoolStatistics(
@@ -251,11 +286,22 @@ class Database:
             idle = [await held.enter_async_context(self.session()) for _ in range(self.pool.get_idle_size())]
             await asyncio.gather(*(session.connection.execute(REPORT_STATISTICS) for session in idle))
 
+    async def takes_writes(self) -> bool:
+        """Not where it is a standby, or its owner has it read only."""
+        async with self.session() as session:
+            (row,) = await session.fetch(TAKES_WRITES)
+        if not row[0]:
+            await self._forget_connections()
+        return bool(row[0])
+
+    async def _forget_connections(self) -> None:
+        """A new connection may find another server, or that its owner lets it write again."""
+        await self.pool.expire_connections()
+
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        with self._expected_failures():
-            async with self._session(Effects()) as session:
-                yield session
+        async with self._expected_failures(), self._session(Effects()) as session:
+            yield session
 
     async def perform(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
         """Does the work in a session, and once more when another transaction won or the connection was lost.
@@ -263,7 +309,7 @@ class Database:
         It is done again only where the server can have kept nothing of it. After a lost COMMIT nobody knows, and doing
         it again could count an access twice. Raises what `session` does, and `DatabaseConflict`.
         """
-        with self._expected_failures():
+        async with self._expected_failures():
             effects = Effects()
             try:
                 return await self._attempt(work, effects)
@@ -293,108 +339,78 @@ class Database:
         self._warn_under_pressure()
         try:
             with spending("pool"):
-                return await self.pool.acquire(timeout=self.settings.acquire_timeout_s)
+                return await self._acquired_by(monotonic() + self.settings.acquire_timeout_s)
         except TimeoutError as error:
             self.counts.acquire_timeouts += 1
             raise DatabaseBusy(
                 f"No connection to PostgreSQL at {self.location} was free or could be opened within "
-                f"{self.settings.acquire_timeout_s:g} s. Send fewer requests at once, or enlarge the pool."
+                f"{self.settings.acquire_timeout_s:g} s. Send fewer requests at once, or enlarge the pool and, where "
+                "they are fewer, the connections of the role and the server."
             ) from error
         finally:
             self.counts.waiting -= 1
 
-    def _warn_under_pressure(self) -> None:
-        """Tells once a minute at most that callers wait: each of them would say the same."""
-        is_full = self.pool.get_size() == self.pool.get_max_size()
-        was_told = monotonic() - self.counts.warned_at < WARNING_INTERVAL_S
-        if not is_full or was_told or self.counts.waiting <= WAITING_UNNOTICED_MAX:
-            return
-        self.counts.warned_at = monotonic()
-        logger.warning("requests wait for a connection: %s", self.pool_statistics())
+    async def _acquired_by(self, deadline_s: float) -> "PoolConnectionProxy[Row]":
+        while True:
+            try:
+                return await self.pool.acquire(timeout=deadline_s - monotonic())
+            except NoneLeft as error:
+                self._warn(f"the server lets no more than {self.pool.get_size()} connections in ({error})")
+                if self.pool.get_size():
+                    self.opener.leave_closed(self.pool)
+                else:
+                    await asyncio.sleep(PAUSE_S)
 
-    @contextmanager
-    def _expected_failures(self) -> Generator[None]:
+    def _warn_under_pressure(self) -> None:
+        is_full = self.pool.get_size() == self.pool.get_max_size()
+        if is_full and self.counts.waiting > WAITING_UNNOTICED_MAX:
+            self._warn(f"requests wait for a connection: {self.pool_statistics()}")
+
+    def _warn(self, what: str) -> None:
+        """Tells once a minute at most: each of those who wait would say the same."""
+        if monotonic() - self.counts.warned_at >= WARNING_INTERVAL_S:
+            self.counts.warned_at = monotonic()
+            logger.warning(what)
+
+    @asynccontextmanager
+    async def _expected_failures(self) -> AsyncGenerator[None]:
         try:
             yield
         except asyncpg.TransactionRollbackError as error:
             raise DatabaseConflict(
                 f"Other transactions on PostgreSQL at {self.location} won ({error}). Send the request again."
             ) from error
+        except asyncpg.LockNotAvailableError as error:
+            raise DatabaseBusy(
+                f"A row of PostgreSQL at {self.location} stayed locked for longer than the lock_timeout that its owner "
+                f"has set ({error}). Send the request again."
+            ) from error
         except UNAVAILABLE as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                await self._forget_connections()
             raise unavailable(self.location, error) from error
-
-
-def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DatabaseUnavailable(
-        f"PostgreSQL at {location} cannot be used ({reason}). "
-        "Check that it runs and accepts connections, and that the URL names it."
-    )
-
-
-def location_of(url: str) -> str:
-    """Address and database of a URL as they were written: what a message may show."""
-    parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
-
-
-@asynccontextmanager
-async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
-    """One connection of its own, outside any pool. Raises `DatabaseUnavailable`."""
-    try:
-        connection = await asyncpg.connect(url)
-    except (*UNAVAILABLE, ValueError) as error:
-        raise unavailable(location_of(url), error) from error
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def reach_vector(connection: "asyncpg.Connection[Row]") -> str | None:
-    """The schema that pgvector lives in, from now on in reach of unqualified names; None when there is no pgvector."""
-    row = await connection.fetchrow(REACH_VECTOR)
-    return row["schema"] if row else None
-
-
-async def prepare_connection(connection: "asyncpg.Connection[Row]") -> None:
-    """Vectors travel in binary, and no request waits for the look-up of a type."""
-    schema = await reach_vector(connection)
-    if schema is None:
-        raise DatabaseUnavailable(
-            "The database has no pgvector: run `anima migrate`, or have an administrator run CREATE EXTENSION vector."
-        )
-    await register_vector(connection, schema=schema)
-    await connection.fetch(LEARN_ARRAYS)
 
 
 @asynccontextmanager
 async def open_database(
     url: str, settings: PoolSettings | None = None, observer: Observer = ignore
 ) -> AsyncGenerator[Database]:
-    """A pool on `url`, closed when the block ends. Raises `DatabaseUnavailable`."""
+    """A pool on `url`, closed when the block ends. Raises `InvalidInput` and `DatabaseUnavailable`."""
     settings = settings or PoolSettings()
+    opener = Opener(address_of(url), settings)
     try:
         pool = await asyncpg.create_pool(
-            url,
             min_size=settings.size_min,
             max_size=settings.size,
-            command_timeout=settings.command_timeout_s,
+            connect=opener.open,
             connection_class=Connection,
-            init=prepare_connection,
-            # Searches that filter go on until they have enough rows (pgvector 0.8; unknown to older ones and ignored).
-            server_settings={
-                "hnsw.iterative_scan": "strict_order",
-                "application_name": "anima",
-                "statement_timeout": milliseconds(settings.statement_timeout_s),
-                "idle_in_transaction_session_timeout": milliseconds(settings.idle_in_transaction_timeout_s),
-            },
         )
     except UNAVAILABLE as error:
-        raise unavailable(location_of(url), error) from error
+        raise unavailable(opener.address.location, error) from error
     try:
-        yield Database(pool, settings, observer, location_of(url))
+        yield Database(pool, settings, observer, opener)
     finally:
+        await opener.give_up()
         await pool.close()
 
 

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from anima import store
 from anima.associations.protocol import NO_MERGES
+from anima.connections import Row
 from anima.consolidations.protocol import Candidate, Consolidation, Duplicates
-from anima.database import Row, Session, Statement
+from anima.database import Session, Statement
 
 EXCLUDE_OTHERS: Final = Statement("merge.exclude_others", "SELECT pg_advisory_xact_lock(hashtext('anima.merge'))")
 EXCLUDE_MERGES: Final = Statement("merge.exclude", f"SELECT {NO_MERGES}")

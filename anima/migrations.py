@@ -12,7 +12,8 @@ from typing import Final
 import asyncpg
 
 from anima import background
-from anima.database import Row, Session, connected, reach_vector
+from anima.connections import Row, connected, reach_vector
+from anima.database import Session
 from anima.errors import MigrationFailed
 
 LOCK_KEY: Final = 0x616E696D61

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from pydantic_core import from_json
 
-from anima.database import Row
+from anima.connections import Row
 from anima.model import FoundMemory, Memory, Tier
 
 COLUMNS: Final = """

@@ -5,8 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
 
+from anima.addresses import address_of
 from anima.errors import InvalidInput
 
 PREFIX = "ANIMA_"
@@ -14,12 +24,18 @@ UNPREFIXED = {"xdg_data_home": "XDG_DATA_HOME"}
 """Variables that are not ours, which all programs follow."""
 
 
+def understood(url: str) -> str:
+    """The same URL. Raises `InvalidInput`."""
+    address_of(url)
+    return url
+
+
 class Settings(BaseModel):
     """Each field is the variable ANIMA_<FIELD>, but for `xdg_data_home`; docs/how-to/serve.md says what each does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
-    database_url: Annotated[str, Field(pattern=r"^postgres(ql)?://")] | None = None
+    database_url: Annotated[str, AfterValidator(understood)] | None = Field(default=None, repr=False)
     data_directory: Path | None = None
     xdg_data_home: str | None = None
     host: str = "127.0.0.1"

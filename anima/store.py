@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from anima.connections import Row
 from anima.consolidations.protocol import Candidate
-from anima.database import Row, Session, Statement
+from anima.database import Session, Statement
 from anima.model import PHI_CATALYST, PHI_MAX, Memory, NewMemory, Tier, content_hash, merge_phi_step
 from anima.rows import COLUMNS, memory_from
 

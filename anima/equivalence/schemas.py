@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from anima.database import Row, connected
+from anima.connections import Row, connected
 
 PREFIX: Final = "anima_equivalence"
 LOCK: Final = "SELECT pg_advisory_lock(hashtextextended($1, 0))"

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from anima.assembly import Anima
-from anima.database import Statement
 from anima.embeddings.protocol import CacheStatistics
 from anima.errors import DatabaseUnavailable
 from anima.http.answers import document
@@ -16,7 +15,6 @@ from anima.http.metrics import Metrics
 from anima.http.openapi import openapi_document
 from anima.http.schemas import CacheMetrics, CacheReport, CacheState, DatabaseMetrics, Health, MetricsReport
 
-PING = Statement("health.ping", "SELECT", reads=True)
 HIT_RATE_HEALTHY = 0.8
 HIT_RATE_POOR = 0.5
 WAITING_HEALTHY_MAX = 5
@@ -33,13 +31,14 @@ class MetaRoutes:
         return document(Health("ok"))
 
     async def ready(self, request: Request) -> Response:
-        """Readiness: requests can be served now."""
+        """Readiness: requests can be served now, those that write as well."""
         del request
         try:
-            async with self.anima.memory.database.session() as session:
-                await session.fetch(PING)
+            takes_writes = await self.anima.memory.database.takes_writes()
         except DatabaseUnavailable:
             return document(Health("unavailable", "The database cannot be used."), 503)
+        if not takes_writes:
+            return document(Health("unavailable", "The database takes no writes now."), 503)
         return document(Health("ready"))
 
     async def cache_stats(self, request: Request) -> Response:

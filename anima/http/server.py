@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -53,7 +53,7 @@ LOGGING: Final[dict[str, object]] = {
 class ServiceOptions:
     """What a server process is made from; it travels to each worker."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     strategy: Strategy
     embeddings: EmbeddingSettings
     shared_cache: SharedCacheSettings | None = None

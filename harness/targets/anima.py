@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from anima import migrations, strategy
 from anima.assembly import Anima, exact_search, open_anima, pool_of
 from anima.background import LANES, current_kind
-from anima.database import Executed, prepare_connection
+from anima.connections import prepare_connection
+from anima.database import Executed
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings

@@ -1,7 +1,10 @@
 """`anima migrate` as a process, on a real database."""
 
+import re
 import subprocess
 import sys
+
+import pytest
 
 from harness.provisioners.protocol import Server
 
@@ -36,5 +39,31 @@ def test_what_is_missing_or_wrong_is_a_sentence(environment: dict[str, str]) -> 
     )
     assert unreachable.returncode == 1
     assert "127.0.0.1:1/x cannot be used" in unreachable.stderr
+    assert "Set ANIMA_DATABASE_URL instead" in unreachable.stderr
     assert "secret" not in unreachable.stderr
     assert "Traceback" not in unreachable.stderr
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+def test_a_url_that_is_not_understood_is_a_sentence_without_its_password(
+    environment: dict[str, str], command: str
+) -> None:
+    for url in ("postgresql://bob:Gx7/tPq9@127.0.0.1:1/a1", "postgresql://bob:Gx7tPq9@127.0.0.1:1/a1?schema=public"):
+        refused = anima(command, environment=environment | {"ANIMA_DATABASE_URL": url})
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("anima: The database URL (ANIMA_DATABASE_URL or --database-url) ")
+        assert refused.stderr.count("\n") == 1
+        assert not re.search("Gx7|tPq9|bob", refused.stdout + refused.stderr)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [({"PGPORT": "abc"}, "postgresql://u@127.0.0.1/x"), ({"PGSSLMODE": "on"}, "postgresql://u@127.0.0.1:1/x")],
+)
+def test_pg_variables_that_do_not_fit_are_a_sentence(
+    environment: dict[str, str], variables: dict[str, str], url: str
+) -> None:
+    refused = anima("migrate", environment=environment | variables | {"ANIMA_DATABASE_URL": url})
+    assert refused.returncode == 2
+    assert "variables that begin with PG do not fit together" in refused.stderr
+    assert "Traceback" not in refused.stderr

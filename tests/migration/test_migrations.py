@@ -140,10 +140,9 @@ async def test_an_unknown_version_is_refused_before_the_database_is_touched(vers
 
 
 @pytest.mark.parametrize("act", [migrate, status])
-@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/nowhere", "postgresql://127.0.0.1:port/nowhere"])
-async def test_a_database_that_cannot_be_reached_is_named(url: str, act: Callable[[str], Awaitable[object]]) -> None:
+async def test_a_database_that_cannot_be_reached_is_named(act: Callable[[str], Awaitable[object]]) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1"):
-        await act(url)
+        await act("postgresql://127.0.0.1:1/nowhere")
 
 
 YES, NO = "-- transaction: yes\n", "-- transaction: no\n"

@@ -12,7 +12,8 @@ import pytest
 from anima import merges, store
 from anima.associations.batched import BatchedAssociations
 from anima.associations.protocol import CoOccurrence
-from anima.database import Row, Session, Statement
+from anima.connections import Row
+from anima.database import Session, Statement
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

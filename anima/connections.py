@@ -1,0 +1,219 @@
+"""One connection to PostgreSQL: how it is opened and set up, and which of its failures are the database's.
+
+What a session relies on is set after it has been opened: poolers refuse most of it in the packet that opens one. A
+setting of the database's owner that is not named here holds as it is.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import asyncpg
+from pgvector.asyncpg import register_vector
+
+from anima.addresses import NAMED_BY, Address, address_of
+from anima.errors import DatabaseUnavailable, InvalidInput
+
+Row: TypeAlias = asyncpg.Record
+
+FAREWELL: Final = asyncpg.InternalClientError
+"""What asyncpg raises for a connection that is used when the server's farewell has arrived and is not read yet."""
+
+POOLED: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""A pooler has given another session's connection to the server."""
+
+UNAVAILABLE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    FAREWELL,
+    *POOLED,
+    asyncpg.InsufficientResourcesError,  # The disk or memory is full, or all connections are taken.
+    asyncpg.OperatorInterventionError,  # The server starts or stops, or somebody there ended the statement.
+    asyncpg.ObjectNotInPrerequisiteStateError,  # A lock is not free, or the database lets nobody in.
+    asyncpg.PostgresSystemError,  # A file of the server cannot be read or written.
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""What passes, or is mended at the server, so that the same request may succeed later. The rest is a fault of ours."""
+
+SESSION_MODE: Final = (
+    "What pools connections between here and PostgreSQL has to keep one for as long as it is used: in PgBouncer, set "
+    "pool_mode = session for this database, or name PostgreSQL's own address."
+)
+USUAL_ADVICE: Final = "Check that it runs and accepts connections, and that the URL names it."
+ADVICE: Final[Mapping[type[Exception] | tuple[type[Exception], ...], str]] = {
+    POOLED: SESSION_MODE,
+    asyncpg.TooManyConnectionsError: "Allow the role and the server more connections, or take fewer: ANIMA_POOL_SIZE.",
+    asyncpg.InsufficientResourcesError: "Free some disk or memory where the server runs.",
+    asyncpg.ReadOnlySQLTransactionError: "It takes no writes now: name the primary, or wait until it takes them again.",
+    asyncpg.InsufficientPrivilegeError: "Have its owner grant this right (docs/how-to/serve.md lists them).",
+    asyncpg.InvalidCatalogNameError: "Create the database, or name another.",
+    asyncpg.InvalidAuthorizationSpecificationError: (
+        "Check the user and the password, and whether the server's pg_hba.conf lets this user in from here."
+    ),
+    asyncpg.ClientConfigurationError: "Check the URL's parameters, and the variables that begin with PG.",
+}
+
+SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # Each statement sees what was committed before it, whatever the role or the database has as its default.
+        "default_transaction_isolation": "read committed",
+        "TimeZone": "UTC",
+        "standard_conforming_strings": "on",
+        "transform_null_equals": "off",
+    }
+)
+WITHOUT_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
+    {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "transaction_timeout": "0"}
+)
+"""For work that may take long, whatever the owner allows others."""
+
+VECTOR: Final = r"""
+    SELECT
+        nspname AS schema,
+        string_to_array(substring(extversion FROM '^\d+(?:\.\d+)*'), '.')::int[] AS version,
+        has_schema_privilege(n.oid, 'USAGE') AS is_reachable,
+        quote_ident(current_user) AS role,
+        CASE WHEN nspname <> ALL (current_schemas(true)) THEN set_config(
+            'search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident(nspname)), false
+        ) END
+    FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
+    WHERE extname = 'vector'
+"""
+# A server that is older knows not all of them. What is an extension's may not be known yet.
+SET_ALL: Final = """
+    SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS setting(name, value)
+    WHERE name LIKE '%.%' OR current_setting(name, true) IS NOT NULL
+"""
+LEARN_ARRAYS: Final = """
+    SELECT NULL::uuid[], NULL::int[], NULL::bigint[], NULL::bytea[], NULL::interval[], NULL::jsonb[]
+"""
+"""asyncpg looks an array type up when a connection meets it first, which costs a request three more round trips."""
+
+CONNECT_TIMEOUT_S: Final = 60.0
+"""Where the URL states no other."""
+
+PGVECTOR_MIN: Final = (0, 5)
+"""The first with HNSW indexes."""
+
+PGVECTOR_ITERATIVE: Final = (0, 8)
+"""The first whose index scans go on when a filter leaves too few rows."""
+
+
+class Connection(asyncpg.Connection):
+    """Skips the pool's reset statement on release, which would cost each operation a round trip.
+
+    Nothing here changes session state: settings are given when it is opened, locks end with their transaction.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """pgvector as a database has it."""
+
+    schema: str
+    version: tuple[int, ...]
+
+
+def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    advice = next((told for kinds, told in ADVICE.items() if isinstance(error, kinds)), USUAL_ADVICE)
+    return DatabaseUnavailable(f"PostgreSQL at {location} cannot be used ({reason.removesuffix('.')}). {advice}")
+
+
+@asynccontextmanager
+async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
+    """One connection of its own, outside any pool, without limits of time. Raises `DatabaseUnavailable`."""
+    address = address_of(url)
+    try:
+        connection = await connect(address)
+        try:
+            await set_all(connection, {**SETTINGS, **WITHOUT_LIMITS})
+            yield connection
+        finally:
+            await connection.close()
+    except UNAVAILABLE as error:
+        raise unavailable(address.location, error) from error
+
+
+async def connect(
+    address: Address,
+    connection_class: "type[asyncpg.Connection[Row]]" = asyncpg.Connection,
+    command_timeout_s: float | None = None,
+) -> "asyncpg.Connection[Row]":
+    """Raises `InvalidInput` where the URL and the environment's PG variables do not fit together."""
+    try:
+        return await asyncpg.connect(
+            address.dsn,
+            timeout=address.connect_timeout_s or CONNECT_TIMEOUT_S,
+            connection_class=connection_class,
+            command_timeout=command_timeout_s,
+        )
+    except KeyError:
+        raise InvalidInput(
+            f"{NAMED_BY} names no user, and the user that runs this has no name. Write postgresql://user@host/database."
+        ) from None
+    except ValueError as error:
+        raise InvalidInput(
+            f"{NAMED_BY} and the environment's variables that begin with PG do not fit together ({error})."
+        ) from None
+
+
+async def prepare_connection(
+    connection: "asyncpg.Connection[Row]", settings: Mapping[str, str] = WITHOUT_LIMITS
+) -> None:
+    """Vectors travel in binary, and no request waits for the look-up of a type."""
+    extension = await usable_vector(connection)
+    await register_vector(connection, schema=extension.schema)
+    await connection.fetch(LEARN_ARRAYS)
+    # Searches that filter go on until they have enough rows.
+    iterative = {"hnsw.iterative_scan": "strict_order"} if extension.version >= PGVECTOR_ITERATIVE else {}
+    await set_all(connection, {**SETTINGS, **settings, **iterative})
+
+
+async def set_all(connection: "asyncpg.Connection[Row]", settings: Mapping[str, str]) -> None:
+    await connection.fetch(SET_ALL, list(settings), list(settings.values()))
+
+
+async def usable_vector(connection: "asyncpg.Connection[Row]") -> Extension:
+    """Raises `DatabaseUnavailable` when there is no pgvector, or none that can be used."""
+    extension = await reach_vector(connection)
+    if extension is None:
+        raise DatabaseUnavailable(
+            "The database has no pgvector: run `anima migrate`, or have an administrator run CREATE EXTENSION vector."
+        )
+    return extension
+
+
+async def reach_vector(connection: "asyncpg.Connection[Row]") -> Extension | None:
+    """The database's pgvector, from now on in reach of unqualified names; None when it has none.
+
+    Raises `DatabaseUnavailable` for one that is too old, or in a schema that the role may not use.
+    """
+    row = await connection.fetchrow(VECTOR)
+    if row is None:
+        return None
+    extension = Extension(row["schema"], tuple(row["version"]))
+    if not row["is_reachable"]:
+        raise DatabaseUnavailable(
+            f"The role {row['role']} may not use the schema {extension.schema}, in which the database has pgvector. "
+            f'Have that schema\'s owner run: GRANT USAGE ON SCHEMA "{extension.schema}" TO {row["role"]};'
+        )
+    if extension.version < PGVECTOR_MIN:
+        found, needed = (".".join(map(str, version)) for version in (extension.version, PGVECTOR_MIN))
+        raise DatabaseUnavailable(
+            f"The database has pgvector {found}, and {needed} is the first with the index that searches use. Install a "
+            "newer one on the server, and have an administrator run ALTER EXTENSION vector UPDATE in this database."
+        )
+    return extension
