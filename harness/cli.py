@@ -11,10 +11,11 @@ from typing import NoReturn
 
 import click
 
-from harness import generator, journal, report_files, runs, scenario
+from harness import comparison, generator, journal, report_files, runs, scenario, verdict
 from harness.aborting import AbortWatch
 from harness.budgets import parse
 from harness.comparing import compare_command
+from harness.comparison import judged
 from harness.declaration import declare
 from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
@@ -30,13 +31,12 @@ from harness.provisioners.addresses import is_url
 from harness.provisioners.protocol import DatabaseSettings
 from harness.record import RunRecord
 from harness.recording import measure
-from harness.renderers import RENDERERS
+from harness.renderers import RENDERERS, rendered
 from harness.renderers.terminal import TerminalRenderer
 from harness.resumption import continued
 from harness.selftest import selftest
-from harness.summary import summarise
 from harness.targets import TARGETS
-from harness.verdict import ExitCode, judge, wanting
+from harness.verdict import ExitCode
 from harness.verification import verify
 
 
@@ -94,7 +94,9 @@ def run(
         named = choose(name or "guide", settings, strategies, database) if name or settings or strategies else None
         chosen = continued(resumed.record, named, database)
     watch = AbortWatch.of(declare(chosen.model_dump(mode="json")))
-    work = partial(execute, wanting=wanting, resumed=resumed, watch=watch)
+    asked = resumed.record.comparison if resumed else None
+    further = partial(comparison.wanting, margin=asked.margin) if asked else verdict.wanting
+    work = partial(execute, wanting=further, resumed=resumed, watch=watch)
     failure = measure(chosen, directory, work, resume=resumed is not None)
     record = journal.read(directory / journal.FILE_NAME)
     report_files.write(directory, record)
@@ -103,7 +105,7 @@ def run(
     report_files.write_reports(record, wishes)
     if failure is not None:
         raise failure
-    return judge(record).exit_code
+    return judged(record).exit_code
 
 
 @harness.command()
@@ -112,7 +114,7 @@ def run(
 @OUTPUT
 @ALL_TABLES
 def report(name: str, form: str, output: Path, *, everything: bool) -> ExitCode:
-    """Renders a stored run again, and judges it: by path, by name, or `latest`.
+    """Renders a stored run or comparison again, and judges it: by path, by name, or `latest`.
 
     csv, parquet, png and svg are written into the run's directory; the other formats are printed.
     """
@@ -124,8 +126,8 @@ def report(name: str, form: str, output: Path, *, everything: bool) -> ExitCode:
         for path in report_files.export(directory, record, form):
             click.echo(path)
     else:
-        click.echo(RENDERERS[form].render(record, summarise(record), judge(record)))
-    return judge(record).exit_code
+        click.echo(rendered(record, RENDERERS[form]), nl=False)
+    return judged(record).exit_code
 
 
 @harness.command("list")
@@ -203,10 +205,10 @@ def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:
 
 def show(record: RunRecord, directory: Path, *, everything: bool) -> None:
     """The verdict and the tables, and where the rest lies."""
-    click.echo(TerminalRenderer(everything=everything).render(record, summarise(record), judge(record)), nl=False)
+    click.echo(rendered(record, TerminalRenderer(everything=everything)), nl=False)
     if not everything:
         click.echo(f"All tables: harness report {directory} --all")
-    click.echo(f"Report: {directory / report_files.REPORT_FORMATS['html']}")
+    click.echo(f"Report: {directory / report_files.PAGE}")
 
 
 def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:

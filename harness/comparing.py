@@ -12,15 +12,15 @@ import click
 
 from harness import journal, report_files, runs, scenario
 from harness.analysis.paired import MARGIN
-from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_runs, wanting
+from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_asked, compare_runs, wanting
 from harness.errors import UsageError
 from harness.execution import execute
 from harness.github_actions import announce_comparison
 from harness.likeness import unlike
 from harness.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
-from harness.record import INTERRUPTED, RunRecord
+from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
 from harness.recording import Work, measure
-from harness.renderers import COMPARISON_RENDERERS
+from harness.renderers import RENDERERS
 from harness.renderers.terminal import TerminalRenderer
 from harness.revision_execution import Sides, execute_revisions
 from harness.revisions import INSTALLS, Revision, holds, obstacle, resolve
@@ -31,9 +31,6 @@ from harness.verdict import ExitCode
 Kind = Literal["strategies", "runs", "revisions"]
 
 WORKER: Final = "harness/worker.py"
-
-FILES: Final[Mapping[str, str]] = {"json": "comparison.json", "markdown": "comparison.md"}
-"""What a comparison leaves beside the run that it measured."""
 
 
 @click.command("compare")
@@ -62,11 +59,12 @@ FILES: Final[Mapping[str, str]] = {"json": "comparison.json", "markdown": "compa
 @click.option(
     "--margin",
     type=click.FloatRange(0, 1, min_open=True),
-    default=MARGIN,
-    show_default=True,
-    help="A change by less than this share does not matter.",
+    help=f"A change by less than this share does not matter; {MARGIN}, or what was asked of a stored comparison.",
 )
-@click.option("--format", "form", type=click.Choice(list(COMPARISON_RENDERERS)), default="terminal", show_default=True)
+@click.option(
+    "--profile", "profiled", is_flag=True, help="Of two strategies: also make flame graphs of both, for the page."
+)
+@click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True)
 @SETTINGS
 @DATABASE
 @OUTPUT
@@ -83,7 +81,8 @@ def compare_command(
     variant: str | None,
     environment: str,
     anyway: bool,
-    margin: float,
+    margin: float | None,
+    profiled: bool,
     form: str,
     settings: tuple[str, ...],
     database: str | None,
@@ -95,28 +94,31 @@ def compare_command(
     With one run alone, what was compared in it is shown again. Exit codes: 0 not slower, 1 slower or more of something
     that is counted, 2 usage or configuration, 3 undecided, 4 invalid, 130 interrupted.
     """
+    display = Display(form, everything=everything)
     if candidate is None:
-        return show(compare(runs.load(runs.find(baseline, output)), margin=margin), form, everything=everything)
+        directory = runs.find(baseline, output)
+        return display.show_stored(runs.load(directory), directory, margin)
+    margin = margin or MARGIN
     names = (baseline, candidate)
     sampling = (f"sampling.time_s_max={sample_for}",) if sample_for is not None else ()
-    plan = Plan(scenario_name, (*settings, f"rounds={rounds}", *sampling), database, slices)
+    plan = Plan(scenario_name, (*settings, f"rounds={rounds}", *sampling), database, slices, profiled)
     further = partial(wanting, margin=margin)
     if kind is None:
         kind = kind_of(names, output)
     match kind:
         case "strategies":
             chosen = of_strategies(names, plan)
-            return show(
-                compare_measured(chosen, output, margin, partial(execute, wanting=further)), form, everything=everything
-            )
+            asked = ComparisonSettings(baseline=baseline, candidate=candidate, margin=margin)
+            return display.show_stored(*measured(chosen, output, asked, partial(execute, wanting=further)))
         case "runs":
             one, other = (runs.load(runs.find(name, output)) for name in names)
             refuse_unlike(one, other, anyway=anyway)
-            return show(compare_runs(one, other, variant, margin=margin), form, everything=everything)
+            return display.show(compare_runs(one, other, variant, margin=margin), (one, other))
         case "revisions":
             chosen, sides = of_revisions(names, plan, variant)
+            asked = ComparisonSettings(baseline=sides.names[0], candidate=sides.names[1], margin=margin)
             work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
-            return show(compare_measured(chosen, output, margin, work, sides.declared), form, everything=everything)
+            return display.show_stored(*measured(chosen, output, asked, work, sides.declared))
         case _:
             assert_never(kind)
 
@@ -129,13 +131,15 @@ class Plan:
     settings: tuple[str, ...]
     database: str | None
     slices: int | None = None
+    profiled: bool = False
 
     def load(self, *settings: str, strategies: str | None = None) -> Scenario:
         """Held to no budget, since what is compared decides. Raises `UsageError`."""
         wanted = (*self.settings, *settings, *([f"slices={self.slices}"] if self.slices else []))
         chosen = scenario.load(self.scenario, settings=wanted, strategies=strategies, database=self.database)
         cut = SLICES_ADVISED if self.slices is None and chosen.slices == 1 and not chosen.indivisible else chosen.slices
-        return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut})
+        profile = scenario.ProfileSettings() if self.profiled and chosen.profile is None else chosen.profile
+        return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut, "profile": profile})
 
 
 def kind_of(names: Sequence[str], output: Path) -> Kind:
@@ -191,9 +195,19 @@ KINDS: Final[Mapping[Kind, Callable[[str, Path], bool]]] = {
 def of_strategies(names: tuple[str, str], plan: Plan) -> Scenario:
     """The scenario with these two and a control. Raises `UsageError`."""
     if names[0] == names[1]:
-        raise UsageError(f"{names[0]} stands on both sides. The control of any comparison measures its baseline twice.")
+        raise UsageError(
+            f"{names[0]} stands on both sides. Every comparison measures its baseline twice, and says how much noise "
+            f"that shows. Name another one: `harness compare {another(names[0])} {names[0]}`. What compares one thing "
+            "with itself is `harness compare HEAD HEAD`."
+        )
     pair = (f'baseline="{names[0]}"', f'candidate="{names[1]}"', "control=true")
     return plan.load(*pair, strategies=",".join(names))
+
+
+def another(name: str) -> str:
+    """Of the same target, the first: what the system was before its fixes."""
+    target = next(variants for variants in (factory().variants() for factory in TARGETS.values()) if name in variants)
+    return next((each for each in target if each != name), "naive")
 
 
 def of_revisions(names: tuple[str, str], plan: Plan, strategy: str | None) -> tuple[Scenario, Sides]:
@@ -217,27 +231,23 @@ def known_revision(name: str) -> Revision:
     return revision
 
 
-def compare_measured(
+def measured(
     chosen: Scenario,
     output: Path,
-    margin: float,
+    asked: ComparisonSettings,
     work: Work,
     declared: Mapping[str, object] = MappingProxyType({}),
-) -> Comparison:
-    """Measures the scenario by this work, and compares its pair, or that which is declared otherwise."""
+) -> tuple[RunRecord, Path]:
+    """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
-    failure = measure(chosen, directory, work, declared=declared)
+    failure = measure(chosen, directory, work, declared=declared, comparison=asked)
     record = journal.read(directory / journal.FILE_NAME)
     report_files.write(directory, record)
     if failure is not None:
         raise failure
     if record.interruption == INTERRUPTED:
         raise click.Abort
-    comparison = compare(record, margin=margin)
-    for name, file in FILES.items():
-        runs.replace_file(directory / file, COMPARISON_RENDERERS[name].render_comparison(comparison))
-    click.echo(f"Kept in {directory}; `harness compare {directory}` shows it again.", err=True)
-    return comparison
+    return record, directory
 
 
 def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
@@ -251,10 +261,28 @@ def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
         )
 
 
-def show(comparison: Comparison, form: str, *, everything: bool) -> ExitCode:
-    renderer = TerminalRenderer(everything=everything) if form == "terminal" else COMPARISON_RENDERERS[form]
-    click.echo(renderer.render_comparison(comparison), nl=False)
-    if form == "terminal":
-        # Every other format is for a file, in which nothing else may stand.
-        announce_comparison(comparison)
-    return comparison.exit_code
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How a comparison is printed."""
+
+    form: str
+    everything: bool
+
+    def show(self, comparison: Comparison, records: Sequence[RunRecord]) -> ExitCode:
+        renderer = TerminalRenderer(everything=self.everything) if self.form == "terminal" else RENDERERS[self.form]
+        click.echo(renderer.render_comparison(comparison, records), nl=False)
+        if self.form == "terminal":
+            # Every other format is for a file, in which nothing else may stand.
+            announce_comparison(comparison, records)
+        return comparison.exit_code
+
+    def show_stored(self, record: RunRecord, directory: Path, margin: float | None = None) -> ExitCode:
+        """What was compared in a run: what it was made for, or else its baseline and candidate; and where it lies."""
+        asked = record.comparison
+        if asked and margin:
+            asked = asked.model_copy(update={"margin": margin})
+        code = self.show(compare_asked(record, asked) if asked else compare(record, margin=margin or MARGIN), (record,))
+        if asked:
+            place = f"Report: {directory / report_files.PAGE}"
+            click.echo(place, err=self.form != "terminal")
+        return code

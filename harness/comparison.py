@@ -35,8 +35,8 @@ from harness.likeness import unlike
 from harness.limits import nearest
 from harness.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.quantities import count, mean_count, share, significant
-from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
-from harness.verdict import ExitCode, judge
+from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.verdict import ExitCode, Verdict, judge
 
 ROUNDS_ADVISED: Final = 10
 
@@ -150,6 +150,21 @@ def compare(
         margin=margin,
         risk=risk,
     )
+
+
+def judged(record: RunRecord) -> Comparison | Verdict:
+    """By what the run was made for: as a comparison, or by its budgets."""
+    return compare_asked(record, record.comparison) if record.comparison else judge(record)
+
+
+def compare_asked(record: RunRecord, asked: ComparisonSettings) -> Comparison:
+    """What the run was to compare. A side that it did not come to has no requests, so there is nothing to compare."""
+    begun = {each.name for each in record.variants}
+    missing = [name for name in (asked.baseline, asked.candidate) if name not in begun]
+    unmeasured = tuple(VariantRecord(name=name, description="", schema_version=0) for name in missing)
+    whole = record.model_copy(update={"variants": (*record.variants, *unmeasured)})
+    comparison = compare(whole, asked.baseline, asked.candidate, margin=asked.margin)
+    return replace(comparison, exit_code=ExitCode.INTERRUPTED) if record.interruption == INTERRUPTED else comparison
 
 
 def wanting(record: RunRecord, margin: float = MARGIN) -> dict[str, str]:

@@ -153,6 +153,10 @@ class Finding:
     outcome: Outcome
     sentence: str
 
+    @property
+    def fails(self) -> bool:
+        return self.outcome is Outcome.FAIL
+
 
 def findings(comparison: Comparison) -> Iterable[Finding]:
     """Timings and counts, each by itself; timings that cannot be judged are INVALID one by one."""

@@ -1,6 +1,7 @@
 """What a run shows by itself as a step of GitHub Actions: annotations, and the report in the summary of the job."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,10 +9,8 @@ import click
 
 from harness.comparison import Comparison
 from harness.record import RunRecord
-from harness.renderers import COMPARISON_RENDERERS, RENDERERS
+from harness.renderers import RENDERERS, rendered
 from harness.renderers.markup import shortened
-from harness.summary import summarise
-from harness.verdict import judge
 
 ANNOTATIONS, SUMMARY = "github", "markdown"
 """The formats."""
@@ -23,14 +22,13 @@ SUMMARY_BYTES_MAX: Final = 2**20
 def announce(record: RunRecord) -> None:
     """Does nothing elsewhere. A summary that cannot be written is told, and changes nothing about the verdict."""
     if _here():
-        summary, verdict = summarise(record), judge(record)
-        _tell(*(RENDERERS[form].render(record, summary, verdict) for form in (ANNOTATIONS, SUMMARY)))
+        _tell(*(rendered(record, RENDERERS[form]) for form in (ANNOTATIONS, SUMMARY)))
 
 
-def announce_comparison(comparison: Comparison) -> None:
+def announce_comparison(comparison: Comparison, records: Sequence[RunRecord]) -> None:
     """The same for a comparison."""
     if _here():
-        _tell(*(COMPARISON_RENDERERS[form].render_comparison(comparison) for form in (ANNOTATIONS, SUMMARY)))
+        _tell(*(RENDERERS[form].render_comparison(comparison, records) for form in (ANNOTATIONS, SUMMARY)))
 
 
 def _here() -> bool:

@@ -331,6 +331,14 @@ class EnvironmentRecord(Frozen):
     server: dict[str, Any]
 
 
+class ComparisonSettings(Frozen):
+    """What a run was to compare: two of its variants, and the share that a change has to exceed to matter."""
+
+    baseline: str
+    candidate: str
+    margin: float
+
+
 class Resumption(Frozen):
     """When a run that had ended before its time went on, and how many samples of a pass that was cut off were left out.
 
@@ -347,6 +355,7 @@ class RunRecord(Frozen):
 
     `looks` are the times at which the run was looked at to see whether it may end: how many samples each variant had.
     A run that was to end with its planned rounds has none. `aborted_by` is the budget that ended it early, if one did.
+    `comparison` is what it was made to compare; a run without it is judged by its budgets.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -365,3 +374,4 @@ class RunRecord(Frozen):
     looks: tuple[dict[str, int], ...] = ()
     aborted_by: str | None = None
     resumptions: tuple[Resumption, ...] = ()
+    comparison: ComparisonSettings | None = None

@@ -20,7 +20,7 @@ from harness.errors import Aborted, HarnessError, ResumeRefused
 from harness.execution import execute
 from harness.progress import Progress, TerminalProgress
 from harness.provisioners.addresses import redacted
-from harness.record import INTERRUPTED, SCHEMA_VERSION
+from harness.record import INTERRUPTED, SCHEMA_VERSION, ComparisonSettings
 from harness.scenario import Scenario
 
 LOG_FILE: Final = "log.txt"
@@ -36,15 +36,16 @@ def measure(
     *,
     resume: bool = False,
     declared: Mapping[str, Any] = MappingProxyType({}),
+    comparison: ComparisonSettings | None = None,
 ) -> HarnessError | None:
     """Does the work into the directory's journal, which gets its end whatever happens; returns what failed.
 
     A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
     journal, and stays as it is when that is refused. `declared` is kept in place of what the scenario says, where its
-    variants are not the scenario's strategies.
+    variants are not the scenario's strategies. A run that is made for a `comparison` is judged by it later as well.
     """
     console = Console(stderr=True)
-    known = header(chosen, directory.name, declared)
+    known = header(chosen, directory.name, declared, comparison)
     variants = len(known["scenario"]["strategies"]) + known["scenario"]["control"]
     phases_total = len(chosen.phases) * variants * chosen.rounds
     started = perf_counter()
@@ -119,7 +120,12 @@ def expected(error: HarnessError | ExceptionGroup[Exception]) -> HarnessError:
     return leaf
 
 
-def header(chosen: Scenario, run_id: str, declared: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+def header(
+    chosen: Scenario,
+    run_id: str,
+    declared: Mapping[str, Any] = MappingProxyType({}),
+    comparison: ComparisonSettings | None = None,
+) -> Mapping[str, Any]:
     """What is known of a run before it starts; `declared` is kept of its scenario in place of what that says."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -128,4 +134,5 @@ def header(chosen: Scenario, run_id: str, declared: Mapping[str, Any] = MappingP
         "command": ["harness", *map(redacted, sys.argv[1:])],
         "scenario": {**chosen.model_dump(mode="json"), **declared},
         "corpus": chosen.corpus_facts(),
+        **({"comparison": comparison.model_dump()} if comparison else {}),
     }

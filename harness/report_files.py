@@ -7,19 +7,20 @@ from typing import Final
 from harness.errors import HarnessError, UsageError
 from harness.exports import EXPORTS
 from harness.record import RunRecord
-from harness.renderers import RENDERERS
+from harness.renderers import RENDERERS, rendered
 from harness.runs import replace_file, write_record
-from harness.summary import summarise
-from harness.verdict import judge
 
 EXPORT_DIRECTORY: Final = "export"
-REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": "report.html", "json": "report.json"}
+PAGE: Final = "report.html"
+REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": PAGE, "json": "report.json"}
+COMPARISON_FORMATS: Final[Mapping[str, str]] = {"markdown": "comparison.md", "html": PAGE, "json": "comparison.json"}
 
 
 def write(directory: Path, record: RunRecord) -> Mapping[str, Path]:
     """Writes the record and its reports; returns the files of the reports by format."""
     write_record(directory, record)
-    paths = {name: directory / file for name, file in REPORT_FORMATS.items()}
+    formats = COMPARISON_FORMATS if record.comparison else REPORT_FORMATS
+    paths = {name: directory / file for name, file in formats.items()}
     write_reports(record, paths.items())
     return paths
 
@@ -36,9 +37,8 @@ def report_wish(text: str) -> tuple[str, Path]:
 
 def write_reports(record: RunRecord, wishes: Iterable[tuple[str, Path]]) -> None:
     """Writes each format to its path, whose directory is made where it is missing. Raises `HarnessError`."""
-    summary, verdict = summarise(record), judge(record)
     for form, path in wishes:
-        replace_file(path, RENDERERS[form].render(record, summary, verdict))
+        replace_file(path, rendered(record, RENDERERS[form]))
 
 
 def export(directory: Path, record: RunRecord, form: str) -> Sequence[Path]:

@@ -2,14 +2,17 @@
 
 from typing import Final
 
+from harness.comparison import Comparison, judged
+from harness.record import RunRecord
 from harness.renderers.comment import CommentRenderer
 from harness.renderers.github import GithubRenderer
 from harness.renderers.html import HtmlRenderer
 from harness.renderers.json import JsonRenderer
 from harness.renderers.junit import JunitRenderer
 from harness.renderers.markdown import MarkdownRenderer
-from harness.renderers.protocol import ComparisonRenderer, Renderer
+from harness.renderers.protocol import Renderer
 from harness.renderers.terminal import UNLIMITED, TerminalRenderer
+from harness.summary import summarise
 
 RENDERERS: Final[dict[str, Renderer]] = {
     "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
@@ -21,11 +24,10 @@ RENDERERS: Final[dict[str, Renderer]] = {
     "comment": CommentRenderer(),
 }
 
-COMPARISON_RENDERERS: Final[dict[str, ComparisonRenderer]] = {
-    "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
-    "markdown": MarkdownRenderer(),
-    "json": JsonRenderer(),
-    "junit": JunitRenderer(),
-    "github": GithubRenderer(),
-    "comment": CommentRenderer(),
-}
+
+def rendered(record: RunRecord, renderer: Renderer) -> str:
+    """As what it is: a comparison, or a run that is judged by its budgets."""
+    found = judged(record)
+    if isinstance(found, Comparison):
+        return renderer.render_comparison(found, (record,))
+    return renderer.render(record, summarise(record), found)

@@ -4,6 +4,7 @@ The first line is hidden and names the scenario, so that a workflow can find its
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from harness.comparison import Comparison
@@ -39,7 +40,7 @@ class CommentRenderer:
             f"Run {code(record.run_id)}",
         )
 
-    def render_comparison(self, comparison: Comparison) -> str:
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         return _comment(
             "comparison",
             f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",

@@ -47,7 +47,7 @@ class GithubRenderer:
         )
         return _lines(_annotation(verdict.outcome, name, verdict.sentence), budgets)
 
-    def render_comparison(self, comparison: Comparison) -> str:
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         whole = _annotation(comparison.outcome, comparison_title(comparison), comparison.sentence)
         return _lines(whole, (_annotation(each.outcome, each.name, each.sentence) for each in findings(comparison)))
 

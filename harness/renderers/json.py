@@ -4,6 +4,7 @@ Times are seconds and shares are ratios. JSON has no infinity: a quantile that f
 `errors` beside it says why.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -46,6 +47,6 @@ class JsonRenderer:
         report = Report("anima-harness/report", 1, record.run_id, verdict, summary)
         return REPORT.dump_json(report, indent=2).decode() + "\n"
 
-    def render_comparison(self, comparison: Comparison) -> str:
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         report = ComparisonReport("anima-harness/comparison", 1, comparison)
         return COMPARISON_REPORT.dump_json(report, indent=2).decode() + "\n"

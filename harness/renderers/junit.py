@@ -56,7 +56,7 @@ class JunitRenderer:
         known = {"run_id": record.run_id, "verdict": verdict.outcome.value, "sentence": verdict.sentence}
         return _document(scenario, cases, known, elapsed_s=record.elapsed_s, started_at=record.started_at)
 
-    def render_comparison(self, comparison: Comparison) -> str:
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         title = comparison_title(comparison)
         cases = [
             _whole("comparison", "timings can be judged", comparison.objections, comparison.sentence),

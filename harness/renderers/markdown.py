@@ -1,6 +1,7 @@
 """For pull requests, issues and wikis: GitHub-flavoured Markdown."""
 
 import shlex
+from collections.abc import Sequence
 
 from harness.comparison import Comparison
 from harness.comparison_tables import comparison_title, counts_table, noise_sentence, processor_table, timings_table
@@ -60,7 +61,7 @@ class MarkdownRenderer:
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
-    def render_comparison(self, comparison: Comparison) -> str:
+    def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord] = ()) -> str:
         tables = (
             timings_table(comparison),
             counts_table(comparison),
@@ -75,5 +76,6 @@ class MarkdownRenderer:
             escaped(noise_sentence(comparison)),
             *(table_markup(table) for table in tables if table),
             f"Run{'s' if len(runs) > 1 else ''} {' and '.join(map(code, runs))}.",
+            *(f"To repeat it: {code(shlex.join(each.command))}" for each in records[:1] if each.comparison),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,5 +1,6 @@
 """The seam between a judged run, or a comparison, and what people or programs read about it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from harness.comparison import Comparison
@@ -20,8 +21,6 @@ class Renderer(Protocol):
         """The whole report. Pure but for the terminal's width and colours; never fails for a record that is valid."""
         ...
 
-
-class ComparisonRenderer(Protocol):
-    """A format that comparisons are shown in too; held to the same as `Renderer`."""
-
-    def render_comparison(self, comparison: Comparison) -> str: ...
+    def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord], /) -> str:
+        """The same of a comparison, of one run or of two."""
+        ...

@@ -7,7 +7,7 @@ there is no room for all columns, each row is written as lines of its own. Witho
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from typing import Final
@@ -77,7 +77,7 @@ class TerminalRenderer:
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
         return self._printed(self._parts(record, summary, verdict))
 
-    def render_comparison(self, comparison: Comparison) -> str:
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         return self._printed(self._comparison_parts(comparison))
 
     def render_tables(self, tables: Iterable[Table | None]) -> str:

@@ -30,6 +30,13 @@ def test_two_strategies_are_measured_in_turn_and_the_counts_decide_by_themselves
     assert again.returncode == 1
     assert json.loads(again.stdout)["comparison"] == stored
 
+    reported = harness("report", run.name)
+    assert reported.returncode == 1
+    assert "FAIL" in reported.stdout
+    assert "query statements grew from 3 to " in reported.stdout
+    assert "<title>FAIL: naive against batched</title>" in (run / "report.html").read_text(encoding="utf-8")
+    assert done.stdout.splitlines()[-1] == f"Report: {run.relative_to(tmp_path) / 'report.html'}"
+
     with_itself = harness("compare", run.name, "latest")
     assert with_itself.returncode == 3
     assert "share no rounds" in with_itself.stdout

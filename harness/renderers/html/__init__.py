@@ -5,10 +5,19 @@ figures behind it, how to repeat it.
 """
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from harness.comparison import Comparison
+from harness.comparison_tables import (
+    comparison_title,
+    counts_table,
+    findings,
+    noise_sentence,
+    processor_table,
+    timings_table,
+)
 from harness.plan_differences import pair_plans
-from harness.profile_differences import differences
+from harness.profile_differences import Difference, between, differences, side
 from harness.profile_tables import (
     lock_waits_table,
     statement_parts_table,
@@ -16,7 +25,7 @@ from harness.profile_tables import (
     waits_table,
     waterfall_tables,
 )
-from harness.quantities import ABSENT, duration
+from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
 from harness.renderers.html.difference import drawn, scripts
 from harness.renderers.html.figures import distribution_figures, ladder_figures, law_figures, statement_figures
@@ -105,6 +114,54 @@ class HtmlRenderer:
                 **(scripts() if found else {}),
             )
         )
+
+    def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord] = ()) -> str:
+        tone = OUTCOME_TONES[comparison.outcome]
+        found = _profiled(comparison, records)
+        tables = timings_table(comparison), counts_table(comparison), processor_table(comparison)
+        return (
+            templates()
+            .get_template("comparison.html.jinja")
+            .render(
+                style=style(),
+                title=printable(comparison_title(comparison)),
+                baseline=printable(comparison.baseline.variant),
+                candidate=printable(comparison.candidate.variant),
+                runs=[
+                    printable(name) for name in dict.fromkeys((comparison.baseline.run_id, comparison.candidate.run_id))
+                ],
+                outcome=comparison.outcome.value,
+                tone=tone,
+                glyph=GLYPHS[tone],
+                sentence=printable(comparison.sentence),
+                failed=[printable(f"{each.name}: {each.sentence}") for each in findings(comparison) if each.fails],
+                exit_code=int(comparison.exit_code),
+                rounds=count(comparison.rounds),
+                margin=share(comparison.margin),
+                noise=printable(noise_sentence(comparison)),
+                notes=list(map(printable, comparison.notes)),
+                tables=[table for table in tables if table],
+                plan_differences=drawn_plans(comparison.plans),
+                differences=[drawn(each) for each in found],
+                conditions=[
+                    (printable(each.run_id), [table for table in (model_table(each), environment_table(each)) if table])
+                    for each in records
+                ],
+                commands=[printable(shlex.join(each.command)) for each in records],
+                **(scripts() if found else {}),
+            )
+        )
+
+
+def _profiled(comparison: Comparison, records: Sequence[RunRecord]) -> Sequence[Difference]:
+    """The two sides' profiles, where both have some."""
+    sides = [
+        side(record, each.variant, each.variant if len(records) == 1 else f"{each.variant} of {each.run_id}")
+        for each in (comparison.baseline, comparison.candidate)
+        for record in records
+        if record.run_id == each.run_id and any(profile.variant == each.variant for profile in record.profiles)
+    ]
+    return between(*sides) if len(sides) == 2 else ()  # noqa: PLR2004 -- baseline and candidate
 
 
 def _ladder_overviews(summary: Summary) -> Iterable[Table | None]:

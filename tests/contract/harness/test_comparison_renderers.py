@@ -8,7 +8,7 @@ import pytest
 
 from harness.comparison import Comparison, compare, compare_runs
 from harness.quantities import duration
-from harness.renderers import COMPARISON_RENDERERS
+from harness.renderers import RENDERERS
 from tests.records import HOSTILE, guide_record, record, sample, variant
 
 ESCAPE_SEQUENCE = "\x1b[2J"
@@ -50,25 +50,27 @@ def comparison(request: pytest.FixtureRequest) -> Comparison:
     return COMPARISONS[request.param]()
 
 
-@pytest.mark.parametrize("form", COMPARISON_RENDERERS)
+@pytest.mark.parametrize("form", RENDERERS)
 def test_it_tells_the_outcome_and_cannot_be_steered(form: str, comparison: Comparison) -> None:
-    text = COMPARISON_RENDERERS[form].render_comparison(comparison)
+    text = RENDERERS[form].render_comparison(comparison, ())
     assert comparison.outcome.value in text
     assert ESCAPE_SEQUENCE not in text
     assert text.endswith("\n")
+    if form == "html":
+        assert "<img" not in text
     if form == "markdown":
         assert "<img" not in re.sub(r"`` .*? ``", "", text), "outside of code"
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown"])
+@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
 def test_people_see_every_latency(form: str, comparison: Comparison) -> None:
-    text = COMPARISON_RENDERERS[form].render_comparison(comparison)
+    text = RENDERERS[form].render_comparison(comparison, ())
     for metric in comparison.metrics:
         assert duration(metric.candidate_s) in text
 
 
 def test_programs_read_all_of_it(comparison: Comparison) -> None:
-    read = json.loads(COMPARISON_RENDERERS["json"].render_comparison(comparison))
+    read = json.loads(RENDERERS["json"].render_comparison(comparison, ()))
     assert (read["schema"], read["schema_version"]) == ("anima-harness/comparison", 1)
     assert read["comparison"]["outcome"] == comparison.outcome.value
     assert [each["metric"] for each in read["comparison"]["metrics"]] == [each.metric for each in comparison.metrics]

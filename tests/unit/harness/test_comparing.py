@@ -60,8 +60,15 @@ def test_strategies_are_measured_in_rounds_with_a_control_and_held_to_nothing() 
     assert (chosen.budgets, chosen.corpus.size) == ((), 50)
 
 
-def test_a_strategy_is_not_compared_with_itself() -> None:
-    with pytest.raises(UsageError, match="naive stands on both sides"):
+def test_both_sides_can_be_profiled_as_well() -> None:
+    assert of_strategies(("batched", "naive"), Plan("smoke", (), None)).profile is None
+    assert of_strategies(("batched", "naive"), Plan("smoke", (), None, profiled=True)).profile is not None
+
+
+def test_a_strategy_that_is_compared_with_itself_is_told_what_to_run_instead() -> None:
+    with pytest.raises(
+        UsageError, match=r"naive stands on both sides.*`harness compare \w+ naive`.*`harness compare HEAD HEAD`"
+    ):
         of_strategies(("naive", "naive"), Plan("smoke", (), None))
 
 

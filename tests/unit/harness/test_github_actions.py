@@ -39,7 +39,7 @@ def test_the_step_is_annotated_and_the_summary_gets_the_report(
 
 def test_a_comparison_is_told_in_the_same_places(summary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     comparison = compare(guide_record())
-    announce_comparison(comparison)
+    announce_comparison(comparison, ())
     assert f"title={comparison.outcome.value}%3A batched against naive::" in capsys.readouterr().out
     assert comparison.outcome.value in summary.read_text(encoding="utf-8")
 

@@ -6,7 +6,7 @@ from harness.comparison import compare
 from harness.plan_differences import Kind, PlanDifference, PlanSide, compare_plans, label, pair_plans
 from harness.plan_tables import plans_table
 from harness.record import PlanRecord, PlanStep, StepExecution
-from harness.renderers import COMPARISON_RENDERERS, RENDERERS
+from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.verdict import judge
 from tests.records import HOSTILE, record, samples, variant
@@ -110,7 +110,7 @@ def test_a_report_shows_the_change_in_words(form: str) -> None:
     [("terminal", "no index any more"), ("markdown", CHANGE), ("comment", CHANGE), ("json", '"kind": "index lost"')],
 )
 def test_a_comparison_mentions_the_plans_that_differ(form: str, mention: str) -> None:
-    assert mention in COMPARISON_RENDERERS[form].render_comparison(compare(PAIR))
+    assert mention in RENDERERS[form].render_comparison(compare(PAIR), ())
 
 
 def test_the_page_marks_both_sides_of_a_change_and_shows_figures() -> None:

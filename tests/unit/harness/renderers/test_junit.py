@@ -7,7 +7,7 @@ import pytest
 
 from harness.comparison import compare
 from harness.record import INTERRUPTED, RunRecord, VariantRecord
-from harness.renderers import COMPARISON_RENDERERS, RENDERERS
+from harness.renderers import RENDERERS
 from harness.summary import summarise
 from harness.verdict import judge
 from tests.records import HOSTILE, guide_record, record, sample, samples, variant
@@ -115,7 +115,7 @@ def timed(name: str, seconds: float, statements: int) -> VariantRecord:
 
 def test_a_comparison_has_a_case_for_each_figure() -> None:
     compared = compare(record(timed("naive", 0.1, 3), timed("batched", 0.2, 4)))
-    root = ET.fromstring(COMPARISON_RENDERERS["junit"].render_comparison(compared))
+    root = ET.fromstring(RENDERERS["junit"].render_comparison(compared, ()))
     cases = {each.get("name"): [child.tag for child in each] for each in root.iter("testcase")}
     assert cases["query.p50"] == cases["query statements"] == ["failure"]
     assert cases["query errors"] == cases["timings can be judged"] == ["system-out"]
@@ -129,7 +129,7 @@ def test_a_comparison_has_a_case_for_each_figure() -> None:
 
 def test_timings_that_cannot_be_judged_are_red_and_counts_still_count() -> None:
     compared = compare(record(timed("naive", 0.1, 3), timed("batched", 0.1, 3), state="partial", interruption="killed"))
-    root = ET.fromstring(COMPARISON_RENDERERS["junit"].render_comparison(compared))
+    root = ET.fromstring(RENDERERS["junit"].render_comparison(compared, ()))
     kinds = {each.get("name"): [child.get("type") for child in each] for each in root.iter("testcase")}
     assert kinds["timings can be judged"] == kinds["query.p50"] == ["INVALID"]
     assert kinds["query statements"] == [None]
