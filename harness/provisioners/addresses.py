@@ -22,9 +22,6 @@ FIELD: Final = re.compile(r"((?:\\.|[^:\\])*)(?::|$)")
 """A field of a password file: `\\:` and `\\\\` stand for themselves."""
 
 
-PLAIN: Final = "sslmode=disable&target_session_attrs=any"
-"""What the address of a server of our own says, so that no client takes it from the environment's PG variables."""
-
 FROM_ENVIRONMENT: Final[Mapping[str, str]] = {
     "sslmode": "PGSSLMODE",
     "sslnegotiation": "PGSSLNEGOTIATION",
@@ -54,6 +51,15 @@ UNREADABLE: Final = (
 """It repeats no part of the URL: any part may be the password's."""
 
 EXAMPLE: Final = "The URL of a database looks like postgresql://user@host:5432/database."
+
+
+def plain_parameters() -> str:
+    """What the address of a server of our own says, so that no client takes it from the environment's PG variables.
+
+    A client from before TLS could be begun directly does not know the last one.
+    """
+    direct = "&sslnegotiation=postgres" if "PGSSLNEGOTIATION" in os.environ else ""
+    return f"sslmode=disable&target_session_attrs=any{direct}"
 
 
 def parsed(url: str) -> SplitResult:

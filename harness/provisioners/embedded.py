@@ -26,7 +26,7 @@ import stamina
 
 from harness.errors import ProvisioningError
 from harness.lifeline import hold
-from harness.provisioners.addresses import PLAIN
+from harness.provisioners.addresses import plain_parameters
 from harness.provisioners.databases import (
     DEFAULT_SETTINGS,
     NO_DISK,
@@ -168,7 +168,7 @@ class _Plan:
 
     @property
     def admin_url(self) -> str:
-        return f"postgresql://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/{ADMINISTRATOR}?{PLAIN}"
+        return f"postgresql://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/{ADMINISTRATOR}?{plain_parameters()}"
 
     @property
     def lock_file(self) -> Path:

@@ -27,7 +27,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient, get_docker_host
 
 from harness.errors import ProvisioningError
-from harness.provisioners.addresses import PLAIN
+from harness.provisioners.addresses import plain_parameters
 from harness.provisioners.databases import (
     DEFAULT_SETTINGS,
     NO_DISK,
@@ -388,7 +388,7 @@ def _is_running(container: DockerContainer) -> bool:
 
 def _url(container: DockerContainer, password: str) -> str | None:
     place = place_of(container, PORT)
-    return place and f"postgresql://{ADMINISTRATOR}:{password}@{place}/{ADMINISTRATOR}?{PLAIN}"
+    return place and f"postgresql://{ADMINISTRATOR}:{password}@{place}/{ADMINISTRATOR}?{plain_parameters()}"
 
 
 def _log(container: DockerContainer) -> str:

@@ -125,8 +125,10 @@ def within_hook(hook: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) ->
             for entry in environment.read_text(encoding="utf-8").split("\0")[:-1]:
                 patch.setenv(*entry.split("=", 1))
             assert "GIT_INDEX_FILE" in os.environ
-            yield
-        ends.write_bytes(b"\n")
+            try:
+                yield
+            finally:
+                ends.write_bytes(b"\n")
     assert commit.returncode == 0
 
 

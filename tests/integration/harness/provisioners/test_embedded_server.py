@@ -20,7 +20,8 @@ import pytest
 from harness.errors import ProvisioningError
 from harness.network import with_endpoint
 from harness.provisioners import embedded
-from harness.provisioners.databases import DEFAULT_SETTINGS
+from harness.provisioners.databases import DEFAULT_SETTINGS, connected, execute_named
+from harness.provisioners.dumps import dump_and_restore
 from harness.provisioners.embedded import EmbeddedProvisioner
 from harness.provisioners.wheel import installation
 from tests.waiting import is_gone, until
@@ -105,6 +106,37 @@ async def test_a_block_that_ends_leaves_nothing(directory: Path) -> None:
     async with EmbeddedProvisioner().start({}):
         assert len(left_in(directory)) >= 3
     assert not left_in(directory)
+
+
+async def test_what_names_another_server_in_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = {"PGHOST": "192.0.2.1", "PGPORT": "1", "PGUSER": "nobody", "PGDATABASE": "none", "PGSERVICE": "none"}
+    wrong = {"PGSSLMODE": "verify-full", "PGSSLNEGOTIATION": "direct", "PGTARGETSESSIONATTRS": "standby"}
+    for name, value in {**elsewhere, **wrong, "PGOPTIONS": "-c default_transaction_read_only=on"}.items():
+        monkeypatch.setenv(name, value)
+    async with EmbeddedProvisioner().start({}) as server:
+        url = await server.create_database("one")
+        await execute_named(url, ("CREATE TABLE %I (id int)", "copied"))
+        await dump_and_restore(url, await server.create_database("other"))
+        async with connected(await server.clone_database("other", "clone")) as connection:
+            assert await connection.fetchval("SELECT count(*) FROM copied") == 0
+
+
+async def test_a_variable_that_no_client_can_read_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGGSSLIB", "none")
+    with pytest.raises(ProvisioningError, match="gsslib"):
+        await EmbeddedProvisioner().start({}).__aenter__()
+
+
+async def test_a_long_directory_with_a_comma_and_a_space_is_as_good(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = directory / ("a, b" + "x" * 110)
+    place.mkdir()
+    place.chmod(0o1777)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    async with EmbeddedProvisioner().start({}) as server:
+        await server.create_database("one")
+    place.rmdir()
 
 
 async def test_a_run_killed_while_its_server_starts_leaves_nothing(directory: Path) -> None:

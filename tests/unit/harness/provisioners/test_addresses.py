@@ -5,13 +5,20 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.provisioners.addresses import address, completed, redacted, refuse_password, with_database
+from harness.provisioners.addresses import (
+    FROM_ENVIRONMENT,
+    address,
+    completed,
+    redacted,
+    refuse_password,
+    with_database,
+)
 
 
 @pytest.fixture(autouse=True)
 def passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A password file of the test's own, and no password or user in the environment."""
-    for variable in ("PGPASSWORD", "PGUSER"):
+    for variable in ("PGPASSWORD", "PGUSER", *FROM_ENVIRONMENT.values()):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "passwords"))
     return tmp_path / "passwords"
@@ -87,6 +94,47 @@ def test_a_line_for_another_connection_gives_no_password(passwords: Path) -> Non
 def test_what_names_no_server_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(UsageError, match="postgresql://user@host:5432/database"):
         completed(url)
+
+
+@pytest.mark.parametrize("character", ["/", "#", "?", "[", "]/", "/@", "?@", "#@", "@/", ":/"])
+@pytest.mark.parametrize("password", ["Gx7{}tPq9", "{}tPq9", "12{}34", "Gx7{}"])
+def test_no_part_of_a_password_that_cannot_be_read_is_repeated(password: str, character: str) -> None:
+    secret = password.format(character)
+    url = f"postgresql://bob:{secret}@127.0.0.1:5432/a1"
+    for refuse, kind in ((completed, UsageError), (refuse_password, ValueError)):
+        with pytest.raises(kind, match=r"cannot be read.*%2F.*PGPASSWORD") as refused:
+            refuse(url)
+        assert not any(part in str(refused.value) for part in ("Gx7", "tPq9", "12", "34", "bob"))
+        assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("127.0.0.1:1/a?sslmode=require&channel_binding=require", "`channel_binding`"),
+        ("127.0.0.1:1/a?connect_timeout=10", "`connect_timeout`"),
+        ("127.0.0.1:1/a?pgbouncer=true", "`pgbouncer`"),
+        ("127.0.0.1:1/a?schema=public", "`schema`"),
+        ("127.0.0.1:1,127.0.0.2:1/a", "several hosts"),
+        ("a,b/a", "several hosts"),
+        ("127.0.0.1:70000/a", "cannot be read"),
+        ("127.0.0.1:1/a?sslmode", "cannot be read"),
+    ],
+)
+def test_what_asyncpg_does_not_know_is_refused_with_what_to_do(rest: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as refused:
+        completed(f"postgresql://u:s3cret@{rest}")
+    assert "s3cret" not in str(refused.value)
+
+
+def test_how_to_connect_comes_from_the_environment_where_the_url_does_not_say_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "primary")
+    assert completed("postgresql://u:p@h:1/d?sslmode=require&application_name=a%20b") == (
+        "postgresql://u:p@h:1/d?sslmode=require&target_session_attrs=primary&application_name=a+b"
+    )
 
 
 def test_a_database_is_exchanged_and_an_address_shows_no_password() -> None:
