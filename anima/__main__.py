@@ -135,11 +135,22 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except AnimaError as error:
+    except Exception as error:
         if "--debug" in sys.argv:
             raise
-        click.echo(f"anima: {error}", err=True)
+        click.echo(f"anima: {told(error)}", err=True)
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
+
+
+def told(error: Exception) -> str:
+    """A sentence or two. What nobody expected is not quoted: it may hold a password."""
+    match error:
+        case AnimaError():
+            return str(error)
+        case OSError(strerror=str(reason)):
+            return f"{reason}{f': {error.filename}' if error.filename else ''}. `anima --debug` shows where."
+        case _:
+            return f"An unexpected {type(error).__name__}: please report it, with what `anima --debug` shows."
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The composition root: the only place that picks concrete pieces and connects them."""
 
+import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -18,6 +19,7 @@ from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, SharedCacheSettings
 from anima.embeddings.shared_cache import SharedEmbeddings
+from anima.embeddings.unusable import UnusableEmbeddings
 from anima.errors import InvalidInput
 from anima.memory import MemorySystem
 from anima.placements import (
@@ -30,6 +32,8 @@ from anima.placements import (
 from anima.searches import SEARCHES
 from anima.searches.protocol import Search
 from anima.strategy import Strategy
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,16 @@ def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingPr
     provider = PROVIDERS[settings.provider](settings)
     if settings.openai_key is None or settings.provider == "openai":
         return provider
-    return FallbackEmbeddings(provider, PROVIDERS["openai"](settings))
+    return FallbackEmbeddings(provider, stand_in(settings))
+
+
+def stand_in(settings: EmbeddingSettings) -> EmbeddingProvider:
+    """OpenAI; where it cannot be made, that is told when it is asked, since it may never be."""
+    try:
+        return PROVIDERS["openai"](settings)
+    except InvalidInput as error:
+        logger.warning("OpenAI cannot stand in for %s: %s", settings.provider, error)
+        return UnusableEmbeddings("openai", str(error))
 
 
 def connect(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import httpx
 
 from anima.embeddings.http_call import Advice, JsonEndpoint, batches, joined
+from anima.embeddings.http_client import client_of
 from anima.embeddings.protocol import Embedded, EmbeddingSettings, ProviderCalls
 
 
@@ -20,9 +21,10 @@ class OllamaEmbeddings:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        url = joined(settings.ollama_url, "/api/embed")
         address = "Check ANIMA_OLLAMA_URL: an Ollama that is not too old answers at /api/embed below it."
         self._endpoint = JsonEndpoint(
-            joined(settings.ollama_url, "/api/embed"),
+            url,
             lambda texts: {"model": self.model, "input": [*texts]},
             provider=self.name,
             advice=Advice(
@@ -34,7 +36,7 @@ class OllamaEmbeddings:
             ),
             settings=settings,
             # A proxy that the environment names is for the internet; this server is on the own network.
-            client=httpx.AsyncClient(transport=transport, trust_env=False),
+            client=client_of(url, proxied=False, transport=transport),
             clock=clock,
         )
 

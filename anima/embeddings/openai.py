@@ -7,6 +7,7 @@ import httpx
 from pydantic import JsonValue
 
 from anima.embeddings.http_call import Advice, JsonEndpoint, batches, joined
+from anima.embeddings.http_client import client_of
 from anima.embeddings.protocol import DIMENSIONS, Embedded, EmbeddingSettings, ProviderCalls
 from anima.errors import InvalidInput
 
@@ -27,9 +28,10 @@ class OpenAIEmbeddings:
                 "The embedding provider openai needs a key, and none is set. "
                 "Set the key, or choose another provider: ollama (a local server) or hashing (offline)."
             )
+        url = joined(settings.openai_url, "/embeddings")
         authorization = f"Bearer {settings.openai_key.get_secret_value()}"
         self._endpoint = JsonEndpoint(
-            joined(settings.openai_url, "/embeddings"),
+            url,
             lambda texts: {"model": self.model, "input": [*texts], "dimensions": DIMENSIONS},
             provider=self.name,
             advice=Advice(
@@ -40,7 +42,7 @@ class OpenAIEmbeddings:
                 address="Check ANIMA_OPENAI_URL: it ends where /embeddings begins, mostly in /v1.",
             ),
             settings=settings,
-            client=httpx.AsyncClient(headers={"Authorization": authorization}, transport=transport),
+            client=client_of(url, proxied=True, headers={"Authorization": authorization}, transport=transport),
             clock=clock,
         )
 

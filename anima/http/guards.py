@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Final
 
 from pydantic import SecretStr
@@ -14,6 +13,7 @@ from anima.errors import InvalidInput
 from anima.http.api_keys import ApiKeys, read_keys
 from anima.http.body_limit import BODY_BYTES_MAX, BodyLimit
 from anima.http.rate_limit import RateLimit, limiting, read_limit
+from anima.loopback import is_loopback
 from anima.settings import Settings
 
 READABLE_HEADERS: Final = ("X-Response-Time", "Retry-After")
@@ -47,14 +47,6 @@ def guard_settings(settings: Settings) -> GuardSettings:
     return GuardSettings(
         digests, settings.rate_limit, settings.redis_url, tuple(origin for origin in origins if origin)
     )
-
-
-def is_loopback(host: str) -> bool:
-    """A name other than localhost may stand for any address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @asynccontextmanager

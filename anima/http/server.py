@@ -132,6 +132,7 @@ def serve(options: ServiceOptions) -> None:
         if options.workers == 1:
             uvicorn.Server(configuration(options)).run([listener])
             return
+        import_nothing_local()
         with shared_metrics() as directory:
             Multiprocess(configuration(replace(options, metrics_directory=directory)), [listener]).run()
 
@@ -158,6 +159,11 @@ def shared_metrics() -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="anima-metrics-") as directory:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         yield Path(directory)
+
+
+def import_nothing_local() -> None:
+    """Starts the workers' interpreters with `-P`: a select.py where the service is started is none of theirs."""
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -278,8 +284,14 @@ def tracer_of(options: ServiceOptions) -> Generator[Traced | None]:
     if options.otlp_endpoint is None:
         yield None
         return
-    # The packages are those of an extra.
-    from anima.http.tracing import StatementSpans, TracingMiddleware, otlp_exporter, tracing  # noqa: PLC0415 -- see above
+    try:
+        # The packages are those of an extra.
+        from anima.http.tracing import StatementSpans, TracingMiddleware, otlp_exporter, tracing  # noqa: PLC0415 -- see above
+    except ImportError as error:
+        raise InvalidInput(
+            f"ANIMA_OTLP_ENDPOINT is set, and the package {error.name} is not installed. "
+            "Install the extra `otel` of anima-harness, or unset the variable."
+        ) from None
 
     with tracing(otlp_exporter(options.otlp_endpoint)) as tracer:
         yield Traced((Middleware(TracingMiddleware, tracer=tracer),), (StatementSpans(tracer),))

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anima.database import Executed
 from anima.http.timing import method_of, route_of
+from anima.loopback import is_loopback
 
 SERVER_ERRORS_FROM: Final = 500
 NS_PER_S: Final = 1_000_000_000
@@ -41,8 +43,12 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 -- slow to load, and tests need none
         OTLPSpanExporter,
     )
+    from requests import Session  # noqa: PLC0415 -- as above
 
-    return OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")
+    session = Session()
+    # A collector on this machine is asked directly, whatever proxies the environment names.
+    session.trust_env = not is_loopback(urlsplit(endpoint).hostname or "")
+    return OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", session=session)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,14 @@ def offline(environment: Environment) -> Environment:
 
 
 @contextmanager
-def serving(environment: Environment, *arguments: str) -> Generator[tuple["subprocess.Popen[str]", str]]:
+def serving(
+    environment: Environment, *arguments: str, cwd: Path | None = None
+) -> Generator[tuple["subprocess.Popen[str]", str]]:
     """The process and its address; it is ended, and all that it started is seen to end."""
-    command = [sys.executable, "-m", "anima", "serve", *arguments]
+    command = [Path(sys.executable).with_name("anima"), "serve", *arguments]
     with (
         ThreadPoolExecutor(1) as reader,
-        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(command, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True) as process,
     ):
         assert process.stderr is not None
         try:
@@ -109,3 +111,15 @@ async def test_a_database_that_is_behind_is_refused_with_what_to_run(offline: En
     with serving(environment, "--migrate") as (_, address):
         assert add(address, "a day")[0] == 201
     await server.drop_database("behind")
+
+
+async def test_workers_import_nothing_from_where_the_service_is_started(
+    offline: Environment, server: Server, tmp_path: Path
+) -> None:
+    for name in ("select", "uvicorn", "anima", "socket", "multiprocessing"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from where the service was started')")
+    url = await server.create_database("elsewhere")
+    await migrate(url)
+    with serving(offline | {"ANIMA_DATABASE_URL": url}, "--workers", "2", cwd=tmp_path) as (_, address):
+        assert add(address, "a day")[0] == 201
+    await server.drop_database("elsewhere")

@@ -8,6 +8,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -163,6 +164,20 @@ async def test_a_server_that_cannot_answer_now_is_asked_again(
 ) -> None:
     server.status = status
     await _assert_fails_if_it_asks(provider, server, EmbeddingUnavailable, requests=ATTEMPTS)
+
+
+async def test_a_server_on_this_machine_is_asked_directly_whatever_the_environment_names(
+    name: str, server: StubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "[::1]")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    settings = EmbeddingSettings(
+        provider=name, ollama_url=server.url, openai_url=server.url, openai_key=SecretStr("key"), attempts=1
+    )
+    async with aclosing(PROVIDERS[name](settings)) as provider:
+        assert (await provider.embed("Anna plays tennis.")).provider == name
 
 
 async def _assert_fails_if_it_asks(
