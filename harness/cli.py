@@ -3,11 +3,12 @@
 import asyncio
 import json
 import sys
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -21,33 +22,49 @@ from harness.doctor import examine
 from harness.errors import HarnessError, ProvisioningError, UsageError
 from harness.execution import execute
 from harness.exports import EXPORTS
+from harness.failures import failures_of, foreseen, raise_first
 from harness.feasibility import check
 from harness.github_actions import announce
 from harness.history.commands import history
 from harness.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
+from harness.outputs import echo_file, withstand
 from harness.profile_commands import diff, profile
 from harness.provisioners import clean_up
 from harness.provisioners.addresses import is_url
 from harness.provisioners.protocol import DatabaseSettings
 from harness.record import RunRecord
 from harness.recording import measure
+from harness.redaction import without_secrets
 from harness.renderers import RENDERERS, rendered
 from harness.renderers.terminal import TerminalRenderer
 from harness.resumption import continued
 from harness.selftest import selftest
+from harness.signals import ignored
 from harness.targets import TARGETS
 from harness.verdict import ExitCode
 from harness.verification import verify
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- as click has it
+        """Else click takes any broken pipe, such as a worker's, for that of the output, and exits with 1."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.filename is None:
+                raise foreseen(error) from error
+            raise UsageError(f"{error.filename} cannot be used: {error.strerror}.") from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
 @click.version_option(package_name="anima-harness", prog_name="harness")
 @click.pass_context
 def harness(context: click.Context, *, debug: bool) -> None:
     """Measures a memory system on a real PostgreSQL, and judges the measurement.
 
-    Exit codes: 0 pass, 1 a budget failed, 2 usage or configuration, 3 undecided, 4 invalid run, 130 interrupted.
+    Exit codes: 0 pass, 1 a budget failed, 2 usage or configuration, 3 undecided, 4 invalid run or one that broke, 130
+    interrupted.
     """
     context.obj = debug
 
@@ -97,14 +114,13 @@ def run(
     asked = resumed.record.comparison if resumed else None
     further = partial(comparison.wanting, margin=asked.margin) if asked else verdict.wanting
     work = partial(execute, wanting=further, resumed=resumed, watch=watch)
-    failure = measure(chosen, directory, work, resume=resumed is not None)
-    record = journal.read(directory / journal.FILE_NAME)
-    report_files.write(directory, record)
-    show(record, directory, everything=everything)
-    announce(record)
-    report_files.write_reports(record, wishes)
-    if failure is not None:
-        raise failure
+    measured = measure(chosen, directory, work, resume=resumed is not None)
+    record = measured.record
+    with ignored():
+        unwritten = report_files.write(directory, record, wishes)
+    shown = partial(show, record, directory, everything=everything), partial(announce, record)
+    unshown = failures_of(shown, directory / journal.LOG_FILE)
+    raise_first([measured.failure, *unwritten, *unshown])
     return judged(record).exit_code
 
 
@@ -126,7 +142,7 @@ def report(name: str, form: str, output: Path, *, everything: bool) -> ExitCode:
         for path in report_files.export(directory, record, form):
             click.echo(path)
     else:
-        click.echo(rendered(record, RENDERERS[form]), nl=False)
+        echo_file(rendered(record, RENDERERS[form]), nl=False)
     return judged(record).exit_code
 
 
@@ -220,19 +236,26 @@ def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def main() -> NoReturn:
-    """Exits with the code of the command; an expected failure is a sentence, and a traceback only with --debug."""
+    """Exits with the code of the command; a failure is a sentence, and a traceback only with --debug."""
+    withstand()
     try:
-        sys.exit(harness(standalone_mode=False))
-    except click.Abort:
-        sys.exit(ExitCode.INTERRUPTED)
+        code = harness(standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        code = ExitCode.INTERRUPTED
     except click.ClickException as error:
         error.show()
-        sys.exit(ExitCode.USAGE)
-    except HarnessError as error:
-        if "--debug" in sys.argv:
-            raise
-        click.echo(f"harness: {error}", err=True)
-        sys.exit(ExitCode.USAGE if isinstance(error, (UsageError, ProvisioningError)) else ExitCode.INVALID)
+        code = ExitCode.USAGE
+    except Exception as error:  # noqa: BLE001 -- Python's own exit code for it would say that a budget failed
+        code = tell(foreseen(error))
+    sys.exit(code)
+
+
+def tell(failure: HarnessError) -> ExitCode:
+    """A sentence, and the exit code that goes with it."""
+    if "--debug" in sys.argv:
+        click.echo(without_secrets("".join(traceback.format_exception(failure))), err=True)
+    click.echo(f"harness: {without_secrets(str(failure))}", err=True)
+    return ExitCode.USAGE if isinstance(failure, (UsageError, ProvisioningError)) else ExitCode.INVALID
 
 
 if __name__ == "__main__":

@@ -10,14 +10,16 @@ from typing import Final, Literal, assert_never
 
 import click
 
-from harness import journal, report_files, runs, scenario
+from harness import report_files, runs, scenario
 from harness.analysis.paired import MARGIN
 from harness.comparison import ROUNDS_ADVISED, Comparison, compare, compare_asked, compare_runs, wanting
 from harness.errors import UsageError
 from harness.execution import execute
+from harness.failures import raise_first
 from harness.github_actions import announce_comparison
 from harness.likeness import unlike
 from harness.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
+from harness.outputs import echo_file
 from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
 from harness.recording import Work, measure
 from harness.renderers import RENDERERS
@@ -25,6 +27,7 @@ from harness.renderers.terminal import TerminalRenderer
 from harness.revision_execution import Sides, execute_revisions
 from harness.revisions import INSTALLS, Revision, holds, obstacle, resolve
 from harness.scenario import SLICES_ADVISED, Scenario, suggestion
+from harness.signals import ignored
 from harness.targets import TARGETS
 from harness.verdict import ExitCode
 
@@ -240,11 +243,11 @@ def measured(
 ) -> tuple[RunRecord, Path]:
     """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
-    failure = measure(chosen, directory, work, declared=declared, comparison=asked)
-    record = journal.read(directory / journal.FILE_NAME)
-    report_files.write(directory, record)
-    if failure is not None:
-        raise failure
+    over = measure(chosen, directory, work, declared=declared, comparison=asked)
+    record = over.record
+    with ignored():
+        unwritten = report_files.write(directory, record)
+    raise_first([over.failure, *unwritten])
     if record.interruption == INTERRUPTED:
         raise click.Abort
     return record, directory
@@ -270,10 +273,13 @@ class Display:
 
     def show(self, comparison: Comparison, records: Sequence[RunRecord]) -> ExitCode:
         renderer = TerminalRenderer(everything=self.everything) if self.form == "terminal" else RENDERERS[self.form]
-        click.echo(renderer.render_comparison(comparison, records), nl=False)
+        text = renderer.render_comparison(comparison, records)
         if self.form == "terminal":
+            click.echo(text, nl=False)
             # Every other format is for a file, in which nothing else may stand.
             announce_comparison(comparison, records)
+        else:
+            echo_file(text, nl=False)
         return comparison.exit_code
 
     def show_stored(self, record: RunRecord, directory: Path, margin: float | None = None) -> ExitCode:

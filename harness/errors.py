@@ -20,6 +20,14 @@ class ResumeRefused(UsageError):
     """
 
 
+class Unexpected(HarnessError):
+    """A failure that nobody foresaw; its `reason` is what a record keeps of it. Exit code 4."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class Aborted(HarnessError):
     """A run that one of its budgets ended, since it has failed already."""
 

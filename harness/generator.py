@@ -5,10 +5,8 @@ records the lateness of its own starts.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter, process_time, sleep
 from typing import Any, Final
 
@@ -18,8 +16,8 @@ from harness.environment import processors
 from harness.passes import Pass
 from harness.progress import Progress
 from harness.quantities import count, duration
-from harness.record import INTERRUPTED, Sample
-from harness.recording import measure
+from harness.record import Sample
+from harness.recording import measure_without_trace
 from harness.scenario import Scenario
 from harness.targets.null import NullTarget
 from harness.targets.protocol import TargetContext
@@ -113,12 +111,5 @@ def drive(phase: Mapping[str, Any]) -> Driven:
             await timed.measure()
             cpu_s = process_time() - started
 
-    with tempfile.TemporaryDirectory() as directory:
-        run = Path(directory) / "generator"
-        failure = measure(chosen, run, work)
-        if failure is not None:
-            raise failure
-        record = journal.read(run / journal.FILE_NAME)
-    if record.interruption == INTERRUPTED:
-        raise KeyboardInterrupt
+    record = measure_without_trace(chosen, work)
     return Driven(record.variants[0].samples, cpu_s)

@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -33,6 +33,9 @@ from harness.record import (
 )
 
 FILE_NAME: Final = "journal.jsonl"
+LOG_FILE: Final = "log.txt"
+"""Beside it: what libraries warned of, and the traceback of a failure that nobody foresaw."""
+
 NEWER: Final = "A newer harness may have written it: use that, or make a new run."
 NO_END: Final = "the journal has no end: the run was killed, or is still going on"
 
@@ -89,7 +92,9 @@ class Journal(Entries):
         os.truncate(self._descriptor, self._length)
 
     def close(self) -> None:
-        os.fsync(self._descriptor)
+        # What the disk does not take now, it does not take of the record either, which then says so.
+        with suppress(OSError):
+            os.fsync(self._descriptor)
         os.close(self._descriptor)
 
 

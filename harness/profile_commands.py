@@ -1,22 +1,26 @@
 """`harness profile` and `harness diff`: where the time goes, and what of it changed."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
-from harness import journal, runs, scenario
+from harness import runs, scenario
 from harness.errors import UsageError
+from harness.failures import failures_of, raise_first
+from harness.journal import LOG_FILE
 from harness.options import DATABASE, OUTPUT, SETTINGS
 from harness.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.plan_tables import plans_table
 from harness.profile_differences import Difference, between, side
 from harness.profile_tables import culprits_table, lock_waits_table, statement_profile_table, waits_table
-from harness.record import RunRecord
+from harness.record import INTERRUPTED, RunRecord
 from harness.recording import measure
 from harness.renderers.html.difference import difference_page
 from harness.renderers.terminal import TerminalRenderer
+from harness.signals import ignored
 from harness.verdict import ExitCode
 
 PAGE: Final = "profile.html"
@@ -60,11 +64,13 @@ def profile(
         }
     )
     directory = output / runs.new_id(f"profile-{chosen.name}", datetime.now(UTC))
-    failure = measure(chosen, directory)
-    record = journal.read(directory / journal.FILE_NAME)
-    runs.write_record(directory, record)
-    if failure is not None:
-        raise failure
+    measured = measure(chosen, directory)
+    record = measured.record
+    with ignored():
+        unwritten = failures_of([partial(runs.write_record, directory, record)], directory / LOG_FILE)
+    raise_first([measured.failure, *unwritten])
+    if record.interruption == INTERRUPTED:
+        raise click.Abort
     before, after = chosen.baseline, chosen.variants[-1].name
     sides = (record, before), (record, after)
     plans = compare_plans(*(plan_side(*each) for each in sides))

@@ -1,11 +1,14 @@
 """What is written of a run beside its record: reports, and files for other programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from harness.errors import HarnessError, UsageError
 from harness.exports import EXPORTS
+from harness.failures import failures_of
+from harness.journal import LOG_FILE
 from harness.record import RunRecord
 from harness.renderers import RENDERERS, rendered
 from harness.runs import replace_file, write_record
@@ -16,13 +19,16 @@ REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": PAG
 COMPARISON_FORMATS: Final[Mapping[str, str]] = {"markdown": "comparison.md", "html": PAGE, "json": "comparison.json"}
 
 
-def write(directory: Path, record: RunRecord) -> Mapping[str, Path]:
-    """Writes the record and its reports; returns the files of the reports by format."""
-    write_record(directory, record)
+def write(directory: Path, record: RunRecord, wishes: Iterable[tuple[str, Path]] = ()) -> list[HarnessError]:
+    """Writes the record, its reports and those that are wished for, each though another fails; returns what failed."""
+
+    def render(form: str, path: Path) -> None:
+        replace_file(path, rendered(record, RENDERERS[form]))
+
     formats = COMPARISON_FORMATS if record.comparison else REPORT_FORMATS
-    paths = {name: directory / file for name, file in formats.items()}
-    write_reports(record, paths.items())
-    return paths
+    own = [(form, directory / file) for form, file in formats.items()]
+    steps = [partial(write_record, directory, record), *(partial(render, *wish) for wish in (*wishes, *own))]
+    return failures_of(steps, directory / LOG_FILE)
 
 
 def report_wish(text: str) -> tuple[str, Path]:
@@ -33,12 +39,6 @@ def report_wish(text: str) -> tuple[str, Path]:
     if Path(path).is_dir():
         raise UsageError(f"--report {text}: {path} is a directory. Name a file in it.")
     return form, Path(path)
-
-
-def write_reports(record: RunRecord, wishes: Iterable[tuple[str, Path]]) -> None:
-    """Writes each format to its path, whose directory is made where it is missing. Raises `HarnessError`."""
-    for form, path in wishes:
-        replace_file(path, rendered(record, RENDERERS[form]))
 
 
 def export(directory: Path, record: RunRecord, form: str) -> Sequence[Path]:

@@ -1,17 +1,16 @@
 """`harness verify`: whether strategies agree with each other and with the contract, and on which script they do not."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from types import FrameType
 from typing import Final
 
 import click
 
 from harness.options import without_password
 from harness.provisioners.embedded import EmbeddedProvisioner
+from harness.signals import as_interrupts
 from harness.targets.anima import AnimaTarget
 from harness.targets.protocol import Counterexample, Verification
 from harness.verdict import ExitCode
@@ -46,7 +45,7 @@ def verify(
     target = AnimaTarget()
     names = target.comparable([*(strategies or "").replace(",", " ").split(), *more])
     with (
-        interruptible(),
+        as_interrupts(),
         asyncio.Runner() as runner,
         database(runner, database_url) as url,
         click.progressbar(length=examples, label="scripts", file=sys.stderr) as progress,
@@ -100,19 +99,3 @@ def database(runner: asyncio.Runner, url: str | None) -> Generator[str]:
         yield runner.run(server.create_database("verification"))
     finally:
         runner.run(stack.aclose())
-
-
-@contextmanager
-def interruptible() -> Generator[None]:
-    """SIGTERM ends the work as Ctrl-C does, with everything removed; both do so in a job that a shell put behind."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: interrupt}
-    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,0 +1,60 @@
+"""Texts without what only their owner may read: whatever a run stores, logs or says of a failure goes through here.
+
+Not what keeps secrets out of a scenario, which its own checks refuse: this is for texts that others wrote.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+HIDDEN: Final = "…"
+WORDS: Final = r"pass(?:word|wd|phrase)|pgpassword|secret|token|(?:api|access|private|service)[_-]?keys?|credentials?"
+
+CREDENTIALS: Final = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s'\"<>]*@")
+"""What stands before the host of a URL; a password may contain anything, unencoded as it often is."""
+
+STATED: Final = re.compile(rf"(?i)((?:{WORDS})[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)")
+BEARER: Final = re.compile(r"(?i)(\bbearer\s+)[^\s'\"]+")
+SECRET_NAME: Final = re.compile(rf"(?i){WORDS}|conninfo|_key$")
+LENGTH_MIN: Final = 6
+"""A shorter value of the environment is a word like any other."""
+
+
+def without_secrets(text: str) -> str:
+    """Credentials in URLs, `password=…` and its like, and the values of the environment's secrets become `…`."""
+    for secret in sorted(environment_secrets(os.environ), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    text = CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+    text = STATED.sub(rf"\1{HIDDEN}", text)
+    return BEARER.sub(rf"\1{HIDDEN}", text)
+
+
+def all_without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for every text in it, and for each whose key says that it is a secret."""
+    return {
+        key: HIDDEN if isinstance(value, str) and SECRET_NAME.search(key) else _hidden_in(value)
+        for key, value in document.items()
+    }
+
+
+def _hidden_in(value: object) -> object:
+    match value:
+        case str():
+            return without_secrets(value)
+        case Mapping():
+            return all_without_secrets(cast("Mapping[str, Any]", value))
+        case list() | tuple():
+            return [_hidden_in(inner) for inner in cast("Sequence[object]", value)]
+        case _:
+            return value
+
+
+def environment_secrets(environment: Mapping[str, str]) -> Iterator[str]:
+    """Values under a secret's name, and the passwords of URLs under any."""
+    for name, value in environment.items():
+        if SECRET_NAME.search(name) and len(value) >= LENGTH_MIN:
+            yield value
+        for credentials in re.findall(r"://[^:/@\s]*:(\S+)@", value):
+            if len(credentials) >= LENGTH_MIN:
+                yield credentials
