@@ -79,12 +79,12 @@ def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scena
     assert "query.statements <= 2" in from_journal.stdout
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
     sent: signal.Signals, tiny: Scenario, tmp_path: Path, environment: dict[str, str], shared_directory: Path
 ) -> None:
     scenario = tiny(requests=2_000)
-    command = [sys.executable, "-m", "harness.cli", "run", str(scenario)]
+    command = [sys.executable, "-m", "harness.cli", "run", str(scenario), "--report", "junit=out.xml"]
     run = subprocess.Popen(  # noqa: ASYNC220 -- only its signals and its end are waited for
         command,
         cwd=tmp_path,
@@ -97,12 +97,15 @@ async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
     await until(lambda: measuring(run, tmp_path))
     started = psutil.Process(run.pid).children(recursive=True)
     os.kill(run.pid, sent)
+    os.kill(run.pid, sent)  # As somebody who does not like to wait.
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 130, output
     assert "Traceback" not in output
     record = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes())
     assert (record.state, record.interruption) == ("partial", "interrupted")
     assert record.variants[0].samples
+    assert "interrupted" in (tmp_path / "out.xml").read_text(encoding="utf-8")
+    assert (only_run(tmp_path) / "report.html").exists()
 
     async def gone() -> bool:
         return not any(process.is_running() for process in started) and not os.listdir(shared_directory)  # noqa: PTH208 -- an empty directory answers at once
@@ -171,7 +174,7 @@ async def test_a_run_of_two_workers_that_was_killed_goes_on_and_counts_nothing_t
 async def test_a_full_disk_is_told_and_what_was_measured_is_whole(
     tiny: Scenario, tmp_path: Path, environment: dict[str, str], harness: Program
 ) -> None:
-    command = [sys.executable, "-m", "harness.cli", "run", str(tiny(requests=20_000))]
+    command = [sys.executable, "-m", "harness.cli", "run", str(tiny(requests=20_000)), "--report", "junit=out.xml"]
     run = subprocess.Popen(  # noqa: ASYNC220 -- only its end is waited for
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -183,6 +186,9 @@ async def test_a_full_disk_is_told_and_what_was_measured_is_whole(
     assert run.returncode == 4, output
     assert "free some space" in output
     assert "Traceback" not in output
+    # Each file that is too long is told, and one that is short enough is written.
+    assert "record.json could not be written" in output
+    assert "journal.jsonl could not be written" in (tmp_path / "out.xml").read_text(encoding="utf-8")
     report = harness("report")
     assert report.returncode == 4
     assert "partial" in report.stdout

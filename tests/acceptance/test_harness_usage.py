@@ -1,5 +1,7 @@
 """Wrong input: a sentence that says what is wrong and what was meant, exit code 2, and never a traceback."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,9 +79,47 @@ def test_a_corpus_line_that_is_not_json_is_named(harness: Program, tiny: Scenari
     assert "Traceback" not in done.stderr
 
 
-def test_debug_shows_the_traceback(harness: Program) -> None:
+def test_debug_shows_the_traceback_and_changes_no_exit_code(harness: Program) -> None:
     done = harness("--debug", "run", "giude")
     assert "Traceback" in done.stderr
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        ("KeyError('planted')", 4, "harness: An unexpected failure, KeyError: 'planted'. Its traceback is in "),
+        # click would take it for a reader of its output who left, and exit with 1.
+        ("BrokenPipeError(32, 'Broken pipe')", 4, "BrokenPipeError: [Errno 32] Broken pipe. Its traceback is in "),
+        ("PermissionError(13, 'Permission denied', 'x.json')", 2, "harness: x.json cannot be used: Permission denied."),
+        ("KeyboardInterrupt()", 130, ""),
+    ],
+)
+def test_what_nobody_foresaw_is_a_sentence_and_never_exits_with_1(
+    error: str, code: int, sentence: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    program = f"""
+from harness import cli
+def broken(output):
+    raise {error}
+cli.inventory = broken
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "list"],
+        env=environment | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    logs = list(tmp_path.glob("harness-*.log"))
+    assert [str(log) in done.stderr and "in broken" in log.read_text(encoding="utf-8") for log in logs] == (
+        [True] if code == 4 else []
+    )
 
 
 def test_what_there_is_can_be_listed_examined_and_described(harness: Program) -> None:

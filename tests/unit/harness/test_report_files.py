@@ -10,15 +10,32 @@ from tests.records import guide_record
 
 
 def test_the_record_and_its_reports_are_written(tmp_path: Path) -> None:
-    paths = report_files.write(tmp_path, guide_record())
-    assert all(path.stat().st_size for path in paths.values())
+    assert report_files.write(tmp_path, guide_record()) == []
+    assert all(path.stat().st_size for path in tmp_path.iterdir())
     assert {path.name for path in tmp_path.iterdir()} == {runs.RECORD_FILE, *report_files.REPORT_FORMATS.values()}
 
 
 def test_a_report_goes_where_it_is_wanted(tmp_path: Path) -> None:
     wish = report_files.report_wish(f"junit={tmp_path}/new/out.xml")
-    report_files.write_reports(guide_record(), [wish])
+    report_files.write(tmp_path, guide_record(), [wish])
     assert (tmp_path / "new" / "out.xml").read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_a_file_that_cannot_be_written_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError("a fault of the page")
+
+    monkeypatch.setattr("harness.renderers.html.HtmlRenderer.render", broken)
+    blocked = tmp_path / "blocked"
+    blocked.touch()
+    full, unforeseen = report_files.write(
+        tmp_path, guide_record(), [("junit", blocked / "out.xml"), ("junit", tmp_path / "out.xml")]
+    )
+    assert "blocked/out.xml could not be written" in str(full)
+    assert "ZeroDivisionError: a fault of the page" in str(unforeseen)
+    assert "in broken" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"blocked", "log.txt", "out.xml", runs.RECORD_FILE, "report.json", "report.md"}
 
 
 @pytest.mark.parametrize("wish", ["junit", "junit=", "junti=out.xml", "=out.xml"])
