@@ -13,7 +13,7 @@ def shell(script: str, **environment: str) -> subprocess.CompletedProcess[bytes]
     """Its `$program` is Python, and its exit code that of the program, not of what reads it."""
     command = ["bash", "-c", f"set -o pipefail; {script}"]
     return subprocess.run(
-        command, env={"program": sys.executable, **environment}, capture_output=True, timeout=60, check=False
+        command, env={"program": sys.executable, **environment}, capture_output=True, timeout=280, check=False
     )
 
 
