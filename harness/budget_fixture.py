@@ -181,8 +181,9 @@ class Measurement:
         for call in series.calls():
             with call.timed():
                 call.result = await function(*args, **kwargs)
-            # asyncpg tells of a statement in the loop's next iteration.
-            await asyncio.sleep(0)
+            if _is_asyncios():
+                # asyncpg tells of a statement in the loop's next iteration.
+                await asyncio.sleep(0)
         self._conclude(series.verdict(), series.statements)
         return series.result
 
@@ -314,6 +315,14 @@ class _Series(Generic[T]):
             looks=tuple({variant.name: size} for size in self.looks),
         )
         return judge(record, self.budgets)
+
+
+def _is_asyncios() -> bool:
+    """Whether who awaits this is a task of asyncio's; trio has its own."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
 
 
 def _worst(verdict: Verdict) -> Outcome:

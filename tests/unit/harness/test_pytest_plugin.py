@@ -10,13 +10,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import anima_harness_pytest
+
 # pytester forgets what an inner session imported, and numpy cannot be imported twice.
 import harness.budget_fixture  # noqa: F401
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[3]
-PLUGIN = "harness.pytest_plugin"
+PLUGIN = "anima_harness_pytest"
 
 TESTS = """
     def test_holds(budget):
@@ -166,11 +168,10 @@ def test_the_plugin_can_be_left_out(project: pytest.Pytester) -> None:
 def test_a_project_that_does_not_ask_pays_for_no_import() -> None:
     """What measures is imported with the fixture, and pytest itself brings what is left."""
     statement = (
-        "import sys, pytest; before = set(sys.modules); import harness.pytest_plugin; print(*set(sys.modules) - before)"
+        "import sys, pytest; before = set(sys.modules); import anima_harness_pytest; print(*set(sys.modules) - before)"
     )
     done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) <= {
-        "harness",
         PLUGIN,
         "json",
         "json.decoder",
@@ -183,3 +184,154 @@ def test_a_project_that_does_not_ask_pays_for_no_import() -> None:
 def test_the_entry_point_has_the_name_that_pytest_looks_for_before_it_registers_a_plugin_again() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["entry-points"]["pytest11"] == {PLUGIN: PLUGIN}
+
+
+PYTEST_7_4 = """
+Cache CallInfo CaptureFixture Class Collector CollectReport Config DoctestItem ExceptionInfo ExitCode File Function
+FixtureRequest FixtureLookupError HookRecorder Item LineMatcher LogCaptureFixture Mark MarkDecorator MarkGenerator
+Metafunc Module MonkeyPatch OptionGroup Package
+Parser PytestPluginManager Pytester RecordedHookCall RunResult Session Stash StashKey TempPathFactory TestReport
+UsageError approx deprecated_call exit fail fixture hookimpl hookspec importorskip mark
+param raises register_assert_rewrite set_trace skip warns xfail yield_fixture
+"""
+IMPORT_UNDER_PYTEST_7_4 = f"""
+import importlib.util, sys, types
+import pytest
+names = [name for name in {PYTEST_7_4!r}.split() if hasattr(pytest, name)]
+sys.modules["pytest"] = types.SimpleNamespace(**{{name: getattr(pytest, name) for name in names}})
+import anima_harness_pytest
+print("imported")
+"""
+
+
+def test_it_needs_nothing_that_the_oldest_pytest_lacks() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORT_UNDER_PYTEST_7_4], capture_output=True, text=True, check=False)
+    assert done.stdout == "imported\n", done.stderr
+    options = anima_harness_pytest.pytest_runtest_makereport.pytest_impl  # type: ignore[attr-defined]
+    assert options["hookwrapper"], "the kind of wrapper that every pluggy knows"
+
+
+FLAKY = """
+    import time
+
+    attempts = {"flaky": 0, "absent": 0}
+
+    def test_flaky(budget):
+        attempts["flaky"] += 1
+        budget("max <= 1ms" if attempts["flaky"] == 1 else "max <= 10s").measure(time.sleep, 0.002)
+
+    def test_absent(budget):
+        attempts["absent"] += 1
+        if attempts["absent"] == 1:
+            budget("max <= 1ms").measure(time.sleep, 0.002)
+"""
+RERUNS = """
+    import pytest
+    from _pytest.runner import runtestprotocol
+
+    def pytest_runtest_protocol(item, nextitem):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if any(report.failed for report in reports):
+            for report in reports:
+                report.outcome = "rerun" if report.failed else report.outcome
+                item.ihook.pytest_runtest_logreport(report=report)
+            item._initrequest()
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        return True
+"""
+
+
+def verdicts_of(document: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    return {
+        test["test"].partition("::")[2]: [(each["budget"], each["outcome"]) for each in test["budgets"]]
+        for test in document["tests"]
+    }
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["alone", "xdist"])
+def test_of_a_test_that_is_run_again_the_last_attempt_counts(pytester: pytest.Pytester, workers: str) -> None:
+    """As pytest-rerunfailures runs it: the same item, once more."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(FLAKY)
+    pytester.makeconftest(RERUNS)
+    pytester.plugins = [PLUGIN]
+    document = written(pytester, "-n", workers, "--dist=loadfile", "-p", "no:randomly", "--junit-xml=out.xml")
+    assert verdicts_of(document) == {"test_flaky": [("max <= 10s", "PASS")]}
+    attempts = ET.parse(pytester.path / "out.xml").iter("testcase")
+    flaky = [
+        [each.get("name") for each in case.iter("property")] for case in attempts if case.get("name") == "test_flaky"
+    ]
+    assert flaky == [["budget: max <= 1ms"], ["budget: max <= 10s"]], "each has the verdict of its own attempt"
+
+
+SUBTESTS = """
+    import time
+    import pytest
+
+    def test_parts(budget, subtests):
+        for number in range(2):
+            with subtests.test(number=number):
+                budget(f"max <= 1{number}s").measure(sum, [])
+
+    @pytest.fixture
+    def measured(budget):
+        budget("max <= 1ms").measure(time.sleep, 0.002)
+
+    def test_never_called(measured):
+        pass
+"""
+
+
+def test_each_verdict_is_listed_once_though_subtests_report_too(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(SUBTESTS)
+    pytester.plugins = [PLUGIN]
+    assert verdicts_of(written(pytester, "-p", "no:randomly", "--junit-xml=out.xml")) == {
+        "test_parts": [("max <= 10s", "PASS"), ("max <= 11s", "PASS")],
+        "test_never_called": [("max <= 1ms", "FAIL")],
+    }
+    properties = [each.get("name") for each in ET.parse(pytester.path / "out.xml").iter("property")]
+    assert sorted(map(str, properties)) == ["budget: max <= 10s", "budget: max <= 11s", "budget: max <= 1ms"]
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--setup-only"])
+def test_an_old_report_stays_where_no_test_is_run(project: pytest.Pytester, option: str) -> None:
+    (project.path / "out.json").write_text('{"kept": true}', encoding="utf-8")
+    assert written(project, option) == {"kept": True}
+
+
+NEEDS_NO_ASYNCIO = """
+    def test_without_asyncio(budget):
+        async def answer():
+            return 1
+
+        async def main():
+            return await budget("max <= 10s").measure_async(answer)
+
+        try:
+            main().send(None)
+        except StopIteration as ended:
+            assert ended.value == 1
+"""
+
+
+def test_an_event_loop_need_not_be_asyncios(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(NEEDS_NO_ASYNCIO)
+    pytester.plugins = [PLUGIN]
+    assert outcomes(pytester) == {"passed": 1}
+
+
+@pytest.mark.parametrize("place", ["harness.py", "harness/__init__.py"])
+def test_a_project_with_a_package_harness_of_its_own_runs_its_tests_and_is_told(
+    pytester: pytest.Pytester, place: str
+) -> None:
+    pytester.makeini("[pytest]\npythonpath = .\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile("import harness\ndef test_own(): assert harness.own\ndef test_budget(budget): pass")
+    (pytester.path / place).parent.mkdir(exist_ok=True)
+    (pytester.path / place).write_text("own = True\n", encoding="utf-8")
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
+    assert result.parseoutcomes() == {"passed": 1, "errors": 1}
+    result.stdout.fnmatch_lines([f"*in a package `harness`, and here that is another: *{place}. Rename that one*"])

@@ -1,0 +1,171 @@
+"""The pytest plugin: a fixture `budget` that measures a callable and holds it to budgets, and a report of them.
+
+    def test_search(budget):
+        budget("p95 <= 150ms", "statements <= 3").measure(search, "a question")
+
+pytest imports this file in every project that has the package installed, so it imports nothing but pytest itself, and
+of that only what pytest 7.4 has; what measures and judges is imported by the first test that asks for the fixture. It
+lies beside the packages, under a name that nobody else has: a project may have a package `harness` of its own.
+"""
+
+import json
+import os
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.budget_fixture import BudgetFixture, Undecided
+
+PROPERTY: Final = "budget: "
+"""What begins the name of a verdict among the properties of a test case."""
+
+UNDECIDED_CHOICES: Final[tuple["Undecided", ...]] = ("fail", "skip", "pass")
+TERMINAL_ONLY: Final = ""
+_COLOURS: Final = {"PASS": "green", "FAIL": "red", "INVALID": "red", "UNDECIDED": "yellow"}
+_VERDICTS: Final = pytest.StashKey[list[dict[str, Any]]]()
+_PASSED: Final = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("budgets", "performance budgets")
+    group.addoption(
+        "--budget-undecided",
+        choices=UNDECIDED_CHOICES,
+        help="What a test does whose budget the calls could not decide (default: fail, or the ini value).",
+    )
+    group.addoption(
+        "--budget-report",
+        nargs="?",
+        const=TERMINAL_ONLY,
+        metavar="PATH.json",
+        help="List all budgets at the end of the session; with a path also write them there as JSON.",
+    )
+    parser.addini("budget_undecided", "fail, skip or pass: see --budget-undecided.", default="fail")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("budget_report")
+    if path not in (None, TERMINAL_ONLY):
+        _check_path(path)
+    # With pytest-xdist the workers measure, and the controller hears of it in their reports.
+    if path is not None and not hasattr(config, "workerinput") and not _runs_no_test(config):
+        config.pluginmanager.register(BudgetReport(path), "budget-report")
+
+
+def _runs_no_test(config: pytest.Config) -> bool:
+    """Whether pytest only shows what it would do: that is no reason to overwrite what was measured before."""
+    return any(config.getoption(name, default=False) for name in ("collectonly", "setuponly", "setupplan"))
+
+
+def _check_path(path: str) -> None:
+    if not path.endswith(".json"):
+        raise pytest.UsageError(
+            f"--budget-report={path}: expected a file that ends in .json. Without one, write --budget-report last."
+        )
+    if not Path(path).parent.is_dir():
+        raise pytest.UsageError(f"--budget-report={path}: there is no directory {Path(path).parent}. Make it first.")
+
+
+@pytest.fixture
+def budget(request: pytest.FixtureRequest) -> "Iterator[BudgetFixture]":
+    """Measures a callable and fails the test unless it holds its budgets, such as "p95 <= 150ms" and "statements <= 3".
+
+    `budget("p95 <= 150ms").measure(function, …)`, or `await budget("p95 <= 150ms").measure_async(function, …)`.
+    """
+    _refuse_another_harness()
+    from harness.budget_fixture import BudgetFixture  # noqa: PLC0415 -- numpy and scipy only where they are needed.
+
+    item = request.node
+    verdicts = item.stash[_VERDICTS]
+
+    def record(verdict: dict[str, Any]) -> None:
+        verdicts.append(verdict)
+        item.user_properties.append((f"{PROPERTY}{verdict['budget']}", f"{verdict['outcome']}: {verdict['sentence']}"))
+
+    fixture = BudgetFixture(undecided=_undecided(request.config), record=record)
+    yield fixture
+    if fixture.unmeasured and item.stash.get(_PASSED, False):
+        pytest.fail(
+            f"These budgets were stated and never measured: {', '.join(fixture.unmeasured)}. "
+            "Call .measure(function), or await .measure_async(function).",
+            pytrace=False,
+        )
+
+
+def _refuse_another_harness() -> None:
+    """Fails the test where `harness` is a package of the project's, which hides the one that measures."""
+    import harness  # noqa: PLC0415 -- by then the project has decided which it is.
+
+    ours = os.path.realpath(Path(__file__).with_name("harness"))
+    if ours not in map(os.path.realpath, getattr(harness, "__path__", ())):
+        pytest.fail(
+            f"The fixture `budget` is in a package `harness`, and here that is another: {harness.__file__}. "
+            "Rename that one, or run these tests where it is not on the path.",
+            pytrace=False,
+        )
+
+
+def _undecided(config: pytest.Config) -> "Undecided":
+    wanted = config.getoption("budget_undecided") or config.getini("budget_undecided")
+    for choice in UNDECIDED_CHOICES:
+        if choice == wanted:
+            return choice
+    raise pytest.UsageError(f"budget_undecided = {wanted}: expected one of {', '.join(UNDECIDED_CHOICES)}.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that is run again, as by pytest-rerunfailures, begins without the verdicts of the attempt before."""
+    item.stash[_VERDICTS] = []
+    item.stash[_PASSED] = False
+    item.user_properties[:] = [each for each in item.user_properties if not each[0].startswith(PROPERTY)]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> "Generator[None, Any]":
+    """Gives each report what was judged until then; pytest-xdist carries plain values along.
+
+    A wrapper of the old kind, which every pluggy knows.
+    """
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    if verdicts := item.stash.get(_VERDICTS, None):
+        report.__dict__["budgets"] = list(verdicts)
+
+
+class BudgetReport:
+    """All budgets of a session, for people at its end and for programs in a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._budgets: dict[str, Sequence[dict[str, Any]]] = {}
+        """Of each test what its last report says: earlier ones are of an attempt before, of a step or of a subtest."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        budgets: Sequence[dict[str, Any]] = getattr(report, "budgets", ())
+        if budgets:
+            self._budgets[report.nodeid] = budgets
+        elif report.when == "setup":
+            self._budgets.pop(report.nodeid, None)
+
+    def pytest_sessionfinish(self) -> None:
+        if self._path != TERMINAL_ONLY:
+            tests = [{"test": test, "budgets": budgets} for test, budgets in self._budgets.items()]
+            document = {"schema": "anima-harness/pytest-budgets", "schema_version": 1, "tests": tests}
+            Path(self._path).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
+        terminalreporter.section("budgets")
+        for test, budgets in sorted(self._budgets.items()):
+            terminalreporter.write_line(test)
+            for verdict in budgets:
+                outcome = verdict["outcome"]
+                terminalreporter.write(f"  {outcome:<9}", **{_COLOURS[outcome]: True})
+                terminalreporter.write_line(f" {verdict['budget']}: {verdict['sentence']}")
+        if not self._budgets:
+            terminalreporter.write_line("No budget was judged.")
