@@ -64,6 +64,8 @@ EAST = vector(1)
 # Pythagorean: their cosines to EAST, 19/20 and 49/50, come out of PostgreSQL without any rounding.
 AT_095 = vector(19, 5, 3, 2, 1)
 AT_098 = vector(49, 9, 3, 3)
+# The square of its norm is 16,000,001: 3e-8 below 0.95, the nearest that small integers come without reaching it.
+JUST_BELOW_095 = vector(3800, 1249)
 
 
 def leaning(similarity: float, *, towards: int = 1) -> Vector:

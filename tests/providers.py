@@ -2,9 +2,26 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import Embedded, ProviderCalls
+
+TEXT: Final = "A  caf\u00e9 on the Strasse, today"
+VARIANTS: Final = (
+    f" {TEXT}",
+    f"{TEXT}\n",
+    TEXT.replace("  ", " "),
+    TEXT.lower(),
+    TEXT.replace("ss", "\u00df"),
+    TEXT.replace("\u00e9", "e\u0301"),
+    TEXT.replace("\u00e9", "e"),
+    TEXT.replace("A", "\uff21"),
+    TEXT.replace(",", ""),
+    f"{TEXT}\u200b",
+    f"{TEXT}{' and so on' * 1_000}",
+)
+"""What some normalisation takes for the same text: blanks, case, composition, compatibility, marks, a cut."""
 
 
 class CountedProvider:

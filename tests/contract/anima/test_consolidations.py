@@ -9,7 +9,7 @@ from anima.consolidations import CONSOLIDATIONS
 from anima.consolidations.protocol import Candidate, Consolidation, Duplicates, SemanticMatch
 from anima.database import Session
 from anima.strategy import ConsolidationName
-from tests.memories import AT_095, AT_098, EAST, NOON, leaning, plant
+from tests.memories import AT_095, AT_098, EAST, JUST_BELOW_095, NOON, leaning, plant
 
 LATER = NOON + timedelta(hours=1)
 UNWRITTEN = Candidate(EAST, UUID(int=0), LATER)
@@ -34,10 +34,18 @@ async def test_switched_off_nothing_ever_matches(session: Session) -> None:
 
 
 async def test_095_is_near_enough_and_less_is_not(consolidation: Consolidation, session: Session) -> None:
-    await plant(session, leaning(0.9499))
+    await plant(session, JUST_BELOW_095)
     assert await consolidation.match(session, UNWRITTEN) == Duplicates()
     memory_id = await plant(session, AT_095)
     assert await consolidation.match(session, UNWRITTEN) == Duplicates(SemanticMatch(memory_id, 0.95))
+
+
+async def test_distances_are_those_of_single_precision_at_least(consolidation: Consolidation, session: Session) -> None:
+    """In half precision these would be out of order, each off by some 1e-4."""
+    planted = [await plant(session, leaning(0.9502 - number / 100_000)) for number in range(9)]
+    assert await consolidation.match(session, UNWRITTEN) == Duplicates(
+        SemanticMatch(planted[0], pytest.approx(0.9502, abs=1e-6))
+    )
 
 
 async def test_the_nearest_is_taken_though_others_are_older(consolidation: Consolidation, session: Session) -> None:

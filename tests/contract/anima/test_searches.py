@@ -13,7 +13,7 @@ from anima.database import Session
 from anima.model import FoundMemory, Query, Tier
 from anima.searches import SEARCHES
 from anima.searches.protocol import Search
-from tests.memories import AT_095, EAST, NOON, leaning, plant, vector
+from tests.memories import AT_095, EAST, JUST_BELOW_095, NOON, leaning, plant, vector
 
 
 @pytest.fixture(params=SEARCHES)
@@ -75,6 +75,23 @@ async def test_the_threshold_itself_is_near_enough(search: Search, session: Sess
     memory_id = await plant(session, AT_095)
     assert ids(await find(search, session, similarity_threshold=0.95)) == [memory_id]
     assert ids(await find(search, session, similarity_threshold=math.nextafter(0.95, 1))) == []
+
+
+async def test_what_is_below_the_threshold_in_the_eighth_digit_is_not(search: Search, session: Session) -> None:
+    """Nor is the similarity rounded that is returned."""
+    memory_id = await plant(session, JUST_BELOW_095)
+    assert await find(search, session, similarity_threshold=0.95) == ()
+    (found,) = await find(search, session, similarity_threshold=0.94999996)
+    assert (found.memory.id, found.similarity) == (memory_id, 3800 / math.sqrt(16_000_001))
+
+
+async def test_distances_are_those_of_single_precision_at_least(search: Search, session: Session) -> None:
+    """In half precision these would be out of order, each off by some 1e-4."""
+    similarities = [0.9 - number / 100_000 for number in range(20)]
+    planted = {await plant(session, leaning(similarity)): similarity for similarity in similarities}
+    found = await find(search, session)
+    assert {result.memory.id: result.similarity for result in found} == pytest.approx(planted, abs=1e-6)
+    assert ids(found) == list(planted)
 
 
 async def test_the_threshold_counts_before_the_limit(search: Search, session: Session) -> None:

@@ -11,6 +11,7 @@ from anima.database import Session
 from anima.model import Added, NewMemory, Tier
 from anima.strategy import Strategy
 from tests.memories import AT_095, AT_098, EAST, NOON, Clock, leaning, opened, plant, rows, value
+from tests.providers import TEXT, VARIANTS
 
 VECTORS = {"first": EAST, "second": AT_098, "third": AT_095, "far": leaning(0.94)}
 
@@ -63,6 +64,29 @@ async def test_an_exact_duplicate_is_counted_and_comes_back(
     assert (row["access_count"], row["resonance_phi"], row["is_catalyst"]) == (1, 0.0, False)
     assert row["last_accessed"] == row["updated_at"] == second.memory.last_accessed > first.memory.last_accessed
     assert await value(session, "SELECT count(*) FROM memory_access_log") == 0
+
+
+async def test_an_exact_duplicate_brings_nothing_but_its_access(
+    database_url: str, session: Session, strategy: Strategy
+) -> None:
+    """All columns but the access stay, whatever else the second add says."""
+    async with opened(database_url, strategy) as anima:
+        await add(anima, "a day", category="life", tags=["x"], source="diary")
+        (before,) = await live(session)
+        second = await add(anima, "a day", category="work", tags=["x", "y"], source="letter", is_catalyst=True)
+    (after,) = await live(session)
+    accessed = {"access_count", "last_accessed", "updated_at"}
+    assert {name for name in after if name != "embedding" and after[name] != before[name]} == accessed
+    assert (second.memory.category, second.memory.tags, second.memory.source) == ("life", ("x",), "diary")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_only_the_very_same_text_is_an_exact_duplicate(
+    database_url: str, session: Session, strategy: Strategy, variant: str
+) -> None:
+    async with opened(database_url, replace(strategy, consolidation="off")) as anima:
+        assert [(await add(anima, text)).duplicate for text in (TEXT, variant, TEXT)] == [None, None, "exact"]
+    assert [row["content"] for row in await live(session)] == [TEXT, variant]
 
 
 async def test_soft_deleted_content_can_be_added_again(database_url: str, session: Session, strategy: Strategy) -> None:

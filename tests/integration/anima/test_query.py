@@ -87,3 +87,17 @@ async def test_thirty_queries_lead_from_active_to_stable_and_phi_to_its_cap(
     assert [tuple(row.values()) for row in audit] == [("active", "thread", 5), ("thread", "stable", 20)]
     assert await value(session, "SELECT resonance_phi FROM memories") == 5.0
     assert await value(session, "SELECT count(*) FROM memory_access_log") == 30
+
+
+async def test_pairs_are_written_or_accepted_before_any_row_is_locked_by_its_access(
+    database_url: str, session: Session, strategy: Strategy
+) -> None:
+    """Locked rows stay locked until the transaction ends; a merge that waits for them may hold what pairs wait for."""
+    await planted(session, 3)
+    seen: list[str] = []
+    async with opened(database_url, strategy, VECTORS, observer=lambda executed: seen.append(executed.name)) as anima:
+        await anima.memory.query(Query(query="east", conversation_id="c"))
+    paired = [number for number, name in enumerate(seen) if name.startswith(("association.", "queue"))]
+    accessed = [number for number, name in enumerate(seen) if name.startswith(("access.", "promotion."))]
+    assert paired
+    assert max(paired) < min(accessed)

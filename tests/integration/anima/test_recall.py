@@ -1,14 +1,20 @@
 """What approximate search is held to instead of equality: a stated recall, on texts like those that a run measures."""
 
-from typing import Final
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
 
+import pytest
+
+from anima.consolidations.nearest import MATCH, OLDER, NearestConsolidation
+from anima.consolidations.protocol import Candidate, Duplicates, SemanticMatch
 from anima.database import Session
 from anima.embeddings.hashing import hashed_vector
-from anima.model import Query
+from anima.model import Query, Tier
 from anima.searches.exact import ExactSearch
 from anima.searches.hnsw import FIND, HnswSearch
 from harness.corpora.generated import GeneratedSettings
-from tests.memories import plant, rows
+from tests.memories import AT_095, EAST, NOON, leaning, plant, rows
 
 MEMORIES: Final = 2_000
 QUESTIONS: Final = 100
@@ -40,3 +46,64 @@ async def test_recall_is_at_least_as_stated(session: Session) -> None:
     assert found / expected >= RECALL_MIN
     plan = await rows(session, f"EXPLAIN {FIND.sql}", hashed_vector("a question"), [], 0.0, 20, 100)
     assert INDEX in str(plan)
+
+
+@pytest.fixture
+async def index_only(session: Session) -> Session:
+    """The index is asked, however small the table: nothing else gives an order without a sort."""
+    await session.connection.execute("SET enable_seqscan = off")
+    await session.connection.execute("SET enable_sort = off")
+    for statement, arguments in (
+        (FIND, ([], 0.0, 20, 100)),
+        (MATCH, (0.95, NOON, uuid4())),
+        (OLDER, (0.95, NOON, uuid4())),
+    ):
+        assert INDEX in str(await rows(session, f"EXPLAIN {statement.sql}", EAST, *arguments))
+    return session
+
+
+async def find(session: Session, **fields: Any) -> list[UUID]:
+    found = await HnswSearch().find(
+        session, Query.parse(**{"query": "any", "similarity_threshold": 0.0} | fields), EAST
+    )
+    return [result.memory.id for result in found]
+
+
+async def test_the_nearest_hundred_are_ranked_however_few_are_asked_for(index_only: Session) -> None:
+    """The most resonant of them is the farthest."""
+    planted = [await plant(index_only, leaning(0.9 - number / 1_000)) for number in range(99)]
+    resonant = await plant(index_only, leaning(0.8), phi=5.0)
+    await plant(index_only, leaning(0.1), phi=5.0)
+    assert await find(index_only, limit=1) == [resonant]
+    assert await find(index_only, limit=20) == [resonant, *planted[:19]]
+
+
+async def test_for_more_results_more_candidates_are_ranked(index_only: Session) -> None:
+    """The most resonant is farther than some 250 others."""
+    for number in range(400):
+        await plant(index_only, leaning(0.6 - number / 2_500))
+    resonant = await plant(index_only, leaning(0.5), phi=5.0)
+    assert (await find(index_only, limit=100))[0] == resonant
+
+
+async def test_the_index_is_read_on_until_enough_are_in_the_asked_tier(index_only: Session) -> None:
+    """All that it looks at first are in another."""
+    for number in range(300):
+        await plant(index_only, leaning(0.99 - number / 10_000))
+    asked = [await plant(index_only, leaning(0.5 - number / 100), tier=Tier.STABLE) for number in range(5)]
+    assert await find(index_only, tiers=[Tier.STABLE]) == asked
+
+
+async def test_the_index_is_read_on_until_enough_are_live(index_only: Session) -> None:
+    for number in range(300):
+        await plant(index_only, leaning(0.99 - number / 10_000), deleted_at=NOON)
+    live = [await plant(index_only, leaning(0.5 - number / 100)) for number in range(5)]
+    assert await find(index_only) == live
+
+
+async def test_a_duplicate_is_found_behind_many_that_are_gone(index_only: Session) -> None:
+    for number in range(300):
+        await plant(index_only, leaning(0.99 - number / 10_000), deleted_at=NOON)
+    duplicate = await plant(index_only, AT_095)
+    found = await NearestConsolidation().match(index_only, Candidate(EAST, uuid4(), NOON + timedelta(hours=1)))
+    assert found == Duplicates(SemanticMatch(duplicate, 0.95))

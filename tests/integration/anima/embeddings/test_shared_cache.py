@@ -20,7 +20,7 @@ from anima.embeddings.shared_cache import SharedEmbeddings
 from anima.errors import EmbeddingUnavailable
 from anima.model import NewMemory
 from anima.strategy import preset
-from tests.providers import CountedProvider
+from tests.providers import TEXT, VARIANTS, CountedProvider
 from tests.redis_server import RedisServer, free_port, redis_server
 from tests.waiting import until
 
@@ -82,6 +82,13 @@ async def test_one_instance_finds_what_another_asked_for(instances: Instances, r
         assert key.decode().startswith(f"anima:embedding:counted:model of counted:{DIMENSIONS}:")
         assert client.strlen(key) == DIMENSIONS * 4
         assert 0 < client.pttl(key) <= 60_000
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_texts_that_differ_in_any_way_do_not_share_a_vector(instances: Instances, variant: str) -> None:
+    one = instances.start()
+    answers = [(await one.embed(text)).provider for text in (TEXT, variant, TEXT)]
+    assert answers == ["counted", "counted", "cache"]
 
 
 async def test_two_models_do_not_share_a_vector(instances: Instances) -> None:

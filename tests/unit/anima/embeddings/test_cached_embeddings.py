@@ -10,7 +10,7 @@ from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import DIMENSIONS, Embedded
 from anima.errors import EmbeddingUnavailable
 from anima.spending import Spent, spending_of_request
-from tests.providers import CountedProvider
+from tests.providers import TEXT, VARIANTS, CountedProvider
 
 
 class ManualClock:
@@ -38,6 +38,17 @@ async def test_a_text_is_asked_for_once_and_then_answered_by_the_cache() -> None
     assert await providers(embeddings, "a", "a", "b", "a") == ["counted", "cache", "counted", "cache"]
     assert (await embeddings.embed("a")).vector.tolist() == hashed_vector("a").tolist()
     assert counted.texts == ["a", "b"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_texts_that_differ_in_any_way_do_not_share_a_vector(variant: str) -> None:
+    """A provider may tell apart what looks alike, so a key is of the text as it stands."""
+    counted = CountedProvider()
+    embeddings = CachedEmbeddings(counted)
+    assert await providers(embeddings, TEXT, variant, TEXT, variant) == ["counted", "counted", "cache", "cache"]
+    assert counted.texts == [TEXT, variant]
+    await CachedEmbeddings(counted).embed_many([TEXT, variant])
+    assert counted.texts == [TEXT, variant] * 2
 
 
 async def test_a_hit_makes_an_entry_recent_so_that_another_leaves() -> None:
