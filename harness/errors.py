@@ -1,5 +1,8 @@
 """The failures that the harness expects. Each message says what happened, where, and what to do next."""
 
+import errno
+from typing import Final
+
 
 class HarnessError(Exception):
     """An expected failure; its message is written for the person who can end it."""
@@ -42,3 +45,23 @@ class TargetError(HarnessError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+EXHAUSTIONS: Final = {
+    "EMFILE": "too many open files",
+    "ENFILE": "too many open files on its machine",
+    "EADDRNOTAVAIL": "no local port left",
+    "ENOBUFS": "no buffers left for sockets",
+}
+"""What the machine of whoever asks can run out of, by the name of the error: no fault of the system that is asked."""
+
+
+def kind_of(error: BaseException) -> str:
+    """The class of the error, or the exhaustion that it came from, however it has been wrapped."""
+    cause: BaseException | None = error
+    while cause is not None:
+        name = errno.errorcode.get(cause.errno or 0) if isinstance(cause, OSError) else None
+        if name in EXHAUSTIONS:
+            return name
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

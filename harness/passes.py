@@ -17,6 +17,7 @@ from harness.arrivals.protocol import WHOLE, Bounds, Share
 from harness.clock import MonotonicClock
 from harness.draws import Draws
 from harness.errors import TargetError
+from harness.heartbeat import Heartbeat
 from harness.journal import Entries
 from harness.levels import Levels
 from harness.observation import Reading
@@ -135,8 +136,12 @@ class Pass:
                 drain_s += await self._drain()
                 whole = whole.plus((await self.observe("whole")).since(before[0]))
         self.progress.phase_end(self.variant, phase.name)
-        counted = {"counters": {**timed.values, **whole.values}, "uncounted": {**timed.missing, **whole.missing}}
-        self.journal.phase(self.variant, timed_phase.record.model_copy(update=counted))
+        record = timed_phase.record
+        counted = {
+            "counters": {**record.counters, **timed.values, **whole.values},
+            "uncounted": {**timed.missing, **whole.missing},
+        }
+        self.journal.phase(self.variant, record.model_copy(update=counted))
         return drain_s
 
     async def _drain(self) -> float:
@@ -208,6 +213,7 @@ class TimedPhase:
         self._started = self._dropped = 0
         self._stage_starts: list[float] = []
         self._levels = Levels(pass_.target.levels, CLOCK)
+        self._heartbeat = Heartbeat()
 
     async def drive(self, number: int) -> None:
         """An equal part of the requests that are left, in its part of the time."""
@@ -221,7 +227,8 @@ class TimedPhase:
             self._begun_s = self._ended_s = begun - zero
         self._stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
         async with self._pass.beside(self._phase, zero, begun), self._levels.watched(zero):
-            self._dropped += await arrival.drive(requests, self._issue, CLOCK)
+            with self._heartbeat.watched():
+                self._dropped += await arrival.drive(requests, self._issue, CLOCK)
 
     async def _issue(self, request: Request, intended: float) -> None:
         self._started += 1
@@ -273,6 +280,7 @@ class TimedPhase:
             started_s=self._begun_s,
             ended_s=self._ended_s,
             stages=phase.arrival.stage_records,
+            counters=dict(self._heartbeat.counters),
             levels=self._levels.record,
         )
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from harness.probes.client_cpu import ClientCpu
+from harness.probes.cpu_quota import CpuQuota
 from harness.probes.database_counters import DatabaseCounters
 from harness.probes.host_cpu import HostCpu
 from harness.probes.memory import Memory
@@ -17,5 +18,6 @@ PROBES: Final[dict[str, Probe]] = {
     "write_ahead_log": WriteAheadLog(),
     "database_counters": DatabaseCounters(),
     "host_cpu": HostCpu(),
+    "cpu_quota": CpuQuota(),
     "memory": Memory(),
 }

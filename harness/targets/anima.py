@@ -28,7 +28,7 @@ from anima.equivalence.trial import Disagreement
 from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from anima.spending import Part, spending_of_request
-from harness.errors import ProvisioningError, TargetError, UsageError
+from harness.errors import ProvisioningError, TargetError, UsageError, kind_of
 from harness.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.probes.statements import Counted, count, counting
 from harness.targets.protocol import (
@@ -256,9 +256,9 @@ class OpenAnima:
             try:
                 response = await self._perform(request)
             except AnimaError as error:
-                raise TargetError(type(error).__name__, str(error)) from error
+                raise TargetError(kind_of(error), str(error)) from error
             except asyncpg.PostgresError as error:
-                raise TargetError(type(error).__name__, f"{request.operation}: {error}") from error
+                raise TargetError(kind_of(error), f"{request.operation}: {error}") from error
         return Response(
             statements=counted.statements,
             round_trips=counted.round_trips,

@@ -17,7 +17,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic.alias_generators import to_camel
 
-from harness.errors import ProvisioningError, TargetError, UsageError
+from harness.errors import ProvisioningError, TargetError, UsageError, kind_of
 from harness.plans import StatementPlan
 from harness.service import serving
 from harness.targets.protocol import (
@@ -190,7 +190,7 @@ class OpenHttp:
         except TimeoutError as error:
             raise TargetError("timeout", f"{request.operation}: no answer in {REQUEST_TIMEOUT_S:g} s") from error
         except aiohttp.ClientError as error:
-            raise TargetError(type(error).__name__, f"{request.operation}: {error}") from error
+            raise TargetError(kind_of(error), f"{request.operation}: {error}") from error
         except msgspec.DecodeError as error:
             raise TargetError("not the contract's JSON", f"{request.operation}: {error}") from error
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from harness.validity_checks.drifting_latencies import DriftingLatencies
+from harness.validity_checks.exhausted_generator import ExhaustedGenerator
 from harness.validity_checks.failed_requests import FailedRequests
 from harness.validity_checks.late_generator import LateGenerator
 from harness.validity_checks.missed_rate import MissedRate
@@ -10,10 +11,15 @@ from harness.validity_checks.partial_run import PartialRun
 from harness.validity_checks.protocol import ValidityCheck
 from harness.validity_checks.saturated_client import SaturatedClient
 from harness.validity_checks.stolen_time import StolenTime
+from harness.validity_checks.stopped_generator import StoppedGenerator
+from harness.validity_checks.throttled_generator import ThrottledGenerator
 
 VALIDITY_CHECKS: Final[dict[str, ValidityCheck]] = {
     "partial_run": PartialRun(),
     "failed_requests": FailedRequests(),
+    "exhausted_generator": ExhaustedGenerator(),
+    "stopped_generator": StoppedGenerator(),
+    "throttled_generator": ThrottledGenerator(),
     "missed_rate": MissedRate(),
     "late_generator": LateGenerator(),
     "saturated_client": SaturatedClient(),

@@ -38,7 +38,7 @@ async def observable(server: Server, database_url: str) -> AsyncIterator[Observa
 def test_it_names_its_counters_with_their_units_and_says_what_they_are(probe: Probe) -> None:
     assert probe.counters
     for name, clause in probe.counters.items():
-        assert name.rpartition("_")[2] in {"s", "bytes", "images", "read", "hit", "written"}, name
+        assert name.rpartition("_")[2] in {"s", "bytes", "images", "read", "hit", "written", "periods"}, name
         assert clause[0].islower()
         assert not clause.endswith(".")
 

@@ -1,11 +1,14 @@
 """A pass whose phases are cut into slices, on a clock that a test moves."""
 
+import time
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import pytest
 
 from harness import scenario
+from harness.heartbeat import Clocks, Heartbeat
 from harness.journal import Entries
 from harness.passes import Pass
 from harness.progress import Silent
@@ -79,3 +82,20 @@ async def test_slices_follow_each_other_as_if_there_were_nothing_between(
     (phase,) = noted.phases
     assert (phase.planned, phase.started) == (None, requests)
     assert phase.ended_s - phase.started_s == pytest.approx(requests * REQUEST_S)
+
+
+async def test_a_wall_clock_that_is_set_during_a_run_changes_no_latency_and_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It goes back by an hour whenever anybody looks at it."""
+    moments = count(1_800_000_000, -3600)
+    monkeypatch.setattr("time.time", lambda: float(next(moments)))
+    monkeypatch.setattr("time.time_ns", lambda: next(moments) * 10**9)
+    monkeypatch.setattr(
+        "harness.passes.Heartbeat", lambda: Heartbeat(Clocks(now=lambda: 0.0, boot=lambda: 0.0, wall=time.time))
+    )
+    noted = await measured(monkeypatch, requests=6, slices=1)
+    assert [sample.latency_s for sample in noted.samples] == pytest.approx([REQUEST_S] * 6)
+    (phase,) = noted.phases
+    assert phase.counters["wall_clock_step_s"] <= -3600
+    assert phase.counters["generator_stopped_s"] == phase.counters["machine_asleep_s"] == 0.0

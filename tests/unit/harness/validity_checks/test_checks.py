@@ -7,7 +7,7 @@ import pytest
 
 from harness.budget_metrics.protocol import Outcome
 from harness.budgets import parse
-from harness.record import DisruptionRecord, PhaseRecord, RunRecord, Sample, StageRecord
+from harness.record import DisruptionRecord, Loop, PhaseRecord, RunRecord, Sample, StageRecord
 from harness.validity_checks import VALIDITY_CHECKS
 from harness.verdict import ExitCode, judge
 from tests.records import record, sample, samples, variant
@@ -100,6 +100,52 @@ def test_time_is_stolen_over_5_percent_of_all_phases_together(stolen_s: float, i
         phase(counters={"host_steal_s": 0.0, "host_cpu_s": 20.0}),
     )
     assert bool(objections("stolen_time", record(variant("batched", [sample()], phases=phases)))) is is_too_much
+
+
+@pytest.mark.parametrize(("throttled", "is_too_much"), [(10.0, False), (11.0, True)])
+def test_a_generator_is_throttled_over_5_percent_of_the_periods_of_all_phases(
+    throttled: float, is_too_much: bool
+) -> None:
+    phases = (
+        phase(counters={"cpu_quota_periods": 100.0, "cpu_quota_throttled_periods": throttled}),
+        phase(counters={"cpu_quota_periods": 100.0, "cpu_quota_throttled_periods": 0.0}),
+    )
+    found = objections("throttled_generator", record(variant("batched", [sample()], phases=phases)))
+    assert bool(found) is is_too_much
+    if is_too_much:
+        assert "5.5% of its periods" in found[0]
+        assert "Raise the processor limit" in found[0]
+
+
+def test_without_a_quota_no_generator_is_throttled() -> None:
+    phases = (phase(counters={"cpu_quota_periods": 0.0, "cpu_quota_throttled_periods": 0.0}), phase())
+    assert not objections("throttled_generator", record(variant("batched", [sample()], phases=phases)))
+
+
+@pytest.mark.parametrize("loop", ["open", "closed"])
+@pytest.mark.parametrize(
+    ("counter", "says"), [("generator_stopped_s", "stood still for 3.00 s"), ("machine_asleep_s", "slept for 3.00 s")]
+)
+def test_a_generator_was_stopped_for_more_than_a_second_of_a_phase(loop: Loop, counter: str, says: str) -> None:
+    for stopped_s, count in ((0.0, 0), (1.0, 0), (3.0, 1)):
+        phases = (phase(loop=loop, counters={counter: stopped_s}), phase(loop=loop))
+        found = objections("stopped_generator", record(variant("batched", [sample()], phases=phases)))
+        assert len(found) == count
+    assert f"{says} in query of batched, round 1" in found[0]
+
+
+@pytest.mark.parametrize(("kind", "advice"), [("EMFILE", "ulimit -n"), ("EADDRNOTAVAIL", "ip_local_port_range")])
+def test_one_request_for_which_the_generator_had_no_file_or_port_makes_a_run_invalid(kind: str, advice: str) -> None:
+    run = record(variant("batched", [*samples([0.1] * 99), sample(error=kind)]))
+    (found,) = objections("exhausted_generator", run)
+    assert f"1 requests to batched ({kind})" in found
+    assert advice in found
+    assert judge(run, [parse("query.errors <= 0%")]).exit_code == ExitCode.INVALID
+
+
+def test_errors_of_the_system_are_not_the_generators() -> None:
+    run = record(variant("batched", [sample(error="ClientConnectorError"), sample(error="503 UNAVAILABLE")]))
+    assert not objections("exhausted_generator", run)
 
 
 def growing(n: int = 200, **fields: Any) -> list[Sample]:
