@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -80,6 +81,7 @@ def serve(*, migrating: bool, **options: object) -> None:
     """
     # What it takes to serve takes long to load, and no other command needs it.
     from anima.http import server  # noqa: PLC0415 -- see above
+    from anima.provider_choice import chosen  # noqa: PLC0415 -- see above
 
     given = {name: option for name, option in options.items() if option is not None}
     settings = Settings.from_environment().model_copy(update=given)
@@ -87,7 +89,11 @@ def serve(*, migrating: bool, **options: object) -> None:
     with database_of(settings) as (url, is_own):
         service = server.options_from(settings, url)
         asyncio.run(prepare_schema(url, service.strategy.schema_version, migrating=migrating or is_own))
-        server.serve(service)
+        choice = asyncio.run(chosen(service.embeddings, url, is_named=settings.is_provider_named))
+        if choice.remark:
+            click.echo(choice.remark, err=True)
+        embeddings = service.embeddings.model_copy(update={"provider": choice.provider})
+        server.serve(replace(service, embeddings=embeddings))
 
 
 @anima.command("new-key")

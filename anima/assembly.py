@@ -113,12 +113,17 @@ def provider_for(settings: EmbeddingSettings | EmbeddingProvider) -> EmbeddingPr
     """
     if not isinstance(settings, EmbeddingSettings):
         return settings
-    if settings.provider not in PROVIDERS:
-        raise InvalidInput(f"There is no embedding provider {settings.provider!r}. Providers: {', '.join(PROVIDERS)}.")
-    provider = PROVIDERS[settings.provider](settings)
+    provider = first_choice(settings)
     if settings.openai_key is None or settings.provider == "openai":
         return provider
     return FallbackEmbeddings(provider, stand_in(settings))
+
+
+def first_choice(settings: EmbeddingSettings) -> EmbeddingProvider:
+    """The chosen provider alone. Raises `InvalidInput`."""
+    if settings.provider not in PROVIDERS:
+        raise InvalidInput(f"There is no embedding provider {settings.provider!r}. Providers: {', '.join(PROVIDERS)}.")
+    return PROVIDERS[settings.provider](settings)
 
 
 def stand_in(settings: EmbeddingSettings) -> EmbeddingProvider:

@@ -42,7 +42,7 @@ class Settings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 7100
     workers: PositiveInt = 1
     strategy: str = "batched"
-    embedding_provider: str = "ollama"
+    embedding_provider: str | None = None
     ollama_url: str = "http://127.0.0.1:11434"
     openai_url: str = "https://api.openai.com/v1"
     openai_key: SecretStr | None = None
@@ -63,6 +63,11 @@ class Settings(BaseModel):
     without_keys: bool = False
     rate_limit: str | None = None
     cors_origins: str | None = None
+
+    @property
+    def is_provider_named(self) -> bool:
+        """By its name, or by where it is."""
+        return bool(self.model_fields_set & {"embedding_provider", "ollama_url", "openai_key"})
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

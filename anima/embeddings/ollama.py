@@ -1,7 +1,9 @@
 """Embeddings from an Ollama server, over its HTTP interface."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 import httpx
 
@@ -9,10 +11,15 @@ from anima.embeddings.http_call import Advice, JsonEndpoint, batches, joined
 from anima.embeddings.http_client import client_of
 from anima.embeddings.protocol import Embedded, EmbeddingSettings, ProviderCalls
 
+MODEL: Final = "nomic-embed-text"
+PRESENCE_TIMEOUT_S: Final = 2.0
+
+Presence = Literal["away", "without_model", "ready"]
+
 
 class OllamaEmbeddings:
     name = "ollama"
-    model = "nomic-embed-text"
+    model = MODEL
 
     def __init__(
         self,
@@ -22,6 +29,9 @@ class OllamaEmbeddings:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         url = joined(settings.ollama_url, "/api/embed")
+        self._tags_url = joined(settings.ollama_url, "/api/tags")
+        # A proxy that the environment names is for the internet; this server is on the own network.
+        self._client = client_of(url, proxied=False, transport=transport)
         address = "Check ANIMA_OLLAMA_URL: an Ollama that is not too old answers at /api/embed below it."
         self._endpoint = JsonEndpoint(
             url,
@@ -35,10 +45,22 @@ class OllamaEmbeddings:
                 address=address,
             ),
             settings=settings,
-            # A proxy that the environment names is for the internet; this server is on the own network.
-            client=client_of(url, proxied=False, transport=transport),
+            client=self._client,
             clock=clock,
         )
+
+    async def presence(self) -> Presence:
+        """Whether the server answers now, and has the model."""
+        try:
+            async with asyncio.timeout(PRESENCE_TIMEOUT_S):
+                response = await self._client.get(self._tags_url, timeout=None)
+            match response.json():
+                case {"models": [*models]}:
+                    return "ready" if any(map(self._is_model, models)) else "without_model"
+                case _:
+                    return "away"
+        except (TimeoutError, httpx.HTTPError, ValueError):
+            return "away"
 
     async def embed(self, text: str) -> Embedded:
         (embedded,) = await self._embed_batch([text])
@@ -52,6 +74,14 @@ class OllamaEmbeddings:
 
     async def aclose(self) -> None:
         await self._endpoint.aclose()
+
+    def _is_model(self, listed: object) -> bool:
+        """Whatever its tag."""
+        match listed:
+            case {"name": str(name)}:
+                return name.partition(":")[0] == self.model
+            case _:
+                return False
 
     async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
         match await self._endpoint.post(texts):

@@ -20,9 +20,10 @@ import uvicorn
 from pydantic import ValidationError
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from anima.assembly import Anima, open_anima
+from anima.assembly import Anima, open_anima, provider_for
 from anima.background import is_set_within
 from anima.database import Executed, Observer, PoolSettings
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
@@ -33,11 +34,16 @@ from anima.http.metrics import Metrics
 from anima.http.protocol import TimedHttpProtocol
 from anima.http.trace_log import OperationObserver, TraceLog, TraceLogSettings, unobserved
 from anima.http.warming import texts_in, warm
+from anima.provider_choice import warn_of_another_maker
 from anima.settings import Settings, variable_of
 from anima.strategy import Strategy, preset
 
 BACKLOG: Final = 2048
 METRICS_INTERVAL_S: Final = 5.0
+WORKER_START_S_MAX: Final = 60
+"""After so long without a sign of life a worker is replaced; to start one takes long on a busy machine."""
+
+DEFAULT_PROVIDER: Final = "ollama"
 LOGGING: Final[dict[str, object]] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -103,7 +109,7 @@ def pool_from(settings: Settings, strategy: Strategy) -> PoolSettings:
 def embeddings_from(settings: Settings) -> EmbeddingSettings:
     try:
         return EmbeddingSettings(
-            provider=settings.embedding_provider,
+            provider=settings.embedding_provider or DEFAULT_PROVIDER,
             ollama_url=settings.ollama_url,
             openai_url=settings.openai_url,
             openai_key=settings.openai_key,
@@ -130,11 +136,33 @@ def serve(options: ServiceOptions) -> None:
         host, port = listener.getsockname()[:2]
         click.echo(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
         if options.workers == 1:
-            uvicorn.Server(configuration(options)).run([listener])
+            with failing_start():
+                uvicorn.Server(configuration(options)).run([listener])
             return
         import_nothing_local()
         with shared_metrics() as directory:
-            Multiprocess(configuration(replace(options, metrics_directory=directory)), [listener]).run()
+            supervisor = Multiprocess(configuration(replace(options, metrics_directory=directory)), [listener])
+            supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            raise NotStarted
+
+
+class NotStarted(AnimaError):
+    """A server process ended before it served; it has logged why."""
+
+    def __init__(self) -> None:
+        super().__init__("The service did not start; the lines above say why.")
+
+
+@contextmanager
+def failing_start() -> Generator[None]:
+    """Where uvicorn would end the process itself, a start fails as other commands do."""
+    try:
+        yield
+    except SystemExit as end:
+        if end.code == STARTUP_FAILURE:
+            raise NotStarted from None
+        raise
 
 
 def configuration(options: ServiceOptions, logging: dict[str, object] | None = LOGGING) -> uvicorn.Config:
@@ -149,6 +177,7 @@ def configuration(options: ServiceOptions, logging: dict[str, object] | None = L
         log_config=logging,
         workers=options.workers,
         backlog=BACKLOG,
+        timeout_worker_healthcheck=WORKER_START_S_MAX,
         timeout_graceful_shutdown=options.shutdown_timeout_s,
     )
 
@@ -216,11 +245,12 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
     async with AsyncExitStack() as stack:
         tracer = stack.enter_context(tracer_of(options))
         watchers = Watchers(metrics, operations=stack.enter_context(operations_log(options)))
+        provider = provider_for(options.embeddings)
         anima = await stack.enter_async_context(
             open_anima(
                 options.database_url,
                 options.strategy,
-                options.embeddings,
+                provider,
                 shared_cache=options.shared_cache,
                 observer=told_in_turn(metrics.observe_statement, *(tracer.observers if tracer else ())),
                 pool=options.pool,
@@ -229,6 +259,7 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
         )
         await stack.enter_async_context(running(anima.background.run))
         await stack.enter_async_context(running(partial(keep_fresh, metrics, anima)))
+        await stack.enter_async_context(running(partial(warn_of_another_maker, anima.memory.database, provider)))
         if anima.cache is not None and options.warm_texts:
             await stack.enter_async_context(running(partial(warm, anima.cache, options.warm_texts)))
         guards = await stack.enter_async_context(guarding(options.guards))

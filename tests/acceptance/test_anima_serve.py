@@ -2,14 +2,16 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import psutil
@@ -34,7 +36,7 @@ def serving(
     environment: Environment, *arguments: str, cwd: Path | None = None
 ) -> Generator[tuple["subprocess.Popen[str]", str]]:
     """The process and its address; it is ended, and all that it started is seen to end."""
-    command = [Path(sys.executable).with_name("anima"), "serve", *arguments]
+    command = [str(Path(sys.executable).with_name("anima")), "serve", *arguments]
     with (
         ThreadPoolExecutor(1) as reader,
         subprocess.Popen(command, env=environment, cwd=cwd, stderr=subprocess.PIPE, text=True) as process,
@@ -123,3 +125,30 @@ async def test_workers_import_nothing_from_where_the_service_is_started(
     with serving(offline | {"ANIMA_DATABASE_URL": url}, "--workers", "2", cwd=tmp_path) as (_, address):
         assert add(address, "a day")[0] == 201
     await server.drop_database("elsewhere")
+
+
+def documented_requests(address: str) -> Iterator[tuple[str, bytes | None]]:
+    """The addresses and bodies of what docs/how-to/serve.md asks a service first."""
+    text = (Path(__file__).parents[2] / "docs/how-to/serve.md").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith("curl "):
+            _, *arguments = shlex.split(line)
+            url = next(argument for argument in arguments if argument.startswith("localhost:7100"))
+            body = arguments[arguments.index("-d") + 1].encode() if "-d" in arguments else None
+            yield url.replace("localhost:7100", address), body
+
+
+def test_the_documented_example_works_on_a_bare_machine(environment: Environment, shared_directory: Path) -> None:
+    with socket() as ollama:
+        if ollama.connect_ex(("127.0.0.1", 11434)) == 0:
+            pytest.skip("an Ollama answers on this machine")
+    bare = environment | {"ANIMA_PORT": "0", "ANIMA_DATA_DIRECTORY": str(shared_directory / "anima")}
+    with serving(bare) as (_, address):
+        answers: list[Any] = []
+        for url, body in documented_requests(address):
+            with urllib.request.urlopen(url, body, timeout=60) as answer:
+                answers.append((answer.status, json.load(answer)["data"]))
+    (added, new), (asked, found), (begun, bootstrap) = answers
+    assert (added, asked, begun) == (201, 200, 200)
+    assert [memory["id"] for memory in found["memories"]] == [new["memory"]["id"]]
+    assert bootstrap["distribution"]["total"] == 1
