@@ -14,6 +14,7 @@ from anima import migrations
 from anima.addresses import address_of
 from anima.embedded import default_directory, embedded_postgres
 from anima.errors import AnimaError, InvalidInput, MigrationFailed
+from anima.rights import refuse_missing_rights
 from anima.settings import Settings
 
 
@@ -120,16 +121,16 @@ def database_of(settings: Settings) -> Generator[tuple[str, bool]]:
 
 
 async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
-    """Raises `MigrationFailed` when the schema is behind the version and may not be changed."""
+    """Raises `MigrationFailed` when the schema is behind the version and may not be changed, and `DatabaseUnfit`."""
     needed = [entry for entry in await migrations.status(url) if entry.migration.version <= version]
     pending = [entry.migration.name for entry in needed if not entry.applied]
-    if not pending:
-        return
-    if not migrating:
+    if pending and not migrating:
         raise MigrationFailed(
             f"The database lacks {', '.join(pending)}. Run `anima migrate`, or start with `anima serve --migrate`."
         )
-    await migrations.migrate(url, to=version)
+    if pending:
+        await migrations.migrate(url, to=version)
+    await refuse_missing_rights(url)
 
 
 def main() -> NoReturn:

@@ -4,6 +4,7 @@ What a session relies on is set after it has been opened: poolers refuse most of
 setting of the database's owner that is not named here holds as it is.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import asyncpg
 from pgvector.asyncpg import register_vector
 
 from anima.addresses import NAMED_BY, Address, address_of
-from anima.errors import DatabaseUnavailable, InvalidInput
+from anima.errors import DatabaseUnavailable, DatabaseUnfit, InvalidInput
 
 Row: TypeAlias = asyncpg.Record
 
@@ -45,8 +46,9 @@ UNAVAILABLE: Final = (
 """What passes, or is mended at the server, so that the same request may succeed later. The rest is a fault of ours."""
 
 SESSION_MODE: Final = (
-    "What pools connections between here and PostgreSQL has to keep one for as long as it is used: in PgBouncer, set "
-    "pool_mode = session for this database, or name PostgreSQL's own address."
+    "What pools connections between here and PostgreSQL gives each transaction another one, and prepared statements, "
+    "settings and locks are lost with it. In PgBouncer, set pool_mode = session for this database, or name "
+    "PostgreSQL's own address."
 )
 USUAL_ADVICE: Final = "Check that it runs and accepts connections, and that the URL names it."
 ADVICE: Final[Mapping[type[Exception] | tuple[type[Exception], ...], str]] = {
@@ -76,10 +78,10 @@ WITHOUT_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """For work that may take long, whatever the owner allows others."""
 
-VECTOR: Final = r"""
+VECTOR: Final = """
     SELECT
         nspname AS schema,
-        string_to_array(substring(extversion FROM '^\d+(?:\.\d+)*'), '.')::int[] AS version,
+        string_to_array(substring(extversion FROM '^[0-9]+[.][0-9]+'), '.')::int[] AS version,
         has_schema_privilege(n.oid, 'USAGE') AS is_reachable,
         quote_ident(current_user) AS role,
         CASE WHEN nspname <> ALL (current_schemas(true)) THEN set_config(
@@ -97,6 +99,11 @@ LEARN_ARRAYS: Final = """
     SELECT NULL::uuid[], NULL::int[], NULL::bigint[], NULL::bytea[], NULL::interval[], NULL::jsonb[]
 """
 """asyncpg looks an array type up when a connection meets it first, which costs a request three more round trips."""
+
+PROCESS: Final = "SELECT pg_backend_pid()"
+ENCODING: Final = "UTF8"
+SHARING_TIMEOUT_S: Final = 2.0
+"""A pooler that has no second connection for this long keeps the first for who has it."""
 
 CONNECT_TIMEOUT_S: Final = 60.0
 """Where the URL states no other."""
@@ -134,11 +141,16 @@ def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:
 
 @asynccontextmanager
 async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[Row]]":
-    """One connection of its own, outside any pool, without limits of time. Raises `DatabaseUnavailable`."""
+    """One connection of its own, outside any pool, without limits of time.
+
+    Raises `DatabaseUnavailable`, and `DatabaseUnfit` for what would make requests fail one by one.
+    """
     address = address_of(url)
     try:
         connection = await connect(address)
         try:
+            refuse_other_encoding(connection, address)
+            await refuse_shared_connection(connection, address)
             await set_all(connection, {**SETTINGS, **WITHOUT_LIMITS})
             yield connection
         finally:
@@ -170,16 +182,59 @@ async def connect(
         ) from None
 
 
+def refuse_other_encoding(connection: "asyncpg.Connection[Row]", address: Address) -> None:
+    encoding = connection.get_settings().server_encoding
+    if encoding != ENCODING:
+        raise DatabaseUnfit(
+            f"The database at {address.location} has the encoding {encoding}, and memories are texts of any language. "
+            "Make another one: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C.UTF-8';"
+        )
+
+
+async def refuse_shared_connection(connection: "asyncpg.Connection[Row]", address: Address) -> None:
+    """For a pooler that gives a connection to another client as soon as a transaction or a statement ends.
+
+    A pooler is known by naming another process than the one that answers, and its way by who gets which process.
+    """
+    if await connection.fetchval(PROCESS) == connection.get_server_pid():
+        return
+    another = await connect(address)
+    try:
+        async with asyncio.timeout(SHARING_TIMEOUT_S):
+            is_shared = await _share(connection, another)
+    except asyncpg.PostgresConnectionError as error:
+        is_shared = "pooling mode" in str(error)  # PgBouncer's that allows no transactions at all.
+        if not is_shared:
+            raise
+    except TimeoutError:
+        is_shared = False
+    finally:
+        another.terminate()
+    if is_shared:
+        raise DatabaseUnfit(f"PostgreSQL at {address.location} cannot be used like this. {SESSION_MODE}")
+
+
+async def _share(first: "asyncpg.Connection[Row]", second: "asyncpg.Connection[Row]") -> bool:
+    async with first.transaction():
+        process = await first.fetchval(PROCESS)
+    async with second.transaction():
+        if await second.fetchval(PROCESS) == process:
+            return True
+        async with first.transaction():
+            return bool(await first.fetchval(PROCESS) != process)
+
+
 async def prepare_connection(
     connection: "asyncpg.Connection[Row]", settings: Mapping[str, str] = WITHOUT_LIMITS
 ) -> None:
     """Vectors travel in binary, and no request waits for the look-up of a type."""
+    await set_all(connection, {**SETTINGS, **WITHOUT_LIMITS})
     extension = await usable_vector(connection)
     await register_vector(connection, schema=extension.schema)
     await connection.fetch(LEARN_ARRAYS)
     # Searches that filter go on until they have enough rows.
     iterative = {"hnsw.iterative_scan": "strict_order"} if extension.version >= PGVECTOR_ITERATIVE else {}
-    await set_all(connection, {**SETTINGS, **settings, **iterative})
+    await set_all(connection, {**settings, **iterative})
 
 
 async def set_all(connection: "asyncpg.Connection[Row]", settings: Mapping[str, str]) -> None:

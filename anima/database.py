@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 WAITING_UNNOTICED_MAX: Final = 5
 WARNING_INTERVAL_S: Final = 60.0
-LEFT_CLOSED_S: Final = 5.0
+NONE_LEFT_S: Final = 5.0
 PAUSE_S: Final = 0.1
 
 logger = logging.getLogger(__name__)
@@ -200,32 +200,39 @@ class NoneLeft(Exception):
     """The server lets no further connection in now."""
 
 
-is_left_closed: ContextVar[bool] = ContextVar("is_left_closed", default=False)
-"""Whether the place of the pool that the current task has taken is not to be opened."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opener:
-    """Opens the pool's connections, and finds out how many the server has for it.
+    """Opens the pool's connections, and finds out how many there are for it.
 
-    A role, a server or a pooler may have fewer than the pool has places. Those that are too many are left closed for a
-    while, each held by a task, so that requests wait for the connections there are, as they do for a full pool.
+    A role, a server or a pooler may have fewer than the pool has places. Who finds none left waits for one to be
+    given back, as for a full pool, and for a while nobody asks for another.
     """
 
     address: Address
     settings: PoolSettings
-    left_closed: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
+    pool: "asyncpg.Pool[Row] | None" = None
+    none_left_until: float = -math.inf
+    waiting: deque["asyncio.Future[None]"] = field(default_factory=deque["asyncio.Future[None]"])
 
     async def open(self, dsn: str | None = None, **options: Any) -> "asyncpg.Connection[Row]":  # noqa: ANN401 -- asyncpg's own
         """As the pool calls it, which knows no more than is known here. Raises `NoneLeft`."""
         del dsn, options
-        if is_left_closed.get():
-            await asyncio.sleep(LEFT_CLOSED_S)
-            raise NoneLeft
+        has_others = self.pool is not None and self.pool.get_size() > 0
+        if has_others and monotonic() < self.none_left_until:
+            raise NoneLeft("as a moment ago")
+        # A pooler that has none left lets the next one wait, and those that are open become free before that.
+        patience_s = self.settings.acquire_timeout_s / 2 if has_others else None
         try:
-            return await self._opened()
+            async with asyncio.timeout(patience_s):
+                return await self._opened()
         except asyncpg.TooManyConnectionsError as error:
-            raise NoneLeft(str(error)) from error
+            reason = str(error)
+        except TimeoutError:
+            if not has_others:
+                raise
+            reason = f"none was opened within {patience_s:g} s"
+        self.none_left_until = monotonic() + NONE_LEFT_S
+        raise NoneLeft(reason)
 
     async def _opened(self) -> "asyncpg.Connection[Row]":
         connection = await connect(self.address, Connection, self.settings.command_timeout_s)
@@ -236,23 +243,22 @@ class Opener:
             raise
         return connection
 
-    def leave_closed(self, pool: "asyncpg.Pool[Row]") -> None:
-        """All places of the pool that are not open, but for those whose opening is under way."""
-        for _ in range(pool.get_max_size() - pool.get_size() - len(self.left_closed)):
-            task = asyncio.create_task(self._hold_place(pool))
-            self.left_closed.add(task)
-            task.add_done_callback(self.left_closed.discard)
+    async def wait_for_release(self, timeout_s: float) -> None:
+        """Until a connection has been given back, or it is time to try another one."""
+        released = asyncio.get_running_loop().create_future()
+        self.waiting.append(released)
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(released, min(timeout_s, NONE_LEFT_S))
+        finally:
+            if released in self.waiting:
+                self.waiting.remove(released)
 
-    async def _hold_place(self, pool: "asyncpg.Pool[Row]") -> None:
-        is_left_closed.set(True)
-        with suppress(NoneLeft):
-            await pool.release(await pool.acquire())
-
-    async def give_up(self) -> None:
-        held = tuple(self.left_closed)
-        for task in held:
-            task.cancel()
-        await asyncio.gather(*held, return_exceptions=True)
+    def tell_of_release(self) -> None:
+        while self.waiting:
+            if not (first := self.waiting.popleft()).done():
+                first.set_result(None)
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +338,7 @@ class Database:
         finally:
             # Shielded by asyncpg, so that a cancelled request gives its connection back as well.
             await self.pool.release(connection)
+            self.opener.tell_of_release()
 
     async def _acquired(self) -> "PoolConnectionProxy[Row]":
         """`fetch(timeout=)` would not bound the wait for a connection; this does."""
@@ -355,11 +362,12 @@ class Database:
             try:
                 return await self.pool.acquire(timeout=deadline_s - monotonic())
             except NoneLeft as error:
-                self._warn(f"the server lets no more than {self.pool.get_size()} connections in ({error})")
-                if self.pool.get_size():
-                    self.opener.leave_closed(self.pool)
-                else:
+                open_count = self.pool.get_size()
+                self._warn(f"there are no more than {open_count} connections to the database now ({error})")
+                if not open_count:
                     await asyncio.sleep(PAUSE_S)
+                elif not self.pool.get_idle_size():
+                    await self.opener.wait_for_release(deadline_s - monotonic())
 
     def _warn_under_pressure(self) -> None:
         is_full = self.pool.get_size() == self.pool.get_max_size()
@@ -405,12 +413,12 @@ async def open_database(
             connect=opener.open,
             connection_class=Connection,
         )
+        opener.pool = pool
     except UNAVAILABLE as error:
         raise unavailable(opener.address.location, error) from error
     try:
         yield Database(pool, settings, observer, opener)
     finally:
-        await opener.give_up()
         await pool.close()
 
 

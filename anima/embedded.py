@@ -1,14 +1,16 @@
 """A PostgreSQL with pgvector of the service's own, for who names no database: its programs are those of a wheel.
 
-Its data stays in a directory. It is reached through a socket in that directory, which only its owner may enter, and so
-needs no password and no port. A small shell waits for the end of a pipe that only this process holds: the server ends
-whatever way this process does.
+Its data stays in a directory. It is reached through a socket in that directory, or in one of its own where that name
+cannot be a socket's. Only its owner may enter either, and so it needs no password and no port. A small shell waits for
+the end of a pipe that only this process holds: the server ends whatever way this process does.
 """
 
 import os
+import re
 import shutil
 import stat
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Generator, Iterable
@@ -17,7 +19,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import quote
 
 import psutil
@@ -31,15 +33,22 @@ MAJOR: Final = 18
 SYSTEM_USER: Final = "pgserver"
 """Runs the server when root starts it, since PostgreSQL refuses to run as root."""
 
+URL: Final = (
+    "postgresql://anima@/postgres?host={}&port=5432&sslmode=disable&sslnegotiation=postgres&target_session_attrs=any"
+    "&gsslib=gssapi"
+)
+"""States what asyncpg would otherwise take from variables that begin with PG, which mean another server."""
+
+SOCKET: Final = ".s.PGSQL.5432"
 SOCKET_PATH_BYTES_MAX: Final = 107
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.02
 
-# Arguments: the directory, the installation. Its standard input ends with the process that started it. The loop in
-# `stop` is there because a background job ignores SIGINT until the server has set its own handler.
+# Arguments: the directory, the installation, where the socket is. Its standard input ends with the process that started
+# it. The loop in `stop` is there because a background job ignores SIGINT until the server has set its own handler.
 SUPERVISOR: Final = r"""
-directory=$1 installation=$2
+directory=$1 installation=$2 sockets=$3
 stop() { while kill -INT "$server"; do sleep 0.2; done 2>/dev/null; }
 
 umask 077
@@ -51,7 +60,8 @@ if [ ! -f "$directory/data/PG_VERSION" ]; then
         --no-instructions </dev/null >/dev/null || exit
     mv "$directory/new" "$directory/data"
 fi
-"$installation/bin/postgres" -D "$directory/data" -c listen_addresses= -k "$directory" -c shared_buffers=256MB 3<&- &
+"$installation/bin/postgres" -D "$directory/data" -k "$sockets" -p 5432 \
+    -c listen_addresses= -c shared_buffers=256MB 3<&- &
 server=$!
 { read -r _; stop; } <&3 >/dev/null 2>&1 &
 watcher=$!
@@ -59,28 +69,40 @@ wait "$server"
 code=$?
 stop
 kill "$watcher" 2>/dev/null
+[ "$sockets" = "$directory" ] || rmdir "$sockets"
 exit "$code"
 """
 
 
 def default_directory(data_home: str | None) -> Path:
-    """Where data is kept unless stated: by the XDG rules, and for root where its server's user can reach it."""
+    """Where data is kept unless stated: by the XDG rules, and for root where its server's user can reach it.
+
+    Raises `InvalidInput` for a user without a home.
+    """
     if os.geteuid() == 0 and data_home is None:
         return Path("/var/lib/anima")
-    return Path(data_home or Path.home() / ".local" / "share") / "anima"
+    try:
+        return Path(data_home or Path.home() / ".local" / "share") / "anima"
+    except RuntimeError:
+        raise InvalidInput(
+            "The user that runs this has no home directory to keep data in. Name one with --data-directory or "
+            "ANIMA_DATA_DIRECTORY, or a database with ANIMA_DATABASE_URL."
+        ) from None
 
 
 @contextmanager
 def embedded_postgres(directory: Path) -> Generator[str]:
     """The URL of a running server with its data in `directory`. Raises `InvalidInput` and `DatabaseUnavailable`."""
-    directory = directory.expanduser().absolute()
-    _refuse_long_path(directory)
+    directory = _absolute(directory)
     account = _system_account() if os.geteuid() == 0 else None
     _make_private(directory, account)
+    _refuse_other_version(directory)
+    programs = _programs(directory, account)
     log_path = directory / "postgres.log"
-    with log_path.open("ab") as log:
+    with _opened(log_path) as log:
+        sockets = _socket_directory(directory, account)
         supervisor = subprocess.Popen(  # noqa: S603 -- a constant script; what it is given are arguments
-            ["/bin/sh", "-c", SUPERVISOR, "supervisor", directory, _programs(directory, account)],
+            ["/bin/sh", "-c", SUPERVISOR, "supervisor", directory, programs, sockets],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -93,19 +115,65 @@ def embedded_postgres(directory: Path) -> Generator[str]:
         )
     try:
         _wait_until_ready(supervisor, directory, log_path)
-        yield f"postgresql://anima@/postgres?host={quote(str(directory), safe='')}"
+        yield URL.format(quote(str(sockets), safe=""))
     finally:
         assert supervisor.stdin is not None
         supervisor.stdin.close()
         supervisor.wait(STOP_TIMEOUT_S)
 
 
-def _refuse_long_path(directory: Path) -> None:
-    if len(os.fsencode(directory / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES_MAX:
+def _absolute(directory: Path) -> Path:
+    try:
+        return directory.expanduser().absolute()
+    except RuntimeError:
+        raise _unusable(directory, "the user that runs this has no home directory") from None
+
+
+def _unusable(directory: Path, why: str | None) -> InvalidInput:
+    return InvalidInput(
+        f"The data directory {directory} cannot be used ({why}). "
+        "Name another with --data-directory or ANIMA_DATA_DIRECTORY, or a database with ANIMA_DATABASE_URL."
+    )
+
+
+def _opened(log: Path) -> BinaryIO:
+    try:
+        return log.open("ab")
+    except OSError as error:
+        raise _unusable(log.parent, f"{log.name}: {error.strerror}") from error
+
+
+def _refuse_other_version(directory: Path) -> None:
+    try:
+        found = (directory / "data" / "PG_VERSION").read_text(encoding="utf-8").strip()
+    except OSError:
+        return
+    if found != str(MAJOR):
         raise InvalidInput(
-            f"The path {directory} is too long for a socket of PostgreSQL. Name a shorter directory with "
-            "--data-directory or ANIMA_DATA_DIRECTORY."
+            f"The data in {directory} is PostgreSQL {found}'s, and this is PostgreSQL {MAJOR}, which cannot read it. "
+            f"Move it over with pg_dump of version {found}, or name another directory with --data-directory."
         )
+
+
+def _socket_directory(directory: Path, account: "struct_passwd | None") -> Path:
+    """The directory itself, or a short one of its own: a comma would separate two, and a socket's path is short."""
+    if _fits_socket(directory):
+        return directory
+    for parent in (None, "/tmp"):  # noqa: S108 -- where TMPDIR is too long, and only its owner may enter what is made
+        made = Path(tempfile.mkdtemp(prefix="anima-", dir=parent))
+        if _fits_socket(made) and not (account and _first_closed(made.parents)):
+            if account is not None:
+                os.chown(made, account.pw_uid, account.pw_gid)
+            return made
+        made.rmdir()
+    raise InvalidInput(
+        f"Neither {directory} nor a temporary directory has a path that a socket of PostgreSQL can have. Name one of "
+        f"under {SOCKET_PATH_BYTES_MAX - len(SOCKET)} bytes and without commas with --data-directory or TMPDIR."
+    )
+
+
+def _fits_socket(directory: Path) -> bool:
+    return len(os.fsencode(directory / SOCKET)) <= SOCKET_PATH_BYTES_MAX and not set(',"') & set(str(directory))
 
 
 def _system_account() -> "struct_passwd":
@@ -128,10 +196,7 @@ def _make_private(directory: Path, account: "struct_passwd | None") -> None:
             os.chown(directory, account.pw_uid, account.pw_gid)
         directory.chmod(0o700)
     except OSError as error:
-        raise InvalidInput(
-            f"The data directory {directory} cannot be used ({error.strerror}). "
-            "Name another with --data-directory or ANIMA_DATA_DIRECTORY, or a database with ANIMA_DATABASE_URL."
-        ) from error
+        raise _unusable(directory, error.strerror) from error
     if account is not None and (closed := _first_closed(directory.parents)):
         raise InvalidInput(
             f"The data directory {directory} lies below {closed}, which the user `{SYSTEM_USER}` that runs PostgreSQL "
@@ -209,5 +274,6 @@ def _explained(directory: Path, log: Path) -> str:
             f"Another `anima serve` uses the data directory {directory}. End it, name another directory with "
             "--data-directory, or let both share a database with ANIMA_DATABASE_URL."
         )
-    last = next((line for line in reversed(lines) if "FATAL" in line or "error" in line.lower()), "")
-    return f"PostgreSQL in {directory} did not start. {last} Its log is {log}."
+    fatal = [line for line in lines if re.search("FATAL|PANIC|initdb:|No space left", line)]
+    reason = " ".join(" ".join(line.split()) for line in (fatal or lines)[-2:])
+    return f"PostgreSQL in {directory} did not start: {reason or 'it said nothing'}. Its log is {log}."

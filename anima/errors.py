@@ -55,5 +55,9 @@ class DatabaseConflict(DatabaseUnavailable):
     """Other transactions won, also when it was tried again; nothing of this one is kept."""
 
 
+class DatabaseUnfit(AnimaError):
+    """The database is one that nothing can be kept in as it is; its owner has to change something."""
+
+
 class MigrationFailed(AnimaError):
     """The schema could not be brought to the version asked for."""

