@@ -26,7 +26,7 @@ async def own_url(request: pytest.FixtureRequest, empty_url: str) -> str:
     async with session_on(empty_url) as session:
         await session.connection.execute(f"CREATE SCHEMA {path.partition(',')[0]}")
     escaped = path.replace(" ", "\\ ")
-    return f"{empty_url}?options={quote(f'-csearch_path={escaped}')}"
+    return f"{empty_url}&options={quote(f'-csearch_path={escaped}')}"
 
 
 async def use(anima: Anima) -> None:
