@@ -8,11 +8,14 @@ contain a password, which a command line would show.
 import asyncio
 import importlib
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import click
@@ -23,9 +26,15 @@ from harness.lifeline import hold
 
 READY: Final = b"ready\n"
 
+Watch = Callable[[], str]
+"""What a context may give its child: waits until what it holds has ended by itself, and returns a sentence on it."""
+
+Ended = Callable[[], Awaitable[str]]
+"""The same on the side of the parent; it never returns where the context gives nothing to watch."""
+
 
 @asynccontextmanager
-async def outliving(context: str, **arguments: str) -> AsyncGenerator[None]:
+async def outliving(context: str, **arguments: str) -> AsyncGenerator[Ended]:
     """Enters `module:context_manager` in a child that leaves it when this block or this process ends.
 
     Raises `ProvisioningError` when it cannot be entered, and at the end when it could not be left; where the block
@@ -37,13 +46,20 @@ async def outliving(context: str, **arguments: str) -> AsyncGenerator[None]:
     try:
         child.stdin.write(json.dumps([context, arguments]).encode() + b"\n")
         if await child.stdout.readline() == READY:
-            yield
+            yield partial(_ended, child)
     except BaseException:
         if complaint := await _complaint(child):
             click.echo(complaint, err=True)
         raise
     if complaint := await _complaint(child):
         raise ProvisioningError(complaint)
+
+
+async def _ended(child: asyncio.subprocess.Process) -> str:
+    """The child says it in a line, or ends itself without a word."""
+    assert child.stdout is not None
+    line = await child.stdout.readline()
+    return str(json.loads(line)) if line else _unexplained(await child.wait())
 
 
 async def _complaint(child: asyncio.subprocess.Process) -> str:
@@ -71,6 +87,11 @@ def _unexplained(code: int) -> str:
     return f"What removes the run's server ended by itself (exit code {code}). `harness clean` removes what is left."
 
 
+def _tell(watch: Watch) -> None:
+    # Not by `print`, whose lock a thread that is cut off would hold.
+    os.write(sys.stdout.fileno(), json.dumps(watch()).encode() + b"\n")
+
+
 def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
@@ -80,8 +101,10 @@ def main() -> None:
     path, arguments = json.loads(told)
     module, _, name = path.partition(":")
     try:
-        with getattr(importlib.import_module(module), name)(**arguments):
+        with getattr(importlib.import_module(module), name)(**arguments) as watch:
             print(READY.decode(), end="", flush=True)  # noqa: T201 -- the answer to who started this
+            if watch:
+                threading.Thread(target=_tell, args=(watch,), daemon=True).start()
             sys.stdin.read()
     except HarnessError as error:
         sys.exit(str(error))

@@ -11,7 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    computed_field,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import ErrorDetails
 
@@ -28,6 +37,7 @@ from harness.provisioners import AUTO, PROVISIONERS
 from harness.provisioners.addresses import is_url
 from harness.provisioners.protocol import DatabaseSettings, Disruption
 from harness.redis_server import REDIS, CacheSettings
+from harness.service_url import plain
 from harness.targets import TARGETS
 from harness.targets.protocol import OPERATIONS, LoadedMemory, OperationName
 from harness.workloads import WORKLOADS, WorkloadSettings
@@ -191,7 +201,7 @@ class Scenario(Section):
     description: str = ""
     expectations: str = ""
     target: str = "anima"
-    service_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    service_url: Annotated[str, AfterValidator(plain)] | None = None
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
     baseline: str
     candidate: str

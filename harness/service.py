@@ -5,6 +5,7 @@
 
 import asyncio
 import http.client
+import signal
 import socket
 import subprocess
 import tempfile
@@ -14,14 +15,17 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import IO, Final
 
 from harness.children import local_environment, python
-from harness.errors import ProvisioningError
-from harness.reaper import outliving
+from harness.errors import HarnessError, ProvisioningError
+from harness.reaper import Ended, Watch, outliving
+from harness.redaction import without_secrets
 
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 40.0
 POLL_S: Final = 0.05
 LOG_LINES: Final = 5
+LINE_SHOWN: Final = 300
+"""Characters of each of them."""
 
 
 @asynccontextmanager
@@ -32,12 +36,35 @@ async def serving(
     port = await asyncio.to_thread(_free_port)
     arguments = {"port": str(port), "strategy": strategy, "database_url": database_url}
     others = {"embedding_url": embedding_url or "", "redis_url": redis_url or ""}
-    async with outliving("harness.service:process", **arguments, **others):
+    async with outliving("harness.service:process", **arguments, **others) as ended, while_it_lives(ended):
         yield f"http://{HOST}:{port}"
 
 
+@asynccontextmanager
+async def while_it_lives(ended: Ended) -> AsyncGenerator[None]:
+    """Cuts the block off as soon as what it uses has ended by itself. Raises `HarnessError` with what that said."""
+    said: list[str] = []
+    scope = asyncio.timeout(None)
+
+    async def watch() -> None:
+        said.append(await ended())
+        scope.reschedule(asyncio.get_running_loop().time())
+
+    watching = asyncio.create_task(watch())
+    try:
+        async with scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise HarnessError(f"{said[0]} What was measured until then is kept.") from None
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
 @contextmanager
-def process(port: str, strategy: str, database_url: str, embedding_url: str, redis_url: str) -> Generator[None]:
+def process(port: str, strategy: str, database_url: str, embedding_url: str, redis_url: str) -> Generator[Watch]:
     """Runs `anima serve` from its readiness to the end of the block. Addresses are not in its command line."""
     provider = {"ANIMA_EMBEDDING_PROVIDER": "ollama", "ANIMA_OLLAMA_URL": embedding_url}
     environment: dict[str, str] = {
@@ -53,7 +80,7 @@ def process(port: str, strategy: str, database_url: str, embedding_url: str, red
         )
         try:
             _wait_until_ready(int(port), service, log)
-            yield
+            yield lambda: _last_words(service, log)
         finally:
             _end(service)
 
@@ -80,6 +107,13 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
+def _last_words(service: "subprocess.Popen[bytes]", log: IO[bytes]) -> str:
+    """Waits for its end."""
+    code = service.wait()
+    how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    return f"The service `anima serve` ended by itself ({how}). {_last_lines(log)}"
+
+
 def _end(service: "subprocess.Popen[bytes]") -> None:
     """In order, as a deployment would; a service that does not end is not waited for without end."""
     service.terminate()
@@ -92,8 +126,8 @@ def _end(service: "subprocess.Popen[bytes]") -> None:
 
 def _last_lines(log: IO[bytes]) -> str:
     log.seek(0)
-    lines = log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
-    return "It said:\n" + "\n".join(f"  {line}" for line in lines) if lines else "It said nothing."
+    lines = without_secrets(log.read().decode(errors="replace")).splitlines()[-LOG_LINES:]
+    return "It said:\n" + "\n".join(f"  {line[:LINE_SHOWN]}" for line in lines) + "\n" if lines else "It said nothing."
 
 
 def _free_port() -> int:

@@ -6,10 +6,13 @@ further than they are counted (docs/decisions/0011-aiohttp-loads.md).
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import asyncpg
@@ -17,9 +20,10 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic.alias_generators import to_camel
 
-from harness.errors import ProvisioningError, TargetError, UsageError, kind_of
+from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
 from harness.plans import StatementPlan
 from harness.service import serving
+from harness.service_url import KEY_VARIABLE, key_header, plain
 from harness.targets.protocol import (
     LoadedMemory,
     OperationName,
@@ -42,7 +46,15 @@ KEEP_ALIVE_S: Final = 2.0
 PRIMING_AT_ONCE: Final = 16
 QUERY_CHARACTERS_MAX: Final = 5_000
 REQUESTS_SERVED: Final = "anima_http_request_duration_seconds_count"
+CONNECT_TIMEOUT_S: Final = 10.0
 DRAIN_POLL_S: Final = 0.05
+DRAIN_STALL_S: Final = 120.0
+ANSWER_BYTES_MAX: Final = 64 * 2**20
+KIND_LENGTH_MAX: Final = 60
+DIGITS_MAX: Final = 12
+CLOCK: Final = perf_counter
+
+ANOTHER: Final = "It is another server, or the service is below another path: service_url may end in one."
 
 DUE_WORK: Final = "SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND execute_after <= now()"
 
@@ -113,6 +125,8 @@ class Metrics(msgspec.Struct):
     database: PoolState | None = None
 
 
+Told = TypeVar("Told")
+
 ENCODER: Final = msgspec.json.Encoder()
 SUCCESS: Final = msgspec.json.Decoder(Success)
 FAILURE: Final = msgspec.json.Decoder(Failure)
@@ -150,21 +164,22 @@ class HttpTarget:
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenHttp"]:
         async with AsyncExitStack() as stack:
             database_url = None
+            headers = {"Content-Type": "application/json"}
             if context.variant == EXTERNAL:
                 url = _stated(context.service_url)
+                headers |= key_header()
             else:
                 url = await stack.enter_async_context(
                     serving(context.variant, context.database_url, context.embedding_url, context.redis_url)
                 )
                 database_url = context.database_url
             session = aiohttp.ClientSession(
-                url,
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
-                headers={"Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+                headers=headers,
             )
-            yield OpenHttp(await stack.enter_async_context(session), database_url)
+            yield OpenHttp(await stack.enter_async_context(session), url, database_url)
 
 
 def _stated(service_url: str | None) -> str:
@@ -173,14 +188,15 @@ def _stated(service_url: str | None) -> str:
             "The variant external is a server that runs already, and none is named. "
             "Say --set service_url=http://127.0.0.1:7100, or choose a strategy, for which a server is started."
         )
-    return service_url
+    return plain(service_url)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenHttp:
-    """`database_url` is of a service of our own; how much work another one has accepted is not known."""
+    """Paths stand below `url`. `database_url` is of a service of our own: another's accepted work is not known."""
 
     session: aiohttp.ClientSession
+    url: str
     database_url: str | None
 
     async def perform(self, request: Request) -> Response:
@@ -189,40 +205,46 @@ class OpenHttp:
             return await self._send(request.operation, fields)
         except TimeoutError as error:
             raise TargetError("timeout", f"{request.operation}: no answer in {REQUEST_TIMEOUT_S:g} s") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise TargetError(kind_of(error), f"{request.operation}: {error}") from error
         except msgspec.DecodeError as error:
             raise TargetError("not the contract's JSON", f"{request.operation}: {error}") from error
 
     async def prime(self, texts: Sequence[str]) -> None:
-        """Asks for the texts as questions to which there is no answer: a tier of its own, and a similarity of 1.
+        """Asks for the texts as questions to which there is no answer. What no question can be is left out.
 
-        Only a memory with the very text in the tier `network` would notice. What no question can be is left out.
+        A server that runs already is asked one in any case. Raises `ProvisioningError` when it is not what is measured.
         """
+        if self.database_url is None:
+            await self._meet()
         if not await self._cache():
             return
         questions = iter([text for text in texts if len(text) <= QUERY_CHARACTERS_MAX])
 
         async def ask() -> None:
             for text in questions:
-                fields = {"query": text, "limit": 1, "similarityThreshold": 1.0, "tiers": ["network"]}
-                await self._send("query", fields)
+                await self._send("query", unanswerable(text))
 
         try:
             await asyncio.gather(*(ask() for _ in range(PRIMING_AT_ONCE)))
-        except (TargetError, aiohttp.ClientError, TimeoutError) as error:
+        except (TargetError, aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
             raise ProvisioningError(f"The service's cache could not be primed: {error}") from error
 
     async def drain(self) -> None:
         if self.database_url is None:
             return
         # A connection of its own each time: the one before may have ended with a server that was disrupted.
-        async with connected(self.database_url) as connection:
-            while await connection.fetchval(DUE_WORK):  # noqa: ASYNC110 -- another process does the work
-                await asyncio.sleep(DRAIN_POLL_S)
+        try:
+            async with connected(self.database_url) as connection:
+                await _drained(partial(connection.fetchval, DUE_WORK))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise HarnessError(
+                f"The service's background work could not be waited for, since its database failed: {error}"
+            ) from error
 
     async def statistics(self) -> TargetStatistics:
-        pool = METRICS.decode(await self._read("/api/v1/meta/metrics")).database
+        metrics = await self._told("/api/v1/meta/metrics", METRICS)
+        pool = metrics and metrics.database
         return TargetStatistics(
             cache=await self._cache(),
             pool={} if pool is None else {name: float(count) for name, count in msgspec.structs.asdict(pool).items()},
@@ -247,7 +269,7 @@ class OpenHttp:
 
     async def _send(self, operation: OperationName, fields: Mapping[str, object]) -> Response:
         async with self._request(operation, fields) as answer:
-            body = await answer.read()
+            body = await _body(answer)
             if answer.status not in (200, 201):
                 raise _refusal(operation, answer.status, body)
             server_s = _server_s(answer.headers.get("X-Response-Time"))
@@ -263,25 +285,60 @@ class OpenHttp:
         self, operation: OperationName, fields: Mapping[str, object]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if operation == "bootstrap":
-            return self.session.get(
-                PATHS[operation], params={name: _parameter(value) for name, value in fields.items()}
-            )
-        return self.session.post(PATHS[operation], data=ENCODER.encode(fields))
+            parameters = {name: _parameter(value) for name, value in fields.items()}
+            return self._get(PATHS[operation], parameters)
+        return self.session.post(self.url + PATHS[operation], data=ENCODER.encode(fields), allow_redirects=False)
+
+    def _get(
+        self, path: str, parameters: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self.session.get(self.url + path, params=parameters, allow_redirects=False)
+
+    async def _meet(self) -> None:
+        """Raises `ProvisioningError` where nobody answers as the service would, with what to correct."""
+        try:
+            async with self._request("query", unanswerable("Is this the service?")) as answer:
+                body = await _body(answer)
+        except aiohttp.ClientConnectorError as error:
+            raise ProvisioningError(_unreachable(self.url, error)) from error
+        except TimeoutError as error:
+            raise ProvisioningError(f"{self.url} does not answer. Is the service started there?") from error
+        except (aiohttp.ClientError, OSError, TargetError) as error:
+            raise ProvisioningError(
+                f"What listens at {self.url} does not answer as a service does ({error}). Correct service_url: its "
+                "scheme, host and port."
+            ) from error
+        if obstacle := _obstacle(self.url + PATHS["query"], answer, body):
+            raise ProvisioningError(obstacle)
 
     async def _cache(self) -> Mapping[str, int]:
         """The counters of the service's cache; empty where it has none."""
-        counters = CACHE_STATS.decode(await self._read("/api/v1/meta/cache-stats")).cache
-        return {} if counters is None else msgspec.structs.asdict(counters)
+        told = await self._told("/api/v1/meta/cache-stats", CACHE_STATS)
+        return {} if told is None or told.cache is None else msgspec.structs.asdict(told.cache)
 
     async def _served(self) -> Mapping[str, int]:
         """Empty where the service has no metrics for Prometheus, or others than ours."""
-        async with self.session.get("/metrics") as answer:
-            return served_in(await answer.text()) if answer.ok else {}
+        exposition = await self._read("/metrics")
+        try:
+            return served_in(exposition.decode()) if exposition else {}
+        except (ValueError, OverflowError):
+            return {}
 
-    async def _read(self, path: str) -> bytes:
-        async with self.session.get(path) as answer:
-            answer.raise_for_status()
-            return await answer.read()
+    async def _told(self, path: str, decoder: msgspec.json.Decoder[Told]) -> Told | None:
+        """None where a server does not tell it, or not in the contract's words."""
+        body = await self._read(path)
+        try:
+            return decoder.decode(body) if body else None
+        except msgspec.DecodeError:
+            return None
+
+    async def _read(self, path: str) -> bytes | None:
+        """None where the server has no such page, or is away."""
+        try:
+            async with self._get(path) as answer:
+                return await _body(answer) if answer.status == HTTPStatus.OK else None
+        except (aiohttp.ClientError, OSError, TargetError):
+            return None
 
 
 @asynccontextmanager
@@ -291,6 +348,75 @@ async def connected(database_url: str) -> "AsyncGenerator[asyncpg.Connection[asy
         yield connection
     finally:
         await connection.close()
+
+
+def unanswerable(text: str) -> dict[str, object]:
+    """A question that only a memory with this very text in the tier `network` would notice."""
+    return {"query": text, "limit": 1, "similarityThreshold": 1.0, "tiers": ["network"]}
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """Raises `TargetError` for what no service answers: it would fill the memory of who measures."""
+    parts = bytearray()
+    async for part in answer.content.iter_any():
+        parts += part
+        if len(parts) > ANSWER_BYTES_MAX:
+            raise TargetError("answer too long", f"{answer.url.path}: an answer of over {ANSWER_BYTES_MAX:,} bytes")
+    return bytes(parts)
+
+
+async def _drained(due_work: Callable[[], Awaitable[int]]) -> None:
+    """Until no work is due. Raises `HarnessError` when it becomes no less for too long."""
+    fewest, since = await due_work(), CLOCK()
+    while fewest:
+        await asyncio.sleep(DRAIN_POLL_S)
+        due = await due_work()
+        if due < fewest:
+            fewest, since = due, CLOCK()
+        elif CLOCK() - since > DRAIN_STALL_S:
+            raise HarnessError(
+                f"The service does not get on with the background work that it accepted: {due:,} pieces have been due "
+                f"for {DRAIN_STALL_S:g} s. Its log and its metrics say what it waits for."
+            )
+
+
+def _unreachable(url: str, error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
+        return (
+            f"{url} cannot be spoken to by TLS ({error.os_error if hasattr(error, 'os_error') else error}). Where it "
+            "serves plain HTTP, write http:// in service_url; where its certificate is a company's own, have this "
+            "machine trust it."
+        )
+    return f"Nothing answers at {url} ({error.strerror or error}). Start the service, or correct service_url."
+
+
+def _obstacle(url: str, answer: aiohttp.ClientResponse, body: bytes) -> str | None:
+    """Why such an answer to a plain question means that nothing can be measured there, and what to do."""
+    status = answer.status
+    sentence: str | None = f"{url} answers with HTTP status {status}. {ANOTHER}"
+    if status == HTTPStatus.OK:
+        other = f"{url} answers with something else than the contract's JSON. {ANOTHER}"
+        sentence = None if _decodes(SUCCESS, body) else other
+    elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        sentence = f"{url} asks for an API key (HTTP status {status}). Put one into the variable {KEY_VARIABLE}."
+        if "Authorization" in answer.request_info.headers:
+            sentence = f"{url} refuses the key in {KEY_VARIABLE} (HTTP status {status}). Correct it."
+    elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        place = answer.headers.get("Location", "nowhere")
+        sentence = f"{url} sends on to {place} (HTTP status {status}). State in service_url where that leads."
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        sentence = f"{url} fails at a plain question already (HTTP status {status}). Its log says why."
+    elif _decodes(FAILURE, body):
+        sentence = None
+    return sentence
+
+
+def _decodes(decoder: msgspec.json.Decoder[Any], body: bytes) -> bool:
+    try:
+        decoder.decode(body)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def served_in(exposition: str) -> Mapping[str, int]:
@@ -314,10 +440,10 @@ def _refusal(operation: OperationName, status: int, body: bytes) -> TargetError:
         error = FAILURE.decode(body).error
     except msgspec.DecodeError:
         return TargetError(str(status), f"{operation}: HTTP status {status}")
-    return TargetError(f"{status} {error.code}", f"{operation}: {error.message}")
+    return TargetError(f"{status} {error.code}"[:KIND_LENGTH_MAX], f"{operation}: {error.message}")
 
 
 def _server_s(header: str | None) -> float | None:
     """`12ms` as 0.012; None where the server says nothing, or something else."""
     number = (header or "").removesuffix("ms")
-    return int(number) / 1000 if number.isdecimal() else None
+    return int(number) / 1000 if number.isdecimal() and len(number) < DIGITS_MAX else None

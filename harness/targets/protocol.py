@@ -84,13 +84,19 @@ class TargetStatistics:
         """What was counted after `earlier`."""
         before = {work.kind: work for work in earlier.background}
         return TargetStatistics(
-            cache={name: count - earlier.cache.get(name, 0) for name, count in self.cache.items()},
-            served={name: count - earlier.served.get(name, 0) for name, count in self.served.items()},
+            cache=_grown(self.cache, earlier.cache),
+            served=_grown(self.served, earlier.served),
             background=tuple(
                 work.since(before[work.kind]) if work.kind in before else work for work in self.background
             ),
             pool=self.pool,
         )
+
+
+def _grown(counters: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str, int]:
+    """Nothing where they began anew in between, as those of a server that was started again."""
+    grown = {name: count - earlier.get(name, 0) for name, count in counters.items()}
+    return grown if min(grown.values(), default=0) >= 0 else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
 """The HTTP target with a service of its own: `anima serve` as a process, on a database of this test."""
 
-import psutil
+import asyncio
 
+import psutil
+import pytest
+
+from harness.errors import HarnessError, ProvisioningError
 from harness.targets import TARGETS
 from harness.targets.protocol import Request, TargetContext
+from tests.waiting import TIMEOUT_S
 
 
 async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database_url: str) -> None:
@@ -28,6 +33,25 @@ async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database
     assert counted.pool["total_connections"] >= 1
     assert len(served_by) == 1
     assert not psutil.pid_exists(served_by[0])
+
+
+async def test_a_service_that_ends_by_itself_ends_what_uses_it_with_its_last_words(database_url: str) -> None:
+    async def use() -> None:
+        async with asyncio.timeout(TIMEOUT_S), TARGETS["http"]().open(TargetContext("batched", database_url)):
+            (service,) = [process for process in psutil.Process().children(recursive=True) if serves(process)]
+            service.kill()
+            await asyncio.Event().wait()
+
+    with pytest.raises(HarnessError, match=r"ended by itself \(signal SIGKILL\)\. It said:\n(.|\n)*is kept") as error:
+        await use()
+    assert not isinstance(error.value, ProvisioningError)
+
+
+async def test_a_service_that_cannot_start_shows_its_last_lines(database_url: str) -> None:
+    missing = database_url.rpartition("/")[0] + "/no_such_database"
+    with pytest.raises(ProvisioningError, match=r"ended before it was ready\. It said:\n(.|\n)*no_such_database"):
+        async with TARGETS["http"]().open(TargetContext("batched", missing)):
+            pass
 
 
 def serves(process: psutil.Process) -> bool:

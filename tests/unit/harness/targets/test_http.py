@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from harness.errors import ProvisioningError, TargetError, UsageError
+from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError
 from harness.targets import TARGETS
-from harness.targets.http import EXTERNAL, OpenHttp, served_in
-from harness.targets.protocol import OpenTarget, Request, Response, TargetContext
+from harness.targets.http import EXTERNAL, OpenHttp, _drained, served_in
+from harness.targets.protocol import OpenTarget, Request, Response, TargetContext, TargetStatistics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -143,22 +144,196 @@ async def test_priming_asks_for_each_text_where_there_is_a_cache() -> None:
 
     async with target(answer) as opened:
         await opened.prime(["a", "b", "x" * 5_001, "c"])
-    assert sorted(asked) == ["a", "b", "c"]
+    assert sorted(asked) == ["Is this the service?", "a", "b", "c"]
 
 
 async def test_without_a_cache_nothing_is_primed() -> None:
-    async with target(answering({"cache": None, "recommendation": ""})) as opened:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        told = {"cache": None} if request.path.endswith("cache-stats") else {"data": {}, "meta": {}}
+        return web.json_response(told)
+
+    async with target(answer) as opened:
         await opened.prime(["a"])
+    assert asked == ["/api/v1/memories/query", "/api/v1/meta/cache-stats"]
 
 
 async def test_a_service_that_cannot_be_primed_ends_the_run() -> None:
     async def answer(request: web.Request) -> web.Response:
-        is_cache = request.path.endswith("cache-stats")
-        return web.json_response({"cache": {}}) if is_cache else web.json_response({}, status=500)
+        if request.path.endswith("cache-stats"):
+            return web.json_response({"cache": {}})
+        is_first = (await request.json())["query"] != "a"
+        return web.json_response({"data": {}, "meta": {}}, status=200 if is_first else 500)
 
     async with target(answer) as opened:
         with pytest.raises(ProvisioningError, match="could not be primed: query: HTTP status 500"):
             await opened.prime(["a"])
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "headers", "sentence"),
+    [
+        (401, "", {}, "asks for an API key .HTTP status 401.. Put one into the variable HARNESS_SERVICE_KEY"),
+        (403, "", {}, "asks for an API key"),
+        (404, "<html>", {}, "answers with HTTP status 404. It is another server"),
+        (405, "", {}, "HTTP status 405. It is another server"),
+        (200, "<html>", {}, "something else than the contract's JSON. It is another server"),
+        (200, "{}", {}, "something else than the contract's JSON"),
+        (308, "", {"Location": "https://elsewhere/"}, "sends on to https://elsewhere/ .HTTP status 308."),
+        (503, "", {}, "fails at a plain question already .HTTP status 503."),
+    ],
+)
+async def test_a_server_that_is_not_what_is_measured_is_told_before_anything_is(
+    status: int, text: str, headers: dict[str, str], sentence: str
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=text, headers=headers)
+
+    async with target(answer) as opened:
+        with pytest.raises(ProvisioningError, match=sentence):
+            await opened.prime([])
+
+
+async def test_a_service_that_refuses_the_question_itself_is_one() -> None:
+    async with target(answering({"error": {"code": "INVALID_INPUT", "message": "Ask more."}}, 400)) as opened:
+        await opened.prime([])
+
+
+@pytest.mark.parametrize(
+    ("listener", "sentence"),
+    [(None, "Nothing answers at"), (b"+PONG\r\n", "does not answer as a service does"), (b"", "does not answer as")],
+    ids=["nothing listens", "another protocol", "it hangs up"],
+)
+async def test_where_no_http_is_spoken_a_sentence_says_so(listener: bytes | None, sentence: str) -> None:
+    async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(listener or b"")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        if listener is None:
+            server.close()
+        context = TargetContext(EXTERNAL, "postgresql://none", service_url=f"http://127.0.0.1:{port}")
+        async with TARGETS["http"]().open(context) as opened:
+            with pytest.raises(ProvisioningError, match=sentence):
+                await opened.prime([])
+
+
+async def test_tls_on_a_port_of_plain_http_is_told_as_such() -> None:
+    async with TestServer(web.Application()) as server:
+        url = str(server.make_url("/")).replace("http://", "https://")
+        async with TARGETS["http"]().open(TargetContext(EXTERNAL, "", service_url=url)) as opened:
+            with pytest.raises(ProvisioningError, match=r"cannot be spoken to by TLS .* write http://"):
+                await opened.prime([])
+
+
+async def test_a_key_comes_from_the_environment_and_is_sent_to_a_foreign_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HARNESS_SERVICE_KEY", "planted\n")
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(
+            {"data": {}, "meta": {}}, status=204 if "Authorization" not in request.headers else 401
+        )
+
+    async with target(answer) as opened:
+        with pytest.raises(ProvisioningError, match="refuses the key in HARNESS_SERVICE_KEY") as error:
+            await opened.prime([])
+    assert "planted" not in str(error.value)
+    monkeypatch.setenv("HARNESS_SERVICE_KEY", "two\nlines")
+    with pytest.raises(UsageError, match="HARNESS_SERVICE_KEY holds what no header can carry"):
+        await performed(QUERY, answer)
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_paths_stand_below_the_prefix(slash: str) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response({"data": {}, "meta": {}})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application) as server:
+        url = f"{server.make_url('/some/prefix')}{slash}"
+        async with TARGETS["http"]().open(TargetContext(EXTERNAL, "", service_url=url)) as opened:
+            for request in (ADD, QUERY, BOOTSTRAP):
+                await opened.perform(request)
+            await opened.statistics()
+    assert [path.removeprefix("/some/prefix") for path in asked] == [
+        *(f"/api/v1/memories/{operation}" for operation in ("add", "query", "bootstrap")),
+        "/api/v1/meta/metrics",
+        "/api/v1/meta/cache-stats",
+        "/metrics",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(404, ""), (200, "<html>"), (200, '{"cache": {"hits": "many"}}'), (302, ""), (200, "x" * 200)]
+)
+async def test_what_a_server_does_not_tell_is_not_told(status: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.targets.http.ANSWER_BYTES_MAX", 100)
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=text)
+
+    async with target(answer) as opened:
+        assert await opened.statistics() == TargetStatistics()
+
+
+async def test_a_server_that_is_away_tells_nothing_and_its_requests_are_errors() -> None:
+    async with target(answering({"cache": {"hits": 3}})) as opened:
+        before = await opened.statistics()
+        assert isinstance(opened, OpenHttp)
+        gone = replace(opened, url="http://127.0.0.1:9")
+        with pytest.raises(TargetError) as error:
+            await gone.perform(QUERY)
+        assert error.value.kind == "ClientConnectorError"
+        assert (await gone.statistics()).since(before) == TargetStatistics()
+
+
+def test_counters_that_began_anew_say_nothing_of_the_time_between() -> None:
+    before = TargetStatistics(cache={"hits": 5, "misses": 1}, served={"query 200": 6})
+    after = TargetStatistics(cache={"hits": 2, "misses": 3}, served={"query 200": 9, "query 503": 1})
+    assert after.since(before) == TargetStatistics(served={"query 200": 3, "query 503": 1})
+
+
+async def test_an_answer_that_would_fill_the_memory_is_an_error_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.targets.http.ANSWER_BYTES_MAX", 100)
+    assert (await failed(QUERY, answering({"data": "x" * 101}))).kind == "answer too long"
+
+
+async def test_a_kind_of_failure_is_no_longer_than_a_name() -> None:
+    body = {"error": {"code": "X" * 500, "message": "m"}}
+    assert len((await failed(QUERY, answering(body, 503))).kind) == 60
+
+
+async def test_a_number_that_no_time_has_is_no_time() -> None:
+    found = {"data": {"count": 1}, "meta": {}}
+    assert (await performed(QUERY, answering(found, **{"X-Response-Time": "9" * 5_000 + "ms"}))).server_s is None
+
+
+async def test_background_work_that_does_not_get_less_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = iter(float(second) for second in range(1_000))
+    monkeypatch.setattr("harness.targets.http.CLOCK", lambda: next(moments))
+    monkeypatch.setattr("harness.targets.http.DRAIN_POLL_S", 0)
+    due = [3, 2, *[2] * 60, 1, 0]
+
+    async def count() -> int:
+        return due.pop(0)
+
+    await _drained(count)
+    assert due == []
+    due.extend([5] * 200)
+    with pytest.raises(HarnessError, match="5 pieces have been due for 120 s"):
+        await _drained(count)
 
 
 async def test_a_server_that_runs_already_has_to_be_named() -> None:
