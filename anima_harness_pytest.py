@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from harness.budget_fixture import BudgetFixture, Undecided
+    from harness.commands._shared.budget_fixture import BudgetFixture, Undecided
 
 PROPERTY: Final = "budget: "
 """What begins the name of a verdict among the properties of a test case."""
@@ -76,7 +76,7 @@ def budget(request: pytest.FixtureRequest) -> "Iterator[BudgetFixture]":
     `budget("p95 <= 150ms").measure(function, …)`, or `await budget("p95 <= 150ms").measure_async(function, …)`.
     """
     _refuse_another_harness()
-    from harness.budget_fixture import BudgetFixture  # noqa: PLC0415 -- numpy and scipy only where they are needed.
+    from harness.commands._shared.budget_fixture import BudgetFixture  # noqa: PLC0415 -- numpy and scipy only where they are needed.
 
     item = request.node
     verdicts = item.stash[_VERDICTS]

@@ -12,37 +12,40 @@ from typing import Any, NoReturn
 
 import click
 
-from harness import comparison, generator, journal, report_files, runs, scenario, verdict
-from harness.aborting import AbortWatch
-from harness.budgets import parse
-from harness.comparing import compare_command
-from harness.comparison import judged
-from harness.declaration import declare
-from harness.doctor import examine
+from harness import journal, runs
+from harness.commands._shared import generator, report_files
+from harness.commands._shared.github_actions import announce
+from harness.commands._shared.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
+from harness.commands._shared.outputs import echo_file, withstand
+from harness.commands.compare import compare_command
+from harness.commands.doctor import examine
+from harness.commands.history.commands import history
+from harness.commands.profile import diff, profile
+from harness.commands.selftest import selftest
+from harness.commands.verify import verify
 from harness.errors import HarnessError, ProvisioningError, UsageError
-from harness.execution import execute
-from harness.exports import EXPORTS
 from harness.failures import failures_of, foreseen, raise_first
-from harness.feasibility import check
-from harness.github_actions import announce
-from harness.history.commands import history
-from harness.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
-from harness.outputs import echo_file, withstand
-from harness.profile_commands import diff, profile
-from harness.provisioners import clean_up
-from harness.provisioners.addresses import is_url
-from harness.provisioners.protocol import DatabaseSettings
+from harness.judging import comparison, verdict
+from harness.judging.aborting import AbortWatch
+from harness.judging.budgets import parse
+from harness.judging.comparison import judged
+from harness.judging.declaration import declare
+from harness.judging.feasibility import check
+from harness.judging.verdict import ExitCode
+from harness.measuring import scenario
+from harness.measuring.execution import execute
+from harness.measuring.recording import measure
+from harness.measuring.resumption import continued
+from harness.measuring.servers.addresses import is_url
+from harness.measuring.servers.provisioners import clean_up
+from harness.measuring.servers.provisioners.protocol import DatabaseSettings
+from harness.measuring.targets import TARGETS
 from harness.record import RunRecord
-from harness.recording import measure
 from harness.redaction import without_secrets
-from harness.renderers import RENDERERS, rendered
-from harness.renderers.terminal import TerminalRenderer
-from harness.resumption import continued
-from harness.selftest import selftest
+from harness.showing.exports import EXPORTS
+from harness.showing.renderers import RENDERERS, rendered
+from harness.showing.renderers.terminal import TerminalRenderer
 from harness.signals import ignored
-from harness.targets import TARGETS
-from harness.verdict import ExitCode
-from harness.verification import verify
 
 
 class Commands(click.Group):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 
 from anima.migrations import migrate
-from harness.provisioners.embedded import EmbeddedProvisioner
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.needs import require
 
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import asyncpg
 
-from harness.network import with_endpoint
-from harness.provisioners.addresses import with_database
-from harness.provisioners.databases import PostgresServer
-from harness.provisioners.embedded import EmbeddedProvisioner
+from harness.measuring.servers.addresses import with_database
+from harness.measuring.servers.network import with_endpoint
+from harness.measuring.servers.provisioners._shared.databases import PostgresServer
+from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 
 PASSWORD = "a secret: p/w@"
 TERMINATE = b"X\0\0\0\4"

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from harness.provisioners import engine_answers
+from harness.measuring.servers.provisioners import engine_answers
 
 MUST_HAVE: Final = "TESTS_MUST_HAVE"
 

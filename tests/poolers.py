@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pytest
 
-from harness.provisioners.databases import free_port
+from harness.measuring.servers.provisioners._shared.databases import free_port
 from tests.waiting import TIMEOUT_S
 
 Mode = Literal["session", "transaction", "statement"]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 
 
 def anima(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

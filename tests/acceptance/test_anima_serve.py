@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from anima.migrations import migrate
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import plant, session_on, value
 from tests.waiting import until
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness import scenario
-from harness.provisioners.addresses import with_database
-from harness.provisioners.databases import PostgresServer
+from harness.measuring import scenario
+from harness.measuring.servers.addresses import with_database
+from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, without_password

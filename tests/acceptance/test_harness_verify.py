@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.acceptance.conftest import Program
 from tests.foreign import without_password
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.profile_differences import differences, place
+from harness.judging.profile_differences import differences, place
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 

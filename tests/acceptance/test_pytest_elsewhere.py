@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 
 PROJECT = """
 import os

@@ -23,6 +23,7 @@ class Violation:
 VIOLATIONS = [
     Violation("anima-alone", "anima/errors.py", "import harness.errors"),
     Violation("one-door-to-anima", "harness/record.py", "import anima.model"),
+    Violation("one-door-to-anima", "harness/measuring/targets/http.py", "import anima.model"),
     Violation("anima-layers", "anima/utils.py", "ANSWER = 42"),
     Violation("anima-layers", "anima/errors.py", "import anima.model"),
     Violation("anima-seams", "anima/searches/exact.py", "import anima.searches.hnsw"),
@@ -30,15 +31,30 @@ VIOLATIONS = [
     Violation("anima-assembly", "anima/memory.py", "import anima.searches.exact"),
     Violation("anima-assembly", "anima/memory.py", "import anima.searches"),
     Violation("harness-layers", "harness/utils.py", "ANSWER = 42"),
-    Violation("harness-layers", "harness/analysis/means.py", "import harness.errors"),
-    Violation("measuring-apart", "harness/execution.py", "import harness.verdict"),
-    Violation("measuring-apart", "harness/scenario.py", "import harness.budgets"),
-    Violation("judging-apart", "harness/verdict.py", "import asyncpg"),
-    Violation("judging-apart", "harness/renderers/markdown.py", "import harness.journal"),
-    Violation("harness-measuring-seams", "harness/targets/null.py", "import harness.targets.anima"),
-    Violation("budget-metrics", "harness/budget_metrics/errors.py", "import harness.budget_metrics.hit_rate"),
-    Violation("renderers", "harness/renderers/markdown.py", "import harness.renderers.json"),
+    Violation("harness-layers", "harness/record.py", "import harness.journal"),
+    Violation("harness-layers", "harness/measuring/execution.py", "import harness.showing.waterfall"),
+    Violation("harness-layers", "harness/measuring/recording.py", "import harness.commands.verify"),
+    Violation("harness-layers", "harness/showing/tables.py", "import harness.measuring.plans"),
+    Violation(
+        "harness-layers", "harness/showing/exports/_shared/frame.py", "import harness.measuring.servers.provisioners"
+    ),
+    Violation("harness-layers", "harness/judging/verdict.py", "import harness.showing.summary"),
+    Violation("measuring-apart", "harness/measuring/execution.py", "import harness.judging.verdict"),
+    Violation("measuring-apart", "harness/measuring/passes.py", "import harness.judging.analysis.quantiles"),
+    Violation("measuring-apart", "harness/judging/comparison.py", "import harness.measuring.clock"),
+    Violation("pure", "harness/judging/verdict.py", "import asyncpg"),
+    Violation("pure", "harness/judging/evaluation.py", "import time"),
+    Violation("pure", "harness/showing/exports/_shared/frame.py", "import asyncpg"),
+    Violation("pure", "harness/showing/exports/_shared/frame.py", "import harness.journal"),
+    Violation("pure", "harness/showing/renderers/markdown.py", "import harness.runs"),
+    Violation("analysis-alone", "harness/judging/analysis/means.py", "import harness.errors"),
+    Violation("measuring-seams", "harness/measuring/targets/null.py", "import harness.measuring.targets.planted"),
+    Violation(
+        "budget-metrics", "harness/judging/budget_metrics/errors.py", "import harness.judging.budget_metrics.recall"
+    ),
+    Violation("renderers", "harness/showing/renderers/markdown.py", "import harness.showing.renderers.json"),
     Violation("no-cycles", "anima/errors.py", "import anima.model"),
+    Violation("no-cycles", "harness/measuring/clock.py", "import harness.measuring.turns, harness.measuring.passes"),
 ]
 
 

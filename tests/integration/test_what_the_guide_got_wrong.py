@@ -34,11 +34,11 @@ from anima.model import BootstrapRequest, NewMemory, Query, Tier, association_st
 from anima.placements import handlers
 from anima.searches import hnsw
 from anima.strategy import BATCHED, NAIVE, preset
-from harness.draws import Draws
-from harness.provisioners.protocol import Server
+from harness.measuring.draws import Draws
+from harness.measuring.servers.provisioners.protocol import Server
+from harness.measuring.workloads import WORKLOADS
+from harness.measuring.workloads.protocol import WorkloadSettings
 from harness.record import Sample
-from harness.workloads import WORKLOADS
-from harness.workloads.protocol import WorkloadSettings
 from tests.memories import AT_098, EAST, NOON, leaning, opened, plant, rows, session_on, tables, value, vector
 from tests.specimens import (
     fix1_embedding_cache,

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 
 
 @pytest.fixture

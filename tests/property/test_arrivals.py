@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.arrivals.constant_rate import ConstantRateSettings
-from harness.arrivals.protocol import Bounds
-from harness.arrivals.schedule import Schedule
-from harness.arrivals.stages import Stage, StagesSettings
-from harness.draws import Draws
-from harness.targets.protocol import Request
+from harness.measuring.arrivals._shared.schedule import Schedule
+from harness.measuring.arrivals.constant_rate import ConstantRateSettings
+from harness.measuring.arrivals.protocol import Bounds
+from harness.measuring.arrivals.stages import Stage, StagesSettings
+from harness.measuring.draws import Draws
+from harness.measuring.targets.protocol import Request
 from tests.clocks import ManualClock
 
 Line = tuple[float, float]

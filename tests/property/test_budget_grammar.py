@@ -5,9 +5,9 @@ from string import printable
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from harness.budget_metrics import METRICS
-from harness.budgets import TEXTS, Vocabulary, parse
 from harness.errors import UsageError
+from harness.judging.budget_metrics import METRICS
+from harness.judging.budgets import TEXTS, Vocabulary, parse
 
 OPERATIONS = ["add", "query", "bootstrap"]
 VOCABULARY = Vocabulary(

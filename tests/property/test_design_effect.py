@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.dependence import design_effect, effective_size
+from harness.judging.analysis.dependence import design_effect, effective_size
 
 probabilities = st.sampled_from([0.5, 0.9, 0.95, 0.99])
 latencies = st.lists(st.sampled_from([*(1 + number / 16 for number in range(16)), math.inf]), min_size=2, max_size=80)

@@ -7,10 +7,10 @@ from itertools import accumulate, islice
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.draws import Draws, Weights
-from harness.targets.protocol import OPERATIONS
-from harness.workloads.mix import mix
-from harness.workloads.protocol import MixSettings, WorkloadSettings
+from harness.measuring.draws import Draws, Weights
+from harness.measuring.targets.protocol import OPERATIONS
+from harness.measuring.workloads.mix import mix
+from harness.measuring.workloads.protocol import MixSettings, WorkloadSettings
 
 DRAWN = 2_000
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.paired import Effect, decide, paired, unpaired
+from harness.judging.analysis.paired import Effect, decide, paired, unpaired
 
 Sides = tuple[list[float], list[float]]
 Test = Callable[[Sides], Effect]

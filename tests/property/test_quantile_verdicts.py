@@ -6,7 +6,7 @@ from math import comb
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.analysis.quantiles import further_samples, quantile_bounds
+from harness.judging.analysis.quantiles import further_samples, quantile_bounds
 
 percents = st.sampled_from([50, 75, 90, 95, 99])
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from anima.database import Session
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import session_on
 
 

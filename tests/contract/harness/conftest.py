@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from harness.provisioners import PROVISIONERS
-from harness.provisioners.databases import PostgresServer
-from harness.provisioners.external import URL_VARIABLE
+from harness.measuring.servers.provisioners import PROVISIONERS
+from harness.measuring.servers.provisioners._shared.databases import PostgresServer
+from harness.measuring.servers.provisioners.external import URL_VARIABLE
 from tests.foreign import foreign_server, make_tenant
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from anima.database import Session
 from anima.strategy import Strategy
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import PLACED, session_on
 
 

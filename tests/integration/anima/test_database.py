@@ -12,7 +12,7 @@ from anima.database import Database, PoolSettings, Session, Statement, open_data
 from anima.errors import DatabaseBusy, DatabaseConflict, DatabaseUnavailable, InvalidInput
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import EAST, opened, plant, session_on, tables, value
 from tests.waiting import until
 

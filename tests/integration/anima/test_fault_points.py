@@ -20,7 +20,7 @@ from anima.database import Executed, Session
 from anima.errors import DatabaseUnavailable
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED, Strategy
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import AT_098, EAST, NOON, PLACED, leaning, opened, plant, session_on, tables, value
 from tests.waiting import until
 

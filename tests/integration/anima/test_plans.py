@@ -25,7 +25,7 @@ from anima.embeddings.protocol import DIMENSIONS
 from anima.migrations import load, migrate
 from anima.model import PROMOTIONS, content_hash
 from anima.searches import exact, exact_once, hnsw
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import AT_098, EAST, NOON, plant, rows, session_on
 from tests.specimens import fix5_bootstrap
 

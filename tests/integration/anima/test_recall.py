@@ -13,7 +13,7 @@ from anima.embeddings.hashing import hashed_vector
 from anima.model import Query, Tier
 from anima.searches.exact import ExactSearch
 from anima.searches.hnsw import FIND, HnswSearch
-from harness.corpora.generated import GeneratedSettings
+from harness.measuring.corpora.generated import GeneratedSettings
 from tests.memories import AT_095, EAST, NOON, leaning, plant, rows
 
 MEMORIES: Final = 2_000

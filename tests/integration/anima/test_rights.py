@@ -10,8 +10,8 @@ from anima.migrations import load, migrate, status
 from anima.model import BootstrapRequest, NewMemory, Query
 from anima.rights import refuse_missing_rights
 from anima.strategy import BATCHED, NAIVE, Strategy
-from harness.provisioners.addresses import with_database
-from harness.provisioners.databases import PostgresServer
+from harness.measuring.servers.addresses import with_database
+from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from tests.foreign import execute, role_on, value
 from tests.memories import AT_098, EAST, opened
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from harness.profilers.protocol import Subject
-from harness.provisioners.protocol import Server
+from harness.measuring.profilers.protocol import Subject
+from harness.measuring.servers.provisioners.protocol import Server
 
 Sessions = tuple["asyncpg.Connection[asyncpg.Record]", ...]
 

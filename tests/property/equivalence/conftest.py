@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 
 EXAMPLES_PER_SCRIPT = 5
 """A script is many operations, and each strategy has a search of its own."""

@@ -17,7 +17,7 @@ from anima.associations.batched import BatchedAssociations
 from anima.associations.protocol import Associations, CoOccurrence
 from anima.database import Session
 from anima.model import Promotion, Tier
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import NOON, plant, session_on, tables
 
 MEMORIES = [UUID(int=number) for number in range(100)]

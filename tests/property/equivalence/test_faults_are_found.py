@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from anima.equivalence.verification import look, open_search
+from harness.measuring.targets.anima.equivalence.verification import look, open_search
 from tests.property.equivalence.faults import FAULTS, Fault
 
 

@@ -7,10 +7,10 @@ import asyncio
 
 import pytest
 
-from anima.equivalence.choices import distinct, exact_presets, single_choices
-from anima.equivalence.verification import look, open_search, shortened
-from harness.targets.anima import counterexample
-from harness.verification import disagreement
+from harness.commands.verify import disagreement
+from harness.measuring.targets.anima.equivalence.choices import distinct, exact_presets, single_choices
+from harness.measuring.targets.anima.equivalence.verification import look, open_search, shortened
+from harness.measuring.targets.anima.target import counterexample
 
 pytestmark = pytest.mark.timeout(3600)  # At night a search is long.
 

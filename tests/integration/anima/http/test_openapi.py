@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import given, settings
 from schemathesis import GenerationMode
 
-from harness.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.service import options_for, served
 
 WITH_INPUT = {

@@ -12,8 +12,8 @@ import pytest
 from anima.assembly import Anima
 from anima.migrations import migrate
 from anima.strategy import BATCHED
-from harness.provisioners.embedded import EmbeddedProvisioner
-from harness.provisioners.protocol import Disruption, Server
+from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
+from harness.measuring.servers.provisioners.protocol import Disruption, Server
 from tests.memories import opened
 from tests.service import client_of
 from tests.waiting import until

@@ -10,7 +10,7 @@ import pytest
 from anima.errors import InvalidInput
 from anima.http.trace_log import TraceLog, TraceLogSettings
 from anima.model import BootstrapRequest, NewMemory, Query
-from harness.arrivals import trace
+from harness.measuring.arrivals import trace
 
 
 @pytest.fixture

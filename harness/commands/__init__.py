@@ -1,0 +1,1 @@
+"""What `harness` can be asked on the command line."""

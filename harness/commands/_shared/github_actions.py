@@ -1,0 +1,50 @@
+"""What a run shows by itself as a step of GitHub Actions: annotations, and the report in the summary of the job."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from harness.judging.comparison import Comparison
+from harness.record import RunRecord
+from harness.showing.markup import shortened
+from harness.showing.renderers import RENDERERS, rendered
+
+ANNOTATIONS, SUMMARY = "github", "markdown"
+"""The formats."""
+
+SUMMARY_BYTES_MAX: Final = 2**20
+"""Of one step; GitHub shows nothing of a summary that is longer."""
+
+
+def announce(record: RunRecord) -> None:
+    """Does nothing elsewhere. A summary that cannot be written is told, and changes nothing about the verdict."""
+    if _here():
+        _tell(*(rendered(record, RENDERERS[form]) for form in (ANNOTATIONS, SUMMARY)))
+
+
+def announce_comparison(comparison: Comparison, records: Sequence[RunRecord]) -> None:
+    """The same for a comparison."""
+    if _here():
+        _tell(*(RENDERERS[form].render_comparison(comparison, records) for form in (ANNOTATIONS, SUMMARY)))
+
+
+def _here() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def _tell(annotations: str, report: str) -> None:
+    click.echo(annotations, nl=False)
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append(Path(path), report)
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("ab") as file:
+            left = SUMMARY_BYTES_MAX - file.tell()
+            file.write(shortened(text, left, "The report of the run has all of it.").encode())
+    except OSError as error:
+        click.echo(f"harness: {path}: the job's summary could not be written ({error.strerror}).", err=True)

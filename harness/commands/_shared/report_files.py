@@ -1,0 +1,51 @@
+"""What is written of a run beside its record: reports, and files for other programs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from harness.errors import HarnessError, UsageError
+from harness.failures import failures_of
+from harness.journal import LOG_FILE
+from harness.record import RunRecord
+from harness.runs import replace_file, write_record
+from harness.showing.exports import EXPORTS
+from harness.showing.renderers import RENDERERS, rendered
+
+EXPORT_DIRECTORY: Final = "export"
+PAGE: Final = "report.html"
+REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": PAGE, "json": "report.json"}
+COMPARISON_FORMATS: Final[Mapping[str, str]] = {"markdown": "comparison.md", "html": PAGE, "json": "comparison.json"}
+
+
+def write(directory: Path, record: RunRecord, wishes: Iterable[tuple[str, Path]] = ()) -> list[HarnessError]:
+    """Writes the record, its reports and those that are wished for, each though another fails; returns what failed."""
+
+    def render(form: str, path: Path) -> None:
+        replace_file(path, rendered(record, RENDERERS[form]))
+
+    formats = COMPARISON_FORMATS if record.comparison else REPORT_FORMATS
+    own = [(form, directory / file) for form, file in formats.items()]
+    steps = [partial(write_record, directory, record), *(partial(render, *wish) for wish in (*wishes, *own))]
+    return failures_of(steps, directory / LOG_FILE)
+
+
+def report_wish(text: str) -> tuple[str, Path]:
+    """A format and a path from `junit=out.xml`. Raises `UsageError`."""
+    form, equals, path = text.partition("=")
+    if form not in RENDERERS or not equals or not path:
+        raise UsageError(f"--report {text}: expected FORMAT=PATH. The formats are {', '.join(RENDERERS)}.")
+    if Path(path).is_dir():
+        raise UsageError(f"--report {text}: {path} is a directory. Name a file in it.")
+    return form, Path(path)
+
+
+def export(directory: Path, record: RunRecord, form: str) -> Sequence[Path]:
+    """Writes the files of an export beside the record. Raises `HarnessError`."""
+    destination = directory / EXPORT_DIRECTORY
+    try:
+        destination.mkdir(exist_ok=True)
+        return EXPORTS[form].write(record, destination)
+    except OSError as error:
+        raise HarnessError(f"{destination} could not be written ({error.strerror}). Free some space.") from error

@@ -1,0 +1,296 @@
+"""`harness compare`: whether one strategy, stored run or git revision is slower than another."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, assert_never
+
+import click
+
+from harness import runs
+from harness.commands._shared import report_files
+from harness.commands._shared.github_actions import announce_comparison
+from harness.commands._shared.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
+from harness.commands._shared.outputs import echo_file
+from harness.errors import UsageError
+from harness.failures import raise_first
+from harness.judging.analysis.paired import MARGIN
+from harness.judging.comparison import ROUNDS_ADVISED, Comparison, compare, compare_asked, compare_runs, wanting
+from harness.judging.likeness import unlike
+from harness.judging.verdict import ExitCode
+from harness.measuring import scenario
+from harness.measuring.execution import execute
+from harness.measuring.recording import Work, measure
+from harness.measuring.revision_execution import Sides, execute_revisions
+from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
+from harness.measuring.scenario import SLICES_ADVISED, Scenario, suggestion
+from harness.measuring.targets import TARGETS
+from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
+from harness.showing.renderers import RENDERERS
+from harness.showing.renderers.terminal import TerminalRenderer
+from harness.signals import ignored
+
+Kind = Literal["strategies", "runs", "revisions"]
+
+WORKER: Final = "harness/worker.py"
+
+
+@click.command("compare")
+@click.argument("baseline", metavar="A")
+@click.argument("candidate", metavar="[B]", required=False)
+@click.option("--strategies", "kind", flag_value="strategies", help="A and B are strategies.")
+@click.option("--runs", "kind", flag_value="runs", help="A and B are stored runs.")
+@click.option("--revisions", "kind", flag_value="revisions", help="A and B are git revisions.")
+@click.option("--scenario", "scenario_name", metavar="SCENARIO", default="local", show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=ROUNDS_ADVISED, show_default=True)
+@click.option(
+    "--slices",
+    type=click.IntRange(1),
+    help=f"How often both sides take turns within a round; {SLICES_ADVISED}, or 1 where phases have schedules.",
+)
+@SAMPLE_FOR
+@click.option("--variant", metavar="NAME", help="Of two runs or revisions: which strategy, instead of the candidate.")
+@click.option(
+    "--environment",
+    type=click.Choice(list(INSTALLS)),
+    default="own",
+    show_default=True,
+    help="Of two revisions: install each in an environment of its own, or share the libraries that are here.",
+)
+@click.option("--anyway", is_flag=True, help="Compare runs that are unlike; the output then says so.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1, min_open=True),
+    help=f"A change by less than this share does not matter; {MARGIN}, or what was asked of a stored comparison.",
+)
+@click.option(
+    "--profile", "profiled", is_flag=True, help="Of two strategies: also make flame graphs of both, for the page."
+)
+@click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True)
+@SETTINGS
+@DATABASE
+@OUTPUT
+@ALL_TABLES
+def compare_command(
+    *,
+    baseline: str,
+    candidate: str | None,
+    kind: Kind | None,
+    scenario_name: str,
+    rounds: int,
+    slices: int | None,
+    sample_for: float | None,
+    variant: str | None,
+    environment: str,
+    anyway: bool,
+    margin: float | None,
+    profiled: bool,
+    form: str,
+    settings: tuple[str, ...],
+    database: str | None,
+    output: Path,
+    everything: bool,
+) -> ExitCode:
+    """Measures two strategies or git revisions in turn, or reads two stored runs, and says which is slower.
+
+    With one run alone, what was compared in it is shown again. Exit codes: 0 not slower, 1 slower or more of something
+    that is counted, 2 usage or configuration, 3 undecided, 4 invalid, 130 interrupted.
+    """
+    display = Display(form, everything=everything)
+    if candidate is None:
+        directory = runs.find(baseline, output)
+        return display.show_stored(runs.load(directory), directory, margin)
+    margin = margin or MARGIN
+    names = (baseline, candidate)
+    sampling = (f"sampling.time_s_max={sample_for}",) if sample_for is not None else ()
+    plan = Plan(scenario_name, (*settings, f"rounds={rounds}", *sampling), database, slices, profiled)
+    further = partial(wanting, margin=margin)
+    if kind is None:
+        kind = kind_of(names, output)
+    match kind:
+        case "strategies":
+            chosen = of_strategies(names, plan)
+            asked = ComparisonSettings(baseline=baseline, candidate=candidate, margin=margin)
+            return display.show_stored(*measured(chosen, output, asked, partial(execute, wanting=further)))
+        case "runs":
+            one, other = (runs.load(runs.find(name, output)) for name in names)
+            refuse_unlike(one, other, anyway=anyway)
+            return display.show(compare_runs(one, other, variant, margin=margin), (one, other))
+        case "revisions":
+            chosen, sides = of_revisions(names, plan, variant)
+            asked = ComparisonSettings(baseline=sides.names[0], candidate=sides.names[1], margin=margin)
+            work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
+            return display.show_stored(*measured(chosen, output, asked, work, sides.declared))
+        case _:
+            assert_never(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A scenario, and what the command line says of it; `slices` is None where it says nothing of them."""
+
+    scenario: str
+    settings: tuple[str, ...]
+    database: str | None
+    slices: int | None = None
+    profiled: bool = False
+
+    def load(self, *settings: str, strategies: str | None = None) -> Scenario:
+        """Held to no budget, since what is compared decides. Raises `UsageError`."""
+        wanted = (*self.settings, *settings, *([f"slices={self.slices}"] if self.slices else []))
+        chosen = scenario.load(self.scenario, settings=wanted, strategies=strategies, database=self.database)
+        cut = SLICES_ADVISED if self.slices is None and chosen.slices == 1 and not chosen.indivisible else chosen.slices
+        profile = scenario.ProfileSettings() if self.profiled and chosen.profile is None else chosen.profile
+        return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut, "profile": profile})
+
+
+def kind_of(names: Sequence[str], output: Path) -> Kind:
+    """What both names are. Raises `UsageError` when that is nothing, or more than one thing."""
+    known: dict[str, list[Kind]] = {name: [kind for kind in KINDS if KINDS[kind](name, output)] for name in names}
+    common: list[Kind] = [kind for kind in KINDS if all(kind in kinds for kinds in known.values())]
+    if len(common) == 1:
+        return common[0]
+    if common:
+        flags = " or ".join(f"--{kind}" for kind in common)
+        raise UsageError(f"{' and '.join(names)} can be read as {' and as '.join(common)}. Say which with {flags}.")
+    raise UsageError(" ".join([*(_described(name, kinds) for name, kinds in known.items()), TWO_OF_A_KIND]))
+
+
+SINGULAR: Final[Mapping[Kind, str]] = {"strategies": "a strategy", "runs": "a run", "revisions": "a git revision"}
+TWO_OF_A_KIND: Final = "Name two strategies, two runs or two git revisions; `harness list` shows the first two."
+
+
+def _described(name: str, kinds: Sequence[Kind]) -> str:
+    if kinds:
+        return f"{name!r} is {' and '.join(SINGULAR[kind] for kind in kinds)}."
+    reason = f"git says: {said}\n" if (said := obstacle(name)) else ""
+    return f"{name!r} is no strategy, no run and no git revision. {reason}{suggestion(name, list(strategies()))}"
+
+
+def strategies() -> Mapping[str, str]:
+    return {name: note for factory in TARGETS.values() for name, note in factory().variants().items()}
+
+
+def is_strategy(name: str, _output: Path) -> bool:
+    return name in strategies()
+
+
+def is_run(name: str, output: Path) -> bool:
+    try:
+        runs.find(name, output)
+    except UsageError:
+        return False
+    return True
+
+
+def is_revision(name: str, _output: Path) -> bool:
+    return resolve(name) is not None
+
+
+KINDS: Final[Mapping[Kind, Callable[[str, Path], bool]]] = {
+    "strategies": is_strategy,
+    "runs": is_run,
+    "revisions": is_revision,
+}
+
+
+def of_strategies(names: tuple[str, str], plan: Plan) -> Scenario:
+    """The scenario with these two and a control. Raises `UsageError`."""
+    if names[0] == names[1]:
+        raise UsageError(
+            f"{names[0]} stands on both sides. Every comparison measures its baseline twice, and says how much noise "
+            f"that shows. Name another one: `harness compare {another(names[0])} {names[0]}`. What compares one thing "
+            "with itself is `harness compare HEAD HEAD`."
+        )
+    pair = (f'baseline="{names[0]}"', f'candidate="{names[1]}"', "control=true")
+    return plan.load(*pair, strategies=",".join(names))
+
+
+def another(name: str) -> str:
+    """Of the same target, the first: what the system was before its fixes."""
+    target = next(variants for variants in (factory().variants() for factory in TARGETS.values()) if name in variants)
+    return next((each for each in target if each != name), "naive")
+
+
+def of_revisions(names: tuple[str, str], plan: Plan, strategy: str | None) -> tuple[Scenario, Sides]:
+    """The scenario with one strategy, by default its candidate, that both revisions run. Raises `UsageError`."""
+    baseline, candidate = (known_revision(name) for name in names)
+    sides = Sides(baseline, candidate, strategy or plan.load().candidate)
+    chosen = plan.load(strategies=sides.strategy)
+    if chosen.timeline:
+        raise UsageError(f"{plan.scenario} disrupts the server by a timeline, which revisions are not measured with.")
+    return chosen, sides
+
+
+def known_revision(name: str) -> Revision:
+    """Raises `UsageError` for one that git does not know, or that is older than the worker that would run it."""
+    revision = resolve(name)
+    if revision is None:
+        reason = obstacle(name) or "`git log --oneline --all` lists what it knows."
+        raise UsageError(f"git knows no revision {name!r} here: {reason}")
+    if not holds(revision, WORKER):
+        raise UsageError(f"{revision} has no {WORKER}, so it is too old to be measured beside another revision.")
+    return revision
+
+
+def measured(
+    chosen: Scenario,
+    output: Path,
+    asked: ComparisonSettings,
+    work: Work,
+    declared: Mapping[str, object] = MappingProxyType({}),
+) -> tuple[RunRecord, Path]:
+    """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""
+    directory = output / runs.new_id(chosen.name, datetime.now(UTC))
+    over = measure(chosen, directory, work, declared=declared, comparison=asked)
+    record = over.record
+    with ignored():
+        unwritten = report_files.write(directory, record)
+    raise_first([over.failure, *unwritten])
+    if record.interruption == INTERRUPTED:
+        raise click.Abort
+    return record, directory
+
+
+def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
+    """Raises `UsageError` with what differs."""
+    differing = unlike(one, other)
+    if differing and not anyway:
+        listed = "\n".join(f"  {each}" for each in differing)
+        raise UsageError(
+            f"The runs are unlike, so a difference between them may come from this:\n{listed}\n"
+            "Measure both in one run, or compare them nevertheless with --anyway."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How a comparison is printed."""
+
+    form: str
+    everything: bool
+
+    def show(self, comparison: Comparison, records: Sequence[RunRecord]) -> ExitCode:
+        renderer = TerminalRenderer(everything=self.everything) if self.form == "terminal" else RENDERERS[self.form]
+        text = renderer.render_comparison(comparison, records)
+        if self.form == "terminal":
+            click.echo(text, nl=False)
+            # Every other format is for a file, in which nothing else may stand.
+            announce_comparison(comparison, records)
+        else:
+            echo_file(text, nl=False)
+        return comparison.exit_code
+
+    def show_stored(self, record: RunRecord, directory: Path, margin: float | None = None) -> ExitCode:
+        """What was compared in a run: what it was made for, or else its baseline and candidate; and where it lies."""
+        asked = record.comparison
+        if asked and margin:
+            asked = asked.model_copy(update={"margin": margin})
+        code = self.show(compare_asked(record, asked) if asked else compare(record, margin=margin or MARGIN), (record,))
+        if asked:
+            place = f"Report: {directory / report_files.PAGE}"
+            click.echo(place, err=self.form != "terminal")
+        return code

@@ -1,0 +1,158 @@
+"""`harness history add`, `show` and `plot`."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Final
+
+import click
+
+from harness import runs
+from harness.children import git
+from harness.commands._shared.options import OUTPUT
+from harness.commands.history.entries import Entry, append, entry_of, read
+from harness.commands.history.trends import ChangePoint, Series, alike, series_of
+from harness.errors import UsageError
+from harness.quantities import count, duration, share
+from harness.showing.renderers.terminal import TerminalRenderer
+from harness.showing.tables import Cell, Column, Table, number_columns, printable, text_columns
+
+FILE: Final = click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("history.jsonl"),
+    show_default=True,
+    help="The history: one line per run.",
+)
+ALL: Final = click.option("--all", "everything", is_flag=True, help="Also runs in other circumstances, apart.")
+SELECTION: Final = click.argument("selection", metavar="[VARIANT.OPERATION.METRIC]", required=False)
+ALWAYS_SHOWN: Final = frozenset({"p95_s", "statements"})
+
+SPARKS: Final = "▁▂▃▄▅▆▇█"
+SPARKS_MAX: Final = 16
+"""Of the newest runs, so that a row fits a terminal."""
+
+
+@click.group()
+def history() -> None:
+    """Keeps a line per run in a file, and shows what has changed over them: for reading, not for a gate."""
+
+
+@history.command()
+@click.argument("name", metavar="[RUN]", default="latest")
+@click.option("--revision", help="What was measured; by default what git says of the current directory.")
+@FILE
+@OUTPUT
+def add(*, name: str, revision: str | None, path: Path, output: Path) -> None:
+    """Appends one run, by path, by name or `latest`. A run that is there already is not added again."""
+    entry = entry_of(runs.load(runs.find(name, output)), revision or checked_out())
+    if path.exists() and entry.run_id in {known.run_id for known in read(path)}:
+        click.echo(f"{entry.run_id} is in {path} already.")
+        return
+    append(path, entry)
+    click.echo(f"Added {entry.run_id} to {path}.")
+
+
+@history.command()
+@SELECTION
+@ALL
+@FILE
+def show(*, selection: str | None, everything: bool, path: Path) -> None:
+    """Prints p95 and statements of every operation, and what else has changed.
+
+    A pattern shows just what fits, changed or not: '*', 'batched.*', '*.query.p95_s'.
+    """
+    for group in chosen_groups(path, everything=everything):
+        every = selected(group, selection) if selection else of_interest(group)
+        click.echo(TerminalRenderer().render_tables([trends_table(group, every)]), nl=False)
+
+
+@history.command("plot")
+@SELECTION
+@FILE
+@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where to.")
+@click.option("--format", "form", type=click.Choice(["svg", "png"]), default="svg", show_default=True)
+def plot_(*, selection: str | None, path: Path, directory: Path, form: str) -> None:
+    """Draws a figure per operation: a panel per metric, a line per variant, change points marked."""
+    from harness.commands.history.plots import plot  # noqa: PLC0415 -- matplotlib takes long to import.
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for group in chosen_groups(path, everything=False):
+        for written in plot(selected(group, selection or "*"), directory, form):
+            click.echo(f"Wrote {written}.")
+
+
+def checked_out() -> str | None:
+    """The commit of the current directory, `-dirty` where something differs from it; None without git."""
+    try:
+        done = git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def chosen_groups(path: Path, *, everything: bool) -> Sequence[tuple[Entry, ...]]:
+    """Of each scenario the runs that are like its newest; with `everything` all of them, in groups that are alike."""
+    groups = alike(read(path))
+    if not groups:
+        raise UsageError(f"{path} is empty. `harness history add` adds a run.")
+    return groups if everything else list({group[-1].scenario: group for group in groups}.values())
+
+
+def selected(group: Sequence[Entry], selection: str) -> Sequence[Series]:
+    found = series_of(group, selection)
+    if not found:
+        names = ", ".join(series.name for series in series_of(group)[:3])
+        raise UsageError(f"No metric of {group[-1].scenario} fits {selection!r}. There are {names} and more.")
+    return found
+
+
+def of_interest(group: Sequence[Entry]) -> Sequence[Series]:
+    """What is always shown, and what has changed; how many requests there were follows from their times."""
+    others = (series for series in series_of(group) if series.metric != "requests")
+    return [series for series in others if series.metric in ALWAYS_SHOWN or series.change_points()]
+
+
+def trends_table(group: Sequence[Entry], every: Iterable[Series]) -> Table:
+    newest = group[-1]
+    columns = (
+        *text_columns("Variant", "Operation", "Metric"),
+        *number_columns("Oldest", "Newest", "Trend"),
+        Column("Changes"),
+    )
+    runs_written = "1 run" if len(group) == 1 else f"{count(len(group))} runs"
+    title = f"{newest.scenario}: {runs_written} from {group[0].started_at:%Y-%m-%d} on, {newest.place}"
+    return Table(printable(title), columns, tuple(_row(series) for series in every))
+
+
+def _row(series: Series) -> tuple[Cell, ...]:
+    changes = series.change_points()
+    return (
+        Cell(printable(series.variant)),
+        Cell(printable(series.operation)),
+        Cell(printable(series.metric.removesuffix("_s"))),
+        Cell(_written(series, series.values[0])),
+        Cell(_written(series, series.values[-1])),
+        Cell(sparks(series.values)),
+        Cell(", ".join(_change(series, change) for change in changes), "doubt" if changes else "plain"),
+    )
+
+
+def _written(series: Series, value: float) -> str:
+    return duration(value) if series.is_time else count(value)
+
+
+def _change(series: Series, change: ChangePoint) -> str:
+    """`2026-02-01 3f2a1b9c: 12.0 ms to 15.1 ms (+25.8%)`."""
+    entry = series.entries[change.index]
+    place = " ".join(part for part in (f"{entry.started_at.astimezone(UTC):%Y-%m-%d}", entry.revision) if part)
+    ratio = "" if change.ratio is None else f" ({'+' if change.ratio > 0 else ''}{share(change.ratio)})"
+    return printable(f"{place}: {_written(series, change.before)} to {_written(series, change.after)}{ratio}")
+
+
+def sparks(values: Sequence[float]) -> str:
+    """One block per run, from the lowest to the highest of them."""
+    newest = values[-SPARKS_MAX:]
+    low, span = min(newest), max(newest) - min(newest)
+    return "".join(SPARKS[round((value - low) / span * (len(SPARKS) - 1)) if span else 0] for value in newest)

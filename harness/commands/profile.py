@@ -1,0 +1,124 @@
+"""`harness profile` and `harness diff`: where the time goes, and what of it changed."""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+
+from harness import runs
+from harness.commands._shared.options import DATABASE, OUTPUT, SETTINGS
+from harness.errors import UsageError
+from harness.failures import failures_of, raise_first
+from harness.journal import LOG_FILE
+from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
+from harness.judging.profile_differences import Difference, between, side
+from harness.judging.verdict import ExitCode
+from harness.measuring import scenario
+from harness.measuring.recording import measure
+from harness.record import INTERRUPTED, RunRecord
+from harness.showing.plan_tables import plans_table
+from harness.showing.profile_tables import culprits_table, lock_waits_table, statement_profile_table, waits_table
+from harness.showing.renderers.html.difference import difference_page
+from harness.showing.renderers.terminal import TerminalRenderer
+from harness.signals import ignored
+
+PAGE: Final = "profile.html"
+
+
+@click.command()
+@click.argument("name", metavar="[SCENARIO]", default="local")
+@click.option("--strategies", metavar="A,B", help="Profile these: the first is the baseline, the last the candidate.")
+@click.option("--rounds", type=click.IntRange(2, 100), default=6, show_default=True, help="Of each strategy.")
+@click.option("--requests", type=click.IntRange(2, 10_000), default=10, show_default=True, help="In each round.")
+@click.option("--control", is_flag=True, help="Profile the baseline twice: what differs then is noise.")
+@SETTINGS
+@DATABASE
+@OUTPUT
+def profile(
+    *,
+    name: str,
+    strategies: str | None,
+    rounds: int,
+    requests: int,
+    control: bool,
+    settings: tuple[str, ...],
+    database: str | None,
+    output: Path,
+) -> ExitCode:
+    """Profiles a scenario's baseline and candidate, without measuring for a verdict.
+
+    Leaves folded stacks, speedscope files, pyinstrument's pages, and one page with the flame graphs of the difference.
+    """
+    chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
+    timed = chosen.profile or scenario.ProfileSettings()
+    profiling = timed.model_copy(update={"rounds": rounds, "requests": requests})
+    chosen = chosen.model_copy(
+        update={
+            "rounds": 0,
+            "budgets": (),
+            "references": (),
+            "control": control,
+            "strategies": (chosen.baseline,) if control else (chosen.baseline, chosen.candidate),
+            "profile": profiling,
+        }
+    )
+    directory = output / runs.new_id(f"profile-{chosen.name}", datetime.now(UTC))
+    measured = measure(chosen, directory)
+    record = measured.record
+    with ignored():
+        unwritten = failures_of([partial(runs.write_record, directory, record)], directory / LOG_FILE)
+    raise_first([measured.failure, *unwritten])
+    if record.interruption == INTERRUPTED:
+        raise click.Abort
+    before, after = chosen.baseline, chosen.variants[-1].name
+    sides = (record, before), (record, after)
+    plans = compare_plans(*(plan_side(*each) for each in sides))
+    show(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=False)
+    click.echo(TerminalRenderer().render_tables([statement_profile_table(record, (before, after))]))
+    click.echo(f"For other tools: {directory / 'profiles'}")
+    return ExitCode.PASS
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after", required=False)
+@click.option("--variants", metavar="A,B", help="Which variants to compare; by default the candidates of two runs.")
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@OUTPUT
+def diff(before: str, after: str | None, variants: str | None, output: Path, *, opened: bool) -> ExitCode:
+    """Compares the profiles of two runs, or of one run's baseline and candidate."""
+    directory = runs.find(after or before, output)
+    sides = _sides(before, after, variants, output)
+    plans = compare_plans(*(plan_side(*each) for each in sides))
+    show(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=opened)
+    return ExitCode.PASS
+
+
+def _sides(before: str, after: str | None, variants: str | None, output: Path) -> list[tuple[RunRecord, str, str]]:
+    """Per side its run, its variant, and how a reader knows it from the other."""
+    records = [runs.load(runs.find(name, output)) for name in (before, after or before)]
+    names = [name.strip() for name in variants.split(",")] if variants else _default_variants(records, after)
+    if len(names) != 2:  # noqa: PLR2004 -- before and after
+        raise UsageError(f"--variants {variants}: expected two names, such as naive,batched.")
+    labels = [f"{name} of {record.run_id}" if after else name for name, record in zip(names, records, strict=True)]
+    return list(zip(records, names, labels, strict=True))
+
+
+def _default_variants(records: list[RunRecord], after: str | None) -> list[str]:
+    """The ends of one run's ladder, or what each of two runs was about."""
+    if after is None:
+        return [str(records[0].scenario.get("baseline")), str(records[0].scenario.get("candidate"))]
+    return [str(record.scenario.get("candidate")) for record in records]
+
+
+def show(found: tuple[Difference, ...], plans: PlanComparison, page: Path, *, opened: bool) -> None:
+    if not found:
+        raise UsageError("Nothing was profiled on both sides. Make profiles with `harness profile`.")
+    runs.replace_file(page, difference_page(found, plans))
+    tables = *map(culprits_table, found), plans_table(plans), waits_table(found), lock_waits_table(found)
+    click.echo(TerminalRenderer().render_tables(tables))
+    click.echo(f"Flame graphs: {page}")
+    if opened:
+        click.launch(str(page))

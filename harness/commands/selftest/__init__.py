@@ -1,0 +1,86 @@
+"""`harness selftest`: whether the judge is right as often as it promises, where the truth is known."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import click
+from rich.console import Console
+
+from harness.commands.selftest import profiled, served, simulated
+from harness.commands.selftest.findings import Finding, as_json, table
+from harness.judging.verdict import ExitCode
+from harness.measuring.environment import host
+from harness.runs import replace_file
+
+WIDTH: Final = 110
+Part = Literal["simulated", "served", "profiled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many simulated runs and comparisons, and how much on the server, timed and profiled."""
+
+    budget_trials: int
+    comparison_trials: int
+    served: served.Size
+    profiled: profiled.Size
+
+
+SHORT: Final = Effort(
+    300,
+    200,
+    served.Size(comparisons=2, rounds_per_comparison=5, requests=100),
+    profiled.Size(runs=2, rounds=6, requests=10),
+)
+LONG: Final = Effort(
+    5_000,
+    5_000,
+    served.Size(comparisons=10, rounds_per_comparison=10, requests=1_000),
+    profiled.Size(runs=10, rounds=6, requests=10),
+)
+
+
+@click.command()
+@click.option("--long", "is_long", is_flag=True, help="Enough trials to see a promise of 1 % broken; takes hours.")
+@click.option("--only", type=click.Choice(get_args(Part)), help="Simulated runs, runs on a server, or their profiles.")
+@click.option("--comparisons", type=click.IntRange(1), help="How many of each kind on a server, in place of 2 or 10.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed draws other runs.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it as JSON too.")
+def selftest(*, is_long: bool, only: Part | None, comparisons: int | None, seed: int, output: Path | None) -> ExitCode:
+    """Judges runs whose truth is known, and compares how often it is wrong with what is promised.
+
+    Exit codes: 0 every promise is kept, 1 one is broken, 2 usage or configuration, 130 interrupted.
+    """
+    effort = LONG if is_long else SHORT
+    if comparisons:
+        effort = replace(effort, served=replace(effort.served, comparisons=comparisons))
+    findings = list(_findings(effort, only, seed))
+    document = {"seed": seed, "long": is_long, "host": host(), "load_average": load(), "findings": as_json(findings)}
+    Console(width=WIDTH).print(table(findings))
+    if output:
+        replace_file(output, json.dumps(document, indent=1))
+    broken = [each for each in findings if not each.is_kept]
+    for each in broken:
+        click.echo(
+            f"Broken: {each.subject}: {each.event} {each.occurred} times in {each.trials:,}, not {each.promise}."
+        )
+    return ExitCode.FAIL if broken else ExitCode.PASS
+
+
+def _findings(effort: Effort, only: Part | None, seed: int) -> Iterator[Finding]:
+    if only in (None, "simulated"):
+        yield from simulated.budgets(effort.budget_trials, seed)
+        yield from simulated.comparisons(effort.comparison_trials, seed)
+    if only in (None, "served"):
+        yield from served.comparisons(effort.served, seed)
+    if only in (None, "profiled"):
+        yield from profiled.differences(effort.profiled, seed)
+
+
+def load() -> float | None:
+    """The average of the last minute, where the system tells it."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

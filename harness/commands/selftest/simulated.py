@@ -1,0 +1,146 @@
+"""Verdicts on simulated runs, whose truth is known: how often they are wrong, and how often there is none.
+
+The verdicts are those of the product: a record is made of the drawn latencies and judged as any other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Final
+
+import numpy as np
+
+from harness.children import spawning
+from harness.commands.selftest.findings import Finding, Promise
+from harness.commands.selftest.populations import POPULATIONS, Population, Values
+from harness.judging.analysis.drift import find_drift
+from harness.judging.analysis.paired import MARGIN, STATISTICS, Effect, Word, decide, paired
+from harness.judging.budget_metrics.protocol import Outcome
+from harness.judging.budgets import parse
+from harness.judging.evaluation import evaluate
+from harness.record import Sample, VariantRecord
+
+PROBABILITY: Final = 0.95
+WRONG: Final = Promise("at most", 0.05)
+FALSE_ALARMS: Final = Promise("at most", 0.01)
+FOUND: Final = Promise("at least", 0.99)
+
+LOOKS: Final[Mapping[str, tuple[int, ...]]] = {"one look": (300,), "up to 6 looks": (100, 200, 300, 400, 500, 600)}
+EVENTS: Final[Mapping[str, tuple[float, Outcome]]] = {
+    "FAIL, though it is on the limit": (1.0, Outcome.FAIL),
+    "PASS, though it is just over": (1 / (1 + 1e-9), Outcome.PASS),
+    "undecided at a fifth under": (1.25, Outcome.UNDECIDED),
+    "undecided at a fifth over": (1 / 1.2, Outcome.UNDECIDED),
+}
+"""What happens at a limit which is so many times the true quantile. At the limit wrong verdicts are likeliest."""
+
+ROUNDS: Final = 10
+REQUESTS: Final = 1_000
+MACHINE_NOISE: Final = 0.05
+"""Spread of the logarithm by which a whole round is slower or faster, on both sides alike."""
+
+PASS_NOISE: Final = 0.01
+"""Of that by which one pass is, as servers with a processor of their own show it."""
+
+ALARM_TRIALS: Final = 4
+"""How many times as many of a system with itself: no promise is as small as that on its false alarms."""
+
+SLOWDOWNS: Final = (0.0, 0.05, 0.10, 0.20)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One cell of the simulation; a process of its own may do it."""
+
+    population: str
+    trials: int
+    seed: int
+
+
+def budgets(trials: int, seed: int) -> Iterator[Finding]:
+    """Absolute budgets on p95, of every population."""
+    tasks = [Task(name, trials, seed) for name in POPULATIONS]
+    with spawning(), ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+        for findings in processes.map(budgets_of, tasks):
+            yield from findings
+
+
+def budgets_of(task: Task) -> list[Finding]:
+    population, random = POPULATIONS[task.population], np.random.default_rng([task.seed, len(task.population)])
+    true_s, found = population.quantile(PROBABILITY), list[Finding]()
+    for looks, sizes in LOOKS.items():
+        runs = [population.draw(random, sizes[-1]) for _ in range(task.trials)]
+        variants = [as_measured(latencies) for latencies in runs]
+        subject = f"p95 of {task.population}, {looks}"
+        for event, (times, outcome) in EVENTS.items():
+            counted = sum(verdict(variant, sizes, true_s * times) is outcome for variant in variants)
+            promise = WRONG if population.steady and outcome is not Outcome.UNDECIDED else None
+            found.append(Finding(subject, event, counted, len(runs), promise))
+        if not population.independent:
+            noticed = sum(find_drift([latencies]) is not None for latencies in runs)
+            found.append(Finding(subject, "refused, since it drifts", noticed, len(runs)))
+    return found
+
+
+def as_measured(latencies: Values) -> VariantRecord:
+    samples = tuple(
+        Sample.model_construct(operation="query", round=1, intended_s=0.0, started_s=0.0, ended_s=latency)
+        for latency in latencies.tolist()
+    )
+    return VariantRecord.model_construct(name="simulated", description="", schema_version=0, samples=samples)
+
+
+def verdict(variant: VariantRecord, sizes: Sequence[int], limit_s: float) -> Outcome:
+    """As a run takes it: it ends at the first look that decides. A run of one look has none in its record."""
+    looks = [{variant.name: size} for size in sizes] if len(sizes) > 1 else []
+    return evaluate(parse(f"query.p95 <= {limit_s:.12f}s"), variant, looks).outcome
+
+
+def comparisons(trials: int, seed: int) -> Iterator[Finding]:
+    """Paired comparisons of rounds, of a population that is the same or slower by a stated share."""
+    names = [name for name, population in POPULATIONS.items() if population.independent]
+    tasks = [Task(name, trials, seed) for name in names]
+    with spawning(), ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+        for findings in processes.map(comparisons_of, tasks):
+            yield from findings
+
+
+def comparisons_of(task: Task) -> list[Finding]:
+    population, random = POPULATIONS[task.population], np.random.default_rng([task.seed, 1, len(task.population)])
+    found: list[Finding] = []
+    for slowdown in SLOWDOWNS:
+        trials = task.trials if slowdown else ALARM_TRIALS * task.trials
+        words = [_words(population, random, slowdown) for _ in range(trials)]
+        alarms = sum(bool({"slower", "faster"} & set(each)) for each in words)
+        slower = sum("slower" in each for each in words)
+        subject = f"{ROUNDS} rounds of {REQUESTS:,} requests, {task.population}"
+        if slowdown == 0:
+            found.append(Finding(f"{subject}, A/A", "a false alarm", alarms, len(words), FALSE_ALARMS))
+        else:
+            found.append(Finding(subject, f"{slowdown:.0%} slower, found", slower, len(words), _promised(slowdown)))
+    return found
+
+
+def _promised(slowdown: float) -> Promise | None:
+    """A slowdown that is no larger than the margin is none that matters."""
+    return FOUND if slowdown > MARGIN else None
+
+
+def _words(population: Population, random: np.random.Generator, slowdown: float) -> list[Word]:
+    """What is said of the mean, p50 and p95 of one operation, judged at once."""
+    machine = np.exp(MACHINE_NOISE * random.standard_normal(ROUNDS))
+    baseline, candidate = (
+        [
+            population.draw(random, REQUESTS) * times * factor * np.exp(PASS_NOISE * random.standard_normal())
+            for times in machine
+        ]
+        for factor in (1.0, 1.0 + slowdown)
+    )
+    effects: dict[str, Effect] = {}
+    for metric, statistic in STATISTICS.items():
+        sides = ([statistic(latencies.tolist()) for latencies in side] for side in (baseline, candidate))
+        effect = paired(*sides)
+        assert effect is not None, "every latency is over 0 and finite"
+        effects[metric] = effect
+    return [difference.word for difference in decide(effects).values()]

@@ -1,0 +1,101 @@
+"""`harness verify`: whether strategies agree with each other and with the contract, and on which script they do not."""
+
+import asyncio
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Final
+
+import click
+
+from harness.commands._shared.options import without_password
+from harness.judging.verdict import ExitCode
+from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
+from harness.measuring.targets.anima.target import AnimaTarget
+from harness.measuring.targets.protocol import Counterexample, Verification
+from harness.signals import as_interrupts
+
+SERVER_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Nothing here outlives the command, so nothing needs to survive a power failure."""
+
+
+@click.command()
+@click.option("--strategies", metavar="A B …", help="By default all presets that do not search approximately.")
+@click.argument("more", metavar="", nargs=-1)
+@click.option("--examples", type=click.IntRange(1), default=100, show_default=True, help="Stop after so many scripts.")
+@click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Start none after that.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws other scripts.")
+@click.option(
+    "--database-url",
+    metavar="URL",
+    callback=without_password,
+    help="Use schemas of its own there, not a server of its own. The password comes from PGPASSWORD or ~/.pgpass.",
+)
+def verify(
+    *, strategies: str | None, more: tuple[str, ...], examples: int, seconds: float, seed: int, database_url: str | None
+) -> ExitCode:
+    """Looks for operations on which strategies disagree, and prints them as a script.
+
+    A strategy is a preset, or a preset with other choices: naive+associations=batched.
+
+    Exit codes: 0 no disagreement found, 1 disagreement, 2 usage or configuration, 130 interrupted.
+    """
+    if more and not strategies:
+        raise click.UsageError(f"Name strategies after --strategies; {' '.join(more)!r} stands alone.")
+    target = AnimaTarget()
+    names = target.comparable([*(strategies or "").replace(",", " ").split(), *more])
+    with (
+        as_interrupts(),
+        asyncio.Runner() as runner,
+        database(runner, database_url) as url,
+        click.progressbar(length=examples, label="scripts", file=sys.stderr) as progress,
+    ):
+        verification = target.verify(
+            runner, url, names, examples=examples, seconds=seconds, seed=seed, report=progress.update
+        )
+    click.echo(summary(verification, names))
+    return ExitCode.FAIL if verification.counterexample else ExitCode.PASS
+
+
+def replay(strategies: Sequence[str], *steps: object, database_url: str | None = None) -> None:
+    """What a printed script calls: performs the steps, and exits with 1 if the strategies disagree on them, else 0."""
+    with asyncio.Runner() as runner, database(runner, database_url) as url:
+        counterexample = AnimaTarget().replay(runner, url, strategies, steps)
+    click.echo(counterexample.message if counterexample else f"{', '.join(strategies)}: no disagreement.")
+    sys.exit(ExitCode.FAIL if counterexample else ExitCode.PASS)
+
+
+def summary(verification: Verification, strategies: Sequence[str]) -> str:
+    if verification.counterexample:
+        return disagreement(verification.counterexample)
+    met = "\n".join(f"{count:8}  {case}" for case, count in sorted(verification.met.items()))
+    return (
+        f"{', '.join(strategies)}: no disagreement in {verification.scripts} scripts.\n"
+        f"How many of them met the cases that are easily got wrong:\n{met}"
+    )
+
+
+def disagreement(counterexample: Counterexample) -> str:
+    """What is wrong, and a program that shows it."""
+    kinds = sorted({step.partition("(")[0] for step in counterexample.steps})
+    arguments = "".join(f"    {argument},\n" for argument in (repr([counterexample.variant]), *counterexample.steps))
+    return (
+        f"{counterexample.message}\n\nThis script shows it:\n\n"
+        f"from harness.measuring.targets.anima.equivalence.steps import {', '.join(kinds)}\n"
+        "from harness.commands.verify import replay\n\n"
+        f"replay(\n{arguments})"
+    )
+
+
+@contextmanager
+def database(runner: asyncio.Runner, url: str | None) -> Generator[str]:
+    """The user's, or one of a server that is gone when the block ends."""
+    if url:
+        yield url
+        return
+    stack = AsyncExitStack()
+    try:
+        server = runner.run(stack.enter_async_context(EmbeddedProvisioner().start(SERVER_SETTINGS)))
+        yield runner.run(server.create_database("verification"))
+    finally:
+        runner.run(stack.aclose())

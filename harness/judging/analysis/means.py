@@ -1,0 +1,31 @@
+"""The mean of latencies and its confidence bounds.
+
+Student's t leans on the central limit theorem: with the skew that latencies have, trust it from some 30 samples on, and
+prefer a quantile, whose bounds are exact and whose meaning does not change with one slow request.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import t
+
+from harness.judging.analysis.quantiles import CONFIDENCE, Bounds
+
+
+def mean_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> Bounds:
+    """What the true mean is over, and under, each with this confidence; infinite below two samples."""
+    if len(values) < 2:  # noqa: PLR2004 -- a spread needs two values.
+        return Bounds(-math.inf, math.inf)
+    half = float(t.ppf(confidence, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Bounds(float(np.mean(values)) - half, float(np.mean(values)) + half)
+
+
+def further_samples(values: Sequence[float], limit: float, confidence: float = CONFIDENCE) -> int | None:
+    """How many more samples of the same mean and spread decide `mean <= limit`; None when the mean lies on it."""
+    n, distance = len(values), abs(limit - float(np.mean(values)))
+    if n < 2 or distance == 0:  # noqa: PLR2004 -- a spread needs two values.
+        return None
+    # The t of today's sample is a little wider than that of the larger one, which errs towards more samples.
+    needed = (float(t.ppf(confidence, n - 1)) * float(np.std(values, ddof=1)) / distance) ** 2
+    return max(math.ceil(needed) - n, 1)

@@ -1,0 +1,48 @@
+"""What a budget can name after its dot: the word, and the metric behind it."""
+
+from typing import Final
+
+from harness.judging.budget_metrics.background_failures import BackgroundFailures
+from harness.judging.budget_metrics.errors import Errors
+from harness.judging.budget_metrics.hit_rate import HitRate
+from harness.judging.budget_metrics.latency_max import LatencyMax
+from harness.judging.budget_metrics.latency_mean import LatencyMean
+from harness.judging.budget_metrics.latency_quantile import LatencyQuantile
+from harness.judging.budget_metrics.per_operation import PerOperation
+from harness.judging.budget_metrics.plan_uses import PlanUses
+from harness.judging.budget_metrics.pool_refusals import PoolRefusals
+from harness.judging.budget_metrics.protocol import BudgetMetric
+from harness.judging.budget_metrics.recall import Recall
+from harness.judging.budget_metrics.request_count import RequestCount
+from harness.judging.budget_metrics.throughput import Throughput
+from harness.judging.budget_metrics.within import Within
+
+METRICS: Final[dict[str, BudgetMetric]] = {
+    **{f"p{percent:g}": LatencyQuantile(percent / 100) for percent in (*range(50, 100), 99.5, 99.9)},
+    "mean": LatencyMean(),
+    "max": LatencyMax(),
+    "errors": Errors(),
+    "statements": RequestCount("statements", "SQL statements of one request, transaction control excluded."),
+    "round_trips": RequestCount("round_trips", "Waits of one request for the database server."),
+    "rows": RequestCount("rows", "Rows that the database sent or changed for one request."),
+    "throughput": Throughput(),
+    "wal_bytes_per_op": PerOperation(("wal_bytes",), "Bytes that the whole server wrote ahead, for each request."),
+    "rows_per_op": PerOperation(
+        ("rows_read", "rows_written"), "Rows and index entries that the server read or wrote for each request."
+    ),
+    "blocks_per_op": PerOperation(
+        ("blocks_read", "blocks_hit"), "Blocks of the database that the server asked for, for each request."
+    ),
+    "client_cpu_ms_per_op": PerOperation(
+        ("client_cpu_s",), "Processor milliseconds of the load generator's process for each request.", factor=1000
+    ),
+    "server_cpu_ms_per_op": PerOperation(
+        ("server_cpu_s",), "Processor milliseconds of the database server for each request.", factor=1000
+    ),
+    "plan": PlanUses(),
+    "recall": Recall(),
+    "hit_rate": HitRate(),
+    "failures": BackgroundFailures(),
+    "refusals": PoolRefusals(),
+    **{f"within_{time_ms}ms": Within(time_ms / 1000) for time_ms in (100, 150, 200, 250, 300, 400, 500, 1000)},
+}

@@ -1,0 +1,32 @@
+"""cache.hit_rate: how many of the texts that needed an embedding were answered by the cache.
+
+Read from the samples and not from the cache's own counters, which also count the warm-up and background work.
+"""
+
+from typing import Literal
+
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
+from harness.judging.limits import Limit
+from harness.quantities import Unit
+
+
+class HitRate:
+    unit: Unit = "share"
+    kind: Literal["exact", "sampled"] = "exact"
+    subject: str | None = "cache"
+    scope: Scope = "requests"
+    ends_a_run: bool = False
+    samples_min: int = 1
+    meaning = "The share of this run's answered requests with a text to embed whose embedding came from the cache."
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        sources = [s.embedding for s in observed.answered if s.embedding is not None]
+        if not sources:
+            return Evaluation(Outcome.INVALID, n=0, reason="no request says who answered its embedding")
+        hit_rate = sources.count("cache") / len(sources)
+        return Evaluation(
+            outcome=Outcome.PASS if limit.excess(hit_rate) <= 0 else Outcome.FAIL,
+            n=len(sources),
+            measured=hit_rate,
+            limit=limit.value(),
+        )

@@ -1,0 +1,27 @@
+"""max: the slowest request of this run; it says nothing about the next run, a quantile does."""
+
+import math
+from typing import Literal
+
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
+from harness.judging.limits import Limit
+from harness.quantities import Unit
+
+
+class LatencyMax:
+    unit: Unit = "time"
+    kind: Literal["exact", "sampled"] = "exact"
+    subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = True
+    samples_min: int = 1
+    meaning = "The latency of this run's slowest request; a failed request exceeds any limit."
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        slowest_s = max(math.inf if s.error else s.latency_s for s in observed.samples)
+        return Evaluation(
+            outcome=Outcome.PASS if limit.excess(slowest_s) <= 0 else Outcome.FAIL,
+            n=len(observed.samples),
+            measured=slowest_s,
+            limit=limit.value(),
+        )

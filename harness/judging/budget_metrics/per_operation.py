@@ -1,0 +1,49 @@
+"""wal_bytes_per_op, rows_per_op, client_cpu_ms_per_op …: what probes counted around whole phases, per request.
+
+The background work that a phase leaves behind is in it, since its requests caused it. So it can be told of an operation
+only where that had a phase to itself; of a phase with several, it is the cost of the mix.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
+from harness.judging.limits import Limit
+from harness.quantities import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class PerOperation:
+    """`counters` are added up, and `factor` brings them to the unit of the metric's name."""
+
+    counters: tuple[str, ...]
+    meaning: str
+    factor: float = 1.0
+    unit: Unit = "amount"
+    kind: Literal["exact", "sampled"] = "exact"
+    subject: str | None = None
+    scope: Scope = "phase"
+    ends_a_run: bool = False
+    samples_min: int = 1
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        requests = sum(phase.started for phase in observed.phases)
+        missing = self._missing(observed)
+        if missing or not requests:
+            return Evaluation(Outcome.INVALID, n=0, reason=missing or "no phase was its own, or came to its end")
+        counted = sum(phase.counters[counter] for phase in observed.phases for counter in self.counters)
+        measured = self.factor * counted / requests
+        return Evaluation(
+            outcome=Outcome.PASS if limit.excess(measured) <= 0 else Outcome.FAIL,
+            n=requests,
+            measured=measured,
+            limit=limit.value(),
+        )
+
+    def _missing(self, observed: Observed) -> str:
+        for phase in observed.phases:
+            for counter in self.counters:
+                if counter not in phase.counters:
+                    why = phase.uncounted.get(counter, "the run's harness had no probe for it")
+                    return f"{counter} was not counted: {why}"
+        return ""

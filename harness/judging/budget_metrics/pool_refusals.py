@@ -1,0 +1,29 @@
+"""pool.refusals: requests that failed since no connection to the database became free in time."""
+
+from typing import Final, Literal
+
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
+from harness.judging.limits import Limit
+from harness.quantities import Unit
+
+KINDS: Final = frozenset({"DatabaseBusy", "503 DATABASE_BUSY"})
+"""As a target in this process and one over HTTP call it."""
+
+
+class PoolRefusals:
+    unit: Unit = "count"
+    kind: Literal["exact", "sampled"] = "exact"
+    subject: str | None = "pool"
+    scope: Scope = "variant"
+    ends_a_run: bool = False
+    samples_min: int = 1
+    meaning = "How many requests failed since no connection to the database became free in time."
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        errors = sum(sample.error in KINDS for sample in observed.variant.samples)
+        return Evaluation(
+            outcome=Outcome.PASS if limit.excess(errors) <= 0 else Outcome.FAIL,
+            n=len(observed.variant.samples),
+            measured=errors,
+            limit=limit.value(),
+        )

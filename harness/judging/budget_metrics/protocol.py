@@ -1,0 +1,145 @@
+"""The seam between a budget and what it names: one family of metrics, and how its value is judged."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import attrgetter
+from typing import Final, Literal, Protocol
+
+from harness.judging.analysis.quantiles import CONFIDENCE, Decision
+from harness.judging.analysis.sequential import confidence_at
+from harness.judging.limits import Limit
+from harness.quantities import Unit
+from harness.record import PhaseRecord, Sample, VariantRecord
+
+Scope = Literal["requests", "phase", "variant", "statement"]
+"""What a metric is computed from: each request by itself, counters around whole phases, or something of the variant."""
+
+
+class Outcome(StrEnum):
+    """PASS and FAIL are stated with confidence; UNDECIDED needs more samples; INVALID cannot be judged at all."""
+
+    PASS = "PASS"  # noqa: S105 -- an outcome, not a password.
+    FAIL = "FAIL"
+    UNDECIDED = "UNDECIDED"
+    INVALID = "INVALID"
+
+
+OUTCOMES: Final[Mapping[Decision, Outcome]] = {
+    "within": Outcome.PASS,
+    "over": Outcome.FAIL,
+    "undecided": Outcome.UNDECIDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a budget selects from a record: samples, the phases they belong to, and their variant.
+
+    `looks` is how many of these samples there were at each time the run was looked at to see whether it may end, the
+    last time with all of them; empty where there is only one look. An estimate's risk of being wrong is shared by them.
+    `risk_share` is what part of that risk a FAIL may use: less where it is one of many any of which would fail the
+    budget. `elapsed_s` is how long the phases, stages or windows took. `statement` is the one whose plan is asked for.
+    """
+
+    variant: VariantRecord
+    samples: tuple[Sample, ...]
+    looks: tuple[int, ...] = ()
+    risk_share: float = 1.0
+    run_is_over: bool = True
+    phases: tuple[PhaseRecord, ...] = ()
+    elapsed_s: float = 0.0
+    statement: str = ""
+
+    @property
+    def answered(self) -> tuple[Sample, ...]:
+        return tuple(sample for sample in self.samples if sample.error is None)
+
+    @property
+    def passes(self) -> list[list[list[Sample]]]:
+        """The samples in the order of their starts, pass by pass; those of one phase, and stage of it, together."""
+        kinds: defaultdict[tuple[str, int | None], defaultdict[int, list[Sample]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for sample in sorted(self.samples, key=attrgetter("intended_s")):
+            kinds[sample.phase, sample.stage][sample.round].append(sample)
+        return [list(rounds.values()) for rounds in kinds.values()]
+
+    @property
+    def confidence(self) -> float:
+        """Of a test at this look that knows nothing of the looks before it."""
+        return confidence_at(len(self.looks)) if self.looks else CONFIDENCE
+
+    @property
+    def fail_confidence(self) -> float:
+        return 1 - (1 - self.confidence) * self.risk_share
+
+    @property
+    def confidence_next(self) -> float:
+        """Of such a test at the next look; of a longer run's only one where there are not to be several."""
+        return confidence_at(len(self.looks) + 1) if self.looks else CONFIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The measured value beside its limit, in seconds, as a ratio, or as a count; `n` is what it was computed from.
+
+    `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value; over several looks they hold together.
+    `n_later` is how many there were in the end, where the first `n` of them decided. `n_effective` is as how many
+    independent requests the `n` count, where that is fewer. `reason` says why there is no verdict
+    (INVALID), or which request is meant; `where`, which window. `finding` is a sentence on what is no number, and
+    `warning` one on what the outcome does not show.
+    """
+
+    outcome: Outcome
+    n: int
+    n_effective: int | None = None
+    measured: float | None = None
+    limit: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    further_samples: int | None = None
+    n_later: int = 0
+    reason: str = ""
+    where: str = ""
+    finding: str = ""
+    warning: str = ""
+
+
+class BudgetMetric(Protocol):
+    """What a budget can name. An implementation is stateless.
+
+    `exact` values are facts about this run and are compared as they are; `sampled` ones are estimates, and pass or fail
+    only with confidence. `subject` is the one word before the dot that the metric belongs to; None: any operation.
+    `ends_a_run` says that a FAIL on the first part of a run stays one, so that the rest need not be measured.
+    """
+
+    @property
+    def unit(self) -> Unit: ...
+
+    @property
+    def kind(self) -> Literal["exact", "sampled"]: ...
+
+    @property
+    def subject(self) -> str | None: ...
+
+    @property
+    def scope(self) -> Scope: ...
+
+    @property
+    def ends_a_run(self) -> bool: ...
+
+    @property
+    def samples_min(self) -> int:
+        """With fewer it cannot PASS."""
+        ...
+
+    @property
+    def meaning(self) -> str:
+        """One sentence for the manual and for reports."""
+        ...
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        """Judges what was observed; where requests are what it is about, at least one was answered."""
+        ...

@@ -1,0 +1,62 @@
+"""statements, round_trips, rows: what one answered request cost, held to the limit by every one of them.
+
+The limit may be a law in what that request returned, so the value reported is the one that lies nearest to its own
+limit, or furthest over it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
+from harness.judging.limits import Limit
+from harness.quantities import Unit
+from harness.record import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCount:
+    counted: Literal["statements", "round_trips", "rows"]
+    meaning: str
+    unit: Unit = "count"
+    kind: Literal["exact", "sampled"] = "exact"
+    subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = True
+    samples_min: int = 1
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        if any(getattr(s, self.counted) is None for s in observed.answered):
+            return Evaluation(Outcome.INVALID, n=0, reason=f"the target did not count {self.counted}")
+        if not all(limit.variables <= _variables(s).keys() for s in observed.answered):
+            return Evaluation(
+                Outcome.INVALID, n=0, reason=f"the target did not say {', '.join(sorted(limit.variables))}"
+            )
+        worst = max(observed.answered, key=lambda s: limit.excess(getattr(s, self.counted), _variables(s)))
+        measured, variables = int(getattr(worst, self.counted)), _variables(worst)
+        return Evaluation(
+            outcome=Outcome.PASS if limit.excess(measured, variables) <= 0 else Outcome.FAIL,
+            n=len(observed.answered),
+            measured=measured,
+            limit=limit.value(variables),
+            reason=", ".join(f"{name} = {variables[name]}" for name in sorted(limit.variables)),
+            warning=_constant(observed.answered) if "n" in limit.variables else "",
+        )
+
+
+def _constant(answered: Sequence[Sample]) -> str:
+    """A law that was asked at one point only says nothing about how the count grows."""
+    sizes = {sample.results for sample in answered}
+    if len(sizes) > 1:
+        return ""
+    return (
+        f"Every request had n = {sizes.pop()}, and a constant hides a loop: ask for several n, as with "
+        "limit = [1, 20, 100] in [workload.query]."
+    )
+
+
+def _variables(sample: Sample) -> dict[str, int]:
+    """What `harness.judging.limits.VARIABLES` names, as far as the target said it."""
+    return {
+        name: value for name, value in (("n", sample.results), ("promotions", sample.promotions)) if value is not None
+    }

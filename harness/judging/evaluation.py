@@ -1,0 +1,153 @@
+"""A budget and what was measured of its variant → an evaluation: which requests are meant, and the worst of windows."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from harness.judging.budget_metrics import METRICS
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome
+from harness.judging.budgets import Budget
+from harness.quantities import count, duration
+from harness.record import PhaseRecord, Sample, VariantRecord
+
+# What was shown to fail comes before what could not be shown.
+SEVERITY: Final = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED, Outcome.PASS)
+
+Pass = tuple[str, int]
+"""A phase of a round, by its name and number."""
+
+Span = tuple[float, float]
+
+
+def evaluate(budget: Budget, variant: VariantRecord, looks: Sequence[Mapping[str, int]] = ()) -> Evaluation:
+    """Judges the variant by the budget.
+
+    `looks` are those of the run's record. The first that decides is the one that ended the run, as far as this budget
+    is concerned.
+    """
+    n_later = sum(map(budget.selects, variant.samples))
+    evaluation: Evaluation | None = None
+    selected: list[int] = []
+    for size, n in looks_at(variant, budget.selects, looks if METRICS[budget.metric].kind == "sampled" else ()):
+        selected.append(n)
+        seen = variant.model_copy(update={"samples": variant.samples[:size]})
+        evaluation = replace(_evaluate_seen(budget, seen, tuple(selected)), n_later=n_later)
+        if evaluation.outcome in (Outcome.PASS, Outcome.FAIL):
+            break
+    return evaluation or _evaluate_seen(budget, variant)
+
+
+def looks_at(
+    variant: VariantRecord, selects: Callable[[Sample], bool], looks: Sequence[Mapping[str, int]]
+) -> Iterator[tuple[int, int]]:
+    """How many samples the variant had at each look, and how many that are selected; only where these had grown."""
+    before = 0
+    for look in looks:
+        size = look.get(variant.name, 0)
+        n = sum(map(selects, variant.samples[:size]))
+        if n > before:
+            yield size, n
+        before = n
+
+
+def fails_already(budget: Budget, variant: VariantRecord, risk_share: float) -> Evaluation | None:
+    """The evaluation of a run that goes on, if it is sure with this part of the risk that the budget fails."""
+    evaluation = _evaluate_seen(budget, variant, risk_share=risk_share, run_is_over=False)
+    return evaluation if evaluation.outcome is Outcome.FAIL else None
+
+
+def _evaluate_seen(
+    budget: Budget,
+    variant: VariantRecord,
+    looks: tuple[int, ...] = (),
+    *,
+    risk_share: float = 1.0,
+    run_is_over: bool = True,
+) -> Evaluation:
+    metric = METRICS[budget.metric]
+    observed = Observed(
+        variant,
+        tuple(sample for sample in variant.samples if budget.selects(sample)),
+        looks,
+        risk_share=risk_share,
+        run_is_over=run_is_over,
+        phases=tuple(_alone(variant, budget.subject)),
+        statement=budget.subject,
+    )
+    if metric.scope == "statement":
+        return metric.evaluate(observed, budget.limit)
+    reason = _unjudgeable(observed.samples)
+    if reason:
+        return Evaluation(Outcome.INVALID, n=0, reason=reason)
+    passes = _passes(variant.samples, observed.samples, budget.selection.stage)
+    if budget.selection.window_s is not None:
+        return _worst_window(budget, observed, passes, budget.selection.window_s)
+    elapsed_s = sum(end_s - start_s for start_s, end_s in passes.values())
+    return metric.evaluate(replace(observed, elapsed_s=elapsed_s), budget.limit)
+
+
+def _alone(variant: VariantRecord, subject: str) -> Iterator[PhaseRecord]:
+    """The phases of this name, and those that performed only this operation."""
+    performed: defaultdict[Pass, set[str]] = defaultdict(set)
+    for sample in variant.samples:
+        performed[sample.phase, sample.round].add(sample.operation)
+    for phase in variant.phases:
+        if phase.name == subject or performed[phase.name, phase.round] == {subject}:
+            yield phase
+
+
+def _unjudgeable(samples: Sequence[Sample]) -> str | None:
+    """Why these samples allow no verdict at all, if they do not."""
+    if not samples:
+        return "no such request was measured: plan more (`requests`, `time_s`), or leave the budget out"
+    errors = Counter(sample.error for sample in samples if sample.error is not None)
+    if errors.total() == len(samples):
+        kind, times = errors.most_common(1)[0]
+        return f"all {count(len(samples))} requests failed, {count(times)} of them with {kind}"
+    return None
+
+
+def _passes(everything: Iterable[Sample], selected: Iterable[Sample], stage: int | None) -> dict[Pass, Span]:
+    """First start and last end of each pass that selected samples belong to, whoever else was in it."""
+    wanted = {(sample.phase, sample.round) for sample in selected}
+    spans: dict[Pass, Span] = {}
+    for sample in everything:
+        key = (sample.phase, sample.round)
+        if key in wanted and (stage is None or sample.stage == stage - 1):
+            start_s, end_s = spans.get(key, (sample.intended_s, sample.ended_s))
+            spans[key] = min(start_s, sample.intended_s), max(end_s, sample.ended_s)
+    return spans
+
+
+def _worst_window(budget: Budget, observed: Observed, passes: dict[Pass, Span], window_s: float) -> Evaluation:
+    """Every window has to hold. One of many fails by chance more often than one alone, so each FAIL has to be surer."""
+    metric = METRICS[budget.metric]
+    windows = [each for each in _windows(observed, passes, window_s) if each[1].answered or metric.unit == "rate"]
+    if not windows:
+        return Evaluation(Outcome.INVALID, n=0, reason=f"no pass was as long as {duration(window_s)}")
+    risk_share = observed.risk_share / len(windows)
+    evaluations = [
+        replace(metric.evaluate(replace(window, risk_share=risk_share), budget.limit), where=where)
+        for where, window in windows
+    ]
+    return min(evaluations, key=lambda each: (SEVERITY.index(each.outcome), -_excess(budget, each)))
+
+
+def _excess(budget: Budget, evaluation: Evaluation) -> float:
+    if evaluation.measured is None or evaluation.limit is None:
+        return 0.0
+    over = evaluation.measured - evaluation.limit
+    return over if budget.limit.comparator == "<=" else -over
+
+
+def _windows(observed: Observed, passes: dict[Pass, Span], window_s: float) -> Iterator[tuple[str, Observed]]:
+    """Whole windows of each pass, with the requests that were to start in them."""
+    for (phase, round_number), (start_s, end_s) in passes.items():
+        by_window: defaultdict[int, list[Sample]] = defaultdict(list)
+        for sample in observed.samples:
+            if (sample.phase, sample.round) == (phase, round_number):
+                by_window[int((sample.intended_s - start_s) // window_s)].append(sample)
+        for number in range(int((end_s - start_s) // window_s)):
+            where = f"from {duration(number * window_s)} on, in round {round_number} of {phase}"
+            yield where, replace(observed, samples=tuple(by_window[number]), elapsed_s=window_s)

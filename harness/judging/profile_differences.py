@@ -1,0 +1,128 @@
+"""Which part of the code the time went to, before and after: profiles of two variants compared, per operation."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
+from typing import Final
+
+from harness.errors import UsageError
+from harness.frames import AWAITED, file_of, is_library, is_own, is_statement
+from harness.judging.analysis.flames import FrameChange, Stack, compare, culprits
+from harness.judging.declaration import declaration_of
+from harness.record import ProfileRecord, RunRecord
+
+FILES_SHOWN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One variant of one run; `label` is how a reader knows it from the other side."""
+
+    label: str
+    profiles: tuple[ProfileRecord, ...]
+
+    def rounds(self, operation: str) -> list[dict[Stack, float]]:
+        """Milliseconds per request of each stack, round by round."""
+        return [
+            {tuple(stack.split(";")): 1000 * time_s / profile.requests for stack, time_s in profile.stacks.items()}
+            for profile in self.profiles
+            if profile.operation == operation
+        ]
+
+    def waits(self, operation: str) -> dict[str, float]:
+        """Shares of what the looks at the server found, the largest first."""
+        seen = sum((Counter(each.waits) for each in self.profiles if each.operation == operation), Counter[str]())
+        return {event: times / seen.total() for event, times in seen.most_common()}
+
+    def lock_waits(self, operation: str) -> Counter[tuple[str, str, str]]:
+        """In how many looks which statement waited, for which lock, held by which statement."""
+        seen: Counter[tuple[str, str, str]] = Counter()
+        for profile in self.profiles:
+            if profile.operation == operation:
+                for each in profile.lock_waits:
+                    holding = each.holding if each.state == "active" else f"{each.holding} ({each.state})"
+                    seen[each.waiting, each.lock, holding] += each.looks
+        return seen
+
+    def overhead(self, operation: str) -> float:
+        """What profiling added to a request, as a share of what it took without."""
+        chosen = [profile for profile in self.profiles if profile.operation == operation]
+        return fmean(each.profiled_s for each in chosen) / fmean(each.plain_s for each in chosen) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One operation. `changes` has every frame, `culprits` those that explain the change, the largest first."""
+
+    operation: str
+    before: Side
+    after: Side
+    changes: tuple[FrameChange, ...]
+    culprits: tuple[FrameChange, ...]
+
+
+def differences(record: RunRecord) -> tuple[Difference, ...]:
+    """The run's baseline against its candidate; empty where they were not profiled."""
+    declared = declaration_of(record)
+    profiled = {profile.variant for profile in record.profiles}
+    if not {declared.baseline, declared.candidate} <= profiled or declared.baseline == declared.candidate:
+        return ()
+    return between(side(record, str(declared.baseline)), side(record, str(declared.candidate)))
+
+
+def side(record: RunRecord, variant: str, label: str | None = None) -> Side:
+    """Raises `UsageError` when the run has no profile of the variant."""
+    profiles = tuple(profile for profile in record.profiles if profile.variant == variant)
+    if not profiles:
+        known = ", ".join(dict.fromkeys(profile.variant for profile in record.profiles))
+        raise UsageError(
+            f"The run {record.run_id} has no profile of {variant!r}. "
+            + (f"It has those of {known}." if known else "Make one with `harness profile`.")
+        )
+    return Side(label or variant, profiles)
+
+
+def between(before: Side, after: Side) -> tuple[Difference, ...]:
+    """For each operation that both sides profiled."""
+    of_after = {profile.operation for profile in after.profiles}
+    operations = dict.fromkeys(profile.operation for profile in before.profiles if profile.operation in of_after)
+    return tuple(_difference(operation, before, after) for operation in operations)
+
+
+def _difference(operation: str, before: Side, after: Side) -> Difference:
+    changes = compare(before.rounds(operation), after.rounds(operation))
+    return Difference(operation, before, after, tuple(changes), tuple(culprits(_actionable(changes))))
+
+
+def _actionable(changes: Sequence[FrameChange]) -> list[FrameChange]:
+    """The system's own functions, the statements they send, and what they call of a library: not how it does its work.
+
+    A library's function stays where it called the system back.
+    """
+    shown = {change.stack[:depth] for change in changes for depth in range(_depth_shown(change.stack) + 1)}
+    return [change for change in changes if change.stack in shown]
+
+
+def _depth_shown(stack: Stack) -> int:
+    depth = max((number for number, frame in enumerate(stack, 1) if is_own(frame) or is_statement(frame)), default=0)
+    sends = depth > 0 and is_statement(stack[depth - 1])
+    return depth + (depth < len(stack) and not sends and is_library(stack[depth]))
+
+
+def place(stack: Stack) -> str:
+    """A frame as a reader looks for it: the last of the system's own functions, and the statement or the library call.
+
+    Of a statement the function that wanted it is named, and not the runner that all statements go through. Of functions
+    of one file that call each other only the last is.
+    """
+    frames = [frame for frame in stack if frame != AWAITED]
+    sent = next((number for number, frame in enumerate(frames) if is_statement(frame)), None)
+    if sent is not None:
+        runner = file_of(frames[sent - 1])
+        wanting = [frame for frame in frames[:sent] if is_own(frame) and file_of(frame) != runner]
+        return " > ".join((*wanting[-1:], frames[sent]))
+    called = frames[-1:] if frames and is_library(frames[-1]) else []
+    own = [list(calls)[-1] for _, calls in groupby(filter(is_own, frames), key=file_of)]
+    return " > ".join((*own[-FILES_SHOWN:], *called)) or "request"

@@ -1,0 +1,44 @@
+"""Latencies that go one way while they are measured are not those of one state: when one asks decides the quantile."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from harness.judging.analysis.drift import Drift, find_drift
+from harness.quantities import share
+from harness.record import RunRecord, VariantRecord
+
+
+class DriftingLatencies:
+    meaning = (
+        "Latencies of an operation rose or fell by a quarter or more within its passes, or from round to round, and a "
+        "trend test finds it with a risk of 0.1% at most. Passes of fewer than 50 requests are not tested."
+    )
+
+    def objections(self, record: RunRecord) -> Iterator[str]:
+        for variant in record.variants:
+            for operation in dict.fromkeys(sample.operation for sample in variant.samples):
+                drift = find_drift(_passes(variant, operation))
+                if drift is not None:
+                    yield f"{operation} of {variant.name} drifted: {_described(drift)}"
+
+
+def _passes(variant: VariantRecord, operation: str) -> list[list[float]]:
+    """Of answered requests whose text was known: a new one waits for its embedding, and new ones come early.
+
+    A phase with stages or disruptions is meant to change, so it is left out.
+    """
+    changing = {phase.name for phase in variant.phases if phase.stages}
+    changing |= {disruption.phase for disruption in variant.disruptions}
+    passes: defaultdict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
+    for sample in variant.samples:
+        steady = sample.error is None and sample.first_time_text is not True and sample.phase not in changing
+        if sample.operation == operation and steady and sample.latency_s > 0:
+            passes[sample.round, sample.phase].append((sample.intended_s, sample.latency_s))
+    return [[latency_s for _, latency_s in sorted(samples)] for _, samples in sorted(passes.items())]
+
+
+def _described(drift: Drift) -> str:
+    change = f"its latencies {'rose' if drift.factor > 1 else 'fell'} by {share(abs(drift.factor - 1))}"
+    if drift.within:
+        return f"{change} from the beginning of its pass to the end. Raise `warm_up`, or end what else the machine does"
+    return f"{change} from the first round to the last. End what else the machine does, or what heats it"

@@ -1,0 +1,247 @@
+"""Whether a run holds its budgets, how far it is from each limit, and the exit code that says so."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Final, Literal
+
+from harness.judging.budget_metrics.protocol import Evaluation, Outcome
+from harness.judging.budgets import Budget, parse
+from harness.judging.declaration import declaration_of
+from harness.judging.evaluation import SEVERITY, evaluate
+from harness.judging.validity_checks import VALIDITY_CHECKS
+from harness.quantities import Unit, count, percent, quantity, share, significant
+from harness.record import INTERRUPTED, RunRecord
+
+
+class ExitCode(IntEnum):
+    """One code, one meaning."""
+
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    UNDECIDED = 3
+    INVALID = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetVerdict:
+    """One budget's outcome; values are in seconds, as ratios or as counts, as `unit` says.
+
+    `budget` is its canonical text, `subject`, `texts` and `metric` are what that text names. `excess` is how far the
+    measured value lies on the wrong side of the limit, negative when it holds. `n_effective` is as how many the `n`
+    requests count where they resemble their neighbours.
+    """
+
+    budget: str
+    subject: str
+    texts: Literal["all", "known", "first"]
+    metric: str
+    variant: str
+    outcome: Outcome
+    unit: Unit
+    sentence: str
+    n: int = 0
+    n_effective: int | None = None
+    measured: float | None = None
+    limit: float | None = None
+    excess: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    further_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`objections` say why the run as a whole cannot be judged; with any of them it is INVALID."""
+
+    outcome: Outcome
+    exit_code: ExitCode
+    sentence: str
+    objections: tuple[str, ...]
+    budgets: tuple[BudgetVerdict, ...]
+
+    @property
+    def worst_first(self) -> tuple[BudgetVerdict, ...]:
+        """The budgets as a reader wants them: what failed, what could not be judged, and then the rest."""
+        return tuple(sorted(self.budgets, key=lambda budget: SEVERITY.index(budget.outcome)))
+
+
+def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict:
+    """Judges a run by these budgets, or by those of its scenario. Raises `UsageError` for one that cannot be read."""
+    declared = declaration_of(record)
+    if budgets is None:
+        budgets = [parse(text) for text in declared.budgets]
+    judged = _with_too_many_errors(
+        [_judge_budget(record, budget, budget.variant or declared.candidate or "") for budget in budgets]
+    )
+    objections = tuple(objection for check in VALIDITY_CHECKS.values() for objection in check.objections(record))
+    outcome = _overall(objections, judged)
+    return Verdict(
+        outcome=outcome,
+        exit_code=ExitCode.INTERRUPTED if record.interruption == INTERRUPTED else ExitCode[outcome.name],
+        sentence=" ".join((_overall_sentence(outcome, objections, judged), *_resumed(record))),
+        objections=objections,
+        budgets=judged,
+    )
+
+
+def wanting(record: RunRecord) -> dict[str, str]:
+    """Of a run that is going on: the variants whose further samples can settle its verdict, and which budgets they are.
+
+    None where the verdict does not depend on them: something has failed already, or the run cannot be judged.
+    """
+    verdict = judge(record.model_copy(update={"state": "complete", "interruption": None}))
+    if verdict.outcome is not Outcome.UNDECIDED:
+        return {}
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for each in verdict.budgets:
+        if each.outcome is Outcome.UNDECIDED:
+            more = "more" if each.further_samples is None else f"about {count(each.further_samples)} more"
+            reasons[each.variant].append(f"{each.budget} needs {more} samples")
+    return {variant: "; ".join(sentences) for variant, sentences in reasons.items()}
+
+
+def _with_too_many_errors(judged: Sequence[BudgetVerdict]) -> tuple[BudgetVerdict, ...]:
+    """Where more failed than may, the latency of what did not is not that of the system as it should be."""
+    over = {(each.variant, each.subject) for each in judged if each.metric == "errors" and each.outcome is Outcome.FAIL}
+    sentence = "Cannot be judged: more requests failed than their budget of errors allows. Correct what fails first."
+    return tuple(
+        replace(each, outcome=Outcome.INVALID, sentence=sentence)
+        if each.unit == "time" and each.outcome is not Outcome.FAIL and (each.variant, each.subject) in over
+        else each
+        for each in judged
+    )
+
+
+def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outcome:
+    """What is wrong with the whole run comes first, then the worst of the budgets."""
+    if objections:
+        return Outcome.INVALID
+    outcomes = {budget.outcome for budget in judged}
+    return next((outcome for outcome in SEVERITY if outcome in outcomes), Outcome.PASS)
+
+
+def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
+    variant = next((variant for variant in record.variants if variant.name == variant_name), None)
+    evaluation = (
+        evaluate(budget, variant, () if record.aborted_by == str(budget) else record.looks)
+        if variant
+        else Evaluation(Outcome.INVALID, n=0, reason=f"the variant {variant_name!r} was not run")
+    )
+    excess = None
+    if evaluation.measured is not None and evaluation.limit is not None:
+        over = evaluation.measured - evaluation.limit
+        excess = over if budget.limit.comparator == "<=" else -over
+    return BudgetVerdict(
+        budget=str(budget),
+        subject=budget.subject,
+        texts=budget.text or "all",
+        metric=budget.metric,
+        variant=variant_name,
+        outcome=evaluation.outcome,
+        unit=budget.limit.unit,
+        sentence=_sentence(budget, evaluation, excess),
+        n=evaluation.n,
+        n_effective=evaluation.n_effective,
+        measured=evaluation.measured,
+        limit=evaluation.limit,
+        excess=excess,
+        lower=evaluation.lower,
+        upper=evaluation.upper,
+        further_samples=evaluation.further_samples,
+    )
+
+
+def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> str:
+    if evaluation.outcome is Outcome.INVALID:
+        return f"Cannot be judged: {evaluation.reason}."
+    standing = evaluation.finding or _standing(budget, evaluation, excess or 0.0)
+    return " ".join(filter(None, (standing, _resemblance(evaluation), evaluation.warning)))
+
+
+def _standing(budget: Budget, evaluation: Evaluation, excess: float) -> str:
+    place = _place(excess, evaluation, budget)
+    requests = _requests(evaluation)
+    if evaluation.outcome is not Outcome.UNDECIDED:
+        return f"{place}, in {requests}."
+    if evaluation.further_samples is None:
+        return f"{place}, in {requests}: too near to the limit for any number of samples to tell."
+    return f"{place}, but {requests} cannot show it: it needs about {count(evaluation.further_samples)} more."
+
+
+def _requests(evaluation: Evaluation) -> str:
+    """`80 requests`, or `the first 80 of 160 requests` where these decided, and which window they were in."""
+    n = max(evaluation.n, evaluation.n_later)
+    of = f"the first {count(evaluation.n)} of " if evaluation.n_later > evaluation.n else ""
+    where = f" {evaluation.where}" if evaluation.where else ""
+    return f"{of}{count(n)} request{'' if n == 1 else 's'}{where}"
+
+
+def _resemblance(evaluation: Evaluation) -> str:
+    if evaluation.n_effective is None:
+        return ""
+    return f"Requests resemble their neighbours: {count(evaluation.n)} count as {count(evaluation.n_effective)}."
+
+
+def _place(excess: float, evaluation: Evaluation, budget: Budget) -> str:
+    """`400 ms > 300 ms (33% over)`: the measured value beside its limit, and how far apart the two are."""
+    limit, unit = evaluation.limit or 0.0, budget.limit.unit
+    if math.isinf(excess):
+        return "Over any limit, since too many requests failed"
+    sign = _SIGNS[budget.limit.comparator == "<=", excess <= 0]
+    held_to = quantity(limit, unit) + (f" for {evaluation.reason}" if evaluation.reason else "")
+    return f"{quantity(evaluation.measured, unit)} {sign} {held_to} ({_distance(excess, limit, budget)})"
+
+
+_SIGNS: Final = {(True, True): "≤", (True, False): ">", (False, True): "≥", (False, False): "<"}
+"""By whether the limit is one from above, and whether it is held."""
+
+
+def _distance(excess: float, limit: float, budget: Budget) -> str:
+    """In the unit itself where that is counted, in percentage points of a share, and else as a part of the limit."""
+    if excess == 0:
+        return "nothing to spare"
+    beyond = "over" if budget.limit.comparator == "<=" else "short"
+    word, size, unit = beyond if excess > 0 else "to spare", abs(excess), budget.limit.unit
+    if unit == "share":
+        points = share(size).removesuffix("%")
+        return f"{points} percentage point{'' if points == '1' else 's'} {word}"
+    if unit == "count" or not limit:
+        return f"{quantity(size, unit)} {word}"
+    if word == "over" and size > limit:
+        return f"{significant((limit + size) / limit)} times the limit"
+    return f"{percent(size / limit)} {word}"
+
+
+def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> str:
+    if objections:
+        return f"This run cannot be judged: {'; '.join(objections)}."
+    if not judged:
+        return "Measured, and held to nothing: the scenario has no budgets."
+    of_all = f"{count(len(judged))} budget{'' if len(judged) == 1 else 's'}"
+    if outcome is Outcome.PASS:
+        return "The budget holds." if len(judged) == 1 else f"All {of_all} hold."
+    tally = Counter(budget.outcome for budget in judged)
+    return f"Of {of_all}, {', '.join(f'{tally[each]} {word}' for each, word in _WORDS.items() if tally[each])}."
+
+
+def _resumed(record: RunRecord) -> Iterable[str]:
+    """What a reader has to know of a run that did not come to its end at once."""
+    if record.aborted_by:
+        yield f"It was ended early by {record.aborted_by}: what would have come then was not measured."
+    if record.resumptions:
+        times = len(record.resumptions)
+        discarded = sum(sum(each.discarded.values()) for each in record.resumptions)
+        again = f"; {count(discarded)} requests of a round that was cut off were measured again" if discarded else ""
+        yield f"The run was resumed {'once' if times == 1 else f'{times} times'}{again}."
+
+
+_WORDS: Final = {
+    Outcome.FAIL: "failed",
+    Outcome.INVALID: "could not be judged",
+    Outcome.UNDECIDED: "undecided for want of samples",
+}

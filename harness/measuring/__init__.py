@@ -1,0 +1,1 @@
+"""From a scenario to a record: what touches clocks, sockets and PostgreSQL."""

@@ -1,0 +1,92 @@
+"""A recorded log of operations, sent again at the distances that it had."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import UsageError
+from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightMax, Schedule
+from harness.measuring.arrivals.protocol import ArrivalSettings, Bounds, Streams
+from harness.measuring.targets.protocol import OperationName, Request
+
+
+class TraceLine(BaseModel, frozen=True):
+    """One operation of the log: when, what, and with which of the contract's input fields. Other keys are ignored."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    offset_s: Annotated[float, Field(ge=0)]
+    operation: OperationName
+    arguments: dict[str, object]
+
+
+class TraceSettings(ArrivalSettings, frozen=True):
+    """`arrival` with `kind = "trace"`: JSON Lines of `offset_s`, `operation` and `arguments`, in the order of time.
+
+    The path is relative to the working directory. The first `warm_up` lines warm up, and the rest begins at once
+    after them. The phase's `time_s` leaves out what would come later.
+    """
+
+    kind: Literal["trace"] = "trace"
+    path: Path
+    speed: Annotated[
+        float, Field(gt=0, le=1_000_000, description="How often the log's own rate; 2 takes half its time.")
+    ] = 1.0
+    in_flight_max: InFlightMax = IN_FLIGHT_MAX
+
+    def check(self, bounds: Bounds) -> None:
+        lines = len(read(self.path))
+        bounds.with_starts(self.kind, lines)
+        if bounds.warm_up >= lines:
+            raise ValueError(f"{self.path} has {lines} lines, and `warm_up` takes {bounds.warm_up}. Lower `warm_up`.")
+
+    def duration_s(self, bounds: Bounds) -> float:
+        return self._offsets_s(bounds)[-1]
+
+    def open(self, bounds: Bounds, streams: Streams) -> Schedule:
+        del streams
+        return Schedule(self._offsets_s(bounds), self.in_flight_max)
+
+    @property
+    def own_requests(self) -> Sequence[Request]:
+        return [Request(line.operation, line.arguments) for line in read(self.path)]
+
+    def _offsets_s(self, bounds: Bounds) -> list[float]:
+        timed = read(self.path)[bounds.warm_up :]
+        offsets_s = [(line.offset_s - timed[0].offset_s) / self.speed for line in timed]
+        return [offset_s for offset_s in offsets_s if bounds.time_s is None or offset_s < bounds.time_s]
+
+
+@lru_cache
+def read(path: Path) -> tuple[TraceLine, ...]:
+    """Raises `UsageError` that names the line."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"The trace {path} cannot be read ({error.strerror}).") from None
+    lines = tuple(_lines(path, content))
+    if not lines:
+        raise UsageError(f"The trace {path} is empty. It holds one JSON object a line.")
+    return lines
+
+
+def _lines(path: Path, content: bytes) -> Iterator[TraceLine]:
+    reached_s = 0.0
+    for number, text in enumerate(content.splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            line = TraceLine.model_validate_json(text)
+        except ValidationError as error:
+            issue = error.errors()[0]
+            place = ".".join(map(str, issue["loc"]))
+            raise UsageError(f"{path}:{number}: {f'{place}: ' if place else ''}{issue['msg']}.") from None
+        if line.offset_s < reached_s:
+            raise UsageError(
+                f"{path}:{number}: `offset_s` goes back from {reached_s:g} to {line.offset_s:g}. Sort the lines by it."
+            )
+        reached_s = line.offset_s
+        yield line

@@ -1,0 +1,381 @@
+"""From a scenario to a journal: provision, load the corpus, then measure each variant on its own clone.
+
+Variants are measured in turn on one server, from the same database, with the same requests in the same order.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from harness.errors import UsageError
+from harness.journal import Journal, Resumable, read
+from harness.measuring.environment import fingerprint
+from harness.measuring.observation import asking, take_reading
+from harness.measuring.passes import CLOCK, Beside, Observe, Pass, Watch, unpaced, unwatched
+from harness.measuring.probes.protocol import Ask, Observable
+from harness.measuring.profiling import ProfilingPass, requests_of
+from harness.measuring.progress import Progress
+from harness.measuring.resumption import refuse_unlike
+from harness.measuring.scenario import Phase, Scenario, Variant
+from harness.measuring.servers.embedding_server import embedding_server
+from harness.measuring.servers.network import DelayProxy, delay_proxy, with_endpoint
+from harness.measuring.servers.provisioners import provisioner
+from harness.measuring.servers.provisioners.protocol import Server
+from harness.measuring.servers.redis_server import RedisServer, redis_server
+from harness.measuring.targets import TARGETS
+from harness.measuring.targets.protocol import LoadedMemory, Target, TargetContext
+from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
+from harness.measuring.turns import Gate, Part, in_turns
+from harness.measuring.worker import Task
+from harness.measuring.workers import SharedPass, working
+from harness.measuring.workloads.protocol import Workload
+from harness.record import RunRecord
+
+LOG_FILE: Final = "server.log"
+
+
+Wanting = Callable[[RunRecord], Mapping[str, str]]
+"""Of a run until now: the variants that need more samples, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What stays the same while a run's variants are measured."""
+
+    scenario: Scenario
+    workload: Workload
+    target: Target
+    server: Server
+    redis: RedisServer | None
+    journal: Journal
+    progress: Progress
+    watch: Watch = unwatched
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a variant is measured: what its target may use, and the database as the server knows it.
+
+    There it waits for its turn before each slice of a phase.
+    """
+
+    context: TargetContext
+    server: Server
+    database: str
+    disruptor: Disruptor
+    ask: Ask
+    turn: Gate = unpaced
+
+    def observe(self, report_statistics: Callable[[], Awaitable[bool]]) -> Observe:
+        """Probes that see the target's work when its sessions have reported it."""
+        return partial(take_reading, Observable(self.ask, self.database, self.server.cpu_s, report_statistics))
+
+
+async def execute(
+    scenario: Scenario,
+    journal: Journal,
+    progress: Progress,
+    *,
+    wanting: Wanting = lambda _: {},
+    resumed: Resumable | None = None,
+    watch: Watch = unwatched,
+) -> None:
+    """Measures every variant of the scenario into the journal, as far as the run that is resumed has not.
+
+    Raises `ResumeRefused` when that run was made with something else.
+    """
+    started = perf_counter()
+    corpus = scenario.open_corpus()
+    target = TARGETS[scenario.target]()
+    progress.preparing("starting PostgreSQL")
+    starting = await provisioner(scenario.database)
+    async with (
+        redis_server(scenario.cache) as redis,
+        starting.start(scenario.database.settings) as server,
+        keeping_log(server, journal.path.parent),
+    ):
+        refuse_impossible(scenario.timeline, server)
+        run = Run(scenario, scenario.workload_of(1), target, server, redis, journal, progress, watch)
+        begin(run, resumed)
+        templates = await _load(run, scenario.loaded(corpus))
+        rounds = Rounds(run, partial(_parts, run, templates), started)
+        ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
+        for number, variants in scenario.schedule():
+            left = [variant.name for variant in variants if (variant.name, number) not in ended]
+            await rounds.measure(left, number, run.workload)
+        await sample_on(rounds, wanting, resumed)
+        for number, variants in scenario.profile_schedule():
+            for variant in variants:
+                await _profile(run, variant, number, _template(run, templates, variant))
+
+
+def begin(run: Run, resumed: Resumable | None = None) -> None:
+    """Says where the run happens; one that goes on has to happen where it began."""
+    environment = fingerprint(run.server.facts).model_dump(mode="json")
+    if run.redis:
+        environment["software"]["redis"] = f"{run.redis.version} ({run.redis.source})"
+    if resumed:
+        if resumed.record.environment.host:
+            refuse_unlike(resumed.record, resumed.record.environment.model_dump(mode="json"), environment)
+        run.journal.write("resumed", {"at": datetime.now(UTC).isoformat()})
+    run.journal.write("environment", {"environment": environment})
+
+
+Parts = Callable[[Sequence[str], int, Workload], Mapping[str, Part]]
+"""Of a round by its number, what each of these variants does, in the order in which they begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Measures a round at a time: one variant after the other, or in turns where phases are cut into slices.
+
+    `longest_s` is how long each variant took at most.
+    """
+
+    run: Run
+    parts: Parts
+    started: float
+    longest_s: dict[str, float] = field(default_factory=dict[str, float])
+
+    async def measure(self, names: Sequence[str], number: int, workload: Workload) -> None:
+        parts = self.parts(names, number, workload)
+        if self.run.scenario.slices > 1:
+            await self._timed(parts, in_turns(parts))
+        else:
+            for name, part in parts.items():
+                await self._timed([name], part(unpaced))
+
+    async def _timed(self, names: Collection[str], passes: Awaitable[None]) -> None:
+        begun = perf_counter()
+        await passes
+        now = perf_counter()
+        for name in names:
+            self.longest_s[name] = max(self.longest_s.get(name, 0.0), (now - begun) / len(names))
+        self.run.journal.write("elapsed", {"elapsed_s": now - self.started})
+
+
+def _parts(
+    run: Run, templates: Mapping[int, str], names: Sequence[str], number: int, workload: Workload
+) -> Mapping[str, Part]:
+    variants = {each.name: each for each in run.scenario.variants}
+    in_round = replace(run, workload=workload)
+    return {
+        name: partial(_measure, in_round, variants[name], number, _template(run, templates, variants[name]))
+        for name in names
+    }
+
+
+def _template(run: Run, templates: Mapping[int, str], variant: Variant) -> str:
+    return templates[run.target.schema_version(variant.strategy)]
+
+
+async def sample_on(rounds: Rounds, wanting: Wanting, resumed: Resumable | None = None) -> None:
+    """Rounds beyond the planned ones, of the variants that need them, each round with requests of its own.
+
+    None begins that would end after the time for it, if each variant takes as long as it took at most until now.
+    """
+    run, scenario = rounds.run, rounds.run.scenario
+    time_s_max = scenario.sampling.time_s_max
+    spent_s, last = (resumed.sampled_on_s, resumed.last_round) if resumed else (0.0, 0)
+    for number in count(max(last, scenario.rounds) + 1):
+        wanted = wanting(_look(run.journal, spent_s)) if time_s_max else dict[str, str]()
+        if not wanted:
+            return
+        expected_s, left_s = sum(rounds.longest_s.get(name, 0.0) for name in wanted), time_s_max - spent_s
+        if expected_s > left_s:
+            run.progress.note(
+                f"No further round: it takes some {expected_s:.0f} s, and {left_s:.0f} s are left for it."
+            )
+            return
+        try:
+            workload = scenario.workload_of(number)
+        except UsageError as error:
+            run.progress.note(f"No further round: {error}")
+            return
+        begun = perf_counter()
+        for reason in dict.fromkeys(wanted.values()):
+            names = ", ".join(name for name in wanted if wanted[name] == reason)
+            run.progress.note(f"Sampling on, {names}: {reason}")
+        await rounds.measure(list(wanted), number, workload)
+        spent_s += perf_counter() - begun
+
+
+def _look(journal: Journal, sampled_on_s: float) -> RunRecord:
+    """The run until now, with the look that is taken at it."""
+    record = read(journal.path)
+    samples = {variant.name: len(variant.samples) for variant in record.variants}
+    journal.write("look", {"samples": samples, "sampled_on_s": sampled_on_s})
+    return record.model_copy(update={"looks": (*record.looks, samples)})
+
+
+@asynccontextmanager
+async def keeping_log(server: Server, directory: Path) -> AsyncGenerator[None]:
+    """Writes the end of the server's log beside the journal when the run fails."""
+    try:
+        yield
+    except Exception:
+        if log := await server.log():
+            (directory / LOG_FILE).write_text(log, encoding="utf-8")
+        raise
+
+
+async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[int, str]:
+    """A template for each schema version that a variant needs: the corpus is loaded once, and cloned from there."""
+    templates: dict[int, str] = {}
+    for version in sorted({run.target.schema_version(variant) for variant in run.scenario.strategies}):
+        name = f"template_{version}"
+        if templates:
+            run.progress.preparing(f"migrating the corpus to {version:03d}")
+            url = await run.server.clone_database(templates[max(templates)], name)
+            await run.target.migrate(url, version)
+        else:
+            run.progress.preparing(f"loading {len(corpus):,} memories")
+            url = await run.server.create_database(name)
+            await run.target.prepare(url, version, corpus)
+        templates[version] = name
+    return templates
+
+
+async def _measure(run: Run, variant: Variant, round_number: int, template: str, turn: Gate) -> None:
+    """One variant, one round."""
+    run.progress.preparing(f"{variant.name}: cloning the database and warming up")
+    run.journal.write(
+        "variant",
+        {
+            "name": variant.name,
+            "round": round_number,
+            "description": run.target.variants()[variant.strategy],
+            "schema_version": run.target.schema_version(variant.strategy),
+            "control_of": variant.control_of,
+            "in_process": run.target.in_process,
+        },
+    )
+    async with placed(run, variant.strategy, f"round_{round_number}_{variant.name}", template, turn) as place:
+
+        def timeline(phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
+            entries = [entry for entry in run.scenario.timeline if entry.phase == phase.name]
+            record = partial(run.journal.disruption, variant.name)
+            return Timeline(entries, round_number, zero, begun, CLOCK, place.disruptor, record).playing()
+
+        if run.scenario.workers == 1:
+            await _measure_here(run, variant, round_number, place, timeline)
+        else:
+            await _measure_in_workers(run, variant, round_number, place, timeline)
+
+
+async def _measure_here(run: Run, variant: Variant, round_number: int, place: Place, timeline: Beside) -> None:
+    async with run.target.open(place.context) as target:
+        pass_ = Pass(
+            run.scenario,
+            run.workload,
+            variant.name,
+            round_number,
+            target,
+            run.journal,
+            run.progress,
+            timeline,
+            place.observe(target.report_statistics),
+            place.turn,
+            watch=run.watch,
+        )
+        await pass_.prepare()
+        await pass_.measure()
+
+
+async def _measure_in_workers(run: Run, variant: Variant, round_number: int, place: Place, timeline: Beside) -> None:
+    tasks = [
+        Task(
+            task="measure",
+            scenario=run.scenario.told,
+            variant=variant.name,
+            strategy=variant.strategy,
+            database_url=place.context.database_url,
+            embedding_url=place.context.embedding_url,
+            redis_url=place.context.redis_url,
+            round=round_number,
+            share=(index, run.scenario.workers),
+            paced=True,
+        )
+        for index in range(run.scenario.workers)
+    ]
+
+    async def report_statistics() -> bool:
+        """Workers with sessions of their own have done so before they say that they are ready, or through."""
+        return run.target.in_process
+
+    async with working(tasks) as workers:
+        observe = place.observe(report_statistics)
+        shared = SharedPass(
+            run.scenario, variant.name, workers, run.journal, run.progress, timeline, observe, place.turn, run.watch
+        )
+        await shared.measure()
+
+
+async def _profile(run: Run, variant: Variant, round_number: int, template: str) -> None:
+    """One variant, one round, in the pass that nothing is timed in."""
+    assert run.scenario.profile is not None, "without its settings no round is planned"
+    run.progress.preparing(f"{variant.name}: cloning the database to profile")
+    requests = requests_of(run.scenario, run.workload, run.scenario.profile)
+    async with (
+        placed(run, variant.strategy, f"profile_{round_number}_{variant.name}", template) as place,
+        run.target.open(place.context) as target,
+    ):
+        await target.prime(run.workload.primed_texts)
+        profiling = ProfilingPass(
+            target,
+            variant.name,
+            round_number,
+            run.scenario.profile,
+            run.journal,
+            run.progress,
+            run.server.admin_url,
+            place.database,
+        )
+        await profiling.run(requests)
+
+
+@asynccontextmanager
+async def placed(run: Run, strategy: str, database: str, template: str, turn: Gate = unpaced) -> AsyncGenerator[Place]:
+    """A place for the strategy: a clone of its own, as far away as the latency model says."""
+    latency = run.scenario.latency
+    proxy: DelayProxy | None = None
+    async with AsyncExitStack() as stack:
+        url = await run.server.clone_database(template, database)
+        stack.push_async_callback(run.server.drop_database, database)
+        name = unquote(urlsplit(url).path.removeprefix("/"))
+        embedding_url: str | None = None
+        if latency.embedding is not None:
+            embedding_url = await stack.enter_async_context(
+                embedding_server(
+                    latency.embedding,
+                    faults=run.scenario.embedding_faults,
+                    embedder=run.target.embedder,
+                    seed=run.scenario.seed,
+                )
+            )
+        if latency.database_rtt_ms or run.scenario.cuts_network:
+            upstream = urlsplit(url)
+            assert upstream.hostname is not None, "a server's URL names its host"
+            proxy = await stack.enter_async_context(
+                delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
+            )
+            url = with_endpoint(url, proxy.host, proxy.port)
+        if run.redis:
+            await run.redis.empty()
+        context = TargetContext(
+            strategy,
+            url,
+            run.scenario.side_by_side,
+            embedding_url,
+            run.scenario.service_url,
+            run.redis.url if run.redis else None,
+        )
+        ask = await stack.enter_async_context(asking(run.server.admin_url))
+        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask, turn)

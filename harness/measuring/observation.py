@@ -1,0 +1,78 @@
+"""Readings of all probes around a phase, and what they come to."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import asyncpg
+
+from harness.measuring.probes import PROBES
+from harness.measuring.probes.protocol import Ask, NotObserved, Observable, Span
+
+LEVELS: Final = frozenset(name for probe in PROBES.values() if probe.is_level for name in probe.counters)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was counted, by the counters' names, and for what could not be, why."""
+
+    values: Mapping[str, float] = field(default_factory=dict[str, float])
+    missing: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def since(self, earlier: "Reading") -> "Reading":
+        """By how much counters grew; levels as they are."""
+        missing = {**earlier.missing, **self.missing}
+        values = {
+            name: value if name in LEVELS else value - earlier.values[name]
+            for name, value in self.values.items()
+            if name not in missing
+        }
+        for name in [name for name, value in values.items() if value < 0]:
+            del values[name]
+            missing[name] = "the server began to count anew meanwhile"
+        return Reading(values, missing)
+
+    def plus(self, further: "Reading") -> "Reading":
+        """What both spans come to; levels as they were in the later one."""
+        missing = {**self.missing, **further.missing}
+        values = {
+            name: value if name in LEVELS else self.values.get(name, 0.0) + value
+            for name, value in further.values.items()
+            if name not in missing
+        }
+        return Reading(values, missing)
+
+
+@asynccontextmanager
+async def asking(admin_url: str) -> AsyncGenerator[Ask]:
+    """One session for all readings, since to open one costs more than to ask; again where a disruption has ended it."""
+    connection: asyncpg.Connection | None = None
+
+    async def ask(query: str, *values: object) -> asyncpg.Record | None:
+        nonlocal connection
+        try:
+            if connection is None or connection.is_closed():
+                connection = await asyncpg.connect(admin_url)
+            return await connection.fetchrow(query, *values)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise NotObserved(f"the server did not say it ({error})") from error
+
+    try:
+        yield ask
+    finally:
+        if connection is not None:
+            await connection.close()
+
+
+async def take_reading(observable: Observable, span: Span) -> Reading:
+    """All probes of this span, one after the other."""
+    values: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for probe in PROBES.values():
+        if probe.span == span:
+            try:
+                values |= await probe.read(observable)
+            except NotObserved as error:
+                missing |= dict.fromkeys(probe.counters, str(error))
+    return Reading(values, missing)

@@ -1,0 +1,23 @@
+"""What is observed around a phase, by name; and `statements`, which counts within each request."""
+
+from typing import Final
+
+from harness.measuring.probes.client_cpu import ClientCpu
+from harness.measuring.probes.cpu_quota import CpuQuota
+from harness.measuring.probes.database_counters import DatabaseCounters
+from harness.measuring.probes.host_cpu import HostCpu
+from harness.measuring.probes.memory import Memory
+from harness.measuring.probes.protocol import Probe
+from harness.measuring.probes.server_cpu import ServerCpu
+from harness.measuring.probes.write_ahead_log import WriteAheadLog
+
+PROBES: Final[dict[str, Probe]] = {
+    "timed_client_cpu": ClientCpu("timed_client_cpu_s", "timed"),
+    "client_cpu": ClientCpu("client_cpu_s", "whole"),
+    "server_cpu": ServerCpu(),
+    "write_ahead_log": WriteAheadLog(),
+    "database_counters": DatabaseCounters(),
+    "host_cpu": HostCpu(),
+    "cpu_quota": CpuQuota(),
+    "memory": Memory(),
+}

@@ -1,0 +1,40 @@
+"""Rows and blocks that the server touched in the variant's database, as its statistics count them.
+
+Sessions report to the statistics once a second at most, and up to ten seconds late, so the target's are made to before
+each reading. Autovacuum's own reading is in it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from harness.measuring.probes.protocol import NotObserved, Observable, Span
+
+READ: Final = """
+SELECT tup_returned AS rows_read,
+       tup_inserted + tup_updated + tup_deleted AS rows_written,
+       blks_read AS blocks_read,
+       blks_hit AS blocks_hit,
+       temp_bytes AS temporary_bytes
+  FROM pg_stat_database
+ WHERE datname = $1
+"""
+
+
+class DatabaseCounters:
+    span: Span = "whole"
+    is_level: bool = False
+    counters: Mapping[str, str] = {
+        "rows_read": "live rows that scans of tables read, and entries that scans of indexes returned",
+        "rows_written": "rows that were inserted, updated or deleted",
+        "blocks_read": "blocks asked of the operating system",
+        "blocks_hit": "blocks found in the server's own cache",
+        "temporary_bytes": "bytes of temporary files",
+    }
+
+    async def read(self, observable: Observable) -> Mapping[str, float]:
+        if not await observable.flush():
+            raise NotObserved("the target's sessions cannot be made to report to the server's statistics")
+        row = await observable.ask(READ, observable.database)
+        if row is None:
+            raise NotObserved(f"the server has no statistics of {observable.database}")
+        return {name: float(count) for name, count in row.items()}

@@ -1,0 +1,40 @@
+"""What the profilers of the server share: one question, asked again and again over a connection of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from harness.measuring.profilers.protocol import Subject
+
+INTERVAL_S: Final = 0.01
+
+
+@asynccontextmanager
+async def looking(
+    subject: Subject, query: str, take: Callable[[Sequence[asyncpg.Record]], None]
+) -> AsyncGenerator[None]:
+    """While the block goes on, `take` gets the rows of each look at the subject's database."""
+    connection = await asyncpg.connect(subject.admin_url)
+    task = asyncio.create_task(_look(connection, query, subject.database, take))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await connection.close()
+
+
+async def _look(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    query: str,
+    database: str,
+    take: Callable[[Sequence[asyncpg.Record]], None],
+) -> None:
+    while True:
+        take(await connection.fetch(query, database))
+        await asyncio.sleep(INTERVAL_S)

@@ -1,0 +1,181 @@
+"""A scenario, measured into a run's directory: what is known before, the journal, the log, and an end in any case."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any, Final
+
+from rich.console import Console
+
+from harness import journal
+from harness.errors import Aborted, HarnessError, ResumeRefused, Unexpected
+from harness.failures import foreseen
+from harness.measuring.clock import new_event_loop
+from harness.measuring.execution import execute
+from harness.measuring.progress import Progress, TerminalProgress
+from harness.measuring.scenario import Scenario
+from harness.measuring.servers.addresses import redacted
+from harness.record import INTERRUPTED, SCHEMA_VERSION, ComparisonSettings, EnvironmentRecord, RunRecord
+from harness.redaction import all_without_secrets, without_secrets
+from harness.signals import heeded
+
+NOWHERE: Final = EnvironmentRecord(host={}, software={}, server={})
+
+Work = Callable[[Scenario, journal.Journal, Progress], Coroutine[None, None, None]]
+"""Measures every variant of a scenario into a journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run that is over: its record, and what made it fail, if anything did."""
+
+    record: RunRecord
+    failure: HarnessError | None = None
+
+
+def measure(
+    chosen: Scenario,
+    directory: Path,
+    work: Work = execute,
+    *,
+    resume: bool = False,
+    declared: Mapping[str, Any] = MappingProxyType({}),
+    comparison: ComparisonSettings | None = None,
+) -> Measured:
+    """Does the work into the directory's journal, which gets its end whatever happens.
+
+    A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
+    journal, and stays as it is when that is refused. `declared` is kept in place of what the scenario says, where its
+    variants are not the scenario's strategies. A run that is made for a `comparison` is judged by it later as well.
+    """
+    console = Console(stderr=True)
+    known = header(chosen, directory.name, declared, comparison)
+    variants = len(known["scenario"]["strategies"]) + known["scenario"]["control"]
+    phases_total = len(chosen.phases) * variants * chosen.rounds
+    started = perf_counter()
+    interruption: str | None = None
+    failure: HarnessError | None = None
+    aborted_by: str | None = None
+    with (
+        journal.reopen_journal(directory) if resume else journal.open_journal(directory) as entries,
+        logging_to(directory / journal.LOG_FILE),
+        TerminalProgress(console, phases_total) as progress,
+    ):
+        try:
+            if not resume:
+                entries.write("run", known)
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(terminable(work(chosen, entries, progress)))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            interruption = INTERRUPTED
+            console.print("Interrupted: what was measured until now is kept.")
+        except Exception as error:  # noqa: BLE001 -- whatever it is, what was measured is kept with it as the reason
+            failure = foreseen(error, directory / journal.LOG_FILE)
+            interruption = without_secrets(failure.reason if isinstance(failure, Unexpected) else str(failure))
+            if isinstance(failure, Aborted):
+                aborted_by, failure = failure.budget, None
+        end = {"interruption": interruption, "aborted_by": aborted_by, "elapsed_s": perf_counter() - started}
+        if not isinstance(failure, ResumeRefused):
+            failure = _ended(entries, end, failure)
+    if isinstance(failure, ResumeRefused):
+        return Measured(journal.read(entries.path), failure)
+    return Measured(_told(entries.path, known, end), failure)
+
+
+def measure_without_trace(chosen: Scenario, work: Work = execute) -> RunRecord:
+    """The record of a run that nobody interrupted, whose files are gone. Raises `HarnessError`."""
+    with tempfile.TemporaryDirectory() as directory:
+        measured = measure(chosen, Path(directory) / chosen.name, work)
+    if isinstance(measured.failure, Unexpected) and isinstance(cause := measured.failure.__cause__, Exception):
+        raise foreseen(cause)  # Into a log that stays.
+    if measured.failure is not None:
+        raise measured.failure
+    if measured.record.interruption == INTERRUPTED:
+        raise KeyboardInterrupt
+    return measured.record
+
+
+def _ended(entries: journal.Journal, end: Mapping[str, Any], failure: HarnessError | None) -> HarnessError | None:
+    """The first failure, which may be that the journal takes no end any more."""
+    try:
+        entries.write("end", end)
+    except HarnessError as full:
+        return failure or full
+    return failure
+
+
+def _told(path: Path, known: Mapping[str, Any], end: Mapping[str, Any]) -> RunRecord:
+    """The journal's record, with what a full disk took from the journal: its end, or its beginning as well."""
+    if not path.stat().st_size:
+        return RunRecord(**known, **end, state="partial", environment=NOWHERE, variants=())
+    record = journal.read(path)
+    return record if record.interruption != journal.NO_END else record.model_copy(update=end)
+
+
+@contextlib.contextmanager
+def logging_to(path: Path) -> Generator[None]:
+    """Keeps warnings of the target and of libraries out of the terminal; no warning, no file."""
+    log_file = _LogFile(path, delay=True)
+    log_file.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(log_file)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(log_file)
+        with contextlib.suppress(OSError):
+            log_file.close()
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the name is logging's
+        """A full disk costs a line of the log, and no traceback on the terminal."""
+
+
+class _WithoutSecrets(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+async def terminable(work: Coroutine[None, None, None]) -> None:
+    """Ends the work at the first signal that asks for it, cleaned up. Later ones change nothing: tox sends three."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        for sent in heeded():
+            loop.remove_signal_handler(sent)
+            signal.signal(sent, signal.SIG_IGN)
+        task.cancel()
+
+    for sent in heeded():
+        loop.add_signal_handler(sent, end)
+    await task
+
+
+def header(
+    chosen: Scenario,
+    run_id: str,
+    declared: Mapping[str, Any] = MappingProxyType({}),
+    comparison: ComparisonSettings | None = None,
+) -> Mapping[str, Any]:
+    """What is known of a run before it starts; `declared` is kept of its scenario in place of what that says."""
+    return all_without_secrets(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": run_id,
+            "started_at": datetime.now(UTC).isoformat(),
+            "command": ["harness", *map(redacted, sys.argv[1:])],
+            "scenario": {**chosen.model_dump(mode="json"), **declared},
+            "corpus": chosen.corpus_facts(),
+            **({"comparison": comparison.model_dump()} if comparison else {}),
+        }
+    )

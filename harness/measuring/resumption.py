@@ -1,0 +1,34 @@
+"""Going on with a run that did not come to its end: whether its parts would be alike."""
+
+from collections.abc import Mapping
+
+from harness.differences import differences
+from harness.errors import ResumeRefused, UsageError
+from harness.measuring.scenario import Scenario, stored
+from harness.record import RunRecord
+
+
+def continued(record: RunRecord, named: Scenario | None, database: str | None) -> Scenario:
+    """What the run goes on with: its own scenario, which one that is named has to be.
+
+    Raises `UsageError` when the run came to its end, and `ResumeRefused` when the two differ.
+    """
+    if record.state == "complete":
+        raise UsageError(f"{record.run_id} came to its end. See it with `harness report {record.run_id}`.")
+    chosen = named or stored(record.run_id, record.scenario, database)
+    refuse_unlike(
+        record,
+        {"scenario": record.scenario, "corpus": record.corpus},
+        {"scenario": chosen.model_dump(mode="json"), "corpus": chosen.corpus_facts()},
+    )
+    return chosen
+
+
+def refuse_unlike(record: RunRecord, before: Mapping[str, object], now: Mapping[str, object]) -> None:
+    """Parts of one run have to be alike. Raises `ResumeRefused` with what differs."""
+    unlike = [f"\n  {place}: {first}, now {second}" for place, first, second in differences(before, now)]
+    if unlike:
+        raise ResumeRefused(
+            f"{record.run_id} cannot go on here, since its parts would not be alike:{''.join(unlike)}\n"
+            "Go on with what it began with, or make a new run. `harness report` shows what it has."
+        )

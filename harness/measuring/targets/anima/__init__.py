@@ -1,0 +1,1 @@
+"""Anima as a target: the only importer of `anima`."""

@@ -1,0 +1,63 @@
+"""A target that does nothing: what is measured on it is the harness itself."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from harness.measuring.plans import StatementPlan
+from harness.measuring.targets.protocol import LoadedMemory, Request, Response, TargetContext, TargetStatistics
+
+
+class NullTarget:
+    in_process = True
+    embedder = None
+
+    def variants(self) -> Mapping[str, str]:
+        return {"null": "answers at once, and touches nothing"}
+
+    def schema_version(self, variant: str) -> int:
+        del variant
+        return 0
+
+    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
+        """Has no schema."""
+
+    async def migrate(self, database_url: str, schema_version: int) -> None:
+        """Has no schema."""
+
+    @asynccontextmanager
+    async def open(self, context: TargetContext) -> AsyncGenerator["OpenNull"]:
+        del context
+        yield OpenNull()
+
+
+class OpenNull:
+    async def perform(self, request: Request) -> Response:
+        """Lets others go on first, as whoever waits for a socket does."""
+        del request
+        await asyncio.sleep(0)
+        return Response(statements=0, round_trips=0, rows=0, results=0)
+
+    async def prime(self, texts: Sequence[str]) -> None:
+        """Has no cache."""
+
+    async def drain(self) -> None:
+        """Accepts no work."""
+
+    async def statistics(self) -> TargetStatistics:
+        return TargetStatistics()
+
+    def levels(self) -> Mapping[str, float]:
+        return {}
+
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        del executed
+        return ()
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        del queries
+        return ()
+
+    async def report_statistics(self) -> bool:
+        """Has no session that could have done anything."""
+        return True

@@ -1,0 +1,217 @@
+"""The seam between a request and the system under measurement."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from harness.measuring.corpora.protocol import CorpusMemory
+from harness.measuring.plans import StatementPlan
+
+OperationName = Literal["add", "query", "bootstrap"]
+LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
+OPERATIONS: Final[tuple[OperationName, ...]] = ("add", "query", "bootstrap")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One operation to perform. `arguments` are the contract's input fields in snake_case.
+
+    `first_time_text` is True when the text to embed has not occurred earlier in the run (None: nothing to embed).
+    It is decided when the workload is drawn, so it is the same for every variant.
+    """
+
+    operation: OperationName
+    arguments: Mapping[str, object]
+    first_time_text: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the target did, as far as it can say.
+
+    `statements` are SQL statements, transaction control excluded; `round_trips` are waits for the server,
+    transaction control included; `embedding` is who answered (a provider's name or `cache`). `server_s` is how long a
+    server says that it took. `elapsed_s` says how much of it was waiting for `pool` (a connection), for `embedding`, of
+    that for the call of another request (`coalesced`) and for attempts that failed (`retries`), and for each statement
+    by its name; `calls` says how often each statement was sent.
+    """
+
+    statements: int | None = None
+    round_trips: int | None = None
+    rows: int | None = None
+    results: int | None = None
+    promotions: int | None = None
+    embedding: str | None = None
+    server_s: float | None = None
+    elapsed_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    calls: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundWork:
+    """Work that a variant did after its responses, per kind: how often, and what it cost."""
+
+    kind: str
+    count: int
+    failures: int
+    statements: int
+    round_trips: int
+
+    def since(self, earlier: "BackgroundWork") -> "BackgroundWork":
+        return BackgroundWork(
+            self.kind,
+            self.count - earlier.count,
+            self.failures - earlier.failures,
+            self.statements - earlier.statements,
+            self.round_trips - earlier.round_trips,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatistics:
+    """Counters since the target was opened, and the state of its pool, if it has these.
+
+    `served` is how many requests a server says that it answered, by operation and status: `query 200`.
+    """
+
+    cache: Mapping[str, int] = field(default_factory=dict[str, int])
+    served: Mapping[str, int] = field(default_factory=dict[str, int])
+    background: tuple[BackgroundWork, ...] = ()
+    pool: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def since(self, earlier: "TargetStatistics") -> "TargetStatistics":
+        """What was counted after `earlier`."""
+        before = {work.kind: work for work in earlier.background}
+        return TargetStatistics(
+            cache=_grown(self.cache, earlier.cache),
+            served=_grown(self.served, earlier.served),
+            background=tuple(
+                work.since(before[work.kind]) if work.kind in before else work for work in self.background
+            ),
+            pool=self.pool,
+        )
+
+
+def _grown(counters: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str, int]:
+    """Nothing where they began anew in between, as those of a server that was started again."""
+    grown = {name: count - earlier.get(name, 0) for name, count in counters.items()}
+    return grown if min(grown.values(), default=0) >= 0 else {}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any.
+
+    `service_url` is that of a server which runs already, where the scenario names one. `redis_url` is that of an empty
+    Redis for the second tier of a cache, where the scenario wants one; it contains a password.
+    """
+
+    variant: str
+    database_url: str
+    users: int = 1
+    embedding_url: str | None = None
+    service_url: str | None = None
+    redis_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedMemory:
+    """A memory that is there before the run, in the tier that it has reached."""
+
+    memory: CorpusMemory
+    tier: str
+    access_count: int
+    resonance_phi: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """A variant that does not do what it must after the last of these steps, each as the expression that makes it."""
+
+    variant: str
+    message: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a search for disagreements came to. `met` says how many of its scripts met a case that decides."""
+
+    scripts: int
+    met: Mapping[str, int]
+    counterexample: Counterexample | None
+
+
+class OpenTarget(Protocol):
+    """A system that answers requests. `perform` raises `TargetError` for a failure that counts as an error sample."""
+
+    async def perform(self, request: Request) -> Response: ...
+
+    async def prime(self, texts: Sequence[str]) -> None:
+        """Embeds texts as earlier requests would have, so that a cache knows them. Changes nothing else."""
+        ...
+
+    async def drain(self) -> None:
+        """Returns when all accepted background work is done."""
+        ...
+
+    async def statistics(self) -> TargetStatistics: ...
+
+    def levels(self) -> Mapping[str, float]:
+        """What goes up and down while requests are under way, by the names in `LEVELS`; read without any waiting.
+
+        Empty where that cannot be done.
+        """
+        ...
+
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        """Of each statement that was executed until now, planned with the values of its first execution.
+
+        With `executed` each is carried out once more, in a transaction that is rolled back, and says what it cost.
+        Empty where the target does not tell its statements.
+        """
+        ...
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        """For each query with results, the share of exact search's that the variant's search finds. Changes nothing.
+
+        Empty where the target cannot search exactly as well.
+        """
+        ...
+
+    async def report_statistics(self) -> bool:
+        """Has its sessions tell the database server what they have done; False where it cannot. Asked when idle."""
+        ...
+
+
+class Target(Protocol):
+    """A kind of system that can be opened for a variant; knows which variants it has and what they need."""
+
+    def variants(self) -> Mapping[str, str]:
+        """Name to one-line description, in the order to list them."""
+        ...
+
+    def schema_version(self, variant: str) -> int:
+        """The migration that the variant's database must be at."""
+        ...
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it works in the load generator's process, so that the processor time of one is that of both."""
+        ...
+
+    @property
+    def embedder(self) -> str | None:
+        """Import path of the function that the embedding server uses for this target's vectors."""
+        ...
+
+    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
+        """Makes the schema and loads the corpus, indexes after the rows; vacuumed and analysed."""
+        ...
+
+    async def migrate(self, database_url: str, schema_version: int) -> None:
+        """Brings a prepared database to a later version."""
+        ...
+
+    def open(self, context: TargetContext) -> AbstractAsyncContextManager[OpenTarget]: ...

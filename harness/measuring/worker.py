@@ -1,0 +1,213 @@
+"""`python -m harness.worker`: part of a run in a process of its own, such as a side of a comparison of revisions.
+
+Its caller may be of another version, so this is a protocol; a change that an older side could not follow makes a new
+`PROTOCOL`.
+
+Standard input: a line of JSON, which is a `Task`, and after `ready` the line `go`. A task that is `paced` has a `ready`
+before each slice of a phase and waits for a `go` each time, so that all workers of a run keep step; it ends when its
+caller does.
+
+Standard output: lines of JSON, each with a `kind`. To `prepare`: `prepared`, whose fields say what there is now. To
+`measure`: `ready` when everything is done that is not timed; after `go` the entries of a journal; then `done`. To
+either, at any time: `failed`, with an `error` for people.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final, Literal, assert_never
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import HarnessError
+from harness.journal import Entries
+from harness.measuring.arrivals.protocol import Share
+from harness.measuring.clock import new_event_loop
+from harness.measuring.observation import Reading
+from harness.measuring.passes import Pass
+from harness.measuring.probes.protocol import Span
+from harness.measuring.progress import Silent
+from harness.measuring.scenario import Scenario
+from harness.measuring.targets import TARGETS
+from harness.measuring.targets.protocol import TargetContext
+from harness.measuring.workloads.protocol import Workload
+
+PROTOCOL: Final = 1
+STANDARD_OUTPUT: Final = 1
+STANDARD_ERROR: Final = 2
+
+
+class Task(BaseModel):
+    """What is to be done for a variant on a database of its own. What has a default is for `measure`.
+
+    `share` is a number from 0 and of how many equal shares of the load.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocol: Literal[1] = PROTOCOL
+    task: Literal["prepare", "measure"]
+    scenario: dict[str, Any]
+    variant: str
+    strategy: str
+    database_url: str
+    embedding_url: str | None = None
+    redis_url: str | None = None
+    round: int = 1
+    share: tuple[int, int] = (0, 1)
+    paced: bool = False
+
+
+class Lines(Entries):
+    """Entries as lines of a pipe, each in one write."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, kind: str, entry: Mapping[str, Any]) -> None:
+        line = json.dumps({"kind": kind, **entry}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+
+
+class Caller:
+    """The other end of standard input."""
+
+    def __init__(self, standard_input: asyncio.StreamReader) -> None:
+        self._input = standard_input
+        self._told_to_go = asyncio.Semaphore(0)
+
+    async def task(self) -> Task:
+        return Task.model_validate_json(await self._input.readline())
+
+    async def says_go(self) -> bool:
+        """False when it is gone."""
+        return bool(await self._input.readline())
+
+    async def told_to_go(self) -> None:
+        await self._told_to_go.acquire()
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncGenerator[None]:
+        """Listens for each `go`, and cancels the block when the caller is gone."""
+        block = asyncio.current_task()
+        assert block is not None
+
+        async def listen() -> None:
+            while await self._input.readline():
+                self._told_to_go.release()
+            block.cancel()
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+
+
+async def work(caller: Caller, lines: Lines) -> None:
+    task = await caller.task()
+    scenario = Scenario.model_validate(task.scenario)
+    match task.task:
+        case "prepare":
+            lines.write("prepared", await prepare(task, scenario))
+        case "measure":
+            await measure(task, scenario, caller, lines)
+            lines.write("done", {})
+        case _:
+            assert_never(task.task)
+
+
+async def prepare(task: Task, scenario: Scenario) -> Mapping[str, Any]:
+    """Makes the schema that this revision's strategy needs, and loads the corpus."""
+    target, corpus = TARGETS[scenario.target](), scenario.open_corpus()
+    version = target.schema_version(task.strategy)
+    await target.prepare(task.database_url, version, scenario.loaded(corpus))
+    return {
+        "schema_version": version,
+        "description": target.variants()[task.strategy],
+        "corpus": corpus.fingerprint,
+        "requests": digest(next(scenario.open_workloads(corpus))),
+    }
+
+
+def digest(workload: Workload) -> str:
+    """Of all that is asked: two sides whose requests differ cannot be compared."""
+    asked = [
+        (phase, request.operation, sorted(request.arguments.items()))
+        for phase, requests in workload.by_phase.items()
+        for request in requests
+    ]
+    return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
+async def measure(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:
+    share = Share(*task.share)
+    workload = scenario.workload_of(task.round)
+    side_by_side = len(range(scenario.side_by_side)[share.part])
+    context = TargetContext(
+        task.strategy,
+        task.database_url,
+        max(1, side_by_side),
+        task.embedding_url,
+        scenario.service_url,
+        task.redis_url,
+    )
+    async with TARGETS[scenario.target]().open(context) as target:
+        timed = Pass(scenario, workload, task.variant, task.round, target, lines, Silent(), share=share)
+        if task.paced:
+            async with caller.watched():
+                await measure_in_step(timed, caller, lines)
+            return
+        await timed.prepare()
+        lines.write("ready", {})
+        if await caller.says_go():
+            await timed.measure()
+
+
+async def measure_in_step(timed: Pass, caller: Caller, lines: Lines) -> None:
+    """With readings of this process, since the caller's probes see only the rest of the run."""
+
+    async def gate() -> None:
+        lines.write("ready", {})
+        await caller.told_to_go()
+
+    async def observe(span: Span) -> Reading:
+        if span == "timed":
+            return Reading({"timed_client_cpu_s": time.process_time()})
+        await timed.target.report_statistics()
+        memory_bytes = psutil.Process().memory_info().rss
+        return Reading({"client_cpu_s": time.process_time(), "client_memory_bytes": float(memory_bytes)})
+
+    await timed.prepare()
+    await replace(timed, gate=gate, observe=observe).measure()
+
+
+async def main() -> None:
+    """Keeps standard output to itself: what a library prints goes to standard error."""
+    lines = Lines(os.dup(STANDARD_OUTPUT))
+    os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
+    standard_input = asyncio.StreamReader(limit=2**24)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(standard_input), sys.stdin)
+    try:
+        await work(Caller(standard_input), lines)
+    except (HarnessError, ValidationError) as error:
+        lines.write("failed", {"error": str(error)})
+
+
+def run() -> None:
+    """Works until its caller is content, or gone."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner, contextlib.suppress(asyncio.CancelledError):
+        runner.run(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""From a record and its verdict to what people and programs read: pure, too."""

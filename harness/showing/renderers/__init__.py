@@ -1,0 +1,33 @@
+"""How a judged run is shown: the format's name, and its renderer; that for the terminal writes to a file here."""
+
+from typing import Final
+
+from harness.judging.comparison import Comparison, judged
+from harness.record import RunRecord
+from harness.showing.renderers.comment import CommentRenderer
+from harness.showing.renderers.github import GithubRenderer
+from harness.showing.renderers.html import HtmlRenderer
+from harness.showing.renderers.json import JsonRenderer
+from harness.showing.renderers.junit import JunitRenderer
+from harness.showing.renderers.markdown import MarkdownRenderer
+from harness.showing.renderers.protocol import Renderer
+from harness.showing.renderers.terminal import UNLIMITED, TerminalRenderer
+from harness.showing.summary import summarise
+
+RENDERERS: Final[dict[str, Renderer]] = {
+    "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
+    "markdown": MarkdownRenderer(),
+    "html": HtmlRenderer(),
+    "json": JsonRenderer(),
+    "junit": JunitRenderer(),
+    "github": GithubRenderer(),
+    "comment": CommentRenderer(),
+}
+
+
+def rendered(record: RunRecord, renderer: Renderer) -> str:
+    """As what it is: a comparison, or a run that is judged by its budgets."""
+    found = judged(record)
+    if isinstance(found, Comparison):
+        return renderer.render_comparison(found, (record,))
+    return renderer.render(record, summarise(record), found)

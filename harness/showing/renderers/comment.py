@@ -1,0 +1,57 @@
+"""For a pull request: the verdict and the tables that a reviewer needs, as one comment within GitHub's limit.
+
+The first line is hidden and names the scenario, so that a workflow can find its own comment again and replace it.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from harness.judging.comparison import Comparison
+from harness.judging.verdict import Verdict
+from harness.record import RunRecord
+from harness.showing.comparison_tables import counts_table, noise_sentence, timings_table
+from harness.showing.markup import code, escaped, shortened, table_markup
+from harness.showing.plan_tables import plans_table
+from harness.showing.summary import Summary
+from harness.showing.tables import budgets_table, disruptions_table, errors_table, operations_table, reference_tables
+
+BYTES_MAX: Final = 65_536
+"""GitHub refuses a comment of more characters."""
+
+
+class CommentRenderer:
+    suffix = ".md"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        declared = summary.declaration
+        tables = (
+            budgets_table(verdict),
+            *reference_tables(summary),
+            operations_table(summary, declared.pair),
+            disruptions_table(summary),
+            errors_table(summary),
+        )
+        return _comment(
+            declared.name,
+            f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
+            escaped(declared.title),
+            *(table_markup(table) for table in tables if table),
+            f"Run {code(record.run_id)}",
+        )
+
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
+        return _comment(
+            "comparison",
+            f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",
+            escaped(noise_sentence(comparison)),
+            *(escaped(note) for note in comparison.notes),
+            table_markup(timings_table(comparison)),
+            *(table_markup(table) for table in (counts_table(comparison), plans_table(comparison.plans)) if table),
+        )
+
+
+def _comment(name: str, *parts: str) -> str:
+    marker = f"<!-- anima-harness: {re.sub(r'[^a-z0-9-]', '', name)} -->"
+    text = "\n\n".join(part for part in (marker, *parts) if part) + "\n"
+    return shortened(text, BYTES_MAX, "The report of the run has all of it.")

@@ -1,0 +1,52 @@
+"""For programs: the summary and the verdict, with a version. The record itself lies beside the report.
+
+Times are seconds and shares are ratios. JSON has no infinity: a quantile that falls among failed requests is null, and
+`errors` beside it says why.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydantic import TypeAdapter
+
+from harness.judging.comparison import Comparison
+from harness.judging.verdict import Verdict
+from harness.record import RunRecord
+from harness.showing.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A field is only ever added within a version; anything else makes a new one."""
+
+    schema: Literal["anima-harness/report"]
+    schema_version: Literal[1]
+    run_id: str
+    verdict: Verdict
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """Versioned as a report is."""
+
+    schema: Literal["anima-harness/comparison"]
+    schema_version: Literal[1]
+    comparison: Comparison
+
+
+REPORT: Final = TypeAdapter(Report)
+COMPARISON_REPORT: Final = TypeAdapter(ComparisonReport)
+
+
+class JsonRenderer:
+    suffix = ".json"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        report = Report("anima-harness/report", 1, record.run_id, verdict, summary)
+        return REPORT.dump_json(report, indent=2).decode() + "\n"
+
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
+        report = ComparisonReport("anima-harness/comparison", 1, comparison)
+        return COMPARISON_REPORT.dump_json(report, indent=2).decode() + "\n"

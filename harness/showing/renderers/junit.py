@@ -1,0 +1,108 @@
+"""JUnit XML, for the test reports of GitLab, Jenkins and the like.
+
+A test case per budget, or per compared figure, and one for the whole.
+
+There is no standard but what these programs read alike: `failure` and `error` are red, `skipped` is green or grey and
+stops nothing. FAIL is a failure. INVALID and UNDECIDED are errors, tests that came to no result: as `skipped` they
+would let a change pass that nobody has shown to hold its budgets. The first case is red where the run cannot be judged
+as a whole, and keeps a run without budgets from being an empty suite, which Jenkins refuses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+from xml.etree import ElementTree as ET
+
+from harness.judging.budget_metrics.protocol import Outcome
+from harness.judging.comparison import Comparison
+from harness.judging.verdict import Verdict
+from harness.record import RunRecord
+from harness.showing.comparison_tables import comparison_title, findings
+from harness.showing.summary import Summary
+from harness.showing.tables import printable
+
+Red = Literal["failure", "error"]
+
+ELEMENTS: Final[dict[Outcome, Red | None]] = {
+    Outcome.PASS: None,
+    Outcome.FAIL: "failure",
+    Outcome.UNDECIDED: "error",
+    Outcome.INVALID: "error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    classname: str
+    name: str
+    outcome: Outcome
+    sentence: str
+
+    @property
+    def red(self) -> Red | None:
+        return ELEMENTS[self.outcome]
+
+
+class JunitRenderer:
+    suffix = ".xml"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        scenario = summary.declaration.name or "harness"
+        cases = [
+            _whole(scenario, "the run can be judged", verdict.objections, verdict.sentence),
+            *(Case(f"{scenario}.{each.variant}", each.budget, each.outcome, each.sentence) for each in verdict.budgets),
+        ]
+        known = {"run_id": record.run_id, "verdict": verdict.outcome.value, "sentence": verdict.sentence}
+        return _document(scenario, cases, known, elapsed_s=record.elapsed_s, started_at=record.started_at)
+
+    def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
+        title = comparison_title(comparison)
+        cases = [
+            _whole("comparison", "timings can be judged", comparison.objections, comparison.sentence),
+            *(Case(f"comparison.{title}", each.name, each.outcome, each.sentence) for each in findings(comparison)),
+        ]
+        known = {"verdict": comparison.outcome.value, "sentence": comparison.sentence}
+        return _document(title, cases, known)
+
+
+def _whole(classname: str, name: str, objections: Sequence[str], sentence: str) -> Case:
+    return Case(classname, name, Outcome.INVALID if objections else Outcome.PASS, sentence)
+
+
+def _document(
+    name: str,
+    cases: Sequence[Case],
+    properties: Mapping[str, str],
+    *,
+    elapsed_s: float = 0.0,
+    started_at: datetime | None = None,
+) -> str:
+    totals = {
+        "name": printable(name),
+        "tests": str(len(cases)),
+        "failures": str(sum(case.red == "failure" for case in cases)),
+        "errors": str(sum(case.red == "error" for case in cases)),
+        "time": f"{elapsed_s:.3f}",
+    }
+    root = ET.Element("testsuites", totals)
+    suite = ET.SubElement(root, "testsuite", totals | {"skipped": "0"})
+    if started_at is not None:
+        suite.set("timestamp", f"{started_at:%Y-%m-%dT%H:%M:%S}")
+    parent = ET.SubElement(suite, "properties")
+    for key, value in properties.items():
+        ET.SubElement(parent, "property", name=key, value=printable(value))
+    for case in cases:
+        _add(suite, case)
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _add(suite: ET.Element, case: Case) -> None:
+    # No case has a time of its own: the run measures all of them together. Some readers insist on the attribute.
+    element = ET.SubElement(suite, "testcase", classname=printable(case.classname), name=printable(case.name), time="0")
+    sentence = printable(case.sentence)
+    if case.red:
+        ET.SubElement(element, case.red, message=sentence, type=case.outcome.value).text = sentence
+    else:
+        ET.SubElement(element, "system-out").text = sentence

@@ -1,0 +1,87 @@
+"""For pull requests, issues and wikis: GitHub-flavoured Markdown."""
+
+import shlex
+from collections.abc import Sequence
+
+from harness.judging.comparison import Comparison
+from harness.judging.plan_differences import pair_plans
+from harness.judging.verdict import Verdict
+from harness.quantities import duration
+from harness.record import RunRecord
+from harness.showing.comparison_tables import (
+    comparison_title,
+    counts_table,
+    noise_sentence,
+    processor_table,
+    timings_table,
+)
+from harness.showing.markup import code, escaped, table_markup
+from harness.showing.plan_tables import plans_table
+from harness.showing.profile_tables import waterfall_tables
+from harness.showing.summary import Summary
+from harness.showing.tables import (
+    background_table,
+    budgets_table,
+    disruptions_table,
+    environment_table,
+    errors_table,
+    ladder_overview,
+    model_table,
+    operations_table,
+    reference_tables,
+    services_table,
+    statements_table,
+)
+
+
+class MarkdownRenderer:
+    suffix = ".md"
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        declared = summary.declaration
+        tables = (
+            budgets_table(verdict),
+            *reference_tables(summary),
+            ladder_overview(summary, "p50"),
+            ladder_overview(summary, "p95"),
+            ladder_overview(summary, "p50", first_time=True),
+            statements_table(summary),
+            plans_table(pair_plans(record)),
+            operations_table(summary),
+            services_table(summary),
+            background_table(summary),
+            *waterfall_tables(record, summary),
+            disruptions_table(summary),
+            errors_table(summary),
+            model_table(record),
+            environment_table(record),
+        )
+        parts = [
+            f"# {escaped(declared.title or declared.name or record.run_id)}",
+            f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
+            escaped(declared.description),
+            escaped(declared.expectations),
+            *(table_markup(table) for table in tables if table),
+            f"Run {code(record.run_id)}, {record.started_at:%Y-%m-%d %H:%M %Z}, {duration(record.elapsed_s)}.",
+            f"To repeat it: {code(shlex.join(record.command))}",
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord] = ()) -> str:
+        tables = (
+            timings_table(comparison),
+            counts_table(comparison),
+            processor_table(comparison),
+            plans_table(comparison.plans),
+        )
+        runs = dict.fromkeys((comparison.baseline.run_id, comparison.candidate.run_id))
+        parts = [
+            f"# {escaped(comparison_title(comparison))}",
+            f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",
+            *map(escaped, comparison.notes),
+            escaped(noise_sentence(comparison)),
+            *(table_markup(table) for table in tables if table),
+            f"Run{'s' if len(runs) > 1 else ''} {' and '.join(map(code, runs))}.",
+            *(f"To repeat it: {code(shlex.join(each.command))}" for each in records[:1] if each.comparison),
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,0 +1,26 @@
+"""The seam between a judged run, or a comparison, and what people or programs read about it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from harness.judging.comparison import Comparison
+from harness.judging.verdict import Verdict
+from harness.record import RunRecord
+from harness.showing.summary import Summary
+
+
+class Renderer(Protocol):
+    """A format. Texts of the record are hostile until escaped: they may come from anyone's corpus or server."""
+
+    @property
+    def suffix(self) -> str:
+        """How a file of this format ends, with the dot."""
+        ...
+
+    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        """The whole report. Pure but for the terminal's width and colours; never fails for a record that is valid."""
+        ...
+
+    def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord], /) -> str:
+        """The same of a comparison, of one run or of two."""
+        ...

@@ -1,0 +1,512 @@
+"""What was measured, in the figures that reports show: pure, and without a judgement.
+
+Latencies are seconds: service times of a closed loop, response times of scheduled starts. A failed request counts as
+slower than any other, so a quantile that falls among failures is infinite; counts of statements and the like are those
+of answered requests.
+"""
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
+
+from harness.judging.analysis.quantiles import quantile
+from harness.judging.budget_metrics.latency_quantile import LatencyQuantile, latency_s
+from harness.judging.budget_metrics.protocol import Observed
+from harness.judging.budgets import Selection, parse
+from harness.judging.declaration import Declaration, Reference, declaration_of
+from harness.judging.evaluation import looks_at
+from harness.record import DisruptionRecord, RunRecord, Sample, VariantRecord
+
+TextGroup = Literal["all", "known", "first"]
+Position = Literal["within", "below", "above"]
+
+_Belongs = Callable[[Sample], bool]
+
+TEXT_GROUPS: Final[dict[TextGroup, _Belongs]] = {
+    "all": lambda _: True,
+    "known": lambda sample: sample.first_time_text is False,
+    "first": lambda sample: sample.first_time_text is True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """An estimate with its one-sided 95 % confidence bounds; None where the sample is too small for a bound.
+
+    The bounds are those that a budget on it is judged by: requests that resemble their neighbours count as fewer, and
+    several looks share the risk.
+    """
+
+    value_s: float
+    lower_s: float | None
+    upper_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A count per request."""
+
+    minimum: int
+    median: float
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSummary:
+    """One operation of one variant, all texts or only those that were known (seen earlier in the run) or new.
+
+    `users` worked side by side, or `rate_per_s` starts a second were planned. `hit_rate` is the share of
+    embeddings that came from the cache.
+    """
+
+    variant: str
+    operation: str
+    texts: TextGroup
+    requests: int
+    errors: int
+    users: int | None
+    rate_per_s: float | None
+    p50: Quantile
+    p95: Quantile
+    maximum_s: float
+    statements: Spread | None
+    round_trips: Spread | None
+    results: Spread | None
+    promotions: int
+    hit_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSummary:
+    variant: str
+    operation: str
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisruptionSummary:
+    """What a timeline did to the database, and the requests that were under way at some moment of it.
+
+    `began_s` is an offset from the start of the timed pass, and None where the phase was over before.
+    """
+
+    variant: str
+    round: int
+    phase: str
+    action: str
+    planned_s: float
+    began_s: float | None
+    lasted_s: float | None
+    requests: int
+    errors: int
+    latency_max_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSummary:
+    """One operation as its client saw it, and as its server did: how often, how often in vain, and how long it took.
+
+    Quantiles are of the answers that say how long the server took. It may not count: `served` and `failed` are None.
+    """
+
+    variant: str
+    operation: str
+    requests: int
+    served: int | None
+    errors: int
+    failed: int | None
+    client_p50_s: float
+    service_p50_s: float
+    client_p95_s: float
+    service_p95_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundSummary:
+    """Work after responses; `statements_per_request` spreads its statements over the variant's answered requests."""
+
+    variant: str
+    kind: str
+    count: int
+    failures: int
+    statements: int
+    round_trips: int
+    statements_per_request: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSummary:
+    name: str
+    description: str
+    schema_version: int
+    complete: bool
+    hit_rate: float | None
+    drain_s: float | None
+    operations: tuple[OperationSummary, ...]
+    background: tuple[BackgroundSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a step takes off a latency, in seconds and as a share of what the whole ladder takes off.
+
+    Not `resolved`: the sample cannot tell the saving from noise. Without a resolved whole there are no shares.
+    """
+
+    saved_s: float
+    share: float | None
+    resolved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung: a variant, and what it saves against the rung before. The first rung saves nothing."""
+
+    variant: str
+    requests: int
+    p50: Quantile
+    p95: Quantile
+    statements: Spread | None
+    saved_p50: Saving | None
+    saved_p95: Saving | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """What all steps take off, as a share of the first rung's latency. Not `resolved`: it may be noise."""
+
+    share: float
+    resolved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The cumulative steps of one operation, and what the last rung takes off the first."""
+
+    operation: str
+    texts: TextGroup
+    steps: tuple[Step, ...]
+    reduction_p50: Reduction | None
+    reduction_p95: Reduction | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceComparison:
+    """A reference figure beside what was measured; None where the record lacks the variant or operation.
+
+    `distance_s` is how far the quantile named by `statistic` lies outside the range: 0 within it, negative below it.
+    """
+
+    reference: Reference
+    statistic: Literal["p50", "p95"]
+    p50_s: float | None = None
+    p95_s: float | None = None
+    position: Position | None = None
+    distance_s: float | None = None
+
+    @property
+    def measured_s(self) -> float | None:
+        return self.p50_s if self.statistic == "p50" else self.p95_s
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    declaration: Declaration
+    variants: tuple[VariantSummary, ...]
+    ladders: tuple[Ladder, ...]
+    comparisons: tuple[ReferenceComparison, ...]
+    errors: tuple[ErrorSummary, ...]
+    disruptions: tuple[DisruptionSummary, ...]
+    services: tuple[ServiceSummary, ...]
+
+    def operation(self, variant: str, operation: str, texts: TextGroup = "all") -> OperationSummary | None:
+        return next(
+            (
+                each
+                for each in self.operations
+                if (each.variant, each.operation, each.texts) == (variant, operation, texts)
+            ),
+            None,
+        )
+
+    @property
+    def main_ladders(self) -> tuple[Ladder, ...]:
+        """One per operation: of known texts where texts matter, since a first-time text pays the provider anyway."""
+        found = {(ladder.operation, ladder.texts): ladder for ladder in self.ladders}
+        return tuple(found.get((ladder.operation, "known"), ladder) for ladder in self.ladders if ladder.texts == "all")
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each.operation for each in self.operations))
+
+    @property
+    def operations(self) -> tuple[OperationSummary, ...]:
+        return tuple(operation for variant in self.variants for operation in variant.operations)
+
+
+_Operations = dict[tuple[str, str, TextGroup], OperationSummary]
+
+_Limits = Mapping[tuple[str, str, TextGroup, str], Sequence[float]]
+"""By variant, operation, texts and metric: what budgets hold all of its requests to, in seconds."""
+
+_Looks = Sequence[Mapping[str, int]]
+
+_QUANTILES: Final = {"p50": LatencyQuantile(0.5), "p95": LatencyQuantile(0.95)}
+
+
+def summarise(record: RunRecord) -> Summary:
+    declared = declaration_of(record)
+    limits = _limits(declared)
+    variants = tuple(_variant(variant, limits, record.looks) for variant in record.variants)
+    operations: _Operations = {
+        (each.variant, each.operation, each.texts): each for variant in variants for each in variant.operations
+    }
+    return Summary(
+        declaration=declared,
+        variants=variants,
+        ladders=tuple(_ladders(declared.strategies, operations)),
+        comparisons=tuple(
+            _comparison(reference, operations.get((reference.variant, reference.operation, reference.text or "all")))
+            for reference in declared.references
+        ),
+        errors=tuple(error for variant in record.variants for error in _errors(variant)),
+        disruptions=tuple(
+            _disruption(variant, disruption) for variant in record.variants for disruption in variant.disruptions
+        ),
+        services=tuple(service for variant in record.variants for service in _services(variant)),
+    )
+
+
+def _limits(declared: Declaration) -> _Limits:
+    limits: defaultdict[tuple[str, str, TextGroup, str], list[float]] = defaultdict(list)
+    for budget in map(parse, declared.budgets):
+        if budget.metric in _QUANTILES and budget.selection == Selection(text=budget.text):
+            key = budget.variant or declared.candidate or "", budget.subject, budget.text or "all", budget.metric
+            limits[key].append(budget.limit.value())
+    return limits
+
+
+def _variant(variant: VariantRecord, limits: _Limits, looks: _Looks) -> VariantSummary:
+    answered = [sample for sample in variant.samples if sample.error is None]
+    return VariantSummary(
+        name=variant.name,
+        description=variant.description,
+        schema_version=variant.schema_version,
+        complete=variant.complete,
+        hit_rate=_hit_rate(answered),
+        drain_s=variant.drain_s,
+        operations=tuple(_operations(variant, limits, looks)),
+        background=tuple(
+            BackgroundSummary(
+                variant=variant.name,
+                kind=work.kind,
+                count=work.count,
+                failures=work.failures,
+                statements=work.statements,
+                round_trips=work.round_trips,
+                statements_per_request=work.statements / len(answered) if answered else None,
+            )
+            for work in variant.background
+        ),
+    )
+
+
+def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> DisruptionSummary:
+    began_s, ended_s = disruption.started_s, disruption.ended_s
+    meanwhile = [
+        sample
+        for sample in variant.samples
+        if sample.round == disruption.round
+        and began_s is not None
+        and sample.ended_s >= began_s
+        and sample.started_s <= (math.inf if ended_s is None else ended_s)
+    ]
+    return DisruptionSummary(
+        variant=variant.name,
+        round=disruption.round,
+        phase=disruption.phase,
+        action=disruption.action,
+        planned_s=disruption.planned_s,
+        began_s=began_s,
+        lasted_s=None if began_s is None or ended_s is None else ended_s - began_s,
+        requests=len(meanwhile),
+        errors=sum(sample.error is not None for sample in meanwhile),
+        latency_max_s=max((sample.latency_s for sample in meanwhile), default=None),
+    )
+
+
+def _operations(variant: VariantRecord, limits: _Limits, looks: _Looks) -> Iterable[OperationSummary]:
+    for operation in dict.fromkeys(sample.operation for sample in variant.samples):
+        for texts, belongs in TEXT_GROUPS.items():
+
+            def selects(sample: Sample, operation: str = operation, belongs: _Belongs = belongs) -> bool:
+                return sample.operation == operation and belongs(sample)
+
+            samples = tuple(filter(selects, variant.samples))
+            if samples:
+                seen = Observed(variant, samples, tuple(n for _, n in looks_at(variant, selects, looks)))
+                quantiles = {
+                    name: _quantile(seen, metric, limits.get((variant.name, operation, texts, name), ()))
+                    for name, metric in _QUANTILES.items()
+                }
+                yield _operation(variant, operation, texts, samples, quantiles)
+
+
+def _operation(
+    variant: VariantRecord,
+    operation: str,
+    texts: TextGroup,
+    samples: Sequence[Sample],
+    quantiles: Mapping[str, Quantile],
+) -> OperationSummary:
+    answered = [sample for sample in samples if sample.error is None]
+    sent_in = {sample.phase for sample in samples}
+    phases = [phase for phase in variant.phases if phase.name in sent_in]
+    return OperationSummary(
+        variant=variant.name,
+        operation=operation,
+        texts=texts,
+        requests=len(samples),
+        errors=len(samples) - len(answered),
+        users=max((phase.users for phase in phases if phase.users), default=None),
+        rate_per_s=max((phase.rate_per_s_target for phase in phases if phase.rate_per_s_target), default=None),
+        p50=quantiles["p50"],
+        p95=quantiles["p95"],
+        maximum_s=max(map(latency_s, samples)),
+        statements=_spread(sample.statements for sample in answered),
+        round_trips=_spread(sample.round_trips for sample in answered),
+        results=_spread(sample.results for sample in answered),
+        promotions=sum(sample.promotions or 0 for sample in answered),
+        hit_rate=_hit_rate(answered),
+    )
+
+
+def _services(variant: VariantRecord) -> Iterable[ServiceSummary]:
+    for operation in dict.fromkeys(sample.operation for sample in variant.samples):
+        samples = [sample for sample in variant.samples if sample.operation == operation]
+        if any(sample.server_s is not None for sample in samples):
+            yield _service(variant, operation, samples)
+
+
+def _service(variant: VariantRecord, operation: str, samples: Sequence[Sample]) -> ServiceSummary:
+    client_s = sorted(sample.service_time_s for sample in samples if sample.server_s is not None)
+    service_s = sorted(sample.server_s for sample in samples if sample.server_s is not None)
+    counted = [(name.split()[1], count) for name, count in variant.served.items() if name.split()[0] == operation]
+    return ServiceSummary(
+        variant=variant.name,
+        operation=operation,
+        requests=len(samples),
+        served=sum(count for _, count in counted) if counted else None,
+        errors=sum(sample.error is not None for sample in samples),
+        failed=sum(count for status, count in counted if not status.startswith("2")) if counted else None,
+        client_p50_s=quantile(client_s, 0.5),
+        service_p50_s=quantile(service_s, 0.5),
+        client_p95_s=quantile(client_s, 0.95),
+        service_p95_s=quantile(service_s, 0.95),
+    )
+
+
+def _quantile(observed: Observed, metric: LatencyQuantile, limits_s: Sequence[float]) -> Quantile:
+    """Held to no limit, the requests that resemble each other are those near the quantile itself."""
+    ordered = sorted(map(latency_s, observed.samples))
+    value_s = quantile(ordered, metric.probability)
+    near_s = limits_s or [max((each for each in ordered if each <= value_s and math.isfinite(each)), default=0.0)]
+    effect = max(metric.effect(observed, each) for each in near_s)
+    bounds = metric.bounds(ordered, observed, effect)
+    return Quantile(
+        value_s=value_s,
+        lower_s=bounds.lower if math.isfinite(bounds.lower) else None,
+        upper_s=bounds.upper if math.isfinite(bounds.upper) else None,
+    )
+
+
+def _spread(counts: Iterable[int | None]) -> Spread | None:
+    """None when not a single request was counted."""
+    known = [number for number in counts if number is not None]
+    return Spread(min(known), statistics.median(known), max(known)) if known else None
+
+
+def _hit_rate(answered: Sequence[Sample]) -> float | None:
+    sources = [sample.embedding for sample in answered if sample.embedding is not None]
+    return sources.count("cache") / len(sources) if sources else None
+
+
+def _errors(variant: VariantRecord) -> Iterable[ErrorSummary]:
+    kinds = Counter((sample.operation, sample.error) for sample in variant.samples if sample.error is not None)
+    for (operation, kind), times in kinds.most_common():
+        yield ErrorSummary(variant.name, operation, str(kind), times)
+
+
+def _ladders(strategies: Sequence[str], operations: _Operations) -> Iterable[Ladder]:
+    """One per operation and group of texts that has at least two rungs."""
+    for operation in dict.fromkeys(each.operation for each in operations.values()):
+        for texts in TEXT_GROUPS:
+            found = (operations.get((name, operation, texts)) for name in strategies)
+            rungs = [rung for rung in found if rung is not None]
+            if len(rungs) > 1:
+                yield _ladder(operation, texts, rungs)
+
+
+def _ladder(operation: str, texts: TextGroup, rungs: Sequence[OperationSummary]) -> Ladder:
+    p50s, p95s = [rung.p50 for rung in rungs], [rung.p95 for rung in rungs]
+    savings = zip(rungs, [None, *_savings(p50s)], [None, *_savings(p95s)], strict=True)
+    return Ladder(
+        operation=operation,
+        texts=texts,
+        steps=tuple(
+            Step(rung.variant, rung.requests, rung.p50, rung.p95, rung.statements, saved_p50, saved_p95)
+            for rung, saved_p50, saved_p95 in savings
+        ),
+        reduction_p50=_reduction(p50s[0], p50s[-1]),
+        reduction_p95=_reduction(p95s[0], p95s[-1]),
+    )
+
+
+def _savings(rungs: Sequence[Quantile]) -> list[Saving | None]:
+    """One per step; None where a rung is infinite and nothing can be subtracted."""
+    whole_s = rungs[0].value_s - rungs[-1].value_s
+    has_shares = 0 < whole_s < math.inf and _resolved(rungs[0], rungs[-1])
+    return [
+        Saving(
+            saved_s=(saved_s := before.value_s - after.value_s),
+            share=saved_s / whole_s if has_shares else None,
+            resolved=_resolved(before, after),
+        )
+        if before.value_s < math.inf and after.value_s < math.inf
+        else None
+        for before, after in pairwise(rungs)
+    ]
+
+
+def _resolved(one: Quantile, other: Quantile) -> bool:
+    """Whether the bounds of the two lie apart; where they overlap, the difference may be noise."""
+    low, high = sorted((one, other), key=lambda each: each.value_s)
+    return high.lower_s is not None and low.upper_s is not None and low.upper_s < high.lower_s
+
+
+def _reduction(first: Quantile, last: Quantile) -> Reduction | None:
+    if not (0 < first.value_s < math.inf and last.value_s < math.inf):
+        return None
+    return Reduction((first.value_s - last.value_s) / first.value_s, _resolved(first, last))
+
+
+def _comparison(reference: Reference, measured: OperationSummary | None) -> ReferenceComparison:
+    statistic = reference.statistic or ("p50" if reference.low_s else "p95")
+    if measured is None:
+        return ReferenceComparison(reference, statistic)
+    p50_s, p95_s = measured.p50.value_s, measured.p95.value_s
+    measured_s = p50_s if statistic == "p50" else p95_s
+    low_s, high_s = reference.low_s or 0.0, math.inf if reference.high_s is None else reference.high_s
+    distance_s = min(measured_s - low_s, 0.0) or max(measured_s - high_s, 0.0)
+    return ReferenceComparison(reference, statistic, p50_s, p95_s, _position(distance_s), distance_s)
+
+
+def _position(distance_s: float) -> Position:
+    if distance_s < 0:
+        return "below"
+    return "above" if distance_s > 0 else "within"

@@ -1,0 +1,83 @@
+"""What the slow requests waited for: the time of those around p95, part by part, so that the parts sum to the whole."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Final
+
+from harness.judging.analysis.quantiles import quantile_rank
+from harness.record import Sample
+
+AROUND_SHARE: Final = 0.02
+AROUND_MIN: Final = 3
+"""Requests on each side of the quantile's: this share of all, and never fewer than these, where there are so many."""
+
+LATENESS: Final = "lateness"
+POOL: Final = "pool"
+EMBEDDING: Final = "embedding"
+COALESCED: Final = "coalesced"
+RETRIES: Final = "retries"
+NETWORK: Final = "network"
+REST: Final = "code and the rest"
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The mean of `requests` requests around a quantile. Parts sum up to `whole_s`.
+
+    `network` is the round-trip time that the harness injected, taken out of the statements that waited for it. The rest
+    is negative where parts went on side by side. `calls` says how often a request sent each statement.
+    """
+
+    requests: int
+    whole_s: float
+    parts_s: Mapping[str, float]
+    calls: Mapping[str, float]
+
+
+def waterfall(samples: Iterable[Sample], probability: float, injected_rtt_s: float) -> Waterfall | None:
+    """None where no request says where its time went."""
+    told = sorted((each for each in samples if each.error is None and each.elapsed_s), key=lambda each: each.latency_s)
+    if not told:
+        return None
+    chosen = around(told, probability)
+    parts: defaultdict[str, list[float]] = defaultdict(list)
+    for sample in chosen:
+        for name, elapsed_s in parts_of(sample, injected_rtt_s).items():
+            parts[name].append(elapsed_s)
+    means = {name: sum(values) / len(chosen) for name, values in parts.items()}
+    whole_s = fmean(sample.latency_s for sample in chosen)
+    means[REST] = whole_s - sum(means.values())
+    sent = sum((Counter(sample.calls or {}) for sample in chosen), Counter[str]())
+    return Waterfall(len(chosen), whole_s, means, {name: times / len(chosen) for name, times in sent.items()})
+
+
+def around(ordered: Sequence[Sample], probability: float) -> Sequence[Sample]:
+    """The requests whose latencies lie around the quantile."""
+    rank = quantile_rank(len(ordered), probability)
+    reach = max(round(AROUND_SHARE * len(ordered)), AROUND_MIN)
+    return ordered[max(rank - 1 - reach, 0) : rank + reach]
+
+
+def parts_of(sample: Sample, injected_rtt_s: float) -> dict[str, float]:
+    """One request's parts without the rest. An embedding says who answered it, and how else it was waited for."""
+    told, calls = sample.elapsed_s or {}, sample.calls or {}
+    network = Counter({name: min(times * injected_rtt_s, told.get(name, 0.0)) for name, times in calls.items()})
+    statements = {name: told[name] - network[name] for name in calls if name in told}
+    others = {
+        LATENESS: sample.lateness_s if sample.scheduled else 0.0,
+        POOL: told.get(POOL, 0.0),
+        **_embedding_parts(sample.embedding, told),
+        NETWORK: network.total(),
+    }
+    return {name: elapsed_s for name, elapsed_s in (others | statements).items() if elapsed_s}
+
+
+def _embedding_parts(answered_by: str | None, told: Mapping[str, float]) -> dict[str, float]:
+    """The whole, less what another request's call and failed attempts took of it, which are measured inside of it."""
+    left_s, parts = told.get(EMBEDDING, 0.0), dict[str, float]()
+    for name in (COALESCED, RETRIES):
+        parts[f"{EMBEDDING} ({name})"] = min(told.get(name, 0.0), left_s)
+        left_s -= parts[f"{EMBEDDING} ({name})"]
+    return {f"{EMBEDDING} ({answered_by})": left_s, **parts}

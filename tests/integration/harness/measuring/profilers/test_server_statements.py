@@ -1,0 +1,88 @@
+"""What `pg_stat_statements` counts, read from a server that has it; and from one that has not."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+import pytest
+
+from harness.measuring.plans import EXPLAIN_EXECUTED, read_plan
+from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.server_statements import ServerStatements
+from harness.measuring.servers.provisioners._shared.databases import free_port
+from tests.integration.harness.conftest import Sessions
+from tests.needs import counting_postgresql
+
+SEARCH = "SELECT count(*) FROM thing WHERE id > $1 AND id < 900"
+
+
+@pytest.fixture(scope="module")
+def counting_url() -> Iterator[str]:
+    found = counting_postgresql()
+    assert found is not None
+    # PostgreSQL refuses to run as root.
+    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    with TemporaryDirectory(prefix="counting-", dir="/tmp") as name:
+        directory = Path(name)
+        os.chown(directory, account.pw_uid, account.pw_gid)
+        port = free_port("127.0.0.1")
+
+        def run(program: str, *arguments: str) -> None:
+            subprocess.run(
+                [found / "bin" / program, f"--pgdata={directory}/data", *arguments],
+                user=account.pw_uid,
+                group=account.pw_gid,
+                cwd=directory,
+                check=True,
+                stdout=subprocess.DEVNULL,
+                timeout=60,
+            )
+
+        run("initdb", "--username=postgres", "--auth=trust", "--no-sync")
+        settings = "-c shared_preload_libraries=pg_stat_statements -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "start", "--wait", f"--log={directory}/log", "-o", f"{settings} -p {port} -k {directory}")
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+            shutil.rmtree(directory / "data")
+
+
+@pytest.mark.needs("pg_stat_statements")
+async def test_only_what_is_executed_meanwhile_is_counted_and_known_by_the_number_that_explain_tells(
+    counting_url: str, tmp_path: Path
+) -> None:
+    subject = Subject("batched", "query", 1, tmp_path, counting_url, "variant")
+    admin = await asyncpg.connect(counting_url)
+    await admin.execute("CREATE DATABASE variant")
+    connection = await asyncpg.connect(subject.database_url)
+    try:
+        await connection.execute("CREATE TABLE thing AS SELECT generate_series(1, 1000) AS id")
+        await connection.fetchval(SEARCH, 1)
+        async with ServerStatements().observe(subject) as observed:
+            for least in (1, 2, 3):
+                await connection.fetchval(SEARCH, least)
+        explained = await connection.fetchval(EXPLAIN_EXECUTED + SEARCH, 1)
+    finally:
+        await connection.close()
+        await admin.close()
+    (search,) = observed["server_statements"]
+    assert (search["calls"], search["rows"]) == (3, 3)
+    assert search["text"] == "SELECT count(*) FROM thing WHERE id > $1 AND id < $2"
+    assert search["elapsed_ms"] > 0
+    assert search["blocks_hit"] >= 3
+    plan = read_plan("search", explained, {})
+    assert plan.cost is not None
+    assert plan.cost.query_id == search["query_id"]
+
+
+async def test_a_server_that_has_not_loaded_it_is_left_as_it_was(subject: Subject, sessions: Sessions) -> None:
+    async with ServerStatements().observe(subject) as observed:
+        pass
+    assert observed == {}
+    assert await sessions[0].fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'") == 0

@@ -1,0 +1,57 @@
+"""What the target tells of the memory system beside its answers."""
+
+from collections.abc import AsyncGenerator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from harness.measuring.corpora.generated import GeneratedSettings
+from harness.measuring.servers.provisioners.protocol import Server
+from harness.measuring.targets.anima.target import AnimaTarget
+from harness.measuring.targets.protocol import LoadedMemory, Request, TargetContext
+
+MEMORIES = 300
+
+
+@pytest.fixture
+async def loaded_url(server: Server) -> AsyncGenerator[str]:
+    """A database with memories, as a run has it."""
+    name = f"loaded_{uuid4().hex}"
+    url = await server.create_database(name)
+    corpus = GeneratedSettings(size=MEMORIES).open().memories(MEMORIES)
+    target = AnimaTarget()
+    loaded = [LoadedMemory(memory, "active", 0, 0.0) for memory in corpus]
+    await target.prepare(url, target.schema_version("approximate"), loaded)
+    yield url
+    await server.drop_database(name)
+
+
+def query(text: str, *, similarity_threshold: float = 0.0) -> Request:
+    return Request("query", {"query": text, "limit": 20, "similarity_threshold": similarity_threshold})
+
+
+async def test_the_plans_are_those_of_the_statements_that_it_executed(loaded_url: str) -> None:
+    async with AnimaTarget().open(TargetContext("batched", loaded_url)) as target:
+        await target.perform(query("oranges from the market"))
+        plans = {plan.record.statement: plan.record for plan in await target.plans()}
+    assert plans["query.search"].scans == ("memories",)
+    assert plans["query.search"].indexes == ()
+    assert plans["access.record"].indexes == ("memories_pkey",)
+    assert plans["access.record"].access_methods == {"btree"}
+    assert not {"begin", "commit"} & plans.keys()
+
+
+async def test_exact_search_recalls_all_and_an_approximate_one_a_share_and_both_leave_no_trace(
+    loaded_url: str,
+) -> None:
+    asked = [query("a boat at sea"), query("the hill")]
+    async with AnimaTarget().open(TargetContext("batched", loaded_url)) as target:
+        assert await target.recalls([*asked, query("nothing like it", similarity_threshold=1.0)]) == (1.0, 1.0)
+    async with AnimaTarget().open(TargetContext("approximate", loaded_url)) as target:
+        recalls = await target.recalls(asked)
+    assert len(recalls) == len(asked)
+    assert all(0 < recall <= 1 for recall in recalls)
+    connection = await asyncpg.connect(loaded_url)
+    assert await connection.fetchval("SELECT count(*) FROM memory_access_log") == 0
+    await connection.close()

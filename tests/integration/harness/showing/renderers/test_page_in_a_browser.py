@@ -1,0 +1,162 @@
+"""The report in a real browser: nothing is loaded, nothing fails, the figures are the record's, and the graph works."""
+
+import re
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from harness.judging.verdict import judge
+from harness.quantities import duration
+from harness.record import ProfileRecord, RunRecord
+from harness.showing.renderers import RENDERERS
+from harness.showing.summary import summarise
+from tests.needs import chromium
+from tests.records import HOSTILE, guide_record
+
+pytestmark = pytest.mark.needs("chromium")
+
+
+@dataclass
+class Opened:
+    """A page, and what it asked for and complained about."""
+
+    page: Page
+    requests: list[str]
+    complaints: list[str]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
+        yield browser
+        browser.close()
+
+
+def profiled() -> RunRecord:
+    """The guide's record, with profiles in which one frame vanishes and another has a hostile name."""
+    stacks = {"naive": {"query;per_pair.py:record": 0.4, "query;search": 0.1}, "batched": {f"query;{HOSTILE}": 0.1}}
+    profiles = [
+        ProfileRecord(
+            variant=name,
+            operation="query",
+            round=number,
+            requests=2,
+            profiled_s=0.11,
+            plain_s=0.1,
+            stacks={stack: time_s * (1 + number / 100) for stack, time_s in stacks[name].items()},
+        )
+        for name in stacks
+        for number in range(5)
+    ]
+    return guide_record(profiles=tuple(profiles))
+
+
+@pytest.fixture(params=[360, 1600])
+def opened(request: pytest.FixtureRequest, browser: Browser, tmp_path: Path) -> Generator[Opened]:
+    run = profiled()
+    path = tmp_path / "report.html"
+    path.write_text(RENDERERS["html"].render(run, summarise(run), judge(run)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    opened = Opened(page, [], [])
+    page.on("request", lambda asked: opened.requests.append(asked.url))
+    page.on("console", lambda message: opened.complaints.append(message.text))
+    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("[data-flame] svg")
+    yield opened
+    page.close()
+
+
+def test_nothing_is_loaded_and_nothing_fails(opened: Opened) -> None:
+    assert len(opened.requests) == 1
+    assert opened.complaints == []
+    assert opened.page.locator("img").count() == 0
+
+
+def test_the_page_is_no_wider_than_the_window(opened: Opened) -> None:
+    assert opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_figures_are_those_of_the_record(opened: Opened) -> None:
+    run = profiled()
+    verdict, summary = judge(run), summarise(run)
+    assert opened.page.locator("#verdict h2").inner_text().endswith(verdict.outcome.value)
+    assert opened.page.locator(".budgets li").count() == len(verdict.budgets)
+    opened.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    shown = opened.page.locator("#measured").inner_text()
+    for operation in summary.operations:
+        assert duration(operation.p50.value_s) in shown
+        assert duration(operation.p95.value_s) in shown
+
+
+def test_the_charts_of_the_system_tell_the_figures_of_the_record(opened: Opened) -> None:
+    variants = {each.name: each for each in profiled().variants}
+    charts = opened.page.locator("#system figure")
+    assert charts.locator("figcaption").all_inner_texts() == ["naive", "batched"]
+    for chart in charts.all():
+        variant = variants[chart.locator("figcaption").inner_text()]
+        sources = Counter(sample.embedding for sample in variant.samples if sample.embedding)
+        levels = variant.phases[0].levels
+        assert levels is not None
+        told = chart.locator("svg").get_attribute("aria-label") or ""
+        assert f"{sources['cache']} cache, 0 coalesced, {sources['ollama']} provider" in told
+        assert f"background queue: at most {max(levels.values['background_queued']):.0f}." in told
+        assert chart.get_by_text("background queue").count() == 1
+
+
+def test_the_law_of_a_budget_stands_in_the_chart_of_statements(opened: Opened) -> None:
+    (naive,) = (each for each in profiled().variants if each.name == "naive")
+    counts = [each.statements for each in naive.samples if each.operation == "query" and each.statements]
+    told = opened.page.locator("#statements svg[aria-label*='number of results']").get_attribute("aria-label") or ""
+    assert f"naive {min(counts)} to {max(counts)} for n from 18 to 20" in told
+    assert "naive: <= 2 + 2 * n + n * (n - 1) / 2 + 3 * promotions" in told
+
+
+def test_a_frame_opens_and_escape_goes_back(opened: Opened) -> None:
+    graph = opened.page.locator("#graph-query")
+    frames = graph.locator("g.frame path")
+    whole = frames.count()
+    frames.filter(has=opened.page.locator("xpath=self::*[@aria-label='per_pair.py:record']")).first.click(force=True)
+    opened.page.wait_for_function(
+        "count => document.querySelectorAll('#graph-query g.frame path').length < count", arg=whole
+    )
+    opened.page.keyboard.press("Escape")
+    opened.page.wait_for_function(
+        "count => document.querySelectorAll('#graph-query g.frame path').length === count", arg=whole
+    )
+
+
+def test_a_click_tells_both_numbers_inside_the_window(opened: Opened) -> None:
+    frames = opened.page.locator("#graph-query g.frame path")
+    frames.filter(has=opened.page.locator("xpath=self::*[@aria-label='per_pair.py:record']")).first.click(force=True)
+    told = opened.page.locator("#vg-tooltip-element.visible")
+    assert re.findall(r"[\d.]+ ms", told.inner_text())[:2] == ["204.00 ms", "0.00 ms"]
+    box, window = told.bounding_box(), opened.page.viewport_size
+    assert box is not None
+    assert window is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= window["width"]
+
+
+def test_a_search_colours_what_it_finds(opened: Opened) -> None:
+    found = "#graph-query g.frame path[fill='#f2c037']"
+    assert opened.page.locator(found).count() == 0
+    opened.page.locator("#graph-query input").fill("per_pair")
+    opened.page.wait_for_selector(found, state="attached")
+    assert opened.page.locator(found).count() == 1
+
+
+def test_the_page_tells_its_result_without_scripts(browser: Browser, tmp_path: Path) -> None:
+    run = profiled()
+    path = tmp_path / "report.html"
+    path.write_text(RENDERERS["html"].render(run, summarise(run), judge(run)), encoding="utf-8")
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(path.as_uri())
+    assert judge(run).sentence in page.locator("#verdict").inner_text()
+    assert "per_pair.py:record" in page.locator("#flames table").inner_text()

@@ -1,0 +1,242 @@
+"""Measuring a callable until its budgets are decided, on a clock that only the callable moves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+
+from harness.commands._shared import budget_fixture
+from harness.commands._shared.budget_fixture import BudgetFixture, Undecided
+
+
+@dataclass
+class Work:
+    """Takes these seconds in turn, the last of them from then on."""
+
+    seconds: list[float]
+    now: float = 0.0
+    calls: int = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def __call__(self, *arguments: Any) -> tuple[Any, ...]:
+        self.now += self.seconds[min(self.calls, len(self.seconds) - 1)]
+        self.calls += 1
+        return arguments
+
+    async def asynchronous(self, *arguments: Any) -> tuple[Any, ...]:
+        return self(*arguments)
+
+
+@dataclass
+class Bench:
+    work: Work
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    undecided: Undecided = "fail"
+
+    @property
+    def budget(self) -> BudgetFixture:
+        return BudgetFixture(undecided=self.undecided, record=self.verdicts.append, clock=self.work.clock)
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        return {each["budget"]: each["outcome"] for each in self.verdicts}
+
+
+@pytest.fixture(autouse=True)
+def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test before this one has told of statements."""
+    monkeypatch.setattr(budget_fixture, "_statements", budget_fixture._Statements())
+
+
+def test_calls_end_with_the_first_look_that_decides() -> None:
+    bench = Bench(Work([0.010]))
+    assert bench.budget("p95 <= 20ms", "mean <= 15ms", warm_up=3).measure(bench.work, "a") == ("a",)
+    assert bench.outcomes == {"p95 <= 20ms": "PASS", "mean <= 15ms": "PASS"}
+    assert bench.work.calls == 3 + 63
+    assert bench.verdicts[0]["n"] == 63
+
+
+async def test_what_is_awaited_is_measured_like_what_is_called() -> None:
+    bench = Bench(Work([0.010]))
+    assert await bench.budget("p95 <= 20ms").measure_async(bench.work.asynchronous, 1, 2) == (1, 2)
+    assert bench.outcomes == {"p95 <= 20ms": "PASS"}
+    assert bench.verdicts[0]["measured"] == pytest.approx(0.010)
+
+
+def test_the_warm_up_is_discarded() -> None:
+    bench = Bench(Work([3.0] + [0.010] * 99))
+    bench.budget("max <= 20ms", warm_up=1).measure(bench.work)
+    assert bench.outcomes == {"max <= 20ms": "PASS"}
+
+
+def test_a_budget_that_does_not_hold_fails_the_test_with_its_sentence() -> None:
+    bench = Bench(Work([0.030]))
+    with pytest.raises(pytest.fail.Exception, match=r"FAIL p95 <= 20ms: 30\.0 ms > 20\.0 ms \(50% over\)"):
+        bench.budget("p95 <= 20ms", "p50 <= 1s").measure(bench.work)
+    assert bench.outcomes == {"p95 <= 20ms": "FAIL", "p50 <= 1s": "PASS"}
+
+
+def test_more_calls_are_made_until_there_is_a_decision() -> None:
+    """One slow call in 63 is too much for p95 to be shown; twice the calls show it."""
+    bench = Bench(Work([0.010] * 20 + [0.5] + [0.010]))
+    bench.budget("p95 <= 20ms", warm_up=0, seconds_max=100).measure(bench.work)
+    assert bench.outcomes == {"p95 <= 20ms": "PASS"}
+    assert bench.work.calls == 126
+
+
+def test_drift_does_not_invalidate_what_holds_by_far() -> None:
+    bench = Bench(Work([0.001 * number for number in range(1, 100)]))
+    bench.budget("p95 <= 1s", seconds_max=100).measure(bench.work)
+    assert bench.outcomes == {"p95 <= 1s": "PASS"}
+
+
+@pytest.mark.parametrize("limit", [{"calls_max": 100}, {"seconds_max": 2.0}])
+def test_calls_that_cannot_decide_end_at_the_cap_and_are_not_green(limit: dict[str, Any]) -> None:
+    bench = Bench(Work([0.010, 0.030] * 2_000))
+    with pytest.raises(pytest.fail.Exception, match=r"UNDECIDED p50 <= 20ms: .* needs about|too near"):
+        bench.budget("p50 <= 20ms", warm_up=0, **limit).measure(bench.work)
+    assert bench.work.calls == 100
+
+
+def test_one_call_is_made_however_slow_it_is() -> None:
+    bench = Bench(Work([60.0]))
+    with pytest.raises(pytest.fail.Exception, match="UNDECIDED p95 <= 100s"):
+        bench.budget("p95 <= 100s").measure(bench.work)
+    assert bench.work.calls == 2
+
+
+@pytest.mark.parametrize(("undecided", "ending"), [("skip", pytest.skip.Exception), ("fail", pytest.fail.Exception)])
+def test_undecided_ends_as_it_is_told_to(undecided: Undecided, ending: type[BaseException]) -> None:
+    bench = Bench(Work([60.0]), undecided=undecided)
+    with pytest.raises(ending, match="UNDECIDED"):
+        bench.budget("p95 <= 100s").measure(bench.work)
+
+
+def test_undecided_may_pass_and_is_recorded() -> None:
+    bench = Bench(Work([60.0]), undecided="pass")
+    bench.budget("p95 <= 100s").measure(bench.work)
+    assert bench.outcomes == {"p95 <= 100s": "UNDECIDED"}
+
+
+def failing(every: int) -> Callable[[], None]:
+    calls = 0
+
+    def work() -> None:
+        nonlocal calls
+        calls += 1
+        if calls % every == 0:
+            raise ConnectionError
+
+    return work
+
+
+def test_an_exception_is_the_test_s_own() -> None:
+    with pytest.raises(ConnectionError):
+        Bench(Work([0.1])).budget("p95 <= 1s").measure(failing(every=3))
+
+
+def test_an_exception_is_a_failed_call_where_a_budget_is_about_errors() -> None:
+    bench = Bench(Work([0.0]))
+    bench.budget("errors <= 25%", "p50 <= 1s").measure(failing(every=5))
+    assert bench.outcomes == {"errors <= 25%": "PASS", "p50 <= 1s": "PASS"}
+
+
+def test_calls_that_all_fail_cannot_be_judged() -> None:
+    with pytest.raises(pytest.fail.Exception, match="INVALID errors <= 100%: Cannot be judged: all 10 requests failed"):
+        Bench(Work([0.0])).budget("errors <= 100%").measure(failing(every=1))
+
+
+@pytest.mark.parametrize(
+    ("budgets", "complaint"),
+    [
+        ((), "State at least one budget"),
+        (("p59 <= 3 parsecs",), "unknown unit 'parsecs'"),
+        (("p95 < 3ms",), "write <= for at most"),
+        (("cache.hit_rate >= 80%",), "a test has no variants"),
+        (("fix1: query.p95 <= 1s",), "a test has no variants"),
+        (("query{text=known}.p95 <= 1s",), "a test has no variants"),
+        (("query{window=10s}.p95 <= 1s",), "a test has no variants"),
+        (("p95 <= 1s abort after 5s",), "a test has no variants"),
+        (("query.p95 <= 1s", "add.p95 <= 1s"), "another budget names query"),
+        (("p99.9 <= 1s",), "no fewer than 3218 calls can decide this"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(budgets: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(pytest.fail.Exception, match=complaint):
+        Bench(Work([0.1])).budget(*budgets)
+
+
+def test_an_operation_may_be_named() -> None:
+    bench = Bench(Work([0.010]))
+    bench.budget("query.p95 <= 20ms", "p99.5 <= 20ms").measure(bench.work)
+    assert bench.outcomes == {"query.p95 <= 20ms": "PASS", "p99.5 <= 20ms": "PASS"}
+
+
+def test_what_has_to_be_awaited_is_not_measured_unawaited() -> None:
+    bench = Bench(Work([0.1]))
+    for function in (bench.work.asynchronous, partial(bench.work.asynchronous, 1)):
+        with pytest.raises(pytest.fail.Exception, match="await budget"):
+            bench.budget("p95 <= 1s").measure(function)  # type: ignore[unused-coroutine]
+    assert bench.work.calls == 0
+
+
+def test_budgets_may_be_stated_once_and_measured_twice() -> None:
+    bench = Bench(Work([0.010]))
+    budget = bench.budget
+    stated = budget("p95 <= 20ms")
+    stated.measure(bench.work)
+    stated.measure(bench.work)
+    assert budget.unmeasured == []
+
+
+def test_what_was_stated_and_not_measured_is_known() -> None:
+    bench = Bench(Work([0.010]))
+    budget = bench.budget
+    budget("p95 <= 20ms")
+    budget("mean <= 20ms").measure(bench.work)
+    assert budget.unmeasured == ["p95 <= 20ms"]
+
+
+def test_statements_are_those_of_one_call_and_held_to_a_law_in_what_it_returned() -> None:
+    bench = Bench(Work([0.0]))
+    budget = bench.budget
+
+    def select(rows: int) -> list[int]:
+        for _ in range(1 + rows // 500):
+            budget.count_statement("connection", "a cursor")
+        return list(range(rows))
+
+    budget("statements <= 1 + floor(n / 500)").measure(select, 1_000)
+    assert bench.verdicts[0]["measured"] == 3
+    with pytest.raises(pytest.fail.Exception, match=r"FAIL statements <= 1: 3 > 1 \(2 over\)"):
+        budget("statements <= 1").measure(select, 1_000)
+
+
+def test_statements_that_nobody_counts_are_not_none() -> None:
+    bench = Bench(Work([0.0]))
+    for text in ("statements <= 3", "statements <= 0"):
+        with pytest.raises(pytest.fail.Exception, match=r"nothing counts statements. .* budget\.watch"):
+            bench.budget(text).measure(bench.work)
+
+
+def test_statements_on_another_connection_than_the_watched_one_are_not_none() -> None:
+    bench = Bench(Work([0.0]))
+    budget = bench.budget
+    budget.count_statement()
+    with pytest.raises(pytest.fail.Exception, match="no statement was seen in any call"):
+        budget("statements <= 3").measure(bench.work)
+    budget("statements <= 0").measure(bench.work)
+
+
+async def test_only_a_connection_can_be_watched() -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"object is no connection of asyncpg.*create_pool"):
+        await Bench(Work([0.0])).budget.watch(object())
+
+
+def test_what_nobody_can_count_here_is_invalid() -> None:
+    with pytest.raises(pytest.fail.Exception, match="INVALID round_trips <= 3"):
+        Bench(Work([0.0])).budget("round_trips <= 3").measure(failing(every=1_000))

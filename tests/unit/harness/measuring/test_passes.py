@@ -1,0 +1,100 @@
+"""A pass whose phases are cut into slices, on a clock that a test moves."""
+
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import pytest
+
+from harness.journal import Entries
+from harness.measuring import scenario
+from harness.measuring.heartbeat import Clocks, Heartbeat
+from harness.measuring.passes import Pass
+from harness.measuring.progress import Silent
+from harness.measuring.targets.null import OpenNull
+from harness.measuring.targets.protocol import Request, Response
+from harness.record import PhaseRecord, Sample
+from tests.clocks import ManualClock
+
+REQUEST_S = 0.1
+DRAIN_S = 5.0
+OTHER_TURNS_S = 30.0
+
+
+class Noted(Entries):
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.phases: list[PhaseRecord] = []
+
+    def write(self, kind: str, entry: Mapping[str, Any]) -> None:
+        told = {key: value for key, value in entry.items() if key != "variant"}
+        match kind:
+            case "sample":
+                self.samples.append(Sample.model_validate(told))
+            case "phase":
+                self.phases.append(PhaseRecord.model_validate(told))
+            case _:
+                assert kind == "variant_end"
+
+
+class Slow(OpenNull):
+    """Takes its time for requests, and more for the background work that they leave behind."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    async def perform(self, request: Request) -> Response:
+        await self._clock.sleep(REQUEST_S)
+        return await super().perform(request)
+
+    async def drain(self) -> None:
+        await self._clock.sleep(DRAIN_S)
+
+
+async def measured(monkeypatch: pytest.MonkeyPatch, *, requests: int, slices: int) -> Noted:
+    clock, noted = ManualClock(), Noted()
+    monkeypatch.setattr("harness.measuring.passes.CLOCK", clock)
+    phase = f'{{workload="query",requests={requests},time_s=60,arrival={{kind="closed_loop",users=1}}}}'
+    chosen = scenario.load(
+        "smoke",
+        settings=[
+            *('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]"),
+            *("corpus.size=50", f"phases=[{phase}]", f"slices={slices}"),
+        ],
+    )
+
+    async def turn() -> None:
+        await clock.sleep(OTHER_TURNS_S)
+
+    await Pass(chosen, chosen.workload_of(1), "null", 1, Slow(clock), noted, Silent(), turn=turn).measure()
+    return noted
+
+
+@pytest.mark.parametrize(("requests", "slices"), [(6, 3), (7, 3), (2, 5), (4, 1)])
+async def test_slices_follow_each_other_as_if_there_were_nothing_between(
+    monkeypatch: pytest.MonkeyPatch, requests: int, slices: int
+) -> None:
+    noted = await measured(monkeypatch, requests=requests, slices=slices)
+    assert [sample.started_s for sample in noted.samples] == pytest.approx(
+        [number * REQUEST_S for number in range(requests)]
+    )
+    (phase,) = noted.phases
+    assert (phase.planned, phase.started) == (None, requests)
+    assert phase.ended_s - phase.started_s == pytest.approx(requests * REQUEST_S)
+
+
+async def test_a_wall_clock_that_is_set_during_a_run_changes_no_latency_and_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It goes back by an hour whenever anybody looks at it."""
+    moments = count(1_800_000_000, -3600)
+    monkeypatch.setattr("time.time", lambda: float(next(moments)))
+    monkeypatch.setattr("time.time_ns", lambda: next(moments) * 10**9)
+    clocks = Clocks(now=lambda: 0.0, boot=lambda: 0.0, wall=time.time)
+    monkeypatch.setattr("harness.measuring.passes.Heartbeat", lambda: Heartbeat(clocks))
+    noted = await measured(monkeypatch, requests=6, slices=1)
+    assert [sample.latency_s for sample in noted.samples] == pytest.approx([REQUEST_S] * 6)
+    (phase,) = noted.phases
+    assert phase.counters["wall_clock_step_s"] <= -3600
+    assert phase.counters["generator_stopped_s"] == phase.counters["machine_asleep_s"] == 0.0

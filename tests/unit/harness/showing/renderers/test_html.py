@@ -1,0 +1,80 @@
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.judging.verdict import judge
+from harness.record import RunRecord
+from harness.showing.renderers import RENDERERS
+from harness.showing.summary import summarise
+from tests.records import HOSTILE, guide_record, record, samples, variant
+
+
+def page_of(run: RunRecord) -> str:
+    return RENDERERS["html"].render(run, summarise(run), judge(run))
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return page_of(guide_record())
+
+
+def drawings(page: str) -> list[ET.Element]:
+    return [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
+
+
+def test_nothing_is_loaded_and_no_script_can_run(page: str) -> None:
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
+    assert not re.search(r"<(script|iframe|object|embed|img|base|form)\b", page)
+    addresses = re.findall(r'(?:href|src|action)="([^"]*)"|url\(([^)]*)\)|@import', page)
+    assert {one or other for one, other in addresses if not (one or other).startswith("#")} == {"data:,"}
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(page: str) -> None:
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    targets = re.findall(r'(?:href="#|url\(#|aria-labelledby=")([^")]+)', page)
+    assert set(targets) <= set(ids)
+
+
+def test_charts_say_what_they_show_and_take_their_colours_from_the_page(page: str) -> None:
+    assert len(drawings(page)) == 15
+    for drawing in drawings(page):
+        assert drawing.attrib["role"] == "img"
+        assert re.search(r"\d", drawing.attrib["aria-label"])
+    assert not re.search(r"#0000[0-9a-f]{2}", page)
+    assert set(re.findall(r"var\((--chart-\w+)\)", page)) <= set(re.findall(r"(--chart-\w+):", page))
+
+
+def test_the_ladder_chart_states_the_p50_of_each_rung(page: str) -> None:
+    texts = "".join(drawings(page)[0].itertext())
+    for text in ("naive", "fix1", "batched", "3.35 s", "84.0 ms"):
+        assert text in texts
+
+
+def test_the_verdict_comes_before_any_table(page: str) -> None:
+    assert page.index("All 7 budgets hold.") < page.index("<table")
+    assert page.index("<h1>") < page.index('id="verdict"') < page.index("<nav")
+
+
+def test_what_failed_comes_first_among_the_budgets() -> None:
+    run = record(
+        variant("batched", samples([0.4] * 80, statements=3)),
+        scenario={"budgets": ["query.statements <= 3", "query.p95 <= 300ms"]},
+    )
+    page = page_of(run)
+    assert page.index("400 ms &gt; 300 ms (33% over)") < page.index("3 ≤ 3 (nothing to spare)")
+
+
+def test_a_page_of_a_hundred_thousand_requests_stays_small() -> None:
+    times_s = [0.001 * (1 + number % 977) for number in range(100_000)]
+    run = record(variant("naive", samples(times_s)), variant("batched", samples(times_s)))
+    assert len(page_of(run)) < 500_000
+
+
+def test_long_and_hostile_names_do_not_break_a_chart() -> None:
+    run = record(*(variant(f"{HOSTILE}{number}", samples([0.1] * 3, statements=2)) for number in range(3)))
+    assert len(drawings(page_of(run))) == 4
+    assert HOSTILE[:15] in "".join(drawings(page_of(run))[0].itertext())
