@@ -64,7 +64,7 @@ def _unexpected(error: Exception, log: Path | None) -> Unexpected:
 
 def _named(error: BaseException) -> str:
     """As the last line of its traceback, cut to what fits a sentence."""
-    return " ".join(traceback.format_exception_only(error)[-1].split())[:300]
+    return " ".join(traceback.format_exception_only(error)[-1].split())[:300].rstrip(".")
 
 
 def _keep(text: str, log: Path | None) -> Path | None:

@@ -129,7 +129,7 @@ def completed(url: str) -> str:
     parts = parsed(url)
     assert parts.hostname is not None
     port = parts.port or PORT
-    user = unquote(parts.username) if parts.username else os.environ.get("PGUSER") or getpass.getuser()
+    user = unquote(parts.username) if parts.username else os.environ.get("PGUSER") or _own_name()
     database = unquote(parts.path.removeprefix("/")) or "postgres"
     password = unquote(parts.password) if parts.password else os.environ.get("PGPASSWORD")
     if password is None:
@@ -140,6 +140,17 @@ def completed(url: str) -> str:
     return with_database(urlunsplit(parts._replace(netloc=f"{credentials}@{host}:{port}", query=query)), database)
 
 
+def _own_name() -> str:
+    """Raises `UsageError` where the user has none, as under a number that a container was given."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise UsageError(
+            "The URL of the database names no user, and the user that runs this has no name. Write "
+            "postgresql://user@host/database, or set PGUSER."
+        ) from None
+
+
 def _from_environment(query: str) -> dict[str, str]:
     """The parameters, with those that the environment states besides."""
     variables = {name: os.environ.get(variable) for name, variable in FROM_ENVIRONMENT.items()}
@@ -148,10 +159,10 @@ def _from_environment(query: str) -> dict[str, str]:
 
 def _from_password_file(*connection: str) -> str | None:
     """The password of the first line whose host, port, database and user are the connection's, or `*`."""
-    path = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
     try:
+        path = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
+    except (OSError, RuntimeError, UnicodeDecodeError):  # The second where this user has no home.
         return None
     for line in lines:
         fields = [ESCAPED.sub(r"\1", field) for field in FIELD.findall(line)[:5]]

@@ -20,6 +20,10 @@ def _containers(settings: DatabaseSettings) -> Provisioner:
         raise ProvisioningError(
             "PostgreSQL in a container needs the extra `containers`: pip install 'anima-harness[containers]'."
         ) from error
+    except RuntimeError as error:
+        raise ProvisioningError(
+            f"PostgreSQL in a container needs a home directory, where its settings may lie ({error}). Set HOME."
+        ) from error
     return ContainerProvisioner.wished(settings)
 
 
@@ -51,6 +55,6 @@ def engine_answers() -> bool:
     """Whether containers can be started here."""
     try:
         from harness.measuring.servers.provisioners.testcontainers import engine_answers as answers  # noqa: PLC0415 -- an extra
-    except ImportError:
+    except (ImportError, RuntimeError):  # The second where this user has no home, in which testcontainers looks.
         return False
     return answers()

@@ -140,3 +140,21 @@ def test_how_to_connect_comes_from_the_environment_where_the_url_does_not_say_it
 def test_a_database_is_exchanged_and_an_address_shows_no_password() -> None:
     assert with_database("postgresql://u:p@h:1/d?x=y", "a b/c?") == "postgresql://u:p@h:1/a%20b%2Fc%3F?x=y"
     assert address("postgresql://u:p@h/d") == "h:5432"
+
+
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container that runs under a number: no entry in the system's list of users, and no home."""
+
+    def unknown(_uid: int) -> None:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for variable in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME", "PGPASSFILE"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_a_user_without_a_name_has_to_be_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless(monkeypatch)
+    with pytest.raises(UsageError, match="names no user, and the user that runs this has no name"):
+        completed("postgresql://127.0.0.1/x")
+    assert completed("postgresql://u@127.0.0.1/x") == "postgresql://u@127.0.0.1:5432/x"
