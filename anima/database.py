@@ -414,7 +414,7 @@ async def open_database(
             connection_class=Connection,
         )
         opener.pool = pool
-    except UNAVAILABLE as error:
+    except (*UNAVAILABLE, NoneLeft) as error:
         raise unavailable(opener.address.location, error) from error
     try:
         yield Database(pool, settings, observer, opener)

@@ -274,6 +274,6 @@ def _explained(directory: Path, log: Path) -> str:
             f"Another `anima serve` uses the data directory {directory}. End it, name another directory with "
             "--data-directory, or let both share a database with ANIMA_DATABASE_URL."
         )
-    fatal = [line for line in lines if re.search("FATAL|PANIC|initdb:|No space left", line)]
-    reason = " ".join(" ".join(line.split()) for line in (fatal or lines)[-2:])
-    return f"PostgreSQL in {directory} did not start: {reason or 'it said nothing'}. Its log is {log}."
+    told = [line for line in lines if re.search("FATAL|PANIC|initdb: error|No space left", line)] or lines
+    reason = " ".join(told[-1].split()) if told else "it said nothing"
+    return f"PostgreSQL in {directory} did not start: {reason}. Its log is {log}."

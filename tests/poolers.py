@@ -1,7 +1,6 @@
 """PgBouncer in front of a test's server, where this machine has it."""
 
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import pytest
-
 from harness.measuring.servers.provisioners._shared.databases import free_port
+from tests.needs import require
 from tests.waiting import TIMEOUT_S
 
 Mode = Literal["session", "transaction", "statement"]
@@ -38,9 +36,7 @@ default_pool_size = {size}
 @contextmanager
 def pgbouncer(url: str, mode: Mode, size: int = 10, further: str = "") -> Generator[str]:
     """The URL through a PgBouncer of the test's own; skips the test where there is none."""
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if program is None:
-        pytest.skip("PgBouncer is not installed")
+    require("pgbouncer")
     parts, port = urlsplit(url), free_port("127.0.0.1")
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
@@ -59,7 +55,7 @@ def pgbouncer(url: str, mode: Mode, size: int = 10, further: str = "") -> Genera
             encoding="utf-8",
         )
         user = NOBODY if os.geteuid() == 0 else None
-        with subprocess.Popen([program, "-q", path], user=user, group=user, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(["pgbouncer", "-q", path], user=user, group=user, stderr=subprocess.DEVNULL) as process:
             pooled = urlunsplit(parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}"))
             try:
                 wait_until_listening(port)

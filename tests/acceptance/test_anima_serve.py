@@ -1,7 +1,6 @@
 """`anima serve` as a process: what it starts, what it keeps, and how it ends."""
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -121,6 +120,18 @@ def test_a_data_directory_of_another_version_is_refused(offline: Environment, sh
     assert f"The data in {data.parent} is PostgreSQL 16's, and this is PostgreSQL 18" in told
 
 
+@pytest.mark.needs("root")
+def test_a_disk_that_is_full_is_the_reason_that_is_told(offline: Environment, shared_directory: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", shared_directory], check=False)
+    if mounted.returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        told = serve_in_vain(offline, "--data-directory", str(shared_directory / "anima"))
+    finally:
+        subprocess.run(["umount", shared_directory], check=True)
+    assert re.search(r"did not start: .*: No space left on device\. Its log is ", told)
+
+
 NAMELESS = 54_321
 AS_NAMELESS = f"""
 import getpass, os, sys
@@ -135,7 +146,7 @@ program.main()
 """What it takes is imported first: the interpreter may lie where other users may not go."""
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.needs("root")
 @pytest.mark.parametrize(
     ("arguments", "variables", "sentence"),
     [

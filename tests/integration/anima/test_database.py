@@ -44,6 +44,35 @@ async def test_a_connection_whose_server_has_just_said_farewell_is_a_database_th
                 raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
 
 
+PASSING = (
+    *(asyncpg.ConnectionFailureError, asyncpg.ProtocolViolationError, asyncpg.CannotConnectNowError),
+    *(asyncpg.TooManyConnectionsError, asyncpg.DiskFullError, asyncpg.OutOfMemoryError),
+    *(asyncpg.IdleSessionTimeoutError, asyncpg.IdleInTransactionSessionTimeoutError, asyncpg.TransactionTimeoutError),
+    *(asyncpg.ReadOnlySQLTransactionError, asyncpg.ObjectInUseError, asyncpg.PostgresIOError),
+    *(asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError),
+    *(asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError, ConnectionResetError),
+)
+FAULTS = (asyncpg.UndefinedTableError, asyncpg.UniqueViolationError, asyncpg.DataError, asyncpg.PostgresSyntaxError)
+
+
+@pytest.mark.parametrize("kind", PASSING)
+async def test_what_passes_or_is_mended_at_the_server_is_a_database_that_is_unavailable(
+    kind: type[Exception], database_url: str
+) -> None:
+    async with open_database(database_url) as database:
+        with pytest.raises(DatabaseUnavailable, match=r"cannot be used \(so it is\)\. [A-Z]"):
+            async with database.session():
+                raise kind("so it is")
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_a_fault_of_ours_stays_what_it_is(kind: type[Exception], database_url: str) -> None:
+    async with open_database(database_url) as database:
+        with pytest.raises(kind):
+            async with database.session():
+                raise kind("a fault")
+
+
 async def test_who_waits_for_a_connection_too_long_is_told(database_url: str) -> None:
     settings = PoolSettings(1, size_min=1, acquire_timeout_s=0.01)
     async with open_database(database_url, settings) as database, database.session():

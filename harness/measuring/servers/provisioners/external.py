@@ -22,11 +22,13 @@ from harness.measuring.servers.provisioners._shared.databases import (
     COMMENT,
     CREATE_VECTOR,
     DROP_DATABASE,
+    FAILURES,
     PostgresServer,
     connected,
     execute_named,
     missing_features,
     open_server,
+    refusal,
     refuse_unfit,
 )
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
@@ -38,6 +40,8 @@ PROBE: Final = "probe"
 
 MAY_CREATE_DATABASES: Final = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
 MAY_CHECKPOINT: Final = "SELECT pg_has_role('pg_checkpoint', 'USAGE')"
+PROCESS: Final = "SELECT pg_backend_pid()"
+SHARING_TIMEOUT_S: Final = 2.0
 CURRENT_USER: Final = "SELECT current_user"
 INSTALLED_VECTOR: Final = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
 SETTING: Final = """
@@ -93,6 +97,7 @@ class ExternalProvisioner:
     async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         """Settings hold in the run's databases alone; what they cannot change must be as stated already."""
         url = self._url()
+        await _refuse_shared_connection(url)
         run = secrets.token_hex(RUN_BYTES)
         server = replace(await open_server(self.name, url), prefix=f"{self.prefix}_{run}_", cannot=CANNOT)
         await _refuse_unprivileged(url)
@@ -120,6 +125,51 @@ class ExternalProvisioner:
                     await execute_named(self._url(), (DROP_DATABASE, name))
                     removed.append(f"database {name}")
         return tuple(removed)
+
+
+async def _refuse_shared_connection(url: str) -> None:
+    """For a pooler that gives a connection to another client when a transaction ends, and locks and settings with it.
+
+    A pooler is known by naming another process than the one that answers, and its way by who gets which process.
+    """
+    try:
+        async with connected(url) as first:
+            if await first.fetchval(PROCESS) == first.get_server_pid():
+                return
+            is_shared = await _is_shared(url, first)
+    except ProvisioningError as error:
+        # PgBouncer's words for transactions, which one of its modes has none of, and for statements that are lost.
+        is_shared = "pooling mode" in str(error) or isinstance(error.__cause__, asyncpg.InvalidSQLStatementNameError)
+        if not is_shared:
+            raise
+    if is_shared:
+        raise ProvisioningError(
+            f"What pools connections at {address(url)} gives each transaction another one, and prepared statements, "
+            "settings and locks are lost with it. In PgBouncer, set pool_mode = session for the databases of the run, "
+            "or name PostgreSQL's own address."
+        )
+
+
+async def _is_shared(url: str, first: "asyncpg.Connection[Any]") -> bool:
+    """A pooler that has no second connection for a while keeps the first for who has it."""
+    second = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(SHARING_TIMEOUT_S):
+            return await _share(first, second)
+    except TimeoutError:
+        return False
+    finally:
+        second.terminate()
+
+
+async def _share(first: "asyncpg.Connection[Any]", second: "asyncpg.Connection[Any]") -> bool:
+    async with first.transaction():
+        process = await first.fetchval(PROCESS)
+    async with second.transaction():
+        if await second.fetchval(PROCESS) == process:
+            return True
+        async with first.transaction():
+            return bool(await first.fetchval(PROCESS) != process)
 
 
 async def _refuse_unprivileged(url: str) -> None:
@@ -199,9 +249,12 @@ def databases_of(url: str, prefix: str, run: str) -> Generator[None]:
 
 
 async def _locked(url: str, run: str) -> "asyncpg.Connection[Any]":
-    connection = await asyncpg.connect(url)
-    await connection.execute(NEVER_IDLE)
-    await connection.fetchval(LOCK, _lock_of(run))
+    try:
+        connection = await asyncpg.connect(url)
+        await connection.execute(NEVER_IDLE)
+        await connection.fetchval(LOCK, _lock_of(run))
+    except FAILURES as error:
+        raise ProvisioningError(refusal(url, error)) from error
     return connection
 
 

@@ -284,12 +284,12 @@ async def connected(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
     try:
         yield connection
     except FAILURES as error:
-        raise ProvisioningError(_refusal(url, error)) from error
+        raise ProvisioningError(refusal(url, error)) from error
     finally:
         await connection.close()
 
 
-def _refusal(url: str, error: Exception) -> str:
+def refusal(url: str, error: Exception) -> str:
     kind = asyncpg.DiskFullError if "No space left on device" in str(error) else type(error)
     advice = ADVICE.get(kind, "The server's log may say more.")
     return f"PostgreSQL at {address(url)} refused: {error}. {advice}"

@@ -12,6 +12,7 @@ from harness.measuring.servers.provisioners import external
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.measuring.servers.provisioners.external import URL_VARIABLE, ExternalProvisioner
 from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, pooled, value, without_password
+from tests.poolers import Mode, pgbouncer
 
 HNSW = "CREATE INDEX ON thing USING hnsw (position vector_l2_ops)"
 
@@ -154,3 +155,27 @@ async def test_a_server_that_does_not_answer_is_named_without_its_password() -> 
     with pytest.raises(ProvisioningError, match=r"127\.0\.0\.1:1: ") as refused:
         await start(f"postgresql://somebody:{quote(PASSWORD, safe='')}@127.0.0.1:1/db")
     assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+async def test_a_pooler_that_shares_connections_is_refused_with_the_setting(
+    foreign: PostgresServer, mode: Mode
+) -> None:
+    before = await names(foreign)
+    with (
+        pgbouncer(foreign.admin_url, mode) as url,
+        pytest.raises(ProvisioningError, match=r"set pool_mode = session for the databases of the run"),
+    ):
+        await start(url)
+    assert await names(foreign) == before
+
+
+async def test_through_a_pooler_that_keeps_connections_a_run_makes_its_databases_and_removes_them(
+    foreign: PostgresServer,
+) -> None:
+    before = await names(foreign)
+    with pgbouncer(foreign.admin_url, "session") as url:
+        async with ExternalProvisioner(url).start({}) as server:
+            await server.create_database("one")
+            assert await value(await server.clone_database("one", "two"), "SELECT 1") == 1
+    assert await names(foreign) == before
