@@ -43,9 +43,10 @@ async def test_095_is_near_enough_and_less_is_not(consolidation: Consolidation, 
 async def test_distances_are_those_of_single_precision_at_least(consolidation: Consolidation, session: Session) -> None:
     """In half precision these would be out of order, each off by some 1e-4."""
     planted = [await plant(session, leaning(0.9502 - number / 100_000)) for number in range(9)]
-    assert await consolidation.match(session, UNWRITTEN) == Duplicates(
-        SemanticMatch(planted[0], pytest.approx(0.9502, abs=1e-6))
-    )
+    found = (await consolidation.match(session, UNWRITTEN)).older
+    assert found is not None
+    assert found.memory_id == planted[0]
+    assert found.similarity == pytest.approx(0.9502, abs=1e-6)
 
 
 async def test_the_nearest_is_taken_though_others_are_older(consolidation: Consolidation, session: Session) -> None:
