@@ -337,6 +337,7 @@ async def _profile(run: Run, variant: Variant, round_number: int, template: str)
             run.progress,
             run.server.admin_url,
             place.database,
+            run.target.packages,
         )
         await profiling.run(requests)
 

@@ -39,6 +39,7 @@ class ProfilingPass:
     progress: Progress
     admin_url: str
     database: str
+    packages: frozenset[str]
 
     async def run(self, requests: Mapping[str, Sequence[Request]]) -> None:
         """Profiles each operation in turn; what its requests accepted is done before the next one begins."""
@@ -66,6 +67,7 @@ class ProfilingPass:
             self.journal.path.parent / DIRECTORY,
             self.admin_url,
             self.database,
+            self.packages,
         )
         halves = requests[0::2], requests[1::2]
         # Either half goes first in every second round, since what comes later finds warmer caches.

@@ -1,7 +1,11 @@
 """`harness profile` and `harness diff` as processes, on a real PostgreSQL."""
 
+import subprocess
+import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -9,6 +13,7 @@ from harness.judging.profile_differences import differences, place
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 
+CHECKOUT = Path(__file__).parents[2]
 WORST = "PerPairAssociations.record > SQL association.record"
 GONE = (WORST, "PerMemoryAccessRecords.record > SQL access.log", "PerMemoryAccessRecords.record > SQL access.raise_phi")
 """What only the baseline does. The machine's noise decides which of the smaller ones survive a test of three rounds."""
@@ -39,6 +44,41 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
     assert again.returncode == 0
     assert first in again.stdout
     assert (run / "profile.html").is_file()
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The interpreter of an environment with the wheel in it, and beside it all that is installed here."""
+    pytest.importorskip("hatchling", reason="the tool that builds the wheel is not installed")
+    wheels, environment = tmp_path / "wheels", tmp_path / "environment"
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
+    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (wheel,) = wheels.glob("*.whl")
+    ZipFile(wheel).extractall(packages)
+    # Paths in such a file are not searched for others like it, so the checkout is out of reach.
+    elsewhere = (path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
+    (packages / "elsewhere.pth").write_text("\n".join(elsewhere))
+    return environment / "bin" / "python"
+
+
+def test_installed_from_a_wheel_a_profile_names_the_functions_of_what_is_measured(
+    installed: Path, environment: dict[str, str], tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    command = [str(installed), "-m", "harness.cli", "profile", str(tiny(requests=12)), "--rounds", "2"]
+    clean = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tmp_path / "reports").iterdir()
+    record = RunRecord.model_validate_json((run / "record.json").read_bytes())
+    frames = {frame for profile in record.profiles for stack in profile.stacks for frame in stack.split(";")}
+    assert {
+        f"anima/{name}"
+        for name in ("memory.py:MemorySystem.query", "associations/per_pair.py:PerPairAssociations.record")
+    } <= frames
+    assert not {frame for frame in frames if frame.startswith(("anima: ", "harness: "))}
+    assert "anima/associations/per_pair.py" in done.stdout
 
 
 def test_a_run_without_profiles_says_how_to_make_them(harness: Program, tiny: Callable[..., Path]) -> None:

@@ -10,7 +10,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is profiled: one variant's operation in one round, and its database by its name on the server."""
+    """What is profiled: one variant's operation in one round, and its database by its name on the server.
+
+    `packages` are those that are measured: installed like any library, they are none.
+    """
 
     variant: str
     operation: str
@@ -18,6 +21,7 @@ class Subject:
     directory: Path
     admin_url: str
     database: str
+    packages: frozenset[str] = frozenset()
 
     @property
     def database_url(self) -> str:

@@ -7,7 +7,7 @@ requests' own task is followed: what other tasks do meanwhile shows as waiting.
 import sys
 import sysconfig
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from harness.measuring.statements import telling
 
 INTERVAL_S: Final = 0.001
 STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib")
+INSTALLED: Final = ("/site-packages/", "/dist-packages/")
 INTERPRETER: Final = "python"
 HIDDEN: Final = ("contextlib.py", "asyncio/tasks.py", "asyncio/timeouts.py")
 """Frames that only pass a call on; naming them would split equal stacks and explain nothing."""
@@ -43,20 +44,20 @@ class PythonStacks:
                 yield observed
         finally:
             session = sampler.stop()
-        observed["stacks"] = fold(session, senders)
+        observed["stacks"] = fold(session, senders, subject.packages)
         write_files(session, observed["stacks"], subject.file)
 
 
-def fold(session: Session, senders: Senders) -> dict[str, float]:
+def fold(session: Session, senders: Senders, packages: Collection[str]) -> dict[str, float]:
     """Seconds per stack; frames are separated by `;`, the outermost first."""
     folded: defaultdict[str, float] = defaultdict(float)
     for frames, time_s in session.frame_records:
-        if stack := tuple(named(frames, senders)):
+        if stack := tuple(named(frames, senders, packages)):
             folded[";".join(stack)] += time_s
     return dict(folded)
 
 
-def named(frames: Sequence[str], senders: Senders) -> Iterator[str]:
+def named(frames: Sequence[str], senders: Senders, packages: Collection[str] = ()) -> Iterator[str]:
     """The request's own frames by file, class and function. Line numbers stay out: they move with every edit.
 
     Of a library's frames in a row only the first is kept: what was called counts, and not how it does its work. Where
@@ -70,7 +71,7 @@ def named(frames: Sequence[str], senders: Senders) -> Iterator[str]:
         if function == AWAITED:
             yield AWAITED
         elif not path.endswith(HIDDEN):
-            called = library_of(path)
+            called = library_of(path, packages)
             if called and not library and (statement := senders.statement(inside[:depth])):
                 yield statement_frame(statement)
             if not called or called != library:
@@ -81,22 +82,31 @@ def named(frames: Sequence[str], senders: Senders) -> Iterator[str]:
             library = called
 
 
-def library_of(path: str) -> str:
+def library_of(path: str, packages: Collection[str]) -> str:
     """The installed package or the module of the standard library that a file belongs to; empty for other code.
 
+    The packages that are measured are other code, installed or not.
     What has no file is the interpreter's: built-in functions, and the import that a library does at its first call.
     """
     if path.startswith("<"):
         return INTERPRETER
-    installed = path.rpartition("/site-packages/")[2] if "/site-packages/" in path else ""
+    installed = _installed(path)
     standard = path.removeprefix(f"{STANDARD_LIBRARY}/") if path.startswith(f"{STANDARD_LIBRARY}/") else ""
-    return (installed or standard).partition("/")[0].removesuffix(".py")
+    library = (installed or standard).partition("/")[0].removesuffix(".py")
+    return "" if installed and library in packages else library
 
 
 def shortened(path: str) -> str:
-    """A file as its import path's folder names it: `anima/memory.py`, wherever the repository is."""
+    """A file as its import path's folder names it: `anima/memory.py`, wherever the repository is, or the wheel."""
+    if installed := _installed(path):
+        return installed
     roots = sorted((root for root in sys.path if root and path.startswith(f"{root}/")), key=len)
     return path[len(roots[-1]) + 1 :] if roots else Path(path).name
+
+
+def _installed(path: str) -> str:
+    """Below the folder of installed packages; empty for what lies elsewhere."""
+    return next((path.rpartition(folder)[2] for folder in INSTALLED if folder in path), "")
 
 
 def write_files(session: Session, stacks: dict[str, float], file: Path) -> None:

@@ -138,6 +138,7 @@ class HttpTarget:
     """Variants are strategies, each served by a process of its own, and `external`: the scenario's `service_url`."""
 
     in_process = False
+    packages = frozenset({"harness"})
 
     def __init__(self, preparation: Preparation) -> None:
         self._preparation = preparation

@@ -10,6 +10,7 @@ from harness.measuring.targets.protocol import LoadedMemory, Request, Response, 
 
 class NullTarget:
     in_process = True
+    packages = frozenset({"harness"})
     embedder = None
 
     def variants(self) -> Mapping[str, str]:

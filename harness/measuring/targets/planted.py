@@ -68,6 +68,10 @@ class PlantedTarget:
         return self.healthy.in_process
 
     @property
+    def packages(self) -> frozenset[str]:
+        return self.healthy.packages
+
+    @property
     def embedder(self) -> str | None:
         return self.healthy.embedder
 

@@ -202,6 +202,11 @@ class Target(Protocol):
         ...
 
     @property
+    def packages(self) -> frozenset[str]:
+        """The top-level packages that are measured: a profile names their functions, wherever they are installed."""
+        ...
+
+    @property
     def embedder(self) -> str | None:
         """Import path of the function that the embedding server uses for this target's vectors."""
         ...

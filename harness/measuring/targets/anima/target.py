@@ -76,6 +76,7 @@ class AnimaTarget:
     """Variants are strategies: presets by name."""
 
     in_process = True
+    packages = frozenset({"anima", "harness"})
     embedder = "anima.embeddings.hashing:hashed_vector"
 
     def variants(self) -> Mapping[str, str]:

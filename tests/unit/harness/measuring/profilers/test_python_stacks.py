@@ -3,6 +3,8 @@ import json
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 from harness.measuring.profilers._shared.senders import Senders
 from harness.measuring.profilers.protocol import Subject
 from harness.measuring.profilers.python_stacks import PythonStacks, named
@@ -33,6 +35,29 @@ def test_of_a_library_only_what_was_called_is_kept() -> None:
     ]
     kept = list(named(frames, Senders()))
     assert kept == ["asyncpg: Pool.fetch", "asyncio: call", "[await]"]
+
+
+@pytest.mark.parametrize("installed", ["/venv/lib/python3.11/site-packages", "/usr/lib/python3/dist-packages"])
+def test_what_is_measured_is_named_by_its_functions_though_it_is_installed_like_a_library(installed: str) -> None:
+    """What else is installed stays a library, also where its name begins alike."""
+    frames = [
+        frame("perform", f"{installed}/harness/targets/anima.py"),
+        frame("query", f"{installed}/anima/memory.py", "MemorySystem"),
+        frame("fetch", f"{installed}/anima/database.py", "Session"),
+        frame("fetch", f"{installed}/asyncpg/pool.py", "Pool"),
+        frame("trace", f"{installed}/anima_tracing/spans.py"),
+    ]
+    assert list(named(frames, Senders(), frozenset({"anima"}))) == [
+        "anima/memory.py:MemorySystem.query",
+        "anima/database.py:Session.fetch",
+        "asyncpg: Pool.fetch",
+        "anima_tracing: trace",
+    ]
+    assert list(named(frames, Senders())) == [
+        "anima: MemorySystem.query",
+        "asyncpg: Pool.fetch",
+        "anima_tracing: trace",
+    ]
 
 
 def test_what_has_no_file_is_no_code_of_the_system() -> None:
