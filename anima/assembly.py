@@ -27,6 +27,7 @@ from anima.placements import (
     BackgroundAfterQuery,
     InlineAfterAdd,
     InlineAfterQuery,
+    batch_handlers,
     handlers,
 )
 from anima.searches import SEARCHES
@@ -147,7 +148,13 @@ def connect(
     """Puts the pieces that the strategy names together."""
     associations = ASSOCIATIONS[strategy.associations]
     consolidation = CONSOLIDATIONS[strategy.consolidation]
-    background = Background(database, handlers(associations, consolidation), defaultdict(Counts), has_peers)
+    background = Background(
+        database,
+        handlers(associations, consolidation),
+        defaultdict(Counts),
+        has_peers,
+        batch_handlers=batch_handlers(consolidation),
+    )
     memory = MemorySystem(
         strategy=strategy,
         database=database,

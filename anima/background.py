@@ -69,11 +69,23 @@ class DetectCatalyst(Work):
 AnyWork = RecordCoOccurrence | Consolidate | DetectCatalyst
 WORK: Final[TypeAdapter[AnyWork]] = TypeAdapter(Annotated[AnyWork, Field(discriminator="kind")])
 
-LANES: Final[Mapping[str, int]] = {"consolidation": 1, "catalyst_detection": 2, "co_occurrence": 4}
-"""Each kind's workers in one process. Consolidation has one: it goes in the order of acceptance, as it does inline."""
+LANES: Final[Mapping[str, int]] = {"consolidation": 1, "catalyst_detection": 6, "co_occurrence": 8}
+"""Each kind's workers in one process, at most: a piece of work waits for seven round trips, and is to keep up with
+requests that wait for five. Consolidation has one: it goes in the order of acceptance, as it does inline.
+"""
+
+POOL_SHARE_MAX: Final = 4
+"""Of a smaller pool, a kind's workers use no more than one connection in four."""
+
+AT_ONCE_MAX: Final = 8
+"""Pieces that a worker of one kind claims together, where a handler takes several: it spares them round trips, but what
+they lock stays locked until the last is done."""
 
 Handler = Callable[[Session, AnyWork], Awaitable[Sequence[AnyWork]]]
 """Does the work in the session's transaction, and returns what is to be done after all that is queued now."""
+
+BatchHandler = Callable[[Session, Sequence[AnyWork]], Awaitable[Sequence[AnyWork]]]
+"""The same for several pieces of one kind, in their order."""
 
 current_kind: ContextVar[str | None] = ContextVar("current_kind", default=None)
 """The kind of work that the current task does, for observers; None in a request."""
@@ -187,6 +199,7 @@ class Background:
     has_peers: bool = False
     worker_id: QueueManagerId = field(default_factory=lambda: QueueManagerId(uuid4()))
     waking: Mapping[str, set[asyncio.Event]] = field(default_factory=lambda: {kind: set() for kind in LANES})
+    batch_handlers: Mapping[str, BatchHandler] = field(default_factory=dict[str, BatchHandler])
 
     @asynccontextmanager
     async def accepting(self, session: Session, kinds: Iterable[str]) -> AsyncGenerator[None]:
@@ -224,23 +237,34 @@ class Background:
     async def run_once(self, kind: str) -> bool:
         """Does the oldest due work of this kind, if there is any; says whether there was.
 
-        Work whose handler fails is rolled back and queued again, later each time.
+        Where a handler takes several pieces, these are the oldest few. Work whose handler fails is rolled back and
+        queued again, later each time; of several, each is then done by itself to see which it was.
         """
-        job: Job | None = None
         async with self.database.session() as session:
-            try:
-                async with self.accepting(session, ()):
-                    if not await self._is_first_in_line(session, kind):
-                        return False
-                    job = await self._claim(session, kind)
-                    if job is None:
-                        return False
-                    await self._handle(session, job)
-            except Exception as error:
-                if job is None:
+            claimed = await self._attempt(session, kind, AT_ONCE_MAX if kind in self.batch_handlers else 1)
+            if claimed is None:
+                for _ in range(AT_ONCE_MAX):
+                    await self._attempt(session, kind, 1)
+            return claimed != 0
+
+    async def _attempt(self, session: Session, kind: str, count_max: int) -> int | None:
+        """How many pieces were claimed, and done or put off by one that failed; None when several failed together."""
+        jobs: list[Job] = []
+        try:
+            async with self.accepting(session, ()):
+                if await self._is_first_in_line(session, kind):
+                    jobs = await self._claim(session, kind, count_max)
+                if jobs:
+                    await self._handle(session, jobs)
+        except Exception as error:
+            match jobs:
+                case []:
                     raise
-                await self._postpone(session, job, error)
-        return True
+                case [job]:
+                    await self._postpone(session, job, error)
+                case _:
+                    return None
+        return len(jobs)
 
     async def drain(self) -> int:
         """Returns when no work is due, here or in another worker: how many pieces have failed and are still kept."""
@@ -260,8 +284,9 @@ class Background:
         outage = Outage()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._prune(stop))
+            share = max(1, self.database.settings.size // POOL_SHARE_MAX)
             for kind, workers in LANES.items():
-                for _ in range(workers):
+                for _ in range(min(workers, share)):
                     group.create_task(self._work(kind, stop, outage))
 
     async def prune_once(self) -> int:
@@ -304,27 +329,35 @@ class Background:
         row = await session.fetch_row(FIRST_IN_LINE, kind)
         return row is not None and bool(row[0])
 
-    async def _claim(self, session: Session, kind: str) -> Job | None:
+    async def _claim(self, session: Session, kind: str, count_max: int) -> list[Job]:
         unlimited = EntrypointExecutionParameter(concurrency_limit=0)
         jobs = await queue_of(session).dequeue(
-            batch_size=1,
+            batch_size=count_max,
             entrypoints={QueueEntrypoint(kind): unlimited},
             queue_manager_id=self.worker_id,
             global_concurrency_limit=None,
             heartbeat_timeout=CLAIM_LASTS,
         )
-        return jobs[0] if jobs else None
+        return sorted(jobs, key=lambda job: job.id)
 
-    async def _handle(self, session: Session, job: Job) -> None:
-        assert job.payload is not None, "accept always writes a payload"
-        token = current_kind.set(job.entrypoint)
+    async def _handle(self, session: Session, jobs: list[Job]) -> None:
+        """Jobs of one kind."""
+        kind = jobs[0].entrypoint
+        token = current_kind.set(kind)
         try:
-            if follows := await self.handlers[job.entrypoint](session, WORK.validate_json(job.payload)):
+            if follows := await self._follows(session, kind, [_work_of(job) for job in jobs]):
                 await self.accept(session, follows)
-            await queue_of(session).log_jobs([(job, "successful", None)])
+            await queue_of(session).log_jobs([(job, "successful", None) for job in jobs])
         finally:
             current_kind.reset(token)
-        self.counts[job.entrypoint].done += 1
+        self.counts[kind].done += len(jobs)
+
+    async def _follows(self, session: Session, kind: str, works: Sequence[AnyWork]) -> Sequence[AnyWork]:
+        match works:
+            case [work]:
+                return await self.handlers[kind](session, work)
+            case _:
+                return await self.batch_handlers[kind](session, works)
 
     async def _postpone(self, session: Session, job: Job, error: Exception) -> None:
         self.counts[job.entrypoint].failed_attempts += 1
@@ -335,6 +368,11 @@ class Background:
             self.counts[job.entrypoint].held += 1
         else:
             await queue_of(session).retry_job(job, RETRY_DELAY * 2**job.attempts, trace)
+
+
+def _work_of(job: Job) -> AnyWork:
+    assert job.payload is not None, "accept always writes a payload"
+    return WORK.validate_json(job.payload)
 
 
 async def wait_for_either(first: asyncio.Event, second: asyncio.Event, timeout_s: float) -> None:

@@ -1,6 +1,6 @@
 """Merging a written memory into its older duplicate: both rows locked, nothing of the newer one lost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -24,7 +24,9 @@ SURVIVORS: Final = Statement(
     SELECT m.id FROM memories AS m JOIN trail USING (id) WHERE trail.merged_into IS NULL AND m.deleted_at IS NULL
     """,
 )
-READ: Final = Statement("merge.read", "SELECT embedding, created_at FROM memories WHERE id = $1 AND deleted_at IS NULL")
+READ: Final = Statement(
+    "merge.read", "SELECT id, embedding, created_at FROM memories WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL"
+)
 LOCK: Final = Statement(
     "merge.lock",
     """
@@ -80,11 +82,31 @@ async def consolidate(
     Merges exclude each other: two that share a memory, or the partner of an association, would otherwise wait for
     each other in both directions. They are rare, and a search that finds nothing waits for nobody.
     """
-    duplicates = await _duplicates(session, consolidation, memory_id)
-    if duplicates.older is None:
-        return duplicates.newer
+    newer = await consolidate_all(session, consolidation, {memory_id: at})
+    return newer[memory_id]
+
+
+async def consolidate_all(
+    session: Session, consolidation: Consolidation, moments: Mapping[UUID, datetime]
+) -> dict[UUID, tuple[UUID, ...]]:
+    """What `consolidate` does for each memory at its moment, in this order, with one look at all before the first.
+
+    Rows are locked from the first merge to the end of the transaction, and most memories have nothing to merge with.
+    """
+    found = await _duplicates(session, consolidation, list(moments))
+    return {
+        memory_id: found[memory_id].newer
+        if found[memory_id].older is None
+        else await _merged(session, consolidation, memory_id, at)
+        for memory_id, at in moments.items()
+    }
+
+
+async def _merged(session: Session, consolidation: Consolidation, memory_id: UUID, at: datetime) -> tuple[UUID, ...]:
+    """Looks again, since others may have merged before, and now wait."""
     await session.fetch(EXCLUDE_OTHERS)
-    while survivor := (duplicates := await _duplicates(session, consolidation, memory_id)).older:
+    duplicates = Duplicates()
+    while survivor := (duplicates := (await _duplicates(session, consolidation, [memory_id]))[memory_id]).older:
         pair = sorted((memory_id, survivor.memory_id))
         rows: dict[UUID, Row] = {row["id"]: row for row in await session.fetch(LOCK, pair)}
         if len(rows) == 2:  # noqa: PLR2004 -- both of the pair
@@ -98,11 +120,15 @@ async def survivors(session: Session, memory_ids: Sequence[UUID]) -> list[UUID]:
     return [row["id"] for row in await session.fetch(SURVIVORS, memory_ids)]
 
 
-async def _duplicates(session: Session, consolidation: Consolidation, memory_id: UUID) -> Duplicates:
-    row = await session.fetch_row(READ, memory_id)
-    if row is None:
-        return Duplicates()
-    return await consolidation.match(session, Candidate(row["embedding"].to_numpy(), memory_id, row["created_at"]))
+async def _duplicates(
+    session: Session, consolidation: Consolidation, memory_ids: Sequence[UUID]
+) -> dict[UUID, Duplicates]:
+    """A memory that is gone has none."""
+    found = dict.fromkeys(memory_ids, Duplicates())
+    for row in await session.fetch(READ, memory_ids):
+        candidate = Candidate(row["embedding"].to_numpy(), row["id"], row["created_at"])
+        found[candidate.id] = await consolidation.match(session, candidate)
+    return found
 
 
 async def _merge(session: Session, newer: Row, survivor_id: UUID, similarity: float, at: datetime) -> None:

@@ -14,6 +14,7 @@ from anima.associations.protocol import Associations, CoOccurrence
 from anima.background import (
     AnyWork,
     Background,
+    BatchHandler,
     Consolidate,
     DetectCatalyst,
     Handler,
@@ -135,6 +136,19 @@ class BackgroundAfterQuery:
             at=co_occurrence.at,
         )
         await self.background.accept(session, [work])
+
+
+def batch_handlers(consolidation: Consolidation) -> Mapping[str, BatchHandler]:
+    """What a worker does for the kinds of which it takes several pieces at once."""
+
+    async def consolidate(session: Session, works: Sequence[AnyWork]) -> Sequence[AnyWork]:
+        moments = {work.memory_id: work.at for work in works if isinstance(work, Consolidate)}
+        newer = await merges.consolidate_all(session, consolidation, moments)
+        return [
+            Consolidate(memory_id=memory_id, at=moments[older]) for older, found in newer.items() for memory_id in found
+        ]
+
+    return {"consolidation": consolidate}
 
 
 def handlers(associations: Associations, consolidation: Consolidation) -> Mapping[str, Handler]:

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from anima.background import (
+    AT_ONCE_MAX,
     ATTEMPTS_MAX,
     FIRST_IN_LINE,
     LANES,
@@ -201,6 +202,110 @@ async def test_work_that_always_fails_is_held_with_its_traceback_and_can_be_done
         await queue_of(session).requeue_jobs([held.id])
         assert await worker.drain() == 0
     assert len(handler.works) == 1
+
+
+@dataclass
+class InBatches:
+    """Writes a row for each memory; fails for one of them, after it has written all."""
+
+    bad: UUID | None = None
+    sizes: list[int] = field(default_factory=list)
+
+    async def __call__(self, session: Session, works: Sequence[AnyWork]) -> Sequence[AnyWork]:
+        self.sizes.append(len(works))
+        memory_ids = [work.memory_id for work in works if isinstance(work, Consolidate)]
+        for memory_id in memory_ids:
+            await plant(session, memory_id=memory_id)
+        if self.bad in memory_ids:
+            raise ValueError("no luck")
+        return ()
+
+    async def one(self, session: Session, work: AnyWork) -> Sequence[AnyWork]:
+        return await self(session, [work])
+
+
+@asynccontextmanager
+async def in_batches(url: str, handler: InBatches) -> AsyncGenerator[Background]:
+    async with open_database(url, PoolSettings(10, acquire_timeout_s=60)) as database:
+        yield Background(
+            database,
+            dict.fromkeys(KINDS, handler.one),
+            defaultdict(Counts),
+            batch_handlers={"consolidation": handler},
+        )
+
+
+def consolidations(count: int) -> list[Consolidate]:
+    return [Consolidate(memory_id=UUID(int=number + 1), at=NOON) for number in range(count)]
+
+
+async def test_of_one_kind_a_few_are_done_at_once_in_their_order(database_url: str, session: Session) -> None:
+    handler = InBatches()
+    async with in_batches(database_url, handler) as worker:
+        await accept(worker, *consolidations(AT_ONCE_MAX + 3))
+        assert await worker.run_once("consolidation")
+        assert worker.backlog == 3
+        assert [row["id"].int for row in await rows(session, "SELECT id FROM memories ORDER BY id")] == [
+            *range(1, AT_ONCE_MAX + 1)
+        ]
+        assert await worker.run_once("consolidation")
+        assert not await worker.run_once("consolidation")
+        assert (worker.backlog, (await tables(session))["queue"]) == (0, [])
+    assert handler.sizes == [AT_ONCE_MAX, 3]
+
+
+async def test_of_several_the_one_that_fails_is_put_off_and_each_other_is_done_once(
+    database_url: str, session: Session
+) -> None:
+    works = consolidations(AT_ONCE_MAX)
+    handler = InBatches(bad=works[2].memory_id)
+    async with in_batches(database_url, handler) as worker:
+        await accept(worker, *works)
+        assert await worker.run_once("consolidation")
+        assert worker.counts["consolidation"].failed_attempts == 1
+        assert worker.counts["consolidation"].done == AT_ONCE_MAX - 1
+        assert await worker.drain() == 1
+    done = {row["id"] for row in await rows(session, "SELECT id FROM memories")}
+    assert done == {work.memory_id for work in works} - {handler.bad}
+    assert await rows(session, "SELECT attempts FROM pgqueuer") == [{"attempts": 1}]
+
+
+async def test_what_follows_from_work_is_accepted_with_its_end(database_url: str, session: Session) -> None:
+    async def handle(session: Session, work: AnyWork) -> Sequence[AnyWork]:
+        await plant(session)
+        return [co_occurrence()] if isinstance(work, DetectCatalyst) else ()
+
+    async with open_database(database_url, PoolSettings(2)) as database:
+        worker = Background(database, dict.fromkeys(KINDS, handle), defaultdict(Counts))
+        await accept(worker, detection())
+        assert await worker.run_once("catalyst_detection")
+        assert worker.backlog == 1
+        assert await worker.drain() == 0
+        assert worker.backlog == 0
+    assert await value(session, "SELECT count(*) FROM memories") == 2
+
+
+async def test_workers_leave_connections_of_a_small_pool_to_requests(database_url: str) -> None:
+    at_work, most = 0, 0
+    stop, may_end = asyncio.Event(), asyncio.Event()
+
+    async def handle(_session: Session, _work: AnyWork) -> Sequence[AnyWork]:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        if at_work == 5:
+            may_end.set()
+        await may_end.wait()
+        return ()
+
+    async with open_database(database_url, PoolSettings(8, acquire_timeout_s=60)) as database:
+        worker = Background(database, dict.fromkeys(KINDS, handle), defaultdict(Counts))
+        await accept(worker, *(co_occurrence() for _ in range(9)), *(detection() for _ in range(9)), *consolidations(9))
+        running = asyncio.create_task(worker.run(stop))
+        await may_end.wait()
+        assert most == 5
+        stop.set()
+        await running
 
 
 async def test_failing_work_does_not_hold_up_what_comes_after_it(database_url: str) -> None:

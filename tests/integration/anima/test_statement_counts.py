@@ -7,11 +7,11 @@ import pytest
 
 from anima.assembly import Anima
 from anima.associations.batched import PAIRS_PER_STATEMENT
-from anima.background import current_kind
+from anima.background import AT_ONCE_MAX, Consolidate, current_kind
 from anima.database import Executed, Session
 from anima.model import BootstrapRequest, NewMemory, Query
 from anima.strategy import BATCHED, NAIVE, preset
-from tests.memories import EAST, opened, plant
+from tests.memories import EAST, NOON, leaning, opened, plant
 
 NEW = NewMemory(content="an ordinary day")
 QUERY = Query(query="east", limit=100, conversation_id="c")
@@ -137,6 +137,21 @@ async def test_batched_co_occurrence_takes_two_statements_and_one_per_thousand_p
         await anima.background.drain()
     pairs = results * (results - 1) // 2
     assert len(handled) == 2 + ceil(pairs / PAIRS_PER_STATEMENT)
+
+
+async def test_consolidations_with_nothing_to_merge_share_all_round_trips_but_their_own_look(
+    database_url: str, session: Session
+) -> None:
+    """One worker has to keep up with adds that wait for four round trips each, of any number of users."""
+    seen: Seen = []
+    memory_ids = [await plant(session, leaning(0.5, towards=1 + number)) for number in range(AT_ONCE_MAX)]
+    async with opened(database_url, BATCHED, observer=seen.append) as anima:
+        async with session.transaction():
+            await anima.background.accept(session, [Consolidate(memory_id=each, at=NOON) for each in memory_ids])
+        seen.clear()
+        assert await anima.background.run_once("consolidation")
+    looks = ["consolidation.match"] * AT_ONCE_MAX
+    assert names(seen) == ["begin", "queue", "merge.read", *looks, "queue", "commit"]
 
 
 @pytest.mark.parametrize(
