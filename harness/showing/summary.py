@@ -204,14 +204,16 @@ class ReferenceComparison:
 
     reference: Reference
     statistic: Literal["p50", "p95"]
-    p50_s: float | None = None
-    p95_s: float | None = None
+    requests: int = 0
+    p50: Quantile | None = None
+    p95: Quantile | None = None
     position: Position | None = None
     distance_s: float | None = None
 
     @property
     def measured_s(self) -> float | None:
-        return self.p50_s if self.statistic == "p50" else self.p95_s
+        measured = self.p50 if self.statistic == "p50" else self.p95
+        return measured.value_s if measured else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,11 +501,12 @@ def _comparison(reference: Reference, measured: OperationSummary | None) -> Refe
     statistic = reference.statistic or ("p50" if reference.low_s else "p95")
     if measured is None:
         return ReferenceComparison(reference, statistic)
-    p50_s, p95_s = measured.p50.value_s, measured.p95.value_s
-    measured_s = p50_s if statistic == "p50" else p95_s
+    measured_s = (measured.p50 if statistic == "p50" else measured.p95).value_s
     low_s, high_s = reference.low_s or 0.0, math.inf if reference.high_s is None else reference.high_s
     distance_s = min(measured_s - low_s, 0.0) or max(measured_s - high_s, 0.0)
-    return ReferenceComparison(reference, statistic, p50_s, p95_s, _position(distance_s), distance_s)
+    return ReferenceComparison(
+        reference, statistic, measured.requests, measured.p50, measured.p95, _position(distance_s), distance_s
+    )
 
 
 def _position(distance_s: float) -> Position:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
+from harness.judging.analysis.quantiles import samples_min
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.declaration import Reference
 from harness.judging.verdict import Verdict
@@ -19,6 +20,7 @@ from harness.showing.summary import (
     DisruptionSummary,
     Ladder,
     OperationSummary,
+    Quantile,
     ReferenceComparison,
     Saving,
     ServiceSummary,
@@ -61,6 +63,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+
+    @property
+    def keys(self) -> int:
+        """How many columns, one at least, say what a row is about: those before its first figure."""
+        return max(next((index for index, column in enumerate(self.columns) if column.numeric), 1), 1)
 
 
 def table_or_none(
@@ -131,6 +138,7 @@ def reference_tables(summary: Summary) -> tuple[Table, ...]:
             printable(name),
             columns,
             tuple(_comparison_row(each) for each in summary.comparisons if each.reference.table == name),
+            few_note(each for each in summary.comparisons if each.reference.table == name),
         )
         for name in names
     )
@@ -143,10 +151,14 @@ def _comparison_row(comparison: ReferenceComparison) -> tuple[Cell, ...]:
         Cell(printable(reference.label)),
         Cell(printable(reference.variant)),
         Cell(reference_figure(reference)),
-        Cell(duration(comparison.p50_s)),
-        Cell(duration(comparison.p95_s)),
+        _reference_cell(comparison.p50, comparison.requests, "p50"),
+        _reference_cell(comparison.p95, comparison.requests, "p95"),
         _comparison_cell(comparison),
     )
+
+
+def _reference_cell(quantile: Quantile | None, requests: int, statistic: Statistic) -> Cell:
+    return Cell(ABSENT) if quantile is None else quantile_cell(quantile, requests, statistic)
 
 
 def selection(operation: str, texts: TextGroup) -> str:
@@ -206,8 +218,8 @@ def _rung_cells(ladder: Ladder, rung: str, statistic: Statistic) -> tuple[Cell, 
     if step is None:
         return Cell(ABSENT, "muted"), Cell("")
     if statistic == "p50":
-        return Cell(duration(step.p50.value_s)), _share_cell(step.saved_p50)
-    return Cell(duration(step.p95.value_s)), _share_cell(step.saved_p95)
+        return quantile_cell(step.p50, step.requests, "p50"), _share_cell(step.saved_p50)
+    return quantile_cell(step.p95, step.requests, "p95"), _share_cell(step.saved_p95)
 
 
 def _total_cells(ladder: Ladder, statistic: Statistic) -> tuple[Cell, Cell]:
@@ -218,8 +230,8 @@ def _total_cells(ladder: Ladder, statistic: Statistic) -> tuple[Cell, Cell]:
 
 
 NOISE_NOTE: Final = (
-    "Share: of what the whole ladder takes off. In ( ): may be noise, since the 95% bounds of the two overlap or the "
-    "sample is too small to have them; no shares where that is so for the whole ladder."
+    "Share: of what the whole ladder takes off. In ( ): may be noise, since the 95% bounds of the two overlap, or "
+    "requests are too few to have them; no shares where that is so for the whole ladder."
 )
 
 
@@ -247,10 +259,10 @@ def ladder_tables(summary: Summary) -> tuple[Table, ...]:
                 (
                     Cell(printable(step.variant)),
                     Cell(count(step.requests)),
-                    Cell(duration(step.p50.value_s)),
+                    quantile_cell(step.p50, step.requests, "p50"),
                     _saved_cell(step.saved_p50),
                     _share_cell(step.saved_p50),
-                    Cell(duration(step.p95.value_s)),
+                    quantile_cell(step.p95, step.requests, "p95"),
                     _saved_cell(step.saved_p95),
                     _share_cell(step.saved_p95),
                     Cell(spread(step.statements)),
@@ -282,6 +294,23 @@ def statements_table(summary: Summary) -> Table | None:
     return table_or_none("SQL statements per request, median (least to most)", columns, rows if is_counted else ())
 
 
+def quantile_cell(quantile: Quantile, requests: int, statistic: Statistic) -> Cell:
+    """In parentheses where there are too few requests for an upper bound: the next one may be far slower."""
+    text = duration(quantile.value_s)
+    return Cell(f"({text})", "muted") if requests < REQUESTS_MIN[statistic] else Cell(text)
+
+
+REQUESTS_MIN: Final[Mapping[Statistic, int]] = {"p50": samples_min(0.5), "p95": samples_min(0.95)}
+
+
+def few_note(shown: Iterable[OperationSummary | ReferenceComparison]) -> str:
+    """What the parentheses mean, where there are any."""
+    if all(each.requests >= max(REQUESTS_MIN.values()) for each in shown):
+        return ""
+    needed = ", ".join(f"{statistic} needs {count(least)}" for statistic, least in REQUESTS_MIN.items())
+    return f"In ( ): of too few requests to say how slow others would be ({needed})."
+
+
 def operations_table(summary: Summary, variants: Iterable[str] | None = None) -> Table | None:
     columns = (
         *text_columns("Variant", "Operation", "Texts"),
@@ -291,8 +320,9 @@ def operations_table(summary: Summary, variants: Iterable[str] | None = None) ->
         *number_columns("Round trips", "Cache hits", wide=True),
     )
     wanted = None if variants is None else set(variants)
-    rows = tuple(_operation_row(each) for each in summary.operations if wanted is None or each.variant in wanted)
-    return table_or_none("What was measured", columns, rows)
+    shown = [each for each in summary.operations if wanted is None or each.variant in wanted]
+    rows = tuple(map(_operation_row, shown))
+    return table_or_none("What was measured", columns, rows, few_note(shown))
 
 
 def _operation_row(summary: OperationSummary) -> tuple[Cell, ...]:
@@ -303,8 +333,8 @@ def _operation_row(summary: OperationSummary) -> tuple[Cell, ...]:
         Cell(count(summary.requests)),
         Cell(count(summary.errors), "bad" if summary.errors else "plain"),
         Cell(_load(summary)),
-        Cell(duration(summary.p50.value_s)),
-        Cell(duration(summary.p95.value_s)),
+        quantile_cell(summary.p50, summary.requests, "p50"),
+        quantile_cell(summary.p95, summary.requests, "p95"),
         Cell(interval(summary.p95.lower_s, summary.p95.upper_s, "time"), "muted"),
         Cell(spread(summary.round_trips)),
         Cell(share(summary.hit_rate)),

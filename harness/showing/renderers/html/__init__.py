@@ -7,6 +7,7 @@ figures behind it, how to repeat it.
 import shlex
 from collections.abc import Iterable, Sequence
 
+from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
 from harness.judging.plan_differences import pair_plans
 from harness.judging.profile_differences import Difference, between, differences, side
@@ -81,6 +82,7 @@ class HtmlRenderer:
                 exit_code=int(verdict.exit_code),
                 headlines=list(headlines(summary)),
                 budgets=list(budget_lines(verdict)),
+                not_held=[each for each in budget_lines(verdict) if each.outcome != Outcome.PASS.value],
                 references=reference_tables(summary),
                 ladder_figures=list(ladder_figures(summary, verdict)),
                 ladder_overviews=[table for table in _ladder_overviews(summary) if table],

@@ -65,6 +65,10 @@ _POINTS_MAX: Final = 600
 _NAME_MAX: Final = 16
 _LAW_MAX: Final = 72
 
+LINEAR_TO: Final = 10
+CHANGING_SCALE: Final = f"scale: linear to {LINEAR_TO}, then logarithmic"
+LOGARITHMIC: Final = "scale: logarithmic"
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -161,8 +165,8 @@ def _draw_rung(axes: Axes, y: int, rung: Rung) -> None:
 def distribution_chart(curves: Sequence[Curve], judged: Sequence[Judged], key: str, description: str) -> str:
     """The share of requests that were answered within a time: empirical distributions on a logarithmic axis."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_IN, 2.7))
-        axes = figure.add_axes((0.11, 0.14, 0.85, 0.8))
+        figure = Figure(figsize=(WIDTH_IN, 2.8))
+        axes = figure.add_axes((0.11, 0.18, 0.85, 0.77))
         for curve in curves:
             times_s, shares = _steps(curve.ordered_s)
             axes.plot(times_s, shares, color=curve.colour, linewidth=1.8, drawstyle="steps-post")
@@ -210,9 +214,9 @@ def statements_chart(counts: Sequence[tuple[str, Spread]], key: str, description
 def law_chart(clouds: Sequence[Cloud], laws: Sequence[Law], key: str, description: str) -> str:
     """Statements of requests by their number of results, and what budgets allow for it."""
     with mpl.rc_context(STYLE):
-        height_in = 2.5 + 0.17 * len(laws)
+        height_in = 2.65 + 0.17 * len(laws)
         figure = Figure(figsize=(WIDTH_IN, height_in))
-        axes = figure.add_axes((0.11, (0.4 + 0.17 * len(laws)) / height_in, 0.85, 2.0 / height_in))
+        axes = figure.add_axes((0.11, (0.55 + 0.17 * len(laws)) / height_in, 0.85, 2.0 / height_in))
         for law in laws:
             n, least, most = zip(*law.bounds, strict=True)
             axes.fill_between(n, least, most, color=BUDGET, alpha=0.15, linewidth=0)
@@ -230,7 +234,7 @@ def law_chart(clouds: Sequence[Cloud], laws: Sequence[Law], key: str, descriptio
         axes.grid(axis="y")
         for number, law in enumerate(laws):
             figure.text(
-                0.02, (0.05 + 0.17 * number) / height_in, _shortened(law.text, _LAW_MAX), color=BUDGET, fontsize=8
+                0.02, (0.2 + 0.17 * number) / height_in, _shortened(law.text, _LAW_MAX), color=BUDGET, fontsize=8
             )
         return svg(figure, key, description)
 
@@ -267,10 +271,10 @@ def time_axis(axes: Axes, time: Timeframe) -> None:
 
 def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     """Axes with one named row per entry, the first on top."""
-    height_in = 0.45 + 0.26 * len(names)
+    height_in = 0.6 + 0.26 * len(names)
     left = min(max((len(name) for name in names), default=1), _NAME_MAX) * 0.021 + 0.02
     figure = Figure(figsize=(WIDTH_IN, height_in))
-    axes = figure.add_axes((left, 0.33 / height_in, 0.83 - left, 1 - 0.36 / height_in))
+    axes = figure.add_axes((left, 0.48 / height_in, 0.83 - left, 1 - 0.51 / height_in))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), [_shortened(name) for name in names])
     axes.grid(axis="x")
@@ -295,15 +299,17 @@ def _beside(axes: Axes, y: int, text: str) -> None:
 
 
 def _count_axis(axes: Axes, largest: float, along: Literal["x", "y"] = "x") -> None:
-    """Linear up to 10, where each statement tells; logarithmic beyond, where hundreds would hide it."""
-    end = max(largest * 1.3, 10)
+    """Linear up to 10, where each statement tells; logarithmic beyond, where hundreds would hide it, and says so."""
+    end = max(largest * 1.3, LINEAR_TO)
     if along == "x":
-        axes.set_xscale("symlog", linthresh=10)
+        axes.set_xscale("symlog", linthresh=LINEAR_TO)
         axes.set_xlim(0, end)
     else:
-        axes.set_yscale("symlog", linthresh=10)
+        axes.set_yscale("symlog", linthresh=LINEAR_TO)
         axes.set_ylim(0, end)
     axis = axes.xaxis if along == "x" else axes.yaxis
+    if end > LINEAR_TO:
+        _say_scale(axes, CHANGING_SCALE)
     axis.set_major_locator(FixedLocator([tick for tick in (0, 5, 10, 50, 100, 500, 1000, 5000) if tick <= end]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(_count_tick))
@@ -315,6 +321,7 @@ def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"]
     low_s, high_s = min(finite) / 1.3, max(finite) * 1.3
     factors = next(factors for span, factors in _TICK_FACTORS if high_s / low_s < span)
     ticks = [factor * 10.0**power for power in range(-6, 5) for factor in factors]
+    _say_scale(axes, LOGARITHMIC)
     # Limits first: a logarithmic axis refuses to find its own where a time is 0.
     if along == "x":
         axes.set_xlim(low_s, high_s)
@@ -326,6 +333,13 @@ def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low_s <= tick <= high_s]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(_time_tick))
+
+
+def _say_scale(axes: Axes, scale: str) -> None:
+    """In the lower left corner of the figure, where no axis has a label."""
+    figure = axes.get_figure()
+    assert figure is not None, "axes of a figure"
+    figure.text(0.01, 0.015, scale, color=MUTED, fontsize=8, va="bottom")
 
 
 def _time_tick(seconds: float, _: object) -> str:

@@ -7,9 +7,9 @@ from typing import Final
 
 from harness.judging.budget_metrics import METRICS
 from harness.judging.verdict import BudgetVerdict, Verdict
-from harness.quantities import count, duration, share
+from harness.quantities import count, share
 from harness.showing.summary import OperationSummary, Summary, TextGroup
-from harness.showing.tables import OUTCOME_TONES, Tone, printable, selection
+from harness.showing.tables import OUTCOME_TONES, Tone, printable, quantile_cell, selection
 
 GLYPHS: Final[dict[Tone, str]] = {"good": "✓", "bad": "✕", "doubt": "?", "plain": "", "muted": ""}
 
@@ -74,7 +74,8 @@ def _pair(summary: Summary, operation: str, texts: TextGroup) -> tuple[Operation
 def _latency_change(before: OperationSummary, after: OperationSummary) -> Change:
     first_s, last_s = before.p50.value_s, after.p50.value_s
     is_finite = 0 < first_s < math.inf and last_s < math.inf
-    return Change(duration(first_s), duration(last_s), share((last_s - first_s) / first_s) if is_finite else "")
+    first, last = (quantile_cell(each.p50, each.requests, "p50").text for each in (before, after))
+    return Change(first, last, share((last_s - first_s) / first_s) if is_finite else "")
 
 
 def budget_lines(verdict: Verdict) -> Iterable[BudgetLine]:

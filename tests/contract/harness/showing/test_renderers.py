@@ -157,7 +157,7 @@ def test_every_figure_of_the_summary_is_on_the_page(name: str) -> None:
     text = report.render(run, summary, judge(run))
     plain = re.sub(r"\s*\|\s*|\s+", " ", Elements(text).text if name == "html" else text)
     for operation in summary.operations:
-        row = r" (?:\S+ )*?".join(re.escape(figure) for figure in figures(operation))
+        row = r" (?:\S+ )*?".join(rf"\(?{re.escape(figure)}\)?" for figure in figures(operation))
         assert re.search(rf"(?<!\S){row}(?!\S)", plain), figures(operation)
 
 

@@ -5,6 +5,7 @@ from harness.quantities import ABSENT
 from harness.record import DisruptionRecord
 from harness.showing.summary import Spread, summarise
 from harness.showing.tables import (
+    Column,
     Table,
     disruptions_table,
     environment_table,
@@ -120,6 +121,27 @@ def test_steps_that_may_be_noise_are_in_parentheses() -> None:
     run = record(*(variant(name, samples(times_s)) for name, times_s in names.items()))
     shares = [row[2] for row in texts(ladder_overview(summarise(run), "p50"))]
     assert shares == ["", "100%", "(\N{MINUS SIGN}0.03%)", ""]
+
+
+@pytest.mark.parametrize(("requests", "p50", "p95"), [(2, "(100 ms)", "(100 ms)"), (58, "100 ms", "(100 ms)")])
+def test_a_quantile_of_too_few_requests_is_not_written_like_any_other(requests: int, p50: str, p95: str) -> None:
+    table = operations_table(summarise(record(variant("naive", samples([0.1] * requests)))))
+    assert texts(table)[0][6:8] == [p50, p95]
+    assert table is not None
+    assert "p50 needs 5, p95 needs 59" in table.note
+
+
+def test_quantiles_of_enough_requests_need_no_note() -> None:
+    table = operations_table(summarise(record(variant("naive", samples([0.1] * 59)))))
+    assert texts(table)[0][6:8] == ["100 ms", "100 ms"]
+    assert table is not None
+    assert not table.note
+
+
+@pytest.mark.parametrize(("titles", "keys"), [("A B 1 C", 2), ("A B", 1), ("1 2", 1)])
+def test_a_table_says_what_its_rows_are_about(titles: str, keys: int) -> None:
+    columns = tuple(Column(title, numeric=title.isdigit()) for title in titles.split())
+    assert Table("T", columns, ()).keys == keys
 
 
 def test_operations_can_be_those_of_some_variants_only() -> None:

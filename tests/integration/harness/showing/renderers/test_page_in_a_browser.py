@@ -5,14 +5,15 @@ from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from harness.judging.verdict import judge
 from harness.quantities import duration
-from harness.record import ProfileRecord, RunRecord
-from harness.showing.renderers import RENDERERS
+from harness.record import ProfileRecord, RunRecord, StatementProfile
+from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.summary import summarise
 from tests.needs import chromium
 from tests.records import HOSTILE, guide_record
@@ -57,17 +58,21 @@ def profiled() -> RunRecord:
     return guide_record(profiles=tuple(profiles))
 
 
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(rendered(profiled(), RENDERERS["html"]), encoding="utf-8")
+    return path
+
+
 @pytest.fixture(params=[360, 1600])
-def opened(request: pytest.FixtureRequest, browser: Browser, tmp_path: Path) -> Generator[Opened]:
-    run = profiled()
-    path = tmp_path / "report.html"
-    path.write_text(RENDERERS["html"].render(run, summarise(run), judge(run)), encoding="utf-8")
+def opened(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Generator[Opened]:
     page = browser.new_page(viewport={"width": request.param, "height": 900})
     opened = Opened(page, [], [])
     page.on("request", lambda asked: opened.requests.append(asked.url))
     page.on("console", lambda message: opened.complaints.append(message.text))
     page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    page.goto(path.as_uri())
+    page.goto(report.as_uri())
     page.wait_for_selector("[data-flame] svg")
     yield opened
     page.close()
@@ -152,11 +157,93 @@ def test_a_search_colours_what_it_finds(opened: Opened) -> None:
     assert opened.page.locator(found).count() == 1
 
 
-def test_the_page_tells_its_result_without_scripts(browser: Browser, tmp_path: Path) -> None:
-    run = profiled()
-    path = tmp_path / "report.html"
-    path.write_text(RENDERERS["html"].render(run, summarise(run), judge(run)), encoding="utf-8")
+def test_the_page_tells_its_result_without_scripts(browser: Browser, report: Path) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
-    page.goto(path.as_uri())
-    assert judge(run).sentence in page.locator("#verdict").inner_text()
+    page.goto(report.as_uri())
+    assert judge(profiled()).sentence in page.locator("#verdict").inner_text()
     assert "per_pair.py:record" in page.locator("#flames table").inner_text()
+
+
+LONG_INDEX = "idx_memories_embedding_of_the_active_tier_by_structural_weight"
+
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+
+
+def costly() -> RunRecord:
+    """A failed run with a statement whose index has a long name."""
+    plan = StatementProfile(
+        statement="query.search",
+        variant="batched",
+        indexes=(LONG_INDEX,),
+        planning_ms=0.2,
+        execution_ms=12.0,
+        rows=20,
+        blocks_hit=100,
+        blocks_read=0,
+        wal_bytes=0,
+    )
+    run = profiled()
+    scenario = {**run.scenario, "budgets": ["query.p95 <= 1ms", "add.statements <= 100"]}
+    return run.model_copy(update={"statement_profiles": (plan,), "scenario": scenario})
+
+
+@pytest.fixture(scope="module")
+def failed_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("failed") / "report.html"
+    path.write_text(rendered(costly(), RENDERERS["html"]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=[(width, scheme) for width in (400, 1000, 1600) for scheme in SCHEMES], ids=str)
+def page(request: pytest.FixtureRequest, browser: Browser, failed_report: Path) -> Generator[Page]:
+    width, scheme = request.param
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(failed_report.as_uri())
+    yield page
+    page.close()
+
+
+def test_the_first_figures_of_a_table_need_no_scrolling(page: Page) -> None:
+    seen = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll")].filter(each => each.querySelector("td.number")).map(each => {
+          const edge = each.getBoundingClientRect().right;
+          return each.querySelector("td.number").getBoundingClientRect().right <= edge;
+        })"""
+    )
+    assert seen
+    assert all(seen)
+
+
+def test_words_of_a_row_do_not_lie_on_each_other(page: Page) -> None:
+    overlapping = page.evaluate(
+        """() => [...document.querySelectorAll("tbody tr")].filter(row => {
+          const boxes = [...row.children].map(each => each.getBoundingClientRect()).filter(each => each.width);
+          return boxes.some((one, at) => boxes.slice(at + 1).some(other =>
+            one.left < other.right - 1 && other.left < one.right - 1 &&
+            one.top < other.bottom - 1 && other.top < one.bottom - 1));
+        }).length"""
+    )
+    assert overlapping == 0
+
+
+def test_the_name_of_an_index_is_whole(page: Page) -> None:
+    lines = page.evaluate(
+        """name => {
+          const code = [...document.querySelectorAll("td code")].find(each => each.textContent === name);
+          const cell = code.closest("td").getBoundingClientRect(), box = code.getBoundingClientRect();
+          return [code.getClientRects().length, box.right <= cell.right + 1];
+        }""",
+        LONG_INDEX,
+    )
+    assert lines == [1, True]
+
+
+def test_a_table_that_scrolls_has_a_shadow_that_moves_with_its_window(page: Page) -> None:
+    attachments = page.locator(".scroll").first.evaluate("each => getComputedStyle(each).backgroundAttachment")
+    assert attachments.split(", ")[:4] == ["local", "local", "scroll", "scroll"]
+
+
+def test_the_card_names_what_failed(page: Page) -> None:
+    card = page.locator("#verdict").inner_text()
+    assert "query.p95 <= 1ms" in card
+    assert "add.statements" not in card

@@ -68,6 +68,38 @@ def test_what_failed_comes_first_among_the_budgets() -> None:
     assert page.index("400 ms &gt; 300 ms (33% over)") < page.index("3 ≤ 3 (nothing to spare)")
 
 
+def test_the_card_of_a_failure_names_what_does_not_hold() -> None:
+    run = record(
+        variant("batched", samples([0.4] * 80, statements=3)),
+        scenario={"budgets": ["query.statements <= 3", "query.p95 <= 300ms", "query.p99 <= 3s"]},
+    )
+    (card,) = re.findall(r'<section id="verdict".*?</section>', page_of(run), flags=re.DOTALL)
+    assert "<code>query.p95 &lt;= 300ms</code> 400 ms &gt; 300 ms (33% over)" in card
+    assert "<b>UNDECIDED</b> <code>query.p99 &lt;= 3s</code>" in card
+    assert "query.statements" not in card
+
+
+def test_the_card_of_a_pass_names_no_budget(page: str) -> None:
+    (card,) = re.findall(r'<section id="verdict".*?</section>', page, flags=re.DOTALL)
+    assert "<li>" not in card
+
+
+def test_raw_settings_are_folded(page: str) -> None:
+    (section,) = re.findall(r'<section id="conditions">.*?</section>', page, flags=re.DOTALL)
+    before, folded = section.split("<details>")
+    assert "<table" not in before
+    assert folded.count("<table") == 2
+
+
+def test_an_axis_says_what_its_scale_is(page: str) -> None:
+    for drawing in drawings(page):
+        told, label = "".join(drawing.itertext()), drawing.attrib["aria-label"]
+        if "p50 goes from" in label or "distribution of latencies" in label:
+            assert "scale: logarithmic" in told, label
+        if "SQL statements" in label and "query" in label:
+            assert "scale: linear to 10, then logarithmic" in told, label
+
+
 def test_a_page_of_a_hundred_thousand_requests_stays_small() -> None:
     times_s = [0.001 * (1 + number % 977) for number in range(100_000)]
     run = record(variant("naive", samples(times_s)), variant("batched", samples(times_s)))
