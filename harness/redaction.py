@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 HIDDEN: Final = "…"
 WORDS: Final = r"pass(?:word|wd|phrase)|pgpassword|secret|token|(?:api|access|private|service)[_-]?keys?|credentials?"
 
-CREDENTIALS: Final = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s'\"<>]*@")
+CREDENTIALS: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)([^\s'\"<>]*)@")
 """What stands before the host of a URL; a password may contain anything, unencoded as it often is."""
 
 STATED: Final = re.compile(rf"(?i)((?:{WORDS})[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)")
@@ -25,9 +25,15 @@ def without_secrets(text: str) -> str:
     """Credentials in URLs, `password=…` and its like, and the values of the environment's secrets become `…`."""
     for secret in sorted(environment_secrets(os.environ), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    text = CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+    text = CREDENTIALS.sub(_without_credentials, text)
     text = STATED.sub(rf"\1{HIDDEN}", text)
     return BEARER.sub(rf"\1{HIDDEN}", text)
+
+
+def _without_credentials(found: re.Match[str]) -> str:
+    """The bare name of a database's user is none; before a web server's host it may be a token."""
+    scheme, credentials = found.groups()
+    return found[0] if ":" not in credentials and not scheme.lower().startswith("http") else f"{scheme}{HIDDEN}@"
 
 
 def all_without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
+from functools import partial
+from time import perf_counter
 from typing import Final
 
 import click
@@ -13,6 +15,7 @@ from harness.judging.verdict import ExitCode
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.targets.anima.target import AnimaTarget
 from harness.measuring.targets.protocol import Counterexample, Verification
+from harness.measuring.waiting import Waiting
 from harness.signals import as_interrupts
 
 SERVER_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -47,14 +50,29 @@ def verify(
     with (
         as_interrupts(),
         asyncio.Runner() as runner,
-        database(runner, database_url) as url,
         click.progressbar(length=examples, label="scripts", file=sys.stderr) as progress,
+        told_of(lambda: progress.pos, examples, seconds),
+        database(runner, database_url) as url,
     ):
         verification = target.verify(
             runner, url, names, examples=examples, seconds=seconds, seed=seed, report=progress.update
         )
     click.echo(summary(verification, names))
     return ExitCode.FAIL if verification.counterexample else ExitCode.PASS
+
+
+def told_of(
+    done: Callable[[], int], examples: int, seconds: float, clock: Callable[[], float] = perf_counter
+) -> AbstractContextManager[None]:
+    """Where there is no terminal for the bar, lines."""
+    begun = clock()
+
+    def share() -> float:
+        return min(max(done() / examples, (clock() - begun) / seconds if seconds else 1.0), 1.0)
+
+    if sys.stderr.isatty():
+        return nullcontext()
+    return Waiting(partial(click.echo, err=True), lambda: f"{done()} of {examples} scripts", share, clock).over()
 
 
 def replay(strategies: Sequence[str], *steps: object, database_url: str | None = None) -> None:

@@ -49,6 +49,7 @@ class ProfilingPass:
             await self.target.drain()
             await self._profile(operation, sequence[WARM_UP:])
             await self.target.drain()
+            self.progress.profiled()
         if self.round_number == self.settings.rounds:
             await self._execute_statements()
 

@@ -1,6 +1,8 @@
 """What a person sees while a run goes on: the variant, its operation, how far it is, and the p95 until now."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
 from time import perf_counter
 from typing import Final, Protocol, Self, cast
 
@@ -18,6 +20,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from harness.errors import TargetError
+from harness.measuring.waiting import Waiting
 from harness.quantities import duration
 from harness.record import Sample
 
@@ -39,6 +42,10 @@ class Progress(Protocol):
 
     def phase_end(self, variant: str, operation: str) -> None: ...
 
+    def profiled(self) -> None:
+        """An operation of a variant was profiled in a round: as much a step of the run as a phase is."""
+        ...
+
     def sample(self, sample: Sample) -> None: ...
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None: ...
@@ -56,6 +63,8 @@ class Silent:
     def phase(self, variant: str, operation: str, requests: int, time_s: float) -> None: ...
 
     def phase_end(self, variant: str, operation: str) -> None: ...
+
+    def profiled(self) -> None: ...
 
     def sample(self, sample: Sample) -> None: ...
 
@@ -75,10 +84,19 @@ class Histogram(Protocol):
 
 
 class TerminalProgress:
-    """One bar for the run and one for the phase; where there is no terminal, a line when a phase has ended."""
+    """One bar for the run and one for the phase; where there is no terminal, a line when a phase has ended.
 
-    def __init__(self, console: Console, phases_total: int) -> None:
+    A line also breaks each longer silence there, with the time to go. `steps_total` are phases and profiled operations.
+    """
+
+    def __init__(self, console: Console, steps_total: int, clock: Callable[[], float] = perf_counter) -> None:
         self._console = console
+        self._clock = clock
+        self._steps_total, self._steps_done = steps_total, 0
+        self._step = "starting"
+        self._planned: dict[str, tuple[int, float, float]] = {}
+        self.waiting = Waiting(self._print, self._what_goes_on, self._share_done, clock)
+        self._looking = ExitStack()
         self._latencies_us: defaultdict[str, Histogram] = defaultdict(new_histogram)
         self._shown_at = 0.0
         self._failures_shown: set[str] = set()
@@ -95,30 +113,39 @@ class TerminalProgress:
             transient=True,
             refresh_per_second=1 / REFRESH_S,
         )
-        self._run = self._bars.add_task("run", total=phases_total, note="")
+        self._run = self._bars.add_task("run", total=steps_total, note="")
         self._phase = self._bars.add_task("starting", total=None, note="")
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._bars.start()
+        else:
+            self._looking.enter_context(self.waiting.over())
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._looking.close()
         for phase in list(self._latencies_us):
             self._finish(phase)
         self._bars.stop()
 
     def preparing(self, step: str) -> None:
+        self._step = step
         self._bars.update(self._phase, description=step, total=None, completed=0, note="")
 
     def phase(self, variant: str, operation: str, requests: int, time_s: float) -> None:
-        self._current = f"{variant}: {operation}"
+        self._current = self._step = f"{variant}: {operation}"
+        self._planned.setdefault(self._current, (requests, time_s, self._clock()))
         self._bars.update(
             self._phase, description=self._current, total=requests, completed=self._count, note=f"at most {time_s:g} s"
         )
 
     def phase_end(self, variant: str, operation: str) -> None:
         self._finish(f"{variant}: {operation}")
+        self._advance()
+
+    def profiled(self) -> None:
+        self._advance()
 
     def sample(self, sample: Sample) -> None:
         """Shows no more often than a person sees: at ten thousand a second, showing each would be the load."""
@@ -132,17 +159,45 @@ class TerminalProgress:
         key = f"{variant}: {operation} failed ({error.kind})"
         if key not in self._failures_shown:
             self._failures_shown.add(key)
-            self._console.print(f"[red]{escape(f'{key}: {error}')}[/red]", highlight=False)
+            self._print(f"{key}: {error}", style="red")
 
     def note(self, text: str) -> None:
-        self._console.print(escape(text), highlight=False)
+        self._print(text)
 
     def _finish(self, phase: str) -> None:
+        self._planned.pop(phase, None)
         latencies_us = self._latencies_us.pop(phase, None)
         if latencies_us is not None and latencies_us.get_total_count():
-            line = f"  {phase}: {latencies_us.get_total_count()} requests, {p95(latencies_us)}"
-            self._console.print(line, highlight=False)
-            self._bars.advance(self._run)
+            self._print(f"  {phase}: {latencies_us.get_total_count()} requests, {p95(latencies_us)}")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._console.print(escape(text), style=style, highlight=False)
+        self.waiting.heard()
+
+    def _advance(self) -> None:
+        self._steps_done += 1
+        self._bars.advance(self._run)
+
+    def _what_goes_on(self) -> str:
+        if self._step not in self._planned:
+            return self._step
+        requests, time_s, _ = self._planned[self._step]
+        count = self._latencies_us[self._step].get_total_count()
+        return f"{self._step}, {count} of {requests} requests, for at most {time_s:g} s"
+
+    def _share_done(self) -> float | None:
+        """With what is done of the phases that go on: of their requests, or of the time after which none begins."""
+        if not self._steps_total:
+            return None
+        going_on = dict(self._planned)
+        parts = [self._part_done(phase, *planned, alone=len(going_on) == 1) for phase, planned in going_on.items()]
+        return (self._steps_done + sum(parts)) / self._steps_total
+
+    def _part_done(self, phase: str, requests: int, time_s: float, begun: float, *, alone: bool) -> float:
+        """The time counts where no other phase takes turns with it."""
+        by_requests = self._latencies_us[phase].get_total_count() / requests if requests else 0.0
+        by_time = (self._clock() - begun) / time_s if alone and time_s else 0.0
+        return min(max(by_requests, by_time), 1.0)
 
     @property
     def _count(self) -> int:

@@ -60,7 +60,8 @@ def measure(
     console = Console(stderr=True)
     known = header(chosen, directory.name, declared, comparison)
     variants = len(known["scenario"]["strategies"]) + known["scenario"]["control"]
-    phases_total = len(chosen.phases) * variants * chosen.rounds
+    profiled = sum(len(each) for _, each in chosen.profile_schedule()) * len(chosen.operations)
+    steps_total = len(chosen.phases) * variants * chosen.rounds + profiled
     started = perf_counter()
     interruption: str | None = None
     failure: HarnessError | None = None
@@ -68,7 +69,7 @@ def measure(
     with (
         journal.reopen_journal(directory) if resume else journal.open_journal(directory) as entries,
         logging_to(directory / journal.LOG_FILE),
-        TerminalProgress(console, phases_total) as progress,
+        TerminalProgress(console, steps_total) as progress,
     ):
         try:
             if not resume:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -14,6 +15,7 @@ from harness.commands.selftest import profiled, served, simulated
 from harness.commands.selftest.findings import Finding, as_json, table
 from harness.judging.verdict import ExitCode
 from harness.measuring.environment import host
+from harness.measuring.waiting import Waiting
 from harness.runs import replace_file
 
 WIDTH: Final = 110
@@ -73,8 +75,10 @@ def selftest(*, is_long: bool, only: Part | None, comparisons: int | None, seed:
 
 def _findings(effort: Effort, only: Part | None, seed: int) -> Iterator[Finding]:
     if only in (None, "simulated"):
-        yield from simulated.budgets(effort.budget_trials, seed)
-        yield from simulated.comparisons(effort.comparison_trials, seed)
+        done = simulated.Done()
+        with Waiting(partial(click.echo, err=True), lambda: str(done), lambda: done.share).over():
+            yield from simulated.budgets(effort.budget_trials, seed, done)
+            yield from simulated.comparisons(effort.comparison_trials, seed, done)
     if only in (None, "served"):
         yield from served.comparisons(effort.served, seed)
     if only in (None, "profiled"):

@@ -3,8 +3,8 @@
 The verdicts are those of the product: a record is made of the drawn latencies and judged as any other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Final
@@ -46,6 +46,9 @@ PASS_NOISE: Final = 0.01
 ALARM_TRIALS: Final = 4
 """How many times as many of a system with itself: no promise is as small as that on its false alarms."""
 
+COMPARED: Final = [name for name, population in POPULATIONS.items() if population.independent]
+CELLS: Final = len(POPULATIONS) + len(COMPARED)
+
 SLOWDOWNS: Final = (0.0, 0.05, 0.10, 0.20)
 
 
@@ -58,12 +61,37 @@ class Task:
     seed: int
 
 
-def budgets(trials: int, seed: int) -> Iterator[Finding]:
+@dataclass(slots=True)
+class Done:
+    """How many cells of the whole simulation are done."""
+
+    cells: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.cells / CELLS
+
+    def __str__(self) -> str:
+        return f"simulated runs, {self.cells} of {CELLS} parts"
+
+
+def budgets(trials: int, seed: int, done: Done) -> Iterator[Finding]:
     """Absolute budgets on p95, of every population."""
-    tasks = [Task(name, trials, seed) for name in POPULATIONS]
+    yield from _found(budgets_of, [Task(name, trials, seed) for name in POPULATIONS], done)
+
+
+def _found(judge: Callable[[Task], list[Finding]], tasks: Sequence[Task], done: Done) -> Iterator[Finding]:
+    """In the order of the tasks; a cell counts as soon as it is done."""
+
+    def count(_task: Future[list[Finding]]) -> None:
+        done.cells += 1
+
     with spawning(), ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
-        for findings in processes.map(budgets_of, tasks):
-            yield from findings
+        cells = [processes.submit(judge, task) for task in tasks]
+        for cell in cells:
+            cell.add_done_callback(count)
+        for cell in cells:
+            yield from cell.result()
 
 
 def budgets_of(task: Task) -> list[Finding]:
@@ -97,13 +125,9 @@ def verdict(variant: VariantRecord, sizes: Sequence[int], limit_s: float) -> Out
     return evaluate(parse(f"query.p95 <= {limit_s:.12f}s"), variant, looks).outcome
 
 
-def comparisons(trials: int, seed: int) -> Iterator[Finding]:
+def comparisons(trials: int, seed: int, done: Done) -> Iterator[Finding]:
     """Paired comparisons of rounds, of a population that is the same or slower by a stated share."""
-    names = [name for name, population in POPULATIONS.items() if population.independent]
-    tasks = [Task(name, trials, seed) for name in names]
-    with spawning(), ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
-        for findings in processes.map(comparisons_of, tasks):
-            yield from findings
+    yield from _found(comparisons_of, [Task(name, trials, seed) for name in COMPARED], done)
 
 
 def comparisons_of(task: Task) -> list[Finding]:

@@ -11,6 +11,7 @@ from harness.redaction import all_without_secrets, without_secrets
         ("at http://user:pw@host/x, port 1", "at http://…@host/x, port 1"),
         ("postgresql://u:a/b@c@host/d", "postgresql://…@host/d"),
         ("https://token@host", "https://…@host"),
+        ("write postgresql://user@host:5432/database", "write postgresql://user@host:5432/database"),
         ("host=h password=pw1 user=u", "host=h password=… user=u"),
         ("sslpassword='a b' x", "sslpassword=… x"),
         ('{"api_key": "k-1", "n": 2}', '{"api_key": …, "n": 2}'),

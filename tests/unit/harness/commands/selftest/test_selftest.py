@@ -103,8 +103,8 @@ def test_a_broken_promise_is_named_kept_and_exits_with_1(
     occurred: int, exit_code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     finding = Finding("a judge", "wrong", occurred, 100, AT_MOST)
-    monkeypatch.setattr(simulated, "budgets", lambda _trials, _seed: [finding])
-    monkeypatch.setattr(simulated, "comparisons", lambda _trials, _seed: [])
+    monkeypatch.setattr(simulated, "budgets", lambda *_: [finding])
+    monkeypatch.setattr(simulated, "comparisons", lambda *_: [])
     arguments = ["--only", "simulated", "--output", str(tmp_path / "selftest.json")]
     done = CliRunner().invoke(selftest, arguments, standalone_mode=False)
     assert done.return_value == exit_code
