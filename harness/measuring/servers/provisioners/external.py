@@ -23,6 +23,7 @@ from harness.measuring.servers.provisioners._shared.databases import (
     CREATE_VECTOR,
     DROP_DATABASE,
     FAILURES,
+    POOLED,
     PostgresServer,
     connected,
     execute_named,
@@ -139,7 +140,7 @@ async def _refuse_shared_connection(url: str) -> None:
             is_shared = await _is_shared(url, first)
     except ProvisioningError as error:
         # PgBouncer's words for transactions, which one of its modes has none of, and for statements that are lost.
-        is_shared = "pooling mode" in str(error) or isinstance(error.__cause__, asyncpg.InvalidSQLStatementNameError)
+        is_shared = "pooling mode" in str(error) or isinstance(error.__cause__, POOLED)
         if not is_shared:
             raise
     if is_shared:

@@ -92,6 +92,9 @@ LOG_LINES_QUOTED: Final = 8
 
 NO_DISK: Final = "The server lies on a disk that others use. Give it one of its own: state `disk_mb` in [database]."
 
+POOLED: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""A pooler has given another session's connection to the server."""
+
 FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 ADVICE: Final[Mapping[type[Exception], str]] = {
     asyncpg.DuplicateDatabaseError: "Drop it, or choose another name.",
@@ -292,7 +295,8 @@ async def connected(url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
 def refusal(url: str, error: Exception) -> str:
     kind = asyncpg.DiskFullError if "No space left on device" in str(error) else type(error)
     advice = ADVICE.get(kind, "The server's log may say more.")
-    return f"PostgreSQL at {address(url)} refused: {error}. {advice}"
+    reason = str(error).partition("\n")[0].removesuffix(".")  # What follows are details, and asyncpg's own advice.
+    return f"PostgreSQL at {address(url)} refused: {reason}. {advice}"
 
 
 def refuse_own_settings(settings: Mapping[str, str], own: frozenset[str], whose: str) -> None:

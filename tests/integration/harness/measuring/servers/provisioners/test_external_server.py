@@ -14,6 +14,7 @@ from harness.measuring.servers.provisioners.external import URL_VARIABLE, Extern
 from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, pooled, value, without_password
 from tests.poolers import Mode, pgbouncer
 
+PREPARED_ELSEWHERE = [f"PREPARE __asyncpg_stmt_{number:x}__ AS SELECT 1" for number in range(1, 300)]
 HNSW = "CREATE INDEX ON thing USING hnsw (position vector_l2_ops)"
 
 
@@ -162,11 +163,13 @@ async def test_a_pooler_that_shares_connections_is_refused_with_the_setting(
     foreign: PostgresServer, mode: Mode
 ) -> None:
     before = await names(foreign)
-    with (
-        pgbouncer(foreign.admin_url, mode) as url,
-        pytest.raises(ProvisioningError, match=r"set pool_mode = session for the databases of the run"),
-    ):
-        await start(url)
+    with pgbouncer(foreign.admin_url, mode) as url:
+        another = await asyncpg.connect(url)
+        for name in PREPARED_ELSEWHERE:  # As another program's asyncpg may have named one of its own.
+            await another.execute(name)
+        with pytest.raises(ProvisioningError, match=r"set pool_mode = session for the databases of the run"):
+            await start(url)
+        await another.close()
     assert await names(foreign) == before
 
 
