@@ -78,7 +78,8 @@ def _evaluate_seen(
     if metric.scope == "statement":
         return metric.evaluate(observed, budget.limit)
     reason = _unjudgeable(observed.samples)
-    if reason:
+    # That all failed is more than may, and no reason not to say so.
+    if reason and not (observed.samples and budget.metric == "errors" and budget.limit.excess(1.0) > 0):
         return Evaluation(Outcome.INVALID, n=0, reason=reason)
     passes = _passes(variant.samples, observed.samples, budget.selection.stage)
     if budget.selection.window_s is not None:

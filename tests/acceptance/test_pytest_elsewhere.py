@@ -74,6 +74,10 @@ def run_pytest(directory: Path, url: str, environment: dict[str, str], *argument
     """What became of each budget, by test. The plugin is there because it is installed; nothing names it."""
     command = [sys.executable, "-m", "pytest", "--budget-report=out.json", *arguments]
     subprocess.run(command, cwd=directory, env=environment | {"SHOP_URL": url}, capture_output=True, check=False)
+    return outcomes(directory)
+
+
+def outcomes(directory: Path) -> dict[str, Any]:
     document = json.loads((directory / "out.json").read_text(encoding="utf-8"))
     return {
         test["test"].partition("::")[2]: {each["budget"]: each["outcome"] for each in test["budgets"]}
@@ -89,6 +93,21 @@ def test_statements_of_another_project_are_counted(tmp_path: Path, shop_url: str
         "test_a_law_in_the_results_holds": {"p95 <= 30s": "PASS", "mean <= 30s": "PASS", "statements <= n": "PASS"},
         "test_one_connection": {"statements <= 1": "PASS"},
     }
+
+
+def test_statements_that_asyncpg_sends_are_listed_with_the_line_of_the_project(
+    tmp_path: Path, shop_url: str, environment: dict[str, str]
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    (tmp_path / "test_shop.py").write_text(PROJECT, encoding="utf-8")
+    run_pytest(tmp_path, shop_url, environment, "-k", "loop")
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    (verdict,) = [each for each in document["tests"][0]["budgets"] if each["budget"] == "statements <= 1"]
+    line = PROJECT[: PROJECT.index("return [await")].count("\n") + 1
+    assert verdict["further"] == [
+        "sent by the call with most statements:",
+        f"  3 times SELECT * FROM generate_series(1, $1) AS id  (test_shop.py:{line})",
+    ]
 
 
 def test_neither_xdist_nor_pytest_asyncio_is_needed(tmp_path: Path, shop_url: str, environment: dict[str, str]) -> None:

@@ -1,14 +1,17 @@
 """What the pytest fixture `budget` does: calls a function until its budgets are decided, and says how they stand.
 
-The calls come one after another, so what is counted while one of them runs is its own, in whatever task or thread the
-statement was sent. Load, a database and a comparison are not here: a scenario has those.
+With one user the calls come one after another, so what is counted while one of them runs is its own, in whatever task
+or thread the statement was sent. Load on a schedule and a comparison are not here: a scenario has those.
 """
 
 import asyncio
 import inspect
 import math
 import re
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence, Sized
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence, Sized
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,6 +21,8 @@ from typing import Any, Final, Generic, Literal, NoReturn, ParamSpec, TypeVar
 
 import pytest
 
+from harness.commands._shared import sent_statements
+from harness.commands._shared.sent_statements import Sent, count_statement, listen
 from harness.errors import UsageError
 from harness.judging.analysis.sequential import confidence_at
 from harness.judging.budget_metrics import METRICS
@@ -39,30 +44,11 @@ CALLS_MIN_EXACT, CALLS_MIN_SAMPLED = 10, 30
 """Before the first look; an average needs some before its bounds mean anything."""
 
 _NAMES_OPERATION: Final = re.compile(r"[^<>=]*(\.\s*[a-zA-Z_]|[:{])")
-_CONTROL: Final = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 _OF_SCENARIOS: Final = {"subject", "texts", "variant"}
 _HOW_TO_COUNT: Final = (
     "Say where they are sent: `await budget.watch(connection)` for a connection of asyncpg, "
     "`create_pool(…, init=budget.watch)` for a pool, `budget.count_statement` as the hook of any other driver."
 )
-
-
-@dataclass(slots=True)
-class _Statements:
-    """Those that this process was told of. One count for all tests, since a connection may outlive a test."""
-
-    total: int = 0
-    counted: bool = False
-    housekeeping: set[str] = field(default_factory=set[str])
-    lock: Lock = field(default_factory=Lock)
-
-    def add(self) -> None:
-        with self.lock:
-            self.total += 1
-            self.counted = True
-
-
-_statements: Final = _Statements()
 
 
 async def watch(connection: Any) -> None:  # noqa: ANN401 -- asyncpg's, which a project need not have.
@@ -74,29 +60,21 @@ async def watch(connection: Any) -> None:  # noqa: ANN401 -- asyncpg's, which a 
     __tracebackhide__ = True
     if not hasattr(connection, "add_query_logger"):
         _refuse(f"budget.watch: {type(connection).__name__} is no connection of asyncpg. {_HOW_TO_COUNT}")
-    connection.add_query_logger(_query_sent)
-    _statements.housekeeping.add(connection.get_reset_query())
-    _statements.counted = True
-
-
-def _query_sent(logged: Any) -> None:  # noqa: ANN401 -- asyncpg's LoggedQuery.
-    if logged.query not in _statements.housekeeping and not _CONTROL.match(logged.query):
-        _statements.add()
-
-
-def count_statement(*_event: object) -> None:
-    """Counts one statement. Takes any arguments, so that it can be a driver's hook as it is."""
-    _statements.add()
+    listen(connection)
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many calls come before the first look and at most, and for how long in all, warm-up included."""
+    """How many calls come before the first look and at most, and for how long in all, warm-up included.
+
+    `users` call at once.
+    """
 
     warm_up: int
     calls_min: int
     calls_max: int
     seconds_max: float
+    users: int
 
     def looks(self) -> Iterator[int]:
         """The number of calls at each look: twice as many as at the one before."""
@@ -127,12 +105,12 @@ class BudgetFixture:
         """Stated, and not measured since: a test that ends like this has looked at nothing."""
 
     def __call__(
-        self, *budgets: str, warm_up: int = 5, calls_max: int = 2_000, seconds_max: float = 10.0
+        self, *budgets: str, users: int = 1, warm_up: int = 5, calls_max: int = 2_000, seconds_max: float = 10.0
     ) -> "Measurement":
         """States budgets, in the language of a scenario's but without an operation, and the effort to decide them.
 
         `warm_up` calls come first and are discarded. Calls end when every budget is decided, and at the latest after
-        `calls_max` or `seconds_max`.
+        `calls_max` or `seconds_max`. `users` call at once: each in a thread, or in a task where the call is awaited.
         """
         __tracebackhide__ = True
         mistake = ""
@@ -149,8 +127,10 @@ class BudgetFixture:
                 f"{', '.join(budgets)}: no fewer than {calls_min} calls can decide this, and calls_max is {calls_max}. "
                 "Raise calls_max, or limit a lower quantile."
             )
+        if users < 1:
+            _refuse(f"users = {users}: at least one has to call.")
         self.unmeasured.extend(budgets)
-        return Measurement(self, budgets, read, Effort(warm_up, calls_min, calls_max, seconds_max))
+        return Measurement(self, budgets, read, Effort(warm_up, calls_min, calls_max, seconds_max, users))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,78 +146,135 @@ class Measurement:
         """Calls the function until the budgets are decided. Fails the test where one does not hold."""
         __tracebackhide__ = True
         series = _Series[T](self.fixture.clock, self.budgets, self.effort)
-        for call in series.calls():
-            with call.timed():
-                call.result = function(*args, **kwargs)
-            if inspect.isawaitable(call.result):
-                _refuse_awaitable(call.result)
-        self._conclude(series.verdict(), series.statements)
+
+        def call_repeatedly(stretch: "_Stretch[T]") -> None:
+            __tracebackhide__ = True
+            for call in stretch:
+                with call.timed():
+                    call.result = function(*args, **kwargs)
+                if inspect.isawaitable(call.result):
+                    _refuse_awaitable(call.result)
+
+        with series.counted():
+            for stretch in series.stretches():
+                _by_all(self.effort.users, call_repeatedly, stretch)
+        self._conclude(series)
         return series.result
 
     async def measure_async(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for a function whose result is awaited."""
         __tracebackhide__ = True
         series = _Series[T](self.fixture.clock, self.budgets, self.effort)
-        for call in series.calls():
-            with call.timed():
-                call.result = await function(*args, **kwargs)
-            if _is_asyncios():
-                # asyncpg tells of a statement in the loop's next iteration.
-                await asyncio.sleep(0)
-        self._conclude(series.verdict(), series.statements)
+        if self.effort.users > 1 and not _is_asyncios():
+            _refuse(f"users = {self.effort.users}: several call at once under asyncio alone. Leave `users` out here.")
+
+        async def call_repeatedly(stretch: "_Stretch[T]") -> None:
+            __tracebackhide__ = True
+            for call in stretch:
+                with call.timed():
+                    call.result = await function(*args, **kwargs)
+                if _is_asyncios():
+                    # What asyncpg made a task of comes to its end.
+                    await asyncio.sleep(0)
+
+        with series.counted():
+            for stretch in series.stretches():
+                if self.effort.users == 1:
+                    await call_repeatedly(stretch)
+                else:
+                    await _by_all_tasks(self.effort.users, call_repeatedly, stretch)
+        self._conclude(series)
         return series.result
 
-    def _conclude(self, verdict: Verdict, statements: int) -> None:
+    def _conclude(self, series: "_Series[T]") -> None:
         __tracebackhide__ = True
         self.fixture.unmeasured = [text for text in self.fixture.unmeasured if text not in self.stated]
-        self._refuse_uncounted(statements)
-        judged = list(zip(self.stated, verdict.budgets, strict=True))
-        for text, each in judged:
-            self.fixture.record(_plain(text, each))
-        message = "\n".join(f"{each.outcome.value} {text}: {each.sentence}" for text, each in judged)
+        self._refuse_uncounted(series)
+        verdict = series.verdict()
+        judged = list(zip(self.stated, self.budgets, verdict.budgets, strict=True))
+        message: list[str] = []
+        for text, budget, each in judged:
+            further = series.further(budget, each)
+            self.fixture.record(_plain(text, each) | ({"further": further} if further else {}))
+            message += [f"{each.outcome.value} {text}: {each.sentence}", *(f"  {line}" for line in further)]
         outcome = _worst(verdict)
         if outcome is Outcome.PASS:
             return
         if outcome is not Outcome.UNDECIDED or self.fixture.undecided == "fail":
-            pytest.fail(message)
+            pytest.fail("\n".join(message))
         if self.fixture.undecided == "skip":
-            pytest.skip(message)
+            pytest.skip("\n".join(message))
 
-    def _refuse_uncounted(self, statements: int) -> None:
+    def _refuse_uncounted(self, series: "_Series[T]") -> None:
         """A count of 0 because nobody counts, or because the code uses another connection, must not look like a 0."""
         __tracebackhide__ = True
         for text, budget in zip(self.stated, self.budgets, strict=True):
-            if budget.metric == "statements" and not _statements.counted:
+            if budget.metric != "statements":
+                continue
+            if not sent_statements.counting.counted:
                 _refuse(f"{text}: nothing counts statements. {_HOW_TO_COUNT}")
-            if budget.metric == "statements" and not statements and budget.limit.text != "0":
+            if series.strays:
+                _refuse(
+                    f"{text}: {series.strays} statements were sent from threads of their own, so that nobody knows "
+                    "which user's they are. Leave `users` out to count them."
+                )
+            if not series.most.total and budget.limit.text != "0":
                 _refuse(f"{text}: no statement was seen in any call. Does it use what is watched? {_HOW_TO_COUNT}")
+
+
+def _by_all(users: int, call: "Callable[[_Stretch[T]], None]", stretch: "_Stretch[T]") -> None:
+    """Each user in a thread; one alone in this one. Ends all with the first that fails, and raises that."""
+    __tracebackhide__ = True
+    if users == 1:
+        call(stretch)
+        return
+    with ThreadPoolExecutor(users) as threads:
+        ends = [threads.submit(call, stretch) for _ in range(users)]
+        wait(ends, return_when=FIRST_EXCEPTION)
+        stretch.end()
+    for end in ends:
+        end.result()
+
+
+async def _by_all_tasks(
+    users: int, call: "Callable[[_Stretch[T]], Coroutine[Any, Any, None]]", stretch: "_Stretch[T]"
+) -> None:
+    __tracebackhide__ = True
+    tasks = [asyncio.create_task(call(stretch)) for _ in range(users)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        stretch.end()
+        await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
 
 
 @dataclass(slots=True)
 class _Call(Generic[T]):
-    """One call of the function; times are the clock's, in seconds."""
+    """One call of the function; times are the clock's, in seconds. `error` is a sentence on why it failed."""
 
     clock: Callable[[], float]
     raises: bool
-    sent_before: int
+    sent: Sent = field(default_factory=Sent)
     started_s: float = 0.0
     ended_s: float = 0.0
     error: str | None = None
     result: T | None = None
-    statements: int | None = None
 
     @contextmanager
     def timed(self) -> Generator[None]:
         __tracebackhide__ = True
-        self.started_s = self.clock()
-        try:
-            yield
-        except Exception as error:
-            self.error = type(error).__name__
-            if self.raises:
-                raise
-        finally:
-            self.ended_s = self.clock()
+        with sent_statements.counting.call(self.sent):
+            self.started_s = self.clock()
+            try:
+                yield
+            except Exception as error:
+                self.error = _told(error)
+                if self.raises:
+                    raise
+            finally:
+                self.ended_s = self.clock()
 
     def sample(self, operation: str) -> Sample:
         return Sample(
@@ -247,56 +284,131 @@ class _Call(Generic[T]):
             started_s=self.started_s,
             ended_s=self.ended_s,
             error=self.error,
-            statements=self.statements,
+            statements=self.sent.total if sent_statements.counting.counted else None,
             results=_size(self.result),
         )
 
 
+def _told(error: Exception) -> str:
+    """What it is, and the innermost line of the project that it came through."""
+    places = [
+        sent_statements.place(frame.filename, frame.lineno or 0)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if sent_statements.is_the_projects(frame.filename)
+    ]
+    said = " ".join(str(error).split())
+    return type(error).__name__ + (f": {said}" if said else "") + (f"  ({places[-1]})" if places else "")
+
+
+@dataclass(slots=True)
+class _Stretch(Generic[T]):
+    """Calls to make until there are enough of them or time is up; users take them from here, each the next one.
+
+    One call at least, however late it is. `keep` is given each when it has been made.
+    """
+
+    make: "Callable[[], _Call[T]]"
+    keep: "Callable[[_Call[T]], None]"
+    calls: int
+    deadline_s: float
+    begun: int = 0
+    ended: bool = False
+    lock: Lock = field(default_factory=Lock)
+
+    def end(self) -> None:
+        self.ended = True
+
+    def __iter__(self) -> "Iterator[_Call[T]]":
+        while (call := self._next()) is not None:
+            yield call
+            self.keep(call)
+
+    def _next(self) -> "_Call[T] | None":
+        with self.lock:
+            call = self.make()
+            late = self.begun > 0 and call.clock() >= self.deadline_s
+            if self.ended or late or self.begun >= self.calls:
+                return None
+            self.begun += 1
+            return call
+
+
 @dataclass(slots=True)
 class _Series(Generic[T]):
-    """The calls of one measurement, made until their budgets are decided."""
+    """The calls of one measurement, made until their budgets are decided. `most` is the most that one of them sent."""
 
     clock: Callable[[], float]
     budgets: tuple[Budget, ...]
     effort: Effort
     samples: list[Sample] = field(default_factory=list[Sample])
     looks: list[int] = field(default_factory=list[int])
-    statements: int = 0
+    most: Sent = field(default_factory=Sent)
+    strays: int = 0
     last: _Call[T] | None = None
+    begun_s: float = 0.0
 
-    def calls(self) -> Iterator[_Call[T]]:
-        """Each call to make. Those of the warm-up first, for half of the time at most."""
-        deadline_s = self.clock() + self.effort.seconds_max
-        for _ in range(self.effort.warm_up):
-            yield self._call()
-            if self.clock() > deadline_s - self.effort.seconds_max / 2:
-                break
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """With one user all that is sent within the block is the call's; with several only what can be told apart."""
+        counting = sent_statements.counting
+        counting.users, before = self.effort.users, counting.strays
+        try:
+            yield
+        finally:
+            counting.users, counting.only = 0, None
+            self.strays = counting.strays - before
+
+    def stretches(self) -> Iterator[_Stretch[T]]:
+        """Up to each look. Those of the warm-up first, for half of the time at most."""
+        self.begun_s = self.clock()
+        deadline_s = self.begun_s + self.effort.seconds_max
+        if self.effort.warm_up:
+            half_s = deadline_s - self.effort.seconds_max / 2
+            yield _Stretch(self._call, lambda _: None, self.effort.warm_up, half_s)
         for size in self.effort.looks():
-            while len(self.samples) < size and (not self.samples or self.clock() < deadline_s):
-                call = self._call()
-                yield call
-                self._keep(call)
+            yield _Stretch(self._call, self._keep, size - len(self.samples), deadline_s)
             self.looks.append(len(self.samples))
             if self.clock() >= deadline_s or _worst(self.verdict()) is not Outcome.UNDECIDED:
                 return
 
     def _call(self) -> _Call[T]:
         """An exception is a failed call where a budget says how many may fail, and else the test's own."""
-        return _Call(self.clock, all(budget.metric != "errors" for budget in self.budgets), _statements.total)
+        call = _Call[T](self.clock, all(budget.metric != "errors" for budget in self.budgets))
+        if self.effort.users == 1:
+            sent_statements.counting.only = call.sent
+        return call
 
     def _keep(self, call: _Call[T]) -> None:
-        sent = _statements.total - call.sent_before
-        call.statements = sent if _statements.counted else None
-        self.statements += sent
-        self.samples.append(call.sample(self.budgets[0].subject))
-        if call.error is None:
-            self.last = call
+        with sent_statements.counting.lock:
+            self.samples.append(call.sample(self.budgets[0].subject))
+            if call.sent.total > self.most.total:
+                self.most = call.sent
+            if call.error is None:
+                self.last = call
 
     @property
     def result(self) -> T:
         """Of the last call that was answered; without one there is a verdict that fails the test."""
         assert self.last is not None, "a series without an answer is INVALID"
         return self.last.result  # type: ignore[return-value]  # it is None only where T is
+
+    def further(self, budget: Budget, verdict: BudgetVerdict) -> list[str]:
+        """What helps to see why a budget does not hold."""
+        if verdict.outcome is Outcome.UNDECIDED:
+            return [self._ended()]
+        failed = verdict.outcome is not Outcome.PASS
+        if failed and budget.metric == "statements":
+            return ["sent by the call with most statements:", *(f"  {line}" for line in self.most.lines())]
+        if failed and budget.metric == "errors":
+            errors = Counter(sample.error for sample in self.samples if sample.error is not None)
+            return [f"{times} of {len(self.samples)} calls raised {error}" for error, times in errors.most_common(3)]
+        return []
+
+    def _ended(self) -> str:
+        calls, calls_max, seconds_max = len(self.samples), self.effort.calls_max, self.effort.seconds_max
+        if calls >= calls_max:
+            return f"ended by calls_max = {calls_max}, after {self.clock() - self.begun_s:.3g} s of {seconds_max:g} s"
+        return f"ended by seconds_max = {seconds_max:g}, after {calls} calls of {calls_max}"
 
     def verdict(self) -> Verdict:
         variant = VariantRecord(
@@ -305,7 +417,7 @@ class _Series(Generic[T]):
         record = RunRecord(
             run_id="pytest",
             started_at=datetime.now(UTC),
-            elapsed_s=self.samples[-1].ended_s - self.samples[0].started_s,
+            elapsed_s=max(sample.ended_s for sample in self.samples) - min(sample.started_s for sample in self.samples),
             state="complete",
             command=(),
             scenario={"strategies": [variant.name]},

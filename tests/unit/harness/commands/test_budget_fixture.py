@@ -1,5 +1,9 @@
 """Measuring a callable until its budgets are decided, on a clock that only the callable moves."""
 
+import asyncio
+import itertools
+import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -7,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.commands._shared import budget_fixture
+from harness.commands._shared import sent_statements
 from harness.commands._shared.budget_fixture import BudgetFixture, Undecided
 
 
@@ -49,7 +53,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test before this one has told of statements."""
-    monkeypatch.setattr(budget_fixture, "_statements", budget_fixture._Statements())
+    monkeypatch.setattr(sent_statements, "counting", sent_statements.Counting())
 
 
 def test_calls_end_with_the_first_look_that_decides() -> None:
@@ -94,12 +98,21 @@ def test_drift_does_not_invalidate_what_holds_by_far() -> None:
     assert bench.outcomes == {"p95 <= 1s": "PASS"}
 
 
-@pytest.mark.parametrize("limit", [{"calls_max": 100}, {"seconds_max": 2.0}])
-def test_calls_that_cannot_decide_end_at_the_cap_and_are_not_green(limit: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("limit", "ended"),
+    [
+        ({"calls_max": 100}, "ended by calls_max = 100, after 2 s of 10 s"),
+        ({"seconds_max": 2.0}, "ended by seconds_max = 2, after 100 calls of 2000"),
+    ],
+)
+def test_calls_that_cannot_decide_end_at_a_cap_that_is_named_and_are_not_green(
+    limit: dict[str, Any], ended: str
+) -> None:
     bench = Bench(Work([0.010, 0.030] * 2_000))
-    with pytest.raises(pytest.fail.Exception, match=r"UNDECIDED p50 <= 20ms: .* needs about|too near"):
+    with pytest.raises(pytest.fail.Exception, match=rf"UNDECIDED p50 <= 20ms: (.*\n)+  {ended}$"):
         bench.budget("p50 <= 20ms", warm_up=0, **limit).measure(bench.work)
     assert bench.work.calls == 100
+    assert bench.verdicts[0]["further"] == [ended]
 
 
 def test_one_call_is_made_however_slow_it_is() -> None:
@@ -145,7 +158,20 @@ def test_an_exception_is_a_failed_call_where_a_budget_is_about_errors() -> None:
     assert bench.outcomes == {"errors <= 25%": "PASS", "p50 <= 1s": "PASS"}
 
 
-def test_calls_that_all_fail_cannot_be_judged() -> None:
+def test_calls_that_all_fail_are_too_many_and_say_why() -> None:
+    def search() -> None:
+        raise ConnectionError("refused")
+
+    with pytest.raises(pytest.fail.Exception) as failed:
+        Bench(Work([0.0])).budget("p95 <= 1s", "errors <= 1%").measure(search)
+    said = str(failed.value)
+    assert "FAIL errors <= 1%: 100% > " in said
+    here = f"tests/unit/harness/commands/test_budget_fixture.py:{search.__code__.co_firstlineno + 1}"
+    assert f"  63 of 63 calls raised ConnectionError: refused  ({here})" in said
+    assert "INVALID p95 <= 1s: Cannot be judged: more requests failed" in said
+
+
+def test_where_all_calls_may_fail_nothing_is_judged() -> None:
     with pytest.raises(pytest.fail.Exception, match="INVALID errors <= 100%: Cannot be judged: all 10 requests failed"):
         Bench(Work([0.0])).budget("errors <= 100%").measure(failing(every=1))
 
@@ -240,3 +266,129 @@ async def test_only_a_connection_can_be_watched() -> None:
 def test_what_nobody_can_count_here_is_invalid() -> None:
     with pytest.raises(pytest.fail.Exception, match="INVALID round_trips <= 3"):
         Bench(Work([0.0])).budget("round_trips <= 3").measure(failing(every=1_000))
+
+
+def line_of(function: Callable[..., Any], further: int) -> str:
+    return f"tests/unit/harness/commands/test_budget_fixture.py:{function.__code__.co_firstlineno + further}"
+
+
+def test_too_many_statements_are_listed_with_how_often_and_from_where() -> None:
+    connection = sqlite3.connect(":memory:")
+    bench = Bench(Work([0.0]))
+    budget = bench.budget
+    connection.set_trace_callback(budget.count_statement)
+
+    def orders() -> None:
+        connection.execute("SELECT 1\n   AS one")
+        for _ in range(3):
+            connection.execute("SELECT 2")
+
+    with pytest.raises(pytest.fail.Exception) as failed:
+        budget("statements <= 2").measure(orders)
+    lines = str(failed.value).splitlines()
+    assert lines[1:] == [
+        "  sent by the call with most statements:",
+        f"    3 times SELECT 2  ({line_of(orders, 3)})",
+        f"    1 times SELECT 1 AS one  ({line_of(orders, 1)})",
+    ]
+    connection.close()
+
+
+def test_a_list_of_statements_ends_and_says_how_many_more_there_are() -> None:
+    sent = sent_statements.Sent()
+    with sent_statements.counting.call(sent):
+        for number in range(12):
+            sent_statements.count_statement(b"INSERT INTO a" if number == 0 else f"SELECT {'x' * 200} {number}")
+    lines = sent.lines()
+    assert len(lines) == 11
+    assert lines[0].startswith("1 times INSERT INTO a  (tests/")
+    assert all(len(line) < 200 for line in lines)
+    assert lines[-1].startswith("and ")
+
+
+@pytest.mark.parametrize("text", ["BEGIN", " commit", "ROLLBACK TO SAVEPOINT a", b"SAVEPOINT a"])
+def test_transaction_control_is_no_statement_whatever_the_driver(text: str | bytes) -> None:
+    sent = sent_statements.Sent()
+    with sent_statements.counting.call(sent):
+        sent_statements.count_statement(text)
+    assert sent.total == 0
+
+
+def test_users_call_at_once_and_each_call_has_its_own_statements() -> None:
+    """All meet in each call, so none of them can have been made before another."""
+    users = 5
+    meeting = threading.Barrier(users, timeout=60)
+    bench = Bench(Work([0.0]))
+    budget = bench.budget
+
+    def call() -> list[int]:
+        budget.count_statement("SELECT 1")
+        meeting.wait()
+        budget.count_statement("SELECT 2")
+        return [1]
+
+    assert budget("statements <= 2", "errors <= 0%", users=users, warm_up=users).measure(call) == [1]
+    assert bench.outcomes == {"statements <= 2": "PASS", "errors <= 0%": "PASS"}
+    assert bench.verdicts[0]["n"] == 10
+
+
+async def test_users_that_await_are_tasks() -> None:
+    users = 5
+    meeting = asyncio.Barrier(users)
+    bench = Bench(Work([0.0]))
+    budget = bench.budget
+
+    async def call() -> None:
+        async with meeting:
+            budget.count_statement("SELECT 1")
+
+    await budget("statements <= 1", users=users, warm_up=users).measure_async(call)
+    assert bench.verdicts[0]["measured"] == 1
+
+
+def test_a_user_that_fails_ends_the_others() -> None:
+    calls = itertools.count()
+
+    def call() -> None:
+        if next(calls) == 20:
+            raise ConnectionError("lost")
+
+    with pytest.raises(ConnectionError, match="lost"):
+        Bench(Work([0.001])).budget("p99.9 <= 1s", users=3, calls_max=1_000_000, seconds_max=1e6).measure(call)
+
+
+async def test_a_task_that_fails_ends_the_others() -> None:
+    calls = itertools.count()
+
+    async def call() -> None:
+        await asyncio.sleep(0)
+        if next(calls) == 20:
+            raise ConnectionError("lost")
+
+    budget = Bench(Work([0.001])).budget
+    with pytest.raises(ConnectionError, match="lost"):
+        await budget("p99.9 <= 1s", users=3, calls_max=1_000_000, seconds_max=1e6).measure_async(call)
+
+
+def test_statements_of_nobody_are_not_counted_as_somebodys() -> None:
+    budget = Bench(Work([0.0])).budget
+
+    def call() -> None:
+        thread = threading.Thread(target=budget.count_statement, args=("SELECT 1",))
+        thread.start()
+        thread.join()
+
+    budget("statements <= 1").measure(call)
+    with pytest.raises(pytest.fail.Exception, match=r"nobody knows which user's they are\. Leave `users` out"):
+        budget("statements <= 1", users=2).measure(call)
+
+
+def test_nobody_who_calls_is_refused() -> None:
+    with pytest.raises(pytest.fail.Exception, match="users = 0: at least one has to call"):
+        Bench(Work([0.0])).budget("p95 <= 1s", users=0)
+
+
+def test_several_users_without_asyncio_are_refused_and_not_run_one_by_one() -> None:
+    bench = Bench(Work([0.0]))
+    with pytest.raises(pytest.fail.Exception, match=r"under asyncio alone\. Leave `users` out"):
+        bench.budget("p95 <= 1s", users=2).measure_async(bench.work.asynchronous).send(None)
