@@ -298,7 +298,7 @@ def test_a_list_of_statements_ends_and_says_how_many_more_there_are() -> None:
     sent = sent_statements.Sent()
     with sent_statements.counting.call(sent):
         for number in range(12):
-            sent_statements.count_statement(b"INSERT INTO a" if number == 0 else f"SELECT {'x' * 200} {number}")
+            sent_statements.count_statement(b"INSERT INTO a" if number == 0 else f"SELECT {number} {'x' * 200}")
     lines = sent.lines()
     assert len(lines) == 11
     assert lines[0].startswith("1 times INSERT INTO a  (tests/")
