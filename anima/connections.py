@@ -90,10 +90,11 @@ VECTOR: Final = """
     FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
     WHERE extname = 'vector'
 """
-# A server that is older knows not all of them. What is an extension's may not be known yet.
-SET_ALL: Final = """
-    SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS setting(name, value)
-    WHERE name LIKE '%.%' OR current_setting(name, true) IS NOT NULL
+# A server that is older knows not all of them. What is an extension's may not be known yet. It is text, since a bound
+# statement takes two round trips where it is met first; each of these values is a word or a number of ours.
+SET_ONE: Final = """
+    SELECT set_config('{name}', '{value}', false)
+    WHERE '{name}' LIKE '%.%' OR current_setting('{name}', true) IS NOT NULL;
 """
 LEARN_ARRAYS: Final = """
     SELECT NULL::uuid[], NULL::int[], NULL::bigint[], NULL::bytea[], NULL::interval[], NULL::jsonb[]
@@ -238,7 +239,7 @@ async def prepare_connection(
 
 
 async def set_all(connection: "asyncpg.Connection[Row]", settings: Mapping[str, str]) -> None:
-    await connection.fetch(SET_ALL, list(settings), list(settings.values()))
+    await connection.execute("".join(SET_ONE.format(name=name, value=value) for name, value in settings.items()))
 
 
 async def usable_vector(connection: "asyncpg.Connection[Row]") -> Extension:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
@@ -10,9 +11,13 @@ import pytest
 
 from anima.database import Database, PoolSettings, Session, Statement, open_database
 from anima.errors import DatabaseBusy, DatabaseConflict, DatabaseUnavailable, InvalidInput
+from anima.migrations import status
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED
+from harness.measuring.servers.addresses import with_database
+from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.measuring.servers.provisioners.protocol import Server
+from tests.foreign import execute
 from tests.memories import EAST, opened, plant, session_on, tables, value
 from tests.waiting import until
 
@@ -42,6 +47,26 @@ async def test_a_connection_whose_server_has_just_said_farewell_is_a_database_th
         with pytest.raises(DatabaseUnavailable, match="another operation"):
             async with database.session():
                 raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
+async def test_of_several_hosts_the_one_that_answers_and_takes_writes_is_used(database_url: str) -> None:
+    parts = urlsplit(database_url)
+    credentials, _, host = parts.netloc.rpartition("@")
+    url = urlunsplit(parts._replace(netloc=f"{credentials}@127.0.0.1:1,{host}"))
+    url = url.replace("&target_session_attrs=any", "").replace("target_session_attrs=any&", "")
+    async with open_database(url) as database:
+        assert await database.takes_writes()
+    await execute(database_url, f"ALTER DATABASE {parts.path[1:]} SET default_transaction_read_only = on")
+    async with open_database(url) as database:
+        with pytest.raises(DatabaseUnavailable, match="cannot be used"):
+            await database.takes_writes()
+
+
+async def test_a_database_is_reached_whatever_its_name_is(server: PostgresServer) -> None:
+    name = f"a-b é%/? {uuid4().hex}"
+    await execute(server.admin_url, f'CREATE DATABASE "{name}"')
+    assert not any(known.applied for known in await status(with_database(server.admin_url, name)))
+    await execute(server.admin_url, f'DROP DATABASE "{name}"')
 
 
 PASSING = (
