@@ -17,9 +17,12 @@ from anima.connections import connected
 from anima.database import Database, Statement
 from anima.embeddings.ollama import MODEL, OllamaEmbeddings, Presence
 from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, Vector
-from anima.errors import AnimaError
+from anima.errors import AnimaError, InvalidInput
 
-OFFLINE: Final = "hashing"
+OFFLINE: Final = ("local", "hashing")
+"""The providers that need no server, the better first."""
+
+KNOWS: Final = {"local": "with a small model", "hashing": "by their words and not by meaning"}
 SAME_FROM: Final = 0.99
 """The cosine similarity from which two vectors of a text are one provider's: other hardware rounds otherwise."""
 
@@ -60,15 +63,20 @@ async def chosen(settings: EmbeddingSettings, url: str, *, is_named: bool) -> Ch
 
 
 async def choose(settings: EmbeddingSettings, stored: Sequence[Stored], presence: Presence) -> Choice:
-    """Whoever embedded what is stored, else an Ollama that is there, else the offline provider."""
+    """Whoever embedded what is stored, else an Ollama that is there, else the best offline provider there is."""
+    offline = {name: provider for name in OFFLINE if (provider := installed(settings, name)) is not None}
+    try:
+        makers = [name for name, provider in offline.items() if stored and await is_maker(provider, stored)]
+    finally:
+        await asyncio.gather(*[provider.aclose() for provider in offline.values()])
     lack = (
         f"{'no Ollama answers' if presence == 'away' else f'the Ollama has no model {MODEL}'} at {settings.ollama_url}"
     )
-    if stored and await is_maker(named(settings, OFFLINE), stored):
+    if makers:
         return Choice(
-            OFFLINE,
-            f"The stored memories were embedded offline ({OFFLINE}), by their words and not by meaning, and so are new "
-            "ones. For another provider, start with an empty database and name it in ANIMA_EMBEDDING_PROVIDER.",
+            makers[0],
+            f"The stored memories were embedded offline ({makers[0]}), {KNOWS[makers[0]]}, and so are new ones. "
+            "For another provider, start with an empty database and name it in ANIMA_EMBEDDING_PROVIDER.",
         )
     if presence == "ready":
         return Choice("ollama")
@@ -78,11 +86,20 @@ async def choose(settings: EmbeddingSettings, stored: Sequence[Stored], presence
             f"No embedding provider is named, and {lack}; the stored memories were not embedded offline. Run `ollama "
             f"serve` and `ollama pull {MODEL}`, or name the provider they were added with in ANIMA_EMBEDDING_PROVIDER.",
         )
+    best = next(iter(offline))
     return Choice(
-        OFFLINE,
-        f"No embedding provider is named, and {lack}: texts are embedded offline ({OFFLINE}), by their words and not "
-        f"by meaning. To change that, before memories are added: `ollama pull {MODEL}`, or ANIMA_EMBEDDING_PROVIDER.",
+        best,
+        f"No embedding provider is named, and {lack}: texts are embedded offline ({best}), {KNOWS[best]}. "
+        f"To change that, before memories are added: `ollama pull {MODEL}`, or ANIMA_EMBEDDING_PROVIDER.",
     )
+
+
+def installed(settings: EmbeddingSettings, provider: str) -> EmbeddingProvider | None:
+    """None where an extra is missing."""
+    try:
+        return named(settings, provider)
+    except InvalidInput:
+        return None
 
 
 def named(settings: EmbeddingSettings, provider: str) -> EmbeddingProvider:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from anima.embeddings.hashing import HashingEmbeddings
+from anima.embeddings.local import LocalEmbeddings
 from anima.embeddings.ollama import OllamaEmbeddings
 from anima.embeddings.openai import OpenAIEmbeddings
 from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings
@@ -11,4 +12,5 @@ PROVIDERS: dict[str, Callable[[EmbeddingSettings], EmbeddingProvider]] = {
     "ollama": OllamaEmbeddings,
     "openai": OpenAIEmbeddings,
     "hashing": lambda _settings: HashingEmbeddings(),
+    "local": lambda _settings: LocalEmbeddings(),
 }

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from anima.embeddings import PROVIDERS
 from anima.embeddings.protocol import DIMENSIONS, EmbeddingProvider, EmbeddingSettings
-from anima.errors import EmbeddingUnavailable, InvalidEmbedding
+from anima.errors import EmbeddingUnavailable, InvalidEmbedding, InvalidInput
 
 ATTEMPTS = 3
 
@@ -77,6 +77,15 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def made(name: str, settings: EmbeddingSettings) -> EmbeddingProvider:
+    try:
+        return PROVIDERS[name](settings)
+    except InvalidInput as error:
+        if "Install the extra" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
 @pytest.fixture
 async def provider(name: str, server: StubServer) -> AsyncIterator[EmbeddingProvider]:
     settings = EmbeddingSettings(
@@ -86,7 +95,7 @@ async def provider(name: str, server: StubServer) -> AsyncIterator[EmbeddingProv
         openai_key=SecretStr("key"),
         attempts=ATTEMPTS,
     )
-    provider = PROVIDERS[name](settings)
+    provider = made(name, settings)
     with stamina.set_testing(True, attempts=ATTEMPTS):
         yield provider
     await provider.aclose()
@@ -176,7 +185,7 @@ async def test_a_server_on_this_machine_is_asked_directly_whatever_the_environme
     settings = EmbeddingSettings(
         provider=name, ollama_url=server.url, openai_url=server.url, openai_key=SecretStr("key"), attempts=1
     )
-    async with aclosing(PROVIDERS[name](settings)) as provider:
+    async with aclosing(made(name, settings)) as provider:
         assert (await provider.embed("Anna plays tennis.")).provider == name
 
 

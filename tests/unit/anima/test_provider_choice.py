@@ -6,10 +6,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from anima.embeddings import PROVIDERS
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.ollama import OllamaEmbeddings, Presence
-from anima.embeddings.protocol import EmbeddingSettings
-from anima.errors import EmbeddingUnavailable
+from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings
+from anima.errors import EmbeddingUnavailable, InvalidInput
 from anima.provider_choice import Choice, Stored, choose, is_maker
 from anima.settings import Settings
 from tests.providers import CountedProvider
@@ -20,6 +21,33 @@ OFFLINE = [Stored(text, hashed_vector(text).tolist()) for text in TEXTS]
 OF_A_MODEL = [Stored(text, hashed_vector(f"another {text[::-1]}").tolist()) for text in TEXTS]
 
 
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> CountedProvider:
+    """A provider in the place of the extra's, which need not be installed."""
+    provider = CountedProvider("local")
+    monkeypatch.setitem(PROVIDERS, "local", lambda _settings: provider)
+    return provider
+
+
+@pytest.fixture
+def no_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_settings: EmbeddingSettings) -> EmbeddingProvider:
+        raise InvalidInput("Install the extra.")
+
+    monkeypatch.setitem(PROVIDERS, "local", missing)
+
+
+async def test_an_extra_that_is_installed_is_the_better_offline_provider(local: CountedProvider) -> None:
+    choice = await choose(SETTINGS, [], "away")
+    assert choice.provider == "local"
+    assert "embedded offline (local), with a small model" in choice.remark
+    assert local.closed
+    stored_by_words = [Stored(text, [-component for component in components]) for text, components in OFFLINE]
+    assert (await choose(SETTINGS, stored_by_words, "away")).provider == "ollama"
+    assert (await choose(SETTINGS, OFFLINE, "ready")).provider == "local"
+
+
+@pytest.mark.usefixtures("no_local")
 @pytest.mark.parametrize(
     ("stored", "presence", "provider", "said"),
     [
