@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from anima.database import Connection, open_database
+from anima.connections import Connection
+from anima.database import open_database
 from harness.measuring.observation import asking, take_reading
 from harness.measuring.probes.protocol import Ask, NotObserved, Observable
 from harness.measuring.servers.provisioners.protocol import Server
