@@ -1,6 +1,8 @@
 """The command line: `anima serve`, `anima migrate` and `anima new-key`."""
 
 import asyncio
+import io
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -55,13 +57,13 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
         raise InvalidInput("No database is named: set ANIMA_DATABASE_URL, or give --database-url.")
     if status:
         for entry in asyncio.run(migrations.status(url)):
-            click.echo(f"{'applied' if entry.applied else 'pending'}  {entry.migration.name}")
+            say(f"{'applied' if entry.applied else 'pending'}  {entry.migration.name}")
         return
     applied = asyncio.run(migrations.migrate(url, to=to))
     for migration in applied:
-        click.echo(f"applied  {migration.name}")
+        say(f"applied  {migration.name}")
     if not applied:
-        click.echo("Nothing to do: the schema is up to date.")
+        say("Nothing to do: the schema is up to date.")
 
 
 @anima.command()
@@ -115,7 +117,7 @@ def database_of(settings: Settings) -> Generator[tuple[str, bool]]:
         yield settings.database_url, False
         return
     directory = settings.data_directory or default_directory(settings.xdg_data_home)
-    click.echo(f"No ANIMA_DATABASE_URL is set: an embedded PostgreSQL keeps its data in {directory}.", err=True)
+    say(f"No ANIMA_DATABASE_URL is set: an embedded PostgreSQL keeps its data in {directory}.", err=True)
     with embedded_postgres(directory) as url:
         yield url, True
 
@@ -133,8 +135,20 @@ async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
     await refuse_missing_rights(url)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Work that is done has not failed because nobody reads of it: a reader who left, or a full device."""
+    try:
+        click.echo(text, err=err)
+    except OSError:
+        # What is left in the buffer goes nowhere, else the end of the process fails on it again.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())
+
+
 def main() -> NoReturn:
     """Exits with 0, 1 where the work failed, 2 for wrong usage; a traceback only with --debug."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # As standard error: a poor encoding fails nothing.
     try:
         sys.exit(anima(standalone_mode=False))
     except (click.Abort, KeyboardInterrupt):

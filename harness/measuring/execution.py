@@ -37,6 +37,7 @@ from harness.measuring.worker import Task
 from harness.measuring.workers import SharedPass, working
 from harness.measuring.workloads.protocol import Workload
 from harness.record import RunRecord
+from harness.redaction import all_without_secrets, without_secrets
 
 LOG_FILE: Final = "server.log"
 
@@ -118,7 +119,7 @@ async def execute(
 
 def begin(run: Run, resumed: Resumable | None = None) -> None:
     """Says where the run happens; one that goes on has to happen where it began."""
-    environment = fingerprint(run.server.facts).model_dump(mode="json")
+    environment = all_without_secrets(fingerprint(run.server.facts).model_dump(mode="json"))
     if run.redis:
         environment["software"]["redis"] = f"{run.redis.version} ({run.redis.source})"
     if resumed:
@@ -222,7 +223,7 @@ async def keeping_log(server: Server, directory: Path) -> AsyncGenerator[None]:
         yield
     except Exception:
         if log := await server.log():
-            (directory / LOG_FILE).write_text(log, encoding="utf-8")
+            (directory / LOG_FILE).write_text(without_secrets(log), encoding="utf-8")
         raise
 
 
