@@ -4,10 +4,10 @@ The verdicts are those of the product: a record is made of the drawn latencies a
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.evaluation import evaluate
 from harness.record import Sample, VariantRecord
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 PROBABILITY: Final = 0.95
 WRONG: Final = Promise("at most", 0.05)
@@ -47,9 +50,10 @@ ALARM_TRIALS: Final = 4
 """How many times as many of a system with itself: no promise is as small as that on its false alarms."""
 
 COMPARED: Final = [name for name, population in POPULATIONS.items() if population.independent]
-CELLS: Final = len(POPULATIONS) + len(COMPARED)
 
 SLOWDOWNS: Final = (0.0, 0.05, 0.10, 0.20)
+PIECES: Final = len(POPULATIONS) * len(LOOKS) * len(EVENTS) + len(COMPARED) * (len(SLOWDOWNS) - 1 + ALARM_TRIALS)
+"""Of about as much work each, so that their number tells the time to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,33 @@ class Task:
     seed: int
 
 
-@dataclass(slots=True)
-class Done:
-    """How many cells of the whole simulation are done."""
+SPAWNING: Final = get_context("spawn")
+COUNTED: Final[list["Synchronized[int]"]] = []
+"""In a process of the simulation: where it counts what it has done."""
 
-    cells: int = 0
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many pieces of the whole simulation are done, in all of its processes."""
+
+    pieces: "Synchronized[int]" = field(default_factory=lambda: SPAWNING.Value("i", 0))
 
     @property
     def share(self) -> float:
-        return self.cells / CELLS
+        return self.pieces.value / PIECES
 
     def __str__(self) -> str:
-        return f"simulated runs, {self.cells} of {CELLS} parts"
+        return f"simulated runs, {self.pieces.value} of {PIECES} pieces"
+
+
+def _count_into(pieces: "Synchronized[int]") -> None:
+    COUNTED.append(pieces)
+
+
+def _piece_done(times: int = 1) -> None:
+    for counter in COUNTED:
+        with counter.get_lock():
+            counter.value += times
 
 
 def budgets(trials: int, seed: int, done: Done) -> Iterator[Finding]:
@@ -81,17 +100,12 @@ def budgets(trials: int, seed: int, done: Done) -> Iterator[Finding]:
 
 
 def _found(judge: Callable[[Task], list[Finding]], tasks: Sequence[Task], done: Done) -> Iterator[Finding]:
-    """In the order of the tasks; a cell counts as soon as it is done."""
-
-    def count(_task: Future[list[Finding]]) -> None:
-        done.cells += 1
-
-    with spawning(), ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
-        cells = [processes.submit(judge, task) for task in tasks]
-        for cell in cells:
-            cell.add_done_callback(count)
-        for cell in cells:
-            yield from cell.result()
+    with (
+        spawning(),
+        ProcessPoolExecutor(mp_context=SPAWNING, initializer=_count_into, initargs=(done.pieces,)) as processes,
+    ):
+        for findings in processes.map(judge, tasks):
+            yield from findings
 
 
 def budgets_of(task: Task) -> list[Finding]:
@@ -105,6 +119,7 @@ def budgets_of(task: Task) -> list[Finding]:
             counted = sum(verdict(variant, sizes, true_s * times) is outcome for variant in variants)
             promise = WRONG if population.steady and outcome is not Outcome.UNDECIDED else None
             found.append(Finding(subject, event, counted, len(runs), promise))
+            _piece_done()
         if not population.independent:
             noticed = sum(find_drift([latencies]) is not None for latencies in runs)
             found.append(Finding(subject, "refused, since it drifts", noticed, len(runs)))
@@ -136,6 +151,7 @@ def comparisons_of(task: Task) -> list[Finding]:
     for slowdown in SLOWDOWNS:
         trials = task.trials if slowdown else ALARM_TRIALS * task.trials
         words = [_words(population, random, slowdown) for _ in range(trials)]
+        _piece_done(trials // task.trials)
         alarms = sum(bool({"slower", "faster"} & set(each)) for each in words)
         slower = sum("slower" in each for each in words)
         subject = f"{ROUNDS} rounds of {REQUESTS:,} requests, {task.population}"

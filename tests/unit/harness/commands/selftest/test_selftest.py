@@ -118,3 +118,15 @@ def test_the_verdict_is_the_products() -> None:
     assert simulated.verdict(latencies, (100,), 0.2) is Outcome.PASS
     assert simulated.verdict(latencies, (50, 100), 0.2) is Outcome.PASS
     assert simulated.verdict(latencies, (100,), 0.05) is Outcome.FAIL
+
+
+def test_the_pieces_that_tell_the_time_to_go_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one population in each part, in this process, as those of the simulation count."""
+    done = simulated.Done()
+    monkeypatch.setattr(simulated, "COUNTED", [done.pieces])
+    simulated.budgets_of(Task("log-normal", trials=2, seed=1))
+    assert done.pieces.value == 8
+    simulated.comparisons_of(Task("log-normal", trials=2, seed=1))
+    assert done.pieces.value == 8 + 7
+    assert done.share == 15 / simulated.PIECES
+    assert str(done) == f"simulated runs, 15 of {simulated.PIECES} pieces"
