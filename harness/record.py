@@ -101,6 +101,7 @@ class PhaseRecord(Frozen):
     generator had so many `processes`. `started_s` and `ended_s` are offsets from the start of the variant's timed pass
     of this round; the end is the last answer's. `counters` are what probes counted, by the names that they give;
     `uncounted` says why others are not among them. `levels` are of a target in the one process that sent all requests.
+    `drain_s` is how long the background work that the phase had left behind went on after it.
     """
 
     name: str
@@ -120,6 +121,7 @@ class PhaseRecord(Frozen):
     counters: dict[str, float] = {}
     uncounted: dict[str, str] = {}
     levels: LevelsRecord | None = None
+    drain_s: float | None = None
 
 
 class DisruptionRecord(Frozen):

@@ -140,6 +140,7 @@ class Pass:
         counted = {
             "counters": {**record.counters, **timed.values, **whole.values},
             "uncounted": {**timed.missing, **whole.missing},
+            "drain_s": drain_s,
         }
         self.journal.phase(self.variant, record.model_copy(update=counted))
         return drain_s

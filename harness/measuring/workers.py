@@ -208,6 +208,7 @@ def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:
             "counters": added(record.counters for record in records),
             # Readings of several processes are of different moments.
             "levels": records[0].levels if len(records) == 1 else None,
+            "drain_s": max((record.drain_s for record in records if record.drain_s is not None), default=None),
         }
     )
 

@@ -3,6 +3,12 @@
 from typing import Final
 
 from harness.judging.budget_metrics.background_failures import BackgroundFailures
+from harness.judging.budget_metrics.background_queue import (
+    BackgroundQueue,
+    drain_s,
+    queued_at_end,
+    queued_growth_per_s,
+)
 from harness.judging.budget_metrics.errors import Errors
 from harness.judging.budget_metrics.hit_rate import HitRate
 from harness.judging.budget_metrics.latency_max import LatencyMax
@@ -38,6 +44,15 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     ),
     "server_cpu_ms_per_op": PerOperation(
         ("server_cpu_s",), "Processor milliseconds of the database server for each request.", factor=1000
+    ),
+    "background_queued_at_end": BackgroundQueue(
+        queued_at_end, "count", "Pieces of background work that were accepted and not done when the phase ended."
+    ),
+    "background_queued_growth": BackgroundQueue(
+        queued_growth_per_s, "rate", "By how many pieces the background queue grew in each second of the phase."
+    ),
+    "background_drain": BackgroundQueue(
+        drain_s, "time", "How long the background work that the phase had left behind went on after it."
     ),
     "plan": PlanUses(),
     "recall": Recall(),

@@ -5,6 +5,7 @@ from typing import Final
 from harness.judging.validity_checks.drifting_latencies import DriftingLatencies
 from harness.judging.validity_checks.exhausted_generator import ExhaustedGenerator
 from harness.judging.validity_checks.failed_requests import FailedRequests
+from harness.judging.validity_checks.growing_backlog import GrowingBacklog
 from harness.judging.validity_checks.late_generator import LateGenerator
 from harness.judging.validity_checks.missed_rate import MissedRate
 from harness.judging.validity_checks.partial_run import PartialRun
@@ -25,4 +26,5 @@ VALIDITY_CHECKS: Final[dict[str, ValidityCheck]] = {
     "saturated_client": SaturatedClient(),
     "stolen_time": StolenTime(),
     "drifting_latencies": DriftingLatencies(),
+    "growing_backlog": GrowingBacklog(),
 }

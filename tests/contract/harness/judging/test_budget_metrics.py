@@ -10,7 +10,7 @@ from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcom
 from harness.judging.budgets import parse
 from harness.measuring.probes import PROBES
 from harness.quantities import Unit
-from harness.record import BackgroundRecord, PhaseRecord
+from harness.record import BackgroundRecord, LevelsRecord, PhaseRecord
 from tests.records import samples, variant
 
 UNIT_TEXTS: dict[Unit, str] = {"time": "s", "share": "%", "count": "", "rate": "/s", "amount": ""}
@@ -34,6 +34,8 @@ def observed(n: int = 400) -> Observed:
         started_s=0.0,
         ended_s=20.0,
         counters=counters,
+        levels=LevelsRecord(at_s=(0.0, 20.0), values={"background_queued": (0.0, 40.0)}),
+        drain_s=2.0,
     )
     measured = variant("batched", everything, background=(work,), phases=(phase,), recalls=(0.9, 0.7))
     return Observed(measured, everything, phases=(phase,), elapsed_s=20.0)

@@ -110,6 +110,37 @@ def of_phase(name: str, started: int, **fields: object) -> PhaseRecord:
     )  # fmt: skip
 
 
+def test_of_the_background_queue_the_worst_round_counts() -> None:
+    rounds = (((0.0, 70.0, 30.0), 1.5), ((10.0, 60.0, 50.0), 0.5))
+    phases = tuple(
+        of_phase(
+            "mix",
+            100,
+            round=number,
+            ended_s=10.0,
+            levels={"at_s": (0.0, 5.0, 10.0), "values": {"background_queued": queued}},
+            drain_s=drain_s,
+        )
+        for number, (queued, drain_s) in enumerate(rounds, start=1)
+    )
+    run = variant("batched", samples([0.1] * 4, phase="mix"), phases=phases)
+    for text, measured in (("queued_at_end <= 50", 50.0), ("queued_growth <= 4/s", 4.0), ("drain <= 1500ms", 1.5)):
+        evaluation = evaluate(parse(f"mix.background_{text}"), run)
+        assert (evaluation.outcome, evaluation.measured, evaluation.n) == (Outcome.PASS, measured, 200)
+    for text in ("queued_at_end <= 49", "queued_growth <= 3.9/s", "drain <= 1.4s"):
+        assert evaluate(parse(f"mix.background_{text}"), run).outcome is Outcome.FAIL
+
+
+def test_where_a_round_does_not_tell_its_background_queue_there_is_no_verdict_on_it() -> None:
+    levels = {"at_s": (0.0, 1.0), "values": {"background_queued": (0.0, 0.0)}}
+    phases = (of_phase("mix", 2, levels=levels, drain_s=0.1), of_phase("mix", 2, drain_s=0.2))
+    run = variant("batched", samples([0.1] * 4, phase="mix"), phases=phases)
+    untold = evaluate(parse("mix.background_queued_at_end <= 1"), run)
+    assert untold.outcome is Outcome.INVALID
+    assert "does not tell" in untold.reason
+    assert evaluate(parse("mix.background_drain <= 1s"), run).measured == 0.2
+
+
 def test_what_a_phase_cost_is_told_per_request_of_that_phase() -> None:
     phases = (
         of_phase("query", 4, counters={"wal_bytes": 400.0, "client_cpu_s": 0.008}),

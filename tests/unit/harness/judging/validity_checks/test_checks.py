@@ -9,7 +9,7 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.judging.verdict import ExitCode, judge
-from harness.record import DisruptionRecord, Loop, PhaseRecord, RunRecord, Sample, StageRecord
+from harness.record import DisruptionRecord, LevelsRecord, Loop, PhaseRecord, RunRecord, Sample, StageRecord
 from tests.records import record, sample, samples, variant
 
 
@@ -127,6 +127,7 @@ def test_without_a_quota_no_generator_is_throttled() -> None:
     ("counter", "says"), [("generator_stopped_s", "stood still for 3.00 s"), ("machine_asleep_s", "slept for 3.00 s")]
 )
 def test_a_generator_was_stopped_for_more_than_a_second_of_a_phase(loop: Loop, counter: str, says: str) -> None:
+    found = list[str]()
     for stopped_s, count in ((0.0, 0), (1.0, 0), (3.0, 1)):
         phases = (phase(loop=loop, counters={counter: stopped_s}), phase(loop=loop))
         found = objections("stopped_generator", record(variant("batched", [sample()], phases=phases)))
@@ -185,3 +186,35 @@ def test_latencies_are_not_judged_where_more_failed_than_may() -> None:
     assert [budget.outcome for budget in verdict.budgets] == [Outcome.INVALID, Outcome.FAIL, Outcome.FAIL]
     assert "budget of errors" in verdict.budgets[0].sentence
     assert judge(run, [parse("query.p90 <= 1s"), parse("query.errors <= 5%")]).outcome is Outcome.PASS
+
+
+def queue(*queued: float) -> LevelsRecord:
+    return LevelsRecord(
+        at_s=tuple(float(number) for number in range(len(queued))), values={"background_queued": queued}
+    )
+
+
+@pytest.mark.parametrize(
+    ("levels", "drain_s", "is_debt"),
+    [
+        (queue(*range(131)), 6.8, True),
+        (queue(*range(131)), 0.9, False),
+        (queue(*range(131)), None, False),
+        (queue(*range(50)), 6.8, False),
+        (queue(*range(51)), 6.8, True),
+        (queue(*range(66), *[65.0] * 65), 6.8, False),
+        (queue(*range(66), *reversed(range(65))), 6.8, False),
+        (queue(0.0, 130.0), 6.8, False),
+        (None, 6.8, False),
+    ],
+    ids=["grows", "soon done", "an older record", "few", "enough", "settles", "falls again", "two looks", "untold"],
+)
+def test_a_phase_was_too_short_where_its_background_queue_grew_throughout(
+    levels: LevelsRecord | None, drain_s: float | None, is_debt: bool
+) -> None:
+    run = record(variant("batched", [sample()], phases=(phase(levels=levels, drain_s=drain_s),)))
+    found = objections("growing_backlog", run)
+    assert bool(found) is is_debt
+    if is_debt:
+        assert "background work of batched did not keep up in query, round 1" in found[0]
+        assert "took 6.80 s more" in found[0]
