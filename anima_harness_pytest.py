@@ -10,7 +10,8 @@ lies beside the packages, under a name that nobody else has: a project may have 
 
 import json
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.commands._shared.budget_fixture import BudgetFixture, Undecided
+    from harness.commands._shared.lent_database import LentServer
 
 PROPERTY: Final = "budget: "
 """What begins the name of a verdict among the properties of a test case."""
@@ -93,6 +95,51 @@ def budget(request: pytest.FixtureRequest) -> "Iterator[BudgetFixture]":
             "Call .measure(function), or await .measure_async(function).",
             pytrace=False,
         )
+
+
+@pytest.fixture(scope="session")
+def budget_schema() -> "Callable[[str], object] | None":
+    """Override this with a function that makes at the URL it is given what every test finds in `budget_database`."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def _budget_server(budget_schema: "Callable[[str], object] | None") -> "Iterator[LentServer]":
+    _refuse_another_harness()
+    from harness.commands._shared.lent_database import lent_server  # noqa: PLC0415 -- as in `budget`.
+    from harness.errors import HarnessError  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        try:
+            with pytest.MonkeyPatch.context() as environment:
+                _forget_other_servers(environment)
+                server = stack.enter_context(lent_server(budget_schema))
+        except HarnessError as error:
+            refusal = str(error)
+        else:
+            yield server
+            return
+    pytest.fail(refusal, pytrace=False)
+
+
+@pytest.fixture
+def budget_database(
+    budget: "BudgetFixture", _budget_server: "LentServer", monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[str]":
+    """The URL of a database of the test's own, on a PostgreSQL that nobody else uses.
+
+    While the test runs there are no PG variables, which would lead its driver to another server. On it, budgets may
+    be about `plan`, `wal_bytes_per_op`, `rows_per_op` and `blocks_per_op`.
+    """
+    _forget_other_servers(monkeypatch)
+    with _budget_server.database() as database:
+        budget.lent = database
+        yield database.url
+
+
+def _forget_other_servers(environment: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        environment.delenv(name)
 
 
 def _refuse_another_harness() -> None:

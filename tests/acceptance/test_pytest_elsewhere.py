@@ -116,3 +116,70 @@ def test_neither_xdist_nor_pytest_asyncio_is_needed(tmp_path: Path, shop_url: st
     assert run_pytest(tmp_path, shop_url, environment, *without) == {
         "test_a_loop_of_its_own": {"statements <= 1": "PASS", "p50 <= 30s": "PASS"}
     }
+
+
+LENT = """
+import asyncpg
+import pytest
+
+
+@pytest.fixture(scope="session")
+def budget_schema():
+    import asyncio
+
+    async def make(url):
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE orders (id int, text text)")
+        await connection.execute("INSERT INTO orders SELECT n, n FROM generate_series(1, 20000) AS n")
+        await connection.execute("CREATE INDEX orders_by_id ON orders (id)")
+        await connection.execute("ANALYZE orders")
+        await connection.close()
+
+    return lambda url: asyncio.run(make(url))
+
+
+@pytest.fixture
+async def connection(budget, budget_database):
+    connection = await asyncpg.connect(budget_database)
+    await budget.watch(connection)
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("column", ["id", "text::int"])
+async def test_plan(connection, budget, column):
+    text = f"SELECT * FROM orders WHERE {column} = $1"
+    await budget("plan uses orders_by_id", "rows_per_op <= 40").measure_async(connection.fetch, text, 7)
+
+
+@pytest.mark.parametrize("size", [10, 2000])
+async def test_log(connection, budget, size):
+    await budget("wal_bytes_per_op <= 8,000").measure_async(
+        connection.execute, "INSERT INTO orders SELECT n, n FROM generate_series(1, $1) AS n", size
+    )
+
+
+async def test_each_has_its_own(connection, budget):
+    assert await connection.fetchval("SELECT count(*) FROM orders") == 20000
+    await budget("wal_bytes_per_op <= 0").measure_async(connection.fetch, "SELECT 1")
+
+
+def test_rows_need_a_session_that_reports(budget, budget_database):
+    budget("rows_per_op <= 40").measure(sum, [])
+"""
+
+
+def test_a_lent_database_shows_plans_rows_and_what_is_written_ahead(
+    tmp_path: Path, shop_url: str, environment: dict[str, str]
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    (tmp_path / "test_lent.py").write_text(LENT, encoding="utf-8")
+    misled = environment | {"PGHOST": "192.0.2.1", "PGSSLMODE": "require", "PGTARGETSESSIONATTRS": "standby"}
+    assert run_pytest(tmp_path, shop_url, misled) == {
+        "test_plan[id]": {"plan uses orders_by_id": "PASS", "rows_per_op <= 40": "PASS"},
+        "test_plan[text::int]": {"plan uses orders_by_id": "FAIL", "rows_per_op <= 40": "FAIL"},
+        "test_log[10]": {"wal_bytes_per_op <= 8,000": "PASS"},
+        "test_log[2000]": {"wal_bytes_per_op <= 8,000": "FAIL"},
+        "test_each_has_its_own": {"wal_bytes_per_op <= 0": "PASS"},
+        "test_rows_need_a_session_that_reports": {"rows_per_op <= 40": "INVALID"},
+    }

@@ -10,7 +10,7 @@ import math
 import re
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence, Sized
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +22,7 @@ from typing import Any, Final, Generic, Literal, NoReturn, ParamSpec, TypeVar
 import pytest
 
 from harness.commands._shared import sent_statements
+from harness.commands._shared.lent_database import FLUSH, UNREPORTED, LentDatabase
 from harness.commands._shared.sent_statements import Sent, count_statement, listen
 from harness.errors import UsageError
 from harness.judging.analysis.sequential import confidence_at
@@ -31,7 +32,7 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import EVERYTHING, Budget, parse
 from harness.judging.evaluation import SEVERITY
 from harness.judging.verdict import BudgetVerdict, Verdict, judge
-from harness.record import EnvironmentRecord, RunRecord, Sample, VariantRecord
+from harness.record import EnvironmentRecord, PhaseRecord, PlanRecord, RunRecord, Sample, VariantRecord
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +45,7 @@ CALLS_MIN_EXACT, CALLS_MIN_SAMPLED = 10, 30
 """Before the first look; an average needs some before its bounds mean anything."""
 
 _NAMES_OPERATION: Final = re.compile(r"[^<>=]*(\.\s*[a-zA-Z_]|[:{])")
+_OF_A_DATABASE: Final = frozenset({"blocks_per_op", "plan", "rows_per_op", "wal_bytes_per_op"})
 _OF_SCENARIOS: Final = {"subject", "texts", "variant"}
 _HOW_TO_COUNT: Final = (
     "Say where they are sent: `await budget.watch(connection)` for a connection of asyncpg, "
@@ -101,6 +103,7 @@ class BudgetFixture:
         self.undecided: Undecided = undecided
         self.record = record
         self.clock = clock
+        self.lent: LentDatabase | None = None
         self.unmeasured: list[str] = []
         """Stated, and not measured since: a test that ends like this has looked at nothing."""
 
@@ -129,6 +132,12 @@ class BudgetFixture:
             )
         if users < 1:
             _refuse(f"users = {users}: at least one has to call.")
+        for text, budget in zip(budgets, read, strict=True):
+            if budget.metric in _OF_A_DATABASE and self.lent is None:
+                _refuse(
+                    f"{text}: this is counted on a database that nobody else uses. Have the test take the fixture "
+                    "`budget_database`, and connect to the URL that it gives."
+                )
         self.unmeasured.extend(budgets)
         return Measurement(self, budgets, read, Effort(warm_up, calls_min, calls_max, seconds_max, users))
 
@@ -145,7 +154,7 @@ class Measurement:
     def measure(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls the function until the budgets are decided. Fails the test where one does not hold."""
         __tracebackhide__ = True
-        series = _Series[T](self.fixture.clock, self.budgets, self.effort)
+        series = _Series[T](self.fixture.clock, self.budgets, self.effort, self.fixture.lent)
 
         def call_repeatedly(stretch: "_Stretch[T]") -> None:
             __tracebackhide__ = True
@@ -164,7 +173,7 @@ class Measurement:
     async def measure_async(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for a function whose result is awaited."""
         __tracebackhide__ = True
-        series = _Series[T](self.fixture.clock, self.budgets, self.effort)
+        series = _Series[T](self.fixture.clock, self.budgets, self.effort, self.fixture.lent)
         if self.effort.users > 1 and not _is_asyncios():
             _refuse(f"users = {self.effort.users}: several call at once under asyncio alone. Leave `users` out here.")
 
@@ -178,11 +187,13 @@ class Measurement:
                     await asyncio.sleep(0)
 
         with series.counted():
+            await series.report()
             for stretch in series.stretches():
                 if self.effort.users == 1:
                     await call_repeatedly(stretch)
                 else:
                     await _by_all_tasks(self.effort.users, call_repeatedly, stretch)
+                await series.report()
         self._conclude(series)
         return series.result
 
@@ -209,6 +220,8 @@ class Measurement:
         """A count of 0 because nobody counts, or because the code uses another connection, must not look like a 0."""
         __tracebackhide__ = True
         for text, budget in zip(self.stated, self.budgets, strict=True):
+            if budget.metric == "plan" and series.plan is None:
+                _refuse(f"{text}: no statement was seen that the server could explain. {_HOW_TO_COUNT}")
             if budget.metric != "statements":
                 continue
             if not sent_statements.counting.counted:
@@ -340,6 +353,10 @@ class _Series(Generic[T]):
     clock: Callable[[], float]
     budgets: tuple[Budget, ...]
     effort: Effort
+    lent: LentDatabase | None = None
+    reported: bool = False
+    counters: dict[str, float] = field(default_factory=dict[str, float])
+    plan: PlanRecord | None = None
     samples: list[Sample] = field(default_factory=list[Sample])
     looks: list[int] = field(default_factory=list[int])
     most: Sent = field(default_factory=Sent)
@@ -365,11 +382,31 @@ class _Series(Generic[T]):
         if self.effort.warm_up:
             half_s = deadline_s - self.effort.seconds_max / 2
             yield _Stretch(self._call, lambda _: None, self.effort.warm_up, half_s)
+        before = self._read()
         for size in self.effort.looks():
             yield _Stretch(self._call, self._keep, size - len(self.samples), deadline_s)
             self.looks.append(len(self.samples))
+            self.counters = {name: value - before[name] for name, value in self._read().items()}
+            self.plan = self._planned()
             if self.clock() >= deadline_s or _worst(self.verdict()) is not Outcome.UNDECIDED:
                 return
+
+    async def report(self) -> None:
+        """Has the sessions tell the server's statistics what they have done, where a budget asks for it."""
+        if self.lent and any(budget.metric in ("blocks_per_op", "rows_per_op") for budget in self.budgets):
+            self.reported = await sent_statements.report_statistics(FLUSH)
+
+    def _read(self) -> Mapping[str, float]:
+        wanted = any(METRICS[budget.metric].scope == "phase" for budget in self.budgets)
+        read = self.lent.counters() if self.lent and wanted else {}
+        return read if self.reported else {name: value for name, value in read.items() if name == "wal_bytes"}
+
+    def _planned(self) -> PlanRecord | None:
+        """Of the last call that was answered."""
+        wanted = any(budget.metric == "plan" for budget in self.budgets)
+        if self.lent is None or self.last is None or not wanted:
+            return None
+        return self.lent.plan(self.budgets[0].subject, self.last.sent.queries)
 
     def _call(self) -> _Call[T]:
         """An exception is a failed call where a budget says how many may fail, and else the test's own."""
@@ -411,8 +448,27 @@ class _Series(Generic[T]):
         return f"ended by seconds_max = {seconds_max:g}, after {calls} calls of {calls_max}"
 
     def verdict(self) -> Verdict:
+        subject = self.budgets[0].subject
+        phase = PhaseRecord(
+            name=subject,
+            workload=subject,
+            round=1,
+            arrival="closed_loop",
+            loop="closed",
+            started=len(self.samples),
+            started_s=0.0,
+            ended_s=0.0,
+            counters=self.counters,
+            uncounted=dict.fromkeys(("rows_read", "rows_written", "blocks_read", "blocks_hit"), UNREPORTED),
+        )
         variant = VariantRecord(
-            name="the test", description="", schema_version=0, samples=tuple(self.samples), complete=True
+            name="the test",
+            description="",
+            schema_version=0,
+            samples=tuple(self.samples),
+            phases=(phase,) if self.lent else (),
+            plans=(self.plan,) if self.plan else (),
+            complete=True,
         )
         record = RunRecord(
             run_id="pytest",

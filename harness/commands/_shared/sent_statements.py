@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from types import FrameType
 from typing import Any, Final
+from weakref import WeakSet
 
 _CONTROL: Final = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 _INSTALLED: Final = ("site-packages", "dist-packages")
@@ -67,6 +68,7 @@ class Counting:
     users: int = 0
     strays: int = 0
     housekeeping: set[str] = field(default_factory=set[str])
+    connections: "WeakSet[Any]" = field(default_factory=WeakSet)
     lock: Lock = field(default_factory=Lock)
 
     def add(self, query: str, values: tuple[object, ...] = ()) -> None:
@@ -118,7 +120,17 @@ def listen(connection: Any) -> None:  # noqa: ANN401 -- asyncpg's, which a proje
     """Counts what it sends by execute, fetch and the like; not what a pool sends to reset it."""
     connection.add_query_logger(_notice)
     counting.housekeeping.add(connection.get_reset_query())
+    counting.connections.add(connection)
     counting.counted = True
+
+
+async def report_statistics(query: str) -> bool:
+    """Sends it over each connection that is watched and idle, where it is not counted; False where there is none."""
+    idle = [each for each in counting.connections if not each.is_closed() and not each.is_in_transaction()]
+    counting.housekeeping.add(query)
+    for connection in idle:
+        await connection.execute(query)
+    return bool(idle)
 
 
 def count_statement(*event: object) -> None:
