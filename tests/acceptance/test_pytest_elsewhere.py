@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -183,3 +184,53 @@ def test_a_lent_database_shows_plans_rows_and_what_is_written_ahead(
         "test_each_has_its_own": {"wal_bytes_per_op <= 0": "PASS"},
         "test_rows_need_a_session_that_reports": {"rows_per_op <= 40": "INVALID"},
     }
+
+
+RECIPES = """
+import pytest
+from pathlib import Path
+
+HOW_TO = Path(HOW_TO_PATH).read_text(encoding="utf-8")
+BLOCKS = [block.partition("\\n```")[0] for block in HOW_TO.split("```python\\n")[1:]]
+
+
+def recipe(word):
+    (found,) = [block for block in BLOCKS if word in block]
+    return found
+
+
+def test_sqlalchemy(budget, budget_database):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    engine = sqlalchemy.create_engine(budget_database.replace("postgresql:", "postgresql+psycopg:"))
+    exec(recipe("sqlalchemy"), {"engine": engine})
+
+    def call():
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+            connection.execute(sqlalchemy.text("SELECT 2"))
+
+    budget("statements <= 2", "statements >= 2").measure(call)
+    engine.dispose()
+
+
+def test_psycopg(budget, budget_database):
+    given = {"psycopg": pytest.importorskip("psycopg"), "URL": budget_database}
+    exec(recipe("psycopg.Cursor"), given)
+    with given["connection"] as connection:
+        budget("statements <= 1", "statements >= 1").measure(connection.execute, "SELECT 1")
+"""
+
+
+def test_the_recipes_of_the_manual_count_where_their_drivers_are(
+    tmp_path: Path, shop_url: str, environment: dict[str, str]
+) -> None:
+    drivers = {"test_sqlalchemy": ("sqlalchemy", "psycopg"), "test_psycopg": ("psycopg",)}
+    here = {test for test, needed in drivers.items() if all(map(find_spec, needed))}
+    if not here:
+        pytest.skip("neither SQLAlchemy nor psycopg is installed")
+    how_to = Path(__file__).parents[2] / "docs" / "how-to" / "pytest.md"
+    (tmp_path / "test_recipes.py").write_text(f"HOW_TO_PATH = {str(how_to)!r}\n{RECIPES}", encoding="utf-8")
+    judged = run_pytest(tmp_path, shop_url, environment)
+    assert judged.keys() == here
+    assert all(set(each.values()) == {"PASS"} for each in judged.values())
