@@ -27,7 +27,7 @@ from typing import Any, Final, Literal, assert_never
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.errors import HarnessError
+from harness.failures import foreseen
 from harness.journal import Entries
 from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import new_event_loop
@@ -199,8 +199,10 @@ async def main() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(standard_input), sys.stdin)
     try:
         await work(Caller(standard_input), lines)
-    except (HarnessError, ValidationError) as error:
+    except ValidationError as error:
         lines.write("failed", {"error": str(error)})
+    except Exception as error:  # noqa: BLE001 -- the caller, who keeps what was measured, is told of any
+        lines.write("failed", {"error": str(foreseen(error))})
 
 
 def run() -> None:

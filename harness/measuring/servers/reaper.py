@@ -21,7 +21,8 @@ from typing import Final
 import click
 
 from harness.children import environment, modules_of_ours, python
-from harness.errors import HarnessError, ProvisioningError
+from harness.errors import ProvisioningError
+from harness.failures import foreseen
 from harness.measuring.servers.lifeline import hold
 
 READY: Final = b"ready\n"
@@ -106,8 +107,8 @@ def main() -> None:
             if watch:
                 threading.Thread(target=_tell, args=(watch,), daemon=True).start()
             sys.stdin.read()
-    except HarnessError as error:
-        sys.exit(str(error))
+    except Exception as error:  # noqa: BLE001 -- whoever started this is told in a sentence
+        sys.exit(str(foreseen(error)))
 
 
 if __name__ == "__main__":

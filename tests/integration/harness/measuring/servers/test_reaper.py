@@ -30,6 +30,15 @@ def refused(path):
     yield
 
 @contextmanager
+def broken(path):
+    raise ZeroDivisionError("by zero")
+    yield
+
+@contextmanager
+def ending(path):
+    yield lambda: f"What was at {path} ended by itself."
+
+@contextmanager
 def kept(path):
     yield
     raise ProvisioningError("It would not go.")
@@ -75,6 +84,19 @@ async def test_it_is_gone_after_an_exception_which_goes_on(path: Path) -> None:
 async def test_what_cannot_be_entered_says_why(path: Path) -> None:
     with pytest.raises(ProvisioningError, match=r"^There is no such thing\.$"):
         await outliving("contexts:refused", path=str(path)).__aenter__()
+
+
+async def test_a_failure_that_nobody_foresaw_is_a_sentence_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(path.parent))
+    with pytest.raises(ProvisioningError, match=r"^An unexpected failure, ZeroDivisionError: by zero\. Its") as error:
+        await outliving("contexts:broken", path=str(path)).__aenter__()
+    (log,) = path.parent.glob("harness-*.log")
+    assert str(log) in str(error.value)
+
+
+async def test_what_ends_by_itself_is_told_while_it_is_held(path: Path) -> None:
+    async with outliving("contexts:ending", path=str(path)) as ended:
+        assert await ended() == f"What was at {path} ended by itself."
 
 
 async def test_what_cannot_be_left_says_why(path: Path) -> None:
