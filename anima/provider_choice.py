@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from anima.assembly import first_choice
+from anima.background import is_set_within
 from anima.connections import connected
 from anima.database import Database, Statement
 from anima.embeddings.ollama import MODEL, OllamaEmbeddings, Presence
@@ -23,12 +24,14 @@ OFFLINE: Final = ("local", "hashing")
 """The providers that need no server, the better first."""
 
 KNOWS: Final = {"local": "with a small model", "hashing": "by their words and not by meaning"}
+POLL_S: Final = 1.0
+
 SAME_FROM: Final = 0.99
 """The cosine similarity from which two vectors of a text are one provider's: other hardware rounds otherwise."""
 
 SAMPLE: Final = Statement(
     "embeddings.sample",
-    "SELECT content, embedding::real[] AS components FROM memories WHERE deleted_at IS NULL LIMIT 3",
+    "SELECT content, embedding::real[] AS components FROM memories WHERE deleted_at IS NULL LIMIT $1",
     reads=True,
 )
 
@@ -55,7 +58,7 @@ async def chosen(settings: EmbeddingSettings, url: str, *, is_named: bool) -> Ch
         choice = Choice(settings.provider)
     else:
         async with connected(url) as connection:
-            stored = [Stored(**row) for row in await connection.fetch(SAMPLE.sql)]
+            stored = [Stored(**row) for row in await connection.fetch(SAMPLE.sql, 3)]
         async with aclosing(OllamaEmbeddings(settings)) as ollama:
             choice = await choose(settings, stored, await ollama.presence())
     await named(settings, choice.provider).aclose()
@@ -123,7 +126,10 @@ def similarity(first: Vector, second: Vector) -> float:
 
 
 async def warn_of_another_maker(database: Database, provider: EmbeddingProvider, stop: asyncio.Event) -> None:
-    """Beside the requests, once. A provider that fails now says so when a request needs it."""
+    """Once, beside the requests, when the provider has answered one: a server that fails is not asked for more."""
+    while not all(calls.answered for calls in provider.server_calls()[:1]):
+        if await is_set_within(stop, POLL_S):
+            return
     check = asyncio.create_task(_warn(database, provider))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({check, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,7 +141,7 @@ async def warn_of_another_maker(database: Database, provider: EmbeddingProvider,
 async def _warn(database: Database, provider: EmbeddingProvider) -> None:
     with suppress(AnimaError):
         async with database.session() as session:
-            stored = [Stored(**row) for row in await session.fetch(SAMPLE)]
+            stored = [Stored(**row) for row in await session.fetch(SAMPLE, 1)]
         if not await is_maker(provider, stored):
             logger.warning(
                 "The stored memories were embedded by another provider or model than %s (%s): no query will find them. "

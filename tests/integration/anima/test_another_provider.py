@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from anima.assembly import open_anima
-from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings
+from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, ProviderCalls
 from anima.errors import EmbeddingUnavailable, InvalidInput
 from anima.model import NewMemory
 from anima.provider_choice import chosen, warn_of_another_maker
@@ -62,6 +62,24 @@ async def test_it_is_said_when_stored_memories_are_another_providers(
         await warn_of_another_maker(anima.memory.database, served_by, asyncio.Event())
     warnings = [message for message in caplog.messages if "embedded by another provider or model than now" in message]
     assert len(warnings) == is_warned
+
+
+class Unanswering(CountedProvider):
+    """Has a server that has not answered yet."""
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return (ProviderCalls(self.name, "closed", in_flight=0, answered=0, failed=0, invalid=0, rejected=0),)
+
+
+async def test_a_server_that_has_not_answered_a_request_is_not_asked_beside_them(database_url: str) -> None:
+    await add(database_url, OFFLINE)
+    provider, stop = Unanswering(), asyncio.Event()
+    async with open_anima(database_url, BATCHED, OFFLINE) as anima:
+        asking = asyncio.create_task(warn_of_another_maker(anima.memory.database, provider, stop))
+        await asyncio.sleep(0)
+        stop.set()
+        await asking
+    assert provider.texts == []
 
 
 async def test_the_end_of_the_service_does_not_wait_for_the_answer(database_url: str) -> None:
