@@ -1,7 +1,19 @@
 """The failures that the harness expects. Each message says what happened, where, and what to do next."""
 
 import errno
+from enum import IntEnum
 from typing import Final
+
+
+class ExitCode(IntEnum):
+    """One code, one meaning."""
+
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    UNDECIDED = 3
+    INVALID = 4
+    INTERRUPTED = 130
 
 
 class HarnessError(Exception):

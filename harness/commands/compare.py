@@ -15,19 +15,18 @@ from harness.commands._shared import report_files
 from harness.commands._shared.github_actions import announce_comparison
 from harness.commands._shared.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.commands._shared.outputs import echo_file
-from harness.errors import UsageError
+from harness.errors import ExitCode, UsageError
 from harness.failures import raise_first
 from harness.judging.analysis.paired import MARGIN
 from harness.judging.comparison import ROUNDS_ADVISED, Comparison, compare, compare_asked, compare_runs, wanting
 from harness.judging.likeness import unlike
-from harness.judging.verdict import ExitCode
 from harness.measuring import scenario
 from harness.measuring.execution import execute
 from harness.measuring.recording import Work, measure
 from harness.measuring.revision_execution import Sides, execute_revisions
 from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
 from harness.measuring.scenario import SLICES_ADVISED, Scenario, suggestion
-from harness.measuring.targets import TARGETS
+from harness.measuring.targets import VARIANTS
 from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
 from harness.showing.renderers import RENDERERS
 from harness.showing.renderers.terminal import TerminalRenderer
@@ -171,7 +170,7 @@ def _described(name: str, kinds: Sequence[Kind]) -> str:
 
 
 def strategies() -> Mapping[str, str]:
-    return {name: note for factory in TARGETS.values() for name, note in factory().variants().items()}
+    return {name: note for variants in VARIANTS.values() for name, note in variants().items()}
 
 
 def is_strategy(name: str, _output: Path) -> bool:
@@ -211,7 +210,7 @@ def of_strategies(names: tuple[str, str], plan: Plan) -> Scenario:
 
 def another(name: str) -> str:
     """Of the same target, the first: what the system was before its fixes."""
-    target = next(variants for variants in (factory().variants() for factory in TARGETS.values()) if name in variants)
+    target = next(found for found in (variants() for variants in VARIANTS.values()) if name in found)
     return next((each for each in target if each != name), "naive")
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import click
 import psutil
 
-from harness.errors import ProvisioningError
+from harness.commands._shared import generator
+from harness.commands._shared.options import OUTPUT
+from harness.errors import ExitCode, ProvisioningError
 from harness.measuring.environment import cpu_model, processors
 from harness.measuring.servers.provisioners import engine_answers
 from harness.measuring.servers.wheel import installation
@@ -29,6 +32,32 @@ class Finding:
     present: bool
     advice: str = ""
     required: bool = True
+
+
+@click.command()
+@click.option("--generator", "measures_generator", is_flag=True, help="Measure the load generator instead: some 5 s.")
+@OUTPUT
+def doctor(output: Path, *, measures_generator: bool) -> ExitCode:
+    """Says what this machine has, what a run would use, and how to get what is missing."""
+    if measures_generator:
+        return show_generator()
+    findings = examine(output)
+    for finding in findings:
+        click.echo(f"{'ok     ' if finding.present else 'missing'}  {finding.what}")
+        if finding.advice:
+            click.echo(f"         {finding.advice}")
+    return ExitCode.PASS if all(finding.present for finding in findings if finding.required) else ExitCode.USAGE
+
+
+def show_generator() -> ExitCode:
+    """INVALID is what runs on such a machine would be."""
+    good = True
+    for finding in generator.examine():
+        click.echo(f"{'ok     ' if finding.good else 'not ok '}  {finding.what}")
+        if not finding.good:
+            click.echo(f"         {finding.advice}")
+        good &= finding.good
+    return ExitCode.PASS if good else ExitCode.INVALID
 
 
 def examine(output: Path) -> list[Finding]:

@@ -9,12 +9,11 @@ import click
 
 from harness import runs
 from harness.commands._shared.options import DATABASE, OUTPUT, SETTINGS
-from harness.errors import UsageError
+from harness.errors import ExitCode, UsageError
 from harness.failures import failures_of, raise_first
 from harness.journal import LOG_FILE
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.profile_differences import Difference, between, side
-from harness.judging.verdict import ExitCode
 from harness.measuring import scenario
 from harness.measuring.recording import measure
 from harness.record import INTERRUPTED, RunRecord

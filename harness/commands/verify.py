@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from harness.commands._shared.options import without_password
-from harness.judging.verdict import ExitCode
+from harness.errors import ExitCode
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.targets.anima.target import AnimaTarget
 from harness.measuring.targets.protocol import Counterexample, Verification

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from harness.errors import Aborted
+from harness.judging.analysis import ready
 from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import Declaration
 from harness.judging.evaluation import fails_already
@@ -25,6 +26,8 @@ class AbortWatch:
 
     @classmethod
     def of(cls, declared: Declaration) -> Self:
+        # It is imported at its first use, and that must not be while a request is measured.
+        ready()
         return cls([parse(text) for text in declared.budgets], declared.candidate or "")
 
     def __call__(self, variant: str, sample: Sample) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.errors import UsageError
+from harness.errors import ExitCode, UsageError
 from harness.judging.analysis.counters import CountDifference, compare_counts
 from harness.judging.analysis.paired import (
     MARGIN,
@@ -34,7 +34,7 @@ from harness.judging.declaration import declaration_of
 from harness.judging.likeness import unlike
 from harness.judging.limits import nearest
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
-from harness.judging.verdict import ExitCode, Verdict, judge
+from harness.judging.verdict import Verdict, judge
 from harness.quantities import count, mean_count, share, significant
 from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
 

@@ -4,9 +4,9 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import Final, Literal
 
+from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Evaluation, Outcome
 from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import declaration_of
@@ -14,17 +14,6 @@ from harness.judging.evaluation import SEVERITY, evaluate
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.quantities import Unit, count, percent, quantity, share, significant
 from harness.record import INTERRUPTED, RunRecord
-
-
-class ExitCode(IntEnum):
-    """One code, one meaning."""
-
-    PASS = 0
-    FAIL = 1
-    USAGE = 2
-    UNDECIDED = 3
-    INVALID = 4
-    INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)

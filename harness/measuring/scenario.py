@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, cast, get_args
@@ -39,6 +38,7 @@ from harness.measuring.servers.provisioners import AUTO, PROVISIONERS
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
 from harness.measuring.servers.redis_server import REDIS, CacheSettings
 from harness.measuring.servers.service_url import plain
+from harness.measuring.shipped import shipped
 from harness.measuring.targets import TARGETS
 from harness.measuring.targets.protocol import OPERATIONS, LoadedMemory, OperationName
 from harness.measuring.workloads import WORKLOADS, WorkloadSettings
@@ -390,17 +390,6 @@ def known(what: str, name: object, names: Mapping[str, object] | Sequence[str]) 
 def suggestion(word: str, words: Sequence[str]) -> str:
     close = get_close_matches(word, words, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(words)}."
-
-
-def directory() -> Path:
-    """Inside the installed package, or at the top of a checkout."""
-    packaged = Path(str(resources.files("harness"))) / "_scenarios"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "scenarios"
-
-
-def shipped() -> Mapping[str, Path]:
-    """The scenarios that come with the harness, by name."""
-    return {path.stem: path for path in sorted(directory().glob("*.toml"))}
 
 
 def find(name: str) -> Path:

@@ -100,9 +100,10 @@ def test_what_nobody_foresaw_is_a_sentence_and_never_exits_with_1(
 ) -> None:
     program = f"""
 from harness import cli
+from harness.commands import listing
 def broken(output):
     raise {error}
-cli.inventory = broken
+listing.inventory = broken
 cli.main()
 """
     done = subprocess.run(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -43,7 +44,8 @@ def assert_known(line: str) -> None:
     """Has click read the command line, without running it."""
     name, *arguments = shlex.split(line)
     assert name == "harness"
-    command = harness.commands[arguments[0]]
+    command = harness.get_command(click.Context(harness), arguments[0])
+    assert command is not None
     command.make_context(arguments[0], arguments[1:])
 
 

@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import click
+
 from harness.errors import HarnessError, UsageError
 from harness.failures import failures_of
 from harness.journal import LOG_FILE
@@ -12,6 +14,7 @@ from harness.record import RunRecord
 from harness.runs import replace_file, write_record
 from harness.showing.exports import EXPORTS
 from harness.showing.renderers import RENDERERS, rendered
+from harness.showing.renderers.terminal import TerminalRenderer
 
 EXPORT_DIRECTORY: Final = "export"
 PAGE: Final = "report.html"
@@ -49,3 +52,11 @@ def export(directory: Path, record: RunRecord, form: str) -> Sequence[Path]:
         return EXPORTS[form].write(record, destination)
     except OSError as error:
         raise HarnessError(f"{destination} could not be written ({error.strerror}). Free some space.") from error
+
+
+def show(record: RunRecord, directory: Path, *, everything: bool) -> None:
+    """The verdict and the tables, and where the rest lies."""
+    click.echo(rendered(record, TerminalRenderer(everything=everything)), nl=False)
+    if not everything:
+        click.echo(f"All tables: harness report {directory} --all")
+    click.echo(f"Report: {directory / PAGE}")

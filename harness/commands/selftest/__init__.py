@@ -13,7 +13,7 @@ from rich.console import Console
 
 from harness.commands.selftest import profiled, served, simulated
 from harness.commands.selftest.findings import Finding, as_json, table
-from harness.judging.verdict import ExitCode
+from harness.errors import ExitCode
 from harness.measuring.environment import host
 from harness.measuring.waiting import Waiting
 from harness.runs import replace_file

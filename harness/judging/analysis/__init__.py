@@ -1,1 +1,11 @@
-"""Statistics on plain numbers: pure, and importing nothing of ours."""
+"""Statistics on plain numbers: pure, and importing nothing of ours.
+
+`scipy` imports its parts at their first use, since that takes longer than all that most commands do.
+"""
+
+import scipy
+
+
+def ready() -> None:
+    """Imports them now."""
+    _ = scipy.fft, scipy.signal, scipy.special, scipy.stats

@@ -22,10 +22,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.special import ndtri, owens_t
-from scipy.stats import hypergeom, norm, rankdata
 
 RISK: Final = 0.005
 """Of taking independent requests for dependent ones, in each of the two tests."""
@@ -51,9 +49,9 @@ def design_effect(kinds: Kinds, probability: float, limit: float) -> float:
     """
     latencies = np.array([latency for passes in kinds for each in passes for latency in each], dtype=np.float64)
     near = latencies.clip(limit / FAR, limit * FAR)
-    if len(near) < SAMPLES_MIN or np.ptp(near) == 0 or not _are_alike(rankdata(near), kinds, probability):
+    if len(near) < SAMPLES_MIN or np.ptp(near) == 0 or not _are_alike(scipy.stats.rankdata(near), kinds, probability):
         return 1.0
-    ranks = rankdata(latencies)
+    ranks = scipy.stats.rankdata(latencies)
     by_copula = _Correlations.of(_scores(ranks), kinds).inflation(lambda each: _of_exceedances(each, probability))
     return max(1.0, by_copula, _Correlations.of(_are_over(ranks, probability), kinds).inflation())
 
@@ -79,7 +77,7 @@ def _are_alike(ranks: Values, kinds: Kinds, probability: float) -> bool:
 
 def _scores(ranks: Values) -> Values:
     """Blom's normal scores, which are finite for the least and the greatest."""
-    return np.asarray(ndtri((ranks - 0.375) / (len(ranks) + 0.25)), dtype=np.float64)
+    return np.asarray(scipy.special.ndtri((ranks - 0.375) / (len(ranks) + 0.25)), dtype=np.float64)
 
 
 def _are_over(ranks: Values, probability: float) -> NDArray[np.bool_]:
@@ -113,7 +111,7 @@ class _Correlations:
     def are_significant(self) -> bool:
         """Whether neighbours are alike beyond chance; their correlation is about normal where they are independent."""
         score = float((self.at_lags * np.sqrt(self.weights * self.n))[:1].sum())
-        return score > float(norm.isf(RISK))
+        return score > float(scipy.stats.norm.isf(RISK))
 
     def inflation(self, mapped: Callable[[Values], Values] = lambda correlations: correlations) -> float:
         """By what factor the correlations that these are `mapped` to widen the variance of a mean."""
@@ -140,9 +138,9 @@ def _without_trend(passes: Sequence[Values]) -> list[Values]:
 
 def _products(series: Sequence[Values], length: int) -> Values:
     """Over all series, the sums of products of values that are 0, 1, 2 … apart."""
-    size = next_fast_len(2 * length, real=True)
-    spectrum = np.sum([np.abs(rfft(each, size)) ** 2 for each in series], axis=0)
-    return np.asarray(irfft(spectrum, size)[:length], dtype=np.float64)
+    size = scipy.fft.next_fast_len(2 * length, real=True)
+    spectrum = np.sum([np.abs(scipy.fft.rfft(each, size)) ** 2 for each in series], axis=0)
+    return np.asarray(scipy.fft.irfft(spectrum, size)[:length], dtype=np.float64)
 
 
 def _initial(correlations: Values) -> Values:
@@ -155,7 +153,7 @@ def _initial(correlations: Values) -> Values:
 
 def _of_exceedances(correlations: Values, probability: float) -> Values:
     """Of being over the quantile, for two standard normal values that are so correlated; by Owen's T."""
-    apart = owens_t(ndtri(probability), np.sqrt((1 - correlations) / (1 + correlations)))
+    apart = scipy.special.owens_t(scipy.special.ndtri(probability), np.sqrt((1 - correlations) / (1 + correlations)))
     return np.asarray(1 - 2 * apart / (probability * (1 - probability)), dtype=np.float64)
 
 
@@ -164,4 +162,4 @@ def _are_clustered(occurred: NDArray[np.bool_]) -> bool:
     n, times = len(occurred), int(occurred.sum())
     runs = int(occurred[:1].sum() + np.sum(occurred[1:] & ~occurred[:-1]))
     # Each run takes one of the places before, between and after what did not occur.
-    return float(hypergeom.cdf(runs, n, n - times + 1, times)) <= RISK
+    return float(scipy.stats.hypergeom.cdf(runs, n, n - times + 1, times)) <= RISK

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, norm, rankdata, theilslopes
 
 BLOCKS: Final = 10
 SAMPLES_MIN: Final = 50
@@ -52,7 +52,7 @@ def _within(passes: Sequence[NDArray[np.float64]]) -> Drift | None:
     """A trend that the passes have in common, as when each begins before the system has warmed up."""
     score = sum(map(_score, passes)) / math.sqrt(len(passes))
     change = float(np.median([_change(_block_medians(values)) for values in passes]))
-    return _drift(2 * float(norm.sf(abs(score))), change, within=True)
+    return _drift(2 * float(scipy.stats.norm.sf(abs(score))), change, within=True)
 
 
 def _across(passes: Sequence[NDArray[np.float64]]) -> Drift | None:
@@ -60,13 +60,13 @@ def _across(passes: Sequence[NDArray[np.float64]]) -> Drift | None:
     if len(passes) < 3:  # noqa: PLR2004 -- two values have a difference and no trend.
         return None
     medians = [float(np.median(values)) for values in passes]
-    return _drift(float(kendalltau(range(len(medians)), medians).pvalue), _change(medians), within=False)
+    return _drift(float(scipy.stats.kendalltau(range(len(medians)), medians).pvalue), _change(medians), within=False)
 
 
 def _score(values: NDArray[np.float64]) -> float:
     """Standard normal where there is no trend; over 0 where values rise."""
     time = np.arange(len(values)) - (len(values) - 1) / 2
-    ranks = rankdata(values) - (len(values) + 1) / 2
+    ranks = scipy.stats.rankdata(values) - (len(values) + 1) / 2
     if not ranks.any():
         return 0.0
     slope = float(time @ ranks / (time @ time))
@@ -93,7 +93,7 @@ def _block_medians(values: NDArray[np.float64]) -> list[float]:
 
 def _change(values: Sequence[float]) -> float:
     """By how much the logarithm changes from the first to the last."""
-    return float(theilslopes(values).slope) * (len(values) - 1)
+    return float(scipy.stats.theilslopes(values).slope) * (len(values) - 1)
 
 
 def _drift(risk: float, change: float, *, within: bool) -> Drift | None:

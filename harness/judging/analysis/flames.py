@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
-from scipy.stats import false_discovery_control, ttest_ind_from_stats
+import scipy
 
 Stack: TypeAlias = tuple[str, ...]
 """Frames from the outermost to the innermost."""
@@ -65,7 +65,7 @@ def compare(before: Sequence[Mapping[Stack, float]], after: Sequence[Mapping[Sta
     means = [side.mean(axis=1) for side in times]
     change_min = max(CHANGE_MS_MIN, CHANGE_SHARE_MIN * max(float(side[0]) for side in means))
     p_values = _p_values(*(np.log(side + change_min) for side in times))
-    adjusted = false_discovery_control(p_values)
+    adjusted = scipy.stats.false_discovery_control(p_values)
     return [
         FrameChange(
             stack=stack,
@@ -115,7 +115,7 @@ def _p_values(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     p_values = np.where(moments[0][0] == moments[1][0], 1.0, 0.0)
     if varying.any():
         (mean_before, std_before, n_before), (mean_after, std_after, n_after) = moments
-        p_values[varying] = ttest_ind_from_stats(
+        p_values[varying] = scipy.stats.ttest_ind_from_stats(
             mean_before[varying],
             std_before[varying],
             n_before,

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import t
+import scipy
 
 from harness.judging.analysis.quantiles import CONFIDENCE, Bounds
 
@@ -17,7 +17,9 @@ def mean_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> Boun
     """What the true mean is over, and under, each with this confidence; infinite below two samples."""
     if len(values) < 2:  # noqa: PLR2004 -- a spread needs two values.
         return Bounds(-math.inf, math.inf)
-    half = float(t.ppf(confidence, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = (
+        float(scipy.stats.t.ppf(confidence, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    )
     return Bounds(float(np.mean(values)) - half, float(np.mean(values)) + half)
 
 
@@ -27,5 +29,5 @@ def further_samples(values: Sequence[float], limit: float, confidence: float = C
     if n < 2 or distance == 0:  # noqa: PLR2004 -- a spread needs two values.
         return None
     # The t of today's sample is a little wider than that of the larger one, which errs towards more samples.
-    needed = (float(t.ppf(confidence, n - 1)) * float(np.std(values, ddof=1)) / distance) ** 2
+    needed = (float(scipy.stats.t.ppf(confidence, n - 1)) * float(np.std(values, ddof=1)) / distance) ** 2
     return max(math.ceil(needed) - n, 1)

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 import numpy as np
-from scipy.special import nctdtrinc
-from scipy.stats import norm, t
+import scipy
 
 from harness.judging.analysis.quantiles import quantile
 
@@ -65,13 +64,13 @@ class Effect:
             return 1.0 if self.log_ratio == 0 else 0.0
         if not self.degrees_of_freedom:
             return 1.0
-        return 2 * float(t.sf(abs(self.log_ratio) / self.standard_error, self.degrees_of_freedom))
+        return 2 * float(scipy.stats.t.sf(abs(self.log_ratio) / self.standard_error, self.degrees_of_freedom))
 
     def half_width(self, risk: float) -> float:
         """Of the interval that misses the true log ratio with this probability."""
         if not self.degrees_of_freedom:
             return math.inf
-        return float(t.isf(risk / 2, self.degrees_of_freedom)) * self.standard_error
+        return float(scipy.stats.t.isf(risk / 2, self.degrees_of_freedom)) * self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +129,10 @@ def detectable(null: Effect, judged: int, *, margin: float = MARGIN, risk: float
     freedom, error = null.degrees_of_freedom, null.standard_error
     if not freedom:
         return math.inf
-    confirmed = float(nctdtrinc(freedom, 1 - power, t.isf(risk / judged / 2, freedom))) * error
-    over_margin = math.log1p(margin) + float(norm.ppf(power)) * error
+    confirmed = (
+        float(scipy.special.nctdtrinc(freedom, 1 - power, scipy.stats.t.isf(risk / judged / 2, freedom))) * error
+    )
+    over_margin = math.log1p(margin) + float(scipy.stats.norm.ppf(power)) * error
     logarithm = max(confirmed, over_margin)
     return math.expm1(logarithm) if logarithm < LOGARITHM_MAX else math.inf
 
@@ -194,6 +195,6 @@ def _further_rounds(effect: Effect, level: float, margin: float) -> int | None:
     totals = np.arange(effect.rounds + 1, effect.rounds + ROUNDS_MAX + 1)
     # Two sides that were measured apart have more degrees of freedom per round, in the proportion seen.
     freedoms = effect.degrees_of_freedom * (totals - 1) / (effect.rounds - 1)
-    halves = t.isf(level / 2, freedoms) * effect.standard_error * np.sqrt(effect.rounds / totals)
+    halves = scipy.stats.t.isf(level / 2, freedoms) * effect.standard_error * np.sqrt(effect.rounds / totals)
     narrow = np.flatnonzero(halves <= allowed)
     return int(narrow[0]) + 1 if narrow.size else None

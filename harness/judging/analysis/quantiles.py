@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy.stats import binom, norm
+import scipy
 
 from harness.judging.analysis.dependence import effective_size
 
@@ -69,10 +69,10 @@ def few(n: int, probability: float, risk: float) -> float:
 
     Between whole numbers, the cumulative probability is taken to rise in a straight line.
     """
-    least = int(binom.ppf(risk, n, probability)) if n else 0
+    least = int(scipy.stats.binom.ppf(risk, n, probability)) if n else 0
     if not least:
         return -1.0
-    below, reached = (float(binom.cdf(number, n, probability)) for number in (least - 1, least))
+    below, reached = (float(scipy.stats.binom.cdf(number, n, probability)) for number in (least - 1, least))
     return least - 1 + (risk - below) / (reached - below)
 
 
@@ -115,9 +115,9 @@ def _size_that_decides(within: int, n: int, size: int, probability: float, confi
     while first <= size + FURTHER_SAMPLES_MAX:
         totals = np.arange(first, min(2 * first, size + FURTHER_SAMPLES_MAX) + 1)
         if within >= n * probability:
-            risk = binom.sf(totals * within // n - 1, totals, probability)
+            risk = scipy.stats.binom.sf(totals * within // n - 1, totals, probability)
         else:
-            risk = binom.cdf(-(-totals * within // n), totals, probability)
+            risk = scipy.stats.binom.cdf(-(-totals * within // n), totals, probability)
         decided = np.flatnonzero(risk <= 1 - confidence)
         if decided.size:
             return int(totals[decided[0]])
@@ -128,4 +128,8 @@ def _size_that_decides(within: int, n: int, size: int, probability: float, confi
 def _needed(share_within: float, probability: float, confidence: float) -> float:
     """How large a sample decides by the normal approximation, roughly."""
     distance = abs(share_within - probability)
-    return float(norm.ppf(confidence)) ** 2 * probability * (1 - probability) / distance**2 if distance else math.inf
+    return (
+        float(scipy.stats.norm.ppf(confidence)) ** 2 * probability * (1 - probability) / distance**2
+        if distance
+        else math.inf
+    )

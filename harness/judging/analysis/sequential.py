@@ -18,9 +18,8 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
-from scipy.stats import binom
 
 from harness.judging.analysis.dependence import effective_size
 from harness.judging.analysis.quantiles import CONFIDENCE, Bounds, bounds_at, quantile_bounds
@@ -91,6 +90,6 @@ def _stopping(sizes: tuple[int, ...], probability: float, risk: float) -> tuple[
 
 def _after(alive: NDArray[np.float64], steps: int, probability: float) -> NDArray[np.float64]:
     """The distribution of successes after further samples."""
-    added = binom.pmf(np.arange(steps + 1), steps, probability)
+    added = scipy.stats.binom.pmf(np.arange(steps + 1), steps, probability)
     # The transform leaves values of some 1e-17 where there is nothing, of either sign.
-    return added if len(alive) == 1 else np.maximum(fftconvolve(alive, added), 0.0)
+    return added if len(alive) == 1 else np.maximum(scipy.signal.fftconvolve(alive, added), 0.0)

@@ -1,6 +1,6 @@
 """Shares, such as that of requests which failed, and how sure one can be that the true share is over a limit."""
 
-from scipy.special import betainc
+import scipy
 
 
 def exceeds(occurred: int, n: int, share: float, confidence: float, *, design_effect: float = 1.0) -> bool:
@@ -10,4 +10,4 @@ def exceeds(occurred: int, n: int, share: float, confidence: float, *, design_ef
     tail is the incomplete beta function, which takes the parts of requests that this makes.
     """
     counted, rest = occurred / design_effect, (n - occurred) / design_effect
-    return occurred > 0 and float(betainc(counted, rest + 1, share)) <= 1 - confidence
+    return occurred > 0 and float(scipy.special.betainc(counted, rest + 1, share)) <= 1 - confidence

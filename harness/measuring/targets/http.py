@@ -25,6 +25,8 @@ from harness.measuring.plans import StatementPlan
 from harness.measuring.servers.service import serving
 from harness.measuring.servers.service_url import KEY_VARIABLE, key_header, plain
 from harness.measuring.targets.protocol import (
+    EXTERNAL,
+    EXTERNAL_VARIANT,
     LoadedMemory,
     OperationName,
     Request,
@@ -33,7 +35,6 @@ from harness.measuring.targets.protocol import (
     TargetStatistics,
 )
 
-EXTERNAL: Final = "external"
 PATHS: Final[Mapping[OperationName, str]] = {
     "add": "/api/v1/memories/add",
     "query": "/api/v1/memories/query",
@@ -148,8 +149,7 @@ class HttpTarget:
         return self._preparation.embedder
 
     def variants(self) -> Mapping[str, str]:
-        external = {EXTERNAL: "the server at the scenario's `service_url`, with the data that it has"}
-        return {**self._preparation.variants(), **external}
+        return {**self._preparation.variants(), **EXTERNAL_VARIANT}
 
     def schema_version(self, variant: str) -> int:
         return 0 if variant == EXTERNAL else self._preparation.schema_version(variant)

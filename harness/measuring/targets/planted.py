@@ -9,9 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Final
-
-import asyncpg
+from typing import TYPE_CHECKING, Final
 
 from harness.measuring.plans import StatementPlan
 from harness.measuring.targets.protocol import (
@@ -23,6 +21,9 @@ from harness.measuring.targets.protocol import (
     TargetContext,
     TargetStatistics,
 )
+
+if TYPE_CHECKING:
+    import asyncpg
 
 FAST_STATEMENT: Final = "SELECT 1"
 SLOW_STATEMENT: Final = "SELECT pg_sleep(0.02)"
@@ -49,6 +50,11 @@ FAULTS: Final[Mapping[str, Fault]] = {
 }
 
 
+def planted_variants(variant: str) -> Mapping[str, str]:
+    """Name to description, of the faults in this variant."""
+    return {name: f"{variant}: {fault.description}" for name, fault in FAULTS.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class PlantedTarget:
     """`variant` of the `healthy` target, with each of the faults."""
@@ -57,7 +63,7 @@ class PlantedTarget:
     variant: str
 
     def variants(self) -> Mapping[str, str]:
-        return {name: f"{self.variant}: {fault.description}" for name, fault in FAULTS.items()}
+        return planted_variants(self.variant)
 
     def schema_version(self, variant: str) -> int:
         del variant
@@ -85,6 +91,8 @@ class PlantedTarget:
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenPlanted"]:
         fault = FAULTS[context.variant]
         async with self.healthy.open(replace(context, variant=self.variant)) as healthy:
+            import asyncpg  # noqa: PLC0415 -- the names of the faults are listed without a driver.
+
             connection = await asyncpg.connect(context.database_url)
             try:
                 yield OpenPlanted(healthy, fault, connection, asyncio.Lock())
@@ -98,7 +106,7 @@ class OpenPlanted:
 
     healthy: OpenTarget
     fault: Fault
-    connection: asyncpg.Connection
+    connection: "asyncpg.Connection"
     lock: asyncio.Lock
 
     async def perform(self, request: Request) -> Response:

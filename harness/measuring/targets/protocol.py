@@ -8,6 +8,11 @@ from typing import Final, Literal, Protocol
 from harness.measuring.corpora.protocol import CorpusMemory
 from harness.measuring.plans import StatementPlan
 
+EXTERNAL: Final = "external"
+EXTERNAL_VARIANT: Final[Mapping[str, str]] = {
+    EXTERNAL: "the server at the scenario's `service_url`, with the data that it has"
+}
+
 OperationName = Literal["add", "query", "bootstrap"]
 LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
 OPERATIONS: Final[tuple[OperationName, ...]] = ("add", "query", "bootstrap")

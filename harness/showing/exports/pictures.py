@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import vl_convert
 from markupsafe import escape
 
 from harness.judging.verdict import judge
 from harness.record import RunRecord
 from harness.showing.renderers.html.figure import Figure
-from harness.showing.renderers.html.figures import all_figures
 from harness.showing.renderers.html.templates import style
 from harness.showing.summary import summarise
 
@@ -26,10 +24,14 @@ class Pictures:
     form: Literal["svg", "png"]
 
     def write(self, record: RunRecord, directory: Path) -> Sequence[Path]:
+        from harness.showing.renderers.html.figures import all_figures  # noqa: PLC0415 -- drawing takes long to import.
+
         summary = summarise(record)
         return [self._write(figure, directory) for figure in all_figures(record, summary, judge(record))]
 
     def _write(self, figure: Figure, directory: Path) -> Path:
+        import vl_convert  # noqa: PLC0415 -- as above
+
         path = directory / f"{slug(figure.key)}.{self.form}"
         drawing = standalone(figure)
         path.write_bytes(vl_convert.svg_to_png(drawing, scale=SCALE) if self.form == "png" else drawing.encode())

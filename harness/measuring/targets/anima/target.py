@@ -31,6 +31,7 @@ from harness.measuring.statements import Counted, count, counting
 from harness.measuring.targets.anima.equivalence import choices
 from harness.measuring.targets.anima.equivalence.steps import Step, source
 from harness.measuring.targets.anima.equivalence.trial import Disagreement
+from harness.measuring.targets.anima.presets import presets
 from harness.measuring.targets.protocol import (
     BackgroundWork,
     Counterexample,
@@ -80,7 +81,7 @@ class AnimaTarget:
     embedder = "anima.embeddings.hashing:hashed_vector"
 
     def variants(self) -> Mapping[str, str]:
-        return {name: preset.description for name, preset in strategy.PRESETS.items()}
+        return presets()
 
     def schema_version(self, variant: str) -> int:
         return strategy.preset(variant).schema_version

@@ -1,17 +1,21 @@
 """A run's requests as one table: a row per request, in the order of the variants and their rounds."""
 
 from collections.abc import Mapping
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from harness.record import RunRecord, Sample
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def requests_frame(record: RunRecord) -> pd.DataFrame:
+
+def requests_frame(record: RunRecord) -> "pd.DataFrame":
     """Columns are those of `Sample`, times in seconds, with the run, the variant and the three clocks' differences.
 
     What a request waited for stands in columns of its own, `elapsed_s.<part>`.
     """
+    import pandas as pd  # noqa: PLC0415 -- it takes long to import, and only an export needs it.
+
     rows = [_row(record.run_id, variant.name, sample) for variant in record.variants for sample in variant.samples]
     return pd.DataFrame(rows)
 

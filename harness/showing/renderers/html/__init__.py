@@ -30,11 +30,9 @@ from harness.showing.profile_tables import (
     waterfall_tables,
 )
 from harness.showing.renderers.html.difference import drawn, scripts
-from harness.showing.renderers.html.figures import distribution_figures, ladder_figures, law_figures, statement_figures
 from harness.showing.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.showing.renderers.html.plans import drawn_plans
 from harness.showing.renderers.html.templates import style, templates
-from harness.showing.renderers.html.time_figures import series_figures, system_figures
 from harness.showing.summary import Summary
 from harness.showing.tables import (
     OUTCOME_TONES,
@@ -58,6 +56,8 @@ class HtmlRenderer:
     suffix = ".html"
 
     def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+        from harness.showing.renderers.html import figures, time_figures  # noqa: PLC0415 -- drawing is slow to import.
+
         declared = summary.declaration
         tone = OUTCOME_TONES[verdict.outcome]
         found = differences(record)
@@ -84,14 +84,14 @@ class HtmlRenderer:
                 budgets=list(budget_lines(verdict)),
                 not_held=[each for each in budget_lines(verdict) if each.outcome != Outcome.PASS.value],
                 references=reference_tables(summary),
-                ladder_figures=list(ladder_figures(summary, verdict)),
+                ladder_figures=list(figures.ladder_figures(summary, verdict)),
                 ladder_overviews=[table for table in _ladder_overviews(summary) if table],
                 ladders=ladder_tables(summary),
-                distribution_figures=list(distribution_figures(record, summary, verdict)),
-                series_figures=list(series_figures(record, summary)),
-                system_figures=list(system_figures(record, summary)),
-                law_figures=list(law_figures(record, summary, verdict)),
-                statement_figures=list(statement_figures(summary)),
+                distribution_figures=list(figures.distribution_figures(record, summary, verdict)),
+                series_figures=list(time_figures.series_figures(record, summary)),
+                system_figures=list(time_figures.system_figures(record, summary)),
+                law_figures=list(figures.law_figures(record, summary, verdict)),
+                statement_figures=list(figures.statement_figures(summary)),
                 costs=[table for table in (statements_table(summary), background_table(summary)) if table],
                 services=services_table(summary),
                 disruptions=disruptions_table(summary),

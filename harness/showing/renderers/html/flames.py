@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-import vl_convert
 from markupsafe import Markup
 
 from harness.judging.analysis.flames import FrameChange, Stack
@@ -24,6 +23,8 @@ GREY, SLOWER, FASTER, FOUND = "#c9ccd1", "#d9534f", "#3b82c4", "#f2c037"
 @cache
 def script() -> Markup:
     """Vega and its embedder; a closing tag inside it would end the page's script."""
+    import vl_convert  # noqa: PLC0415 -- it takes long to import, and few pages have flame graphs.
+
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704 -- a library's own code
 

@@ -7,8 +7,8 @@ import pytest
 
 from harness.cli import harness
 from harness.commands._shared import report_files
+from harness.errors import ExitCode
 from harness.judging.comparison import compare, compare_asked, compare_runs, judged
-from harness.judging.verdict import ExitCode
 from harness.record import INTERRUPTED, ComparisonSettings, ProfileRecord, RunRecord, VariantRecord
 from harness.showing.renderers import RENDERERS, rendered
 from tests.records import HOSTILE, record, sample, variant

@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from harness.errors import Aborted
+from harness.errors import Aborted, ExitCode
 from harness.judging.aborting import AbortWatch
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
-from harness.judging.verdict import ExitCode, judge
+from harness.judging.verdict import judge
 from harness.record import RunRecord
 from tests.records import record, sample, variant
 

@@ -3,9 +3,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
-from harness.judging.verdict import BudgetVerdict, ExitCode, Verdict, judge, wanting
+from harness.judging.verdict import BudgetVerdict, Verdict, judge, wanting
 from harness.record import INTERRUPTED, Resumption, RunRecord
 from tests.records import guide_record, record, sample, samples, variant
 

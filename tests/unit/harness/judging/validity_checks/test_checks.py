@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.validity_checks import VALIDITY_CHECKS
-from harness.judging.verdict import ExitCode, judge
+from harness.judging.verdict import judge
 from harness.record import DisruptionRecord, LevelsRecord, Loop, PhaseRecord, RunRecord, Sample, StageRecord
 from tests.records import record, sample, samples, variant
 

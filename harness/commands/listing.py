@@ -1,0 +1,30 @@
+"""`harness list`: what there is to name on the command line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from harness import runs
+from harness.commands._shared.options import OUTPUT
+from harness.measuring.shipped import shipped, title_of
+from harness.measuring.targets import VARIANTS
+
+
+@click.command("list")
+@OUTPUT
+def list_(output: Path) -> None:
+    """Lists scenarios, strategies and stored runs."""
+    for heading, entries in inventory(output):
+        click.echo(f"{heading}:")
+        width = max((len(name) for name, _ in entries), default=0)
+        for name, note in entries:
+            click.echo(f"  {name:<{width}}  {note}".rstrip())
+
+
+def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """What there is to name on the command line, and a line on each."""
+    yield "Scenarios", [(name, title_of(path)) for name, path in shipped().items()]
+    for target, variants in VARIANTS.items():
+        yield f"Strategies of {target}", list(variants().items())
+    yield f"Runs in {output}", [(run.name, runs.load(run).state) for run in runs.all_runs(output)]

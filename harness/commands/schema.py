@@ -1,0 +1,13 @@
+"""`harness schema`: what a scenario file may hold."""
+
+import json
+
+import click
+
+from harness.measuring import scenario
+
+
+@click.command()
+def schema() -> None:
+    """Prints the JSON schema of a scenario file, for editors."""
+    click.echo(json.dumps(scenario.json_schema(), indent=2))

@@ -1,0 +1,89 @@
+"""What a command line imports before it does anything: counted in modules, since a time depends on the machine."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from harness.cli import COMMANDS, harness
+from harness.measuring import scenario
+from harness.measuring.shipped import shipped, title_of
+from harness.measuring.targets import TARGETS, VARIANTS
+
+HEAVY = frozenset(
+    {
+        "aiohttp",
+        "asyncpg",
+        "httpx",
+        "hypothesis",
+        "jinja2",
+        "matplotlib",
+        "pandas",
+        "pgqueuer",
+        "pyarrow",
+        "scipy",
+        "starlette",
+        "uvicorn",
+        "vl_convert",
+    }
+)
+
+PROGRAM = """
+import sys
+from harness import cli
+try:
+    cli.main()
+finally:
+    print("IMPORTED", *sys.modules, file=sys.stderr)
+"""
+
+
+def imported(*arguments: str, directory: Path) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=directory,
+        env={"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("IMPORTED "))
+    return {name.partition(".")[0] for name in line.split()[1:]}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]], ids=" ".join)
+def test_what_needs_no_measurement_imports_nothing_that_measures(arguments: list[str], tmp_path: Path) -> None:
+    assert imported(*arguments, directory=tmp_path) & HEAVY == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_draws_or_reckons_before_it_is_asked_to(name: str, tmp_path: Path) -> None:
+    drawing = {"hypothesis", "matplotlib", "pandas", "pyarrow", "vl_convert"}
+    assert imported(name, "--help", directory=tmp_path) & drawing == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_of_the_list_is_where_the_list_says(name: str) -> None:
+    command = harness.get_command(click.Context(harness), name)
+    assert command is not None
+    assert command.name == name
+    assert command.help
+
+
+def test_no_line_of_the_list_of_commands_is_cut() -> None:
+    lines = harness.get_help(click.Context(harness)).splitlines()
+    assert all(place.short_help in " ".join(lines) for place in COMMANDS.values())
+    assert not [line for line in lines if "..." in line]
+
+
+def test_variants_have_one_name_with_and_without_their_target() -> None:
+    assert {name: dict(variants()) for name, variants in VARIANTS.items()} == {
+        name: dict(factory().variants()) for name, factory in TARGETS.items()
+    }
+
+
+def test_a_scenario_has_one_title_in_a_list_and_as_a_whole() -> None:
+    for path in shipped().values():
+        assert title_of(path) == scenario.load(str(path)).title
