@@ -1,14 +1,13 @@
 """The command line: `anima serve`, `anima migrate` and `anima new-key`."""
 
 import asyncio
-import io
 import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -147,8 +146,9 @@ def say(text: str, *, err: bool = False) -> None:
 
 def main() -> NoReturn:
     """Exits with 0, 1 where the work failed, 2 for wrong usage; a traceback only with --debug."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # As standard error: a poor encoding fails nothing.
+    output: Any = sys.stdout
+    if hasattr(output, "reconfigure"):
+        output.reconfigure(errors="backslashreplace")  # As standard error: a poor encoding fails nothing.
     try:
         sys.exit(anima(standalone_mode=False))
     except (click.Abort, KeyboardInterrupt):

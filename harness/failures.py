@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -47,8 +48,8 @@ def failures_of(steps: Iterable[Callable[[], object]], log: Path) -> list[Harnes
 
 def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        inner: tuple[BaseException, ...] = error.exceptions
-        return [leaf for each in inner for leaf in _leaves(each)]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for each in group.exceptions for leaf in _leaves(each)]
     return [error]
 
 

@@ -384,7 +384,7 @@ async def _drained(due_work: Callable[[], Awaitable[int]]) -> None:
 def _unreachable(url: str, error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
         return (
-            f"{url} cannot be spoken to by TLS ({error.os_error if hasattr(error, 'os_error') else error}). Where it "
+            f"{url} cannot be spoken to by TLS ({error}). Where it "
             "serves plain HTTP, write http:// in service_url; where its certificate is a company's own, have this "
             "machine trust it."
         )
