@@ -5,7 +5,7 @@ Variants are measured in turn on one server, from the same database, with the sa
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -16,10 +16,12 @@ from urllib.parse import unquote, urlsplit
 
 from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
+from harness.measuring.clock import MonotonicClock
+from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
-from harness.measuring.observation import asking, take_reading
-from harness.measuring.passes import CLOCK, Beside, Observe, Pass, Watch, unpaced, unwatched
-from harness.measuring.probes.protocol import Ask, Observable
+from harness.measuring.observation import Reading, asking, take_reading
+from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
+from harness.measuring.probes.protocol import Ask, Observable, Span
 from harness.measuring.profiling import ProfilingPass, requests_of
 from harness.measuring.progress import Progress
 from harness.measuring.resumption import refuse_unlike
@@ -32,11 +34,11 @@ from harness.measuring.servers.redis_server import RedisServer, redis_server
 from harness.measuring.targets import TARGETS
 from harness.measuring.targets.protocol import LoadedMemory, Target, TargetContext
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
-from harness.measuring.turns import Gate, Part, in_turns
+from harness.measuring.turns import Gate, Part, at_once, in_turns
 from harness.measuring.worker import Task
-from harness.measuring.workers import SharedPass, working
+from harness.measuring.workers import Interpreter, ProcessWorker, working
 from harness.measuring.workloads.protocol import Workload
-from harness.record import RunRecord
+from harness.record import RunRecord, Sample
 from harness.redaction import all_without_secrets, without_secrets
 
 LOG_FILE: Final = "server.log"
@@ -45,38 +47,76 @@ LOG_FILE: Final = "server.log"
 Wanting = Callable[[RunRecord], Mapping[str, str]]
 """Of a run until now: the variants that need more samples, each with the reason."""
 
+Watch = Callable[[str, Sample], None]
+"""Told of each sample and its variant, between requests; raises `Aborted` when the run is to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """What stays the same while a run's variants are measured."""
 
     scenario: Scenario
-    workload: Workload
     target: Target
     server: Server
     redis: RedisServer | None
     journal: Journal
     progress: Progress
-    watch: Watch = unwatched
+    watch: Watch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A variant whose database is there to be cloned. With an `interpreter` another revision measures it."""
+
+    name: str
+    strategy: str
+    template: str
+    schema_version: int
+    description: str
+    control_of: str | None = None
+    interpreter: Interpreter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a variant is measured: what its target may use, and the database as the server knows it.
-
-    There it waits for its turn before each slice of a phase.
-    """
+    """Where a variant is measured: what its target may use, and the database as the server knows it."""
 
     context: TargetContext
     server: Server
     database: str
     disruptor: Disruptor
     ask: Ask
-    turn: Gate = unpaced
 
-    def observe(self, report_statistics: Callable[[], Awaitable[bool]]) -> Observe:
-        """Probes that see the target's work when its sessions have reported it."""
-        return partial(take_reading, Observable(self.ask, self.database, self.server.cpu_s, report_statistics))
+
+@dataclass(frozen=True, slots=True)
+class AtPlace(Surroundings):
+    """A variant's pass waits for its turn, is observed by the probes, and is disrupted as the scenario says."""
+
+    run: Run
+    place: Place
+    variant: str
+    round_number: int
+    gate: Gate
+
+    async def turn(self) -> None:
+        await self.gate()
+
+    async def observe(self, span: Span, *, flushed: bool) -> Reading:
+        async def flush() -> bool:
+            return flushed
+
+        place = self.place
+        return await take_reading(Observable(place.ask, place.database, place.server.cpu_s, flush), span)
+
+    def beside(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
+        entries = [entry for entry in self.run.scenario.timeline if entry.phase == phase.name]
+        record = partial(self.run.journal.disruption, self.variant)
+        disrupt = self.place.disruptor
+        return Timeline(entries, self.round_number, zero, begun, MonotonicClock(), disrupt, record).playing()
+
+    def heard(self, sample: Sample) -> None:
+        if self.run.watch is not None:
+            self.run.watch(self.variant, sample)
 
 
 async def execute(
@@ -86,7 +126,7 @@ async def execute(
     *,
     wanting: Wanting = lambda _: {},
     resumed: Resumable | None = None,
-    watch: Watch = unwatched,
+    watch: Watch | None = None,
 ) -> None:
     """Measures every variant of the scenario into the journal, as far as the run that is resumed has not.
 
@@ -94,7 +134,29 @@ async def execute(
     """
     started = perf_counter()
     corpus = scenario.open_corpus()
-    target = TARGETS[scenario.target]()
+    workload = scenario.workload_of(1)
+    async with begun(scenario, journal, progress, resumed, watch) as run:
+        prepared = await _load(run, scenario.loaded(corpus))
+        rounds = Rounds(run, partial(_parts, run, prepared), started)
+        ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
+        for number, variants in scenario.schedule():
+            left = [variant.name for variant in variants if (variant.name, number) not in ended]
+            await rounds.measure(left, number, workload)
+        await sample_on(rounds, wanting, resumed)
+        for number, variants in scenario.profile_schedule():
+            for variant in variants:
+                await _profile(run, prepared[variant.name], number, workload)
+
+
+@asynccontextmanager
+async def begun(
+    scenario: Scenario,
+    journal: Journal,
+    progress: Progress,
+    resumed: Resumable | None = None,
+    watch: Watch | None = None,
+) -> AsyncGenerator[Run]:
+    """A run whose servers are there, and whose journal says where it happens."""
     progress.preparing("starting PostgreSQL")
     starting = await provisioner(scenario.database)
     async with (
@@ -103,18 +165,9 @@ async def execute(
         keeping_log(server, journal.path.parent),
     ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, scenario.workload_of(1), target, server, redis, journal, progress, watch)
+        run = Run(scenario, TARGETS[scenario.target](), server, redis, journal, progress, watch)
         begin(run, resumed)
-        templates = await _load(run, scenario.loaded(corpus))
-        rounds = Rounds(run, partial(_parts, run, templates), started)
-        ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
-        for number, variants in scenario.schedule():
-            left = [variant.name for variant in variants if (variant.name, number) not in ended]
-            await rounds.measure(left, number, run.workload)
-        await sample_on(rounds, wanting, resumed)
-        for number, variants in scenario.profile_schedule():
-            for variant in variants:
-                await _profile(run, variant, number, _template(run, templates, variant))
+        yield run
 
 
 def begin(run: Run, resumed: Resumable | None = None) -> None:
@@ -151,7 +204,7 @@ class Rounds:
             await self._timed(parts, in_turns(parts))
         else:
             for name, part in parts.items():
-                await self._timed([name], part(unpaced))
+                await self._timed([name], part(at_once))
 
     async def _timed(self, names: Collection[str], passes: Awaitable[None]) -> None:
         begun = perf_counter()
@@ -163,18 +216,9 @@ class Rounds:
 
 
 def _parts(
-    run: Run, templates: Mapping[int, str], names: Sequence[str], number: int, workload: Workload
+    run: Run, prepared: Mapping[str, Prepared], names: Sequence[str], number: int, workload: Workload
 ) -> Mapping[str, Part]:
-    variants = {each.name: each for each in run.scenario.variants}
-    in_round = replace(run, workload=workload)
-    return {
-        name: partial(_measure, in_round, variants[name], number, _template(run, templates, variants[name]))
-        for name in names
-    }
-
-
-def _template(run: Run, templates: Mapping[int, str], variant: Variant) -> str:
-    return templates[run.target.schema_version(variant.strategy)]
+    return {name: partial(measure_variant, run, prepared[name], number, workload) for name in names}
 
 
 async def sample_on(rounds: Rounds, wanting: Wanting, resumed: Resumable | None = None) -> None:
@@ -227,7 +271,7 @@ async def keeping_log(server: Server, directory: Path) -> AsyncGenerator[None]:
         raise
 
 
-async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[int, str]:
+async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[str, Prepared]:
     """A template for each schema version that a variant needs: the corpus is loaded once, and cloned from there."""
     templates: dict[int, str] = {}
     for version in sorted({run.target.schema_version(variant) for variant in run.scenario.strategies}):
@@ -241,57 +285,59 @@ async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[int, str]:
             url = await run.server.create_database(name)
             await run.target.prepare(url, version, corpus)
         templates[version] = name
-    return templates
+    return {variant.name: _prepared(run, variant, templates) for variant in run.scenario.variants}
 
 
-async def _measure(run: Run, variant: Variant, round_number: int, template: str, turn: Gate) -> None:
-    """One variant, one round."""
+def _prepared(run: Run, variant: Variant, templates: Mapping[int, str]) -> Prepared:
+    version = run.target.schema_version(variant.strategy)
+    description = run.target.variants()[variant.strategy]
+    return Prepared(
+        variant.name, variant.strategy, templates[version], version, description, control_of=variant.control_of
+    )
+
+
+async def measure_variant(run: Run, variant: Prepared, number: int, workload: Workload, gate: Gate) -> None:
+    """One variant, one round, on a clone of what was prepared for it."""
     run.progress.preparing(f"{variant.name}: cloning the database and warming up")
     run.journal.write(
         "variant",
         {
             "name": variant.name,
-            "round": round_number,
-            "description": run.target.variants()[variant.strategy],
-            "schema_version": run.target.schema_version(variant.strategy),
+            "round": number,
+            "description": variant.description,
+            "schema_version": variant.schema_version,
             "control_of": variant.control_of,
             "in_process": run.target.in_process,
         },
     )
-    async with placed(run, variant.strategy, f"round_{round_number}_{variant.name}", template, turn) as place:
-
-        def timeline(phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
-            entries = [entry for entry in run.scenario.timeline if entry.phase == phase.name]
-            record = partial(run.journal.disruption, variant.name)
-            return Timeline(entries, round_number, zero, begun, CLOCK, place.disruptor, record).playing()
-
-        if run.scenario.workers == 1:
-            await _measure_here(run, variant, round_number, place, timeline)
-        else:
-            await _measure_in_workers(run, variant, round_number, place, timeline)
+    async with placed(run, variant.strategy, f"round_{number}_{variant.name}", variant.template) as place:
+        surroundings = AtPlace(run, place, variant.name, number, gate)
+        measured = Pass(run.scenario, variant.name, number, run.journal, run.progress, surroundings)
+        async with _workers(run, variant, measured, place, workload) as workers:
+            await measure(measured, workers)
 
 
-async def _measure_here(run: Run, variant: Variant, round_number: int, place: Place, timeline: Beside) -> None:
-    async with run.target.open(place.context) as target:
-        pass_ = Pass(
-            run.scenario,
-            run.workload,
-            variant.name,
-            round_number,
-            target,
-            run.journal,
-            run.progress,
-            timeline,
-            place.observe(target.report_statistics),
-            place.turn,
-            watch=run.watch,
-        )
-        await pass_.prepare()
-        await pass_.measure()
+@asynccontextmanager
+async def _workers(
+    run: Run, variant: Prepared, measured: Pass, place: Place, workload: Workload
+) -> AsyncGenerator[Sequence[Worker]]:
+    """One in this process, unless the scenario wants several or another revision is measured; each is prepared."""
+    if variant.interpreter is None and run.scenario.workers == 1:
+        async with run.target.open(place.context) as target:
+            here = LocalWorker(measured, workload, target)
+            await here.prepare()
+            yield [here]
+    else:
+        async with working(_tasks(run, variant, measured, place), variant.interpreter) as processes:
+            workers = [ProcessWorker(measured, process, flushed=run.target.in_process) for process in processes]
+            await all_of(worker.prepare() for worker in workers)
+            yield workers
 
 
-async def _measure_in_workers(run: Run, variant: Variant, round_number: int, place: Place, timeline: Beside) -> None:
-    tasks = [
+def _tasks(run: Run, variant: Prepared, measured: Pass, place: Place) -> Sequence[Task]:
+    """A share of the pass for each worker. One of another revision has it all."""
+    shares = 1 if variant.interpreter else run.scenario.workers
+    return [
         Task(
             task="measure",
             scenario=run.scenario.told,
@@ -300,39 +346,28 @@ async def _measure_in_workers(run: Run, variant: Variant, round_number: int, pla
             database_url=place.context.database_url,
             embedding_url=place.context.embedding_url,
             redis_url=place.context.redis_url,
-            round=round_number,
-            share=(index, run.scenario.workers),
+            round=measured.round_number,
+            share=(index, shares),
             paced=True,
         )
-        for index in range(run.scenario.workers)
+        for index in range(shares)
     ]
 
-    async def report_statistics() -> bool:
-        """Workers with sessions of their own have done so before they say that they are ready, or through."""
-        return run.target.in_process
 
-    async with working(tasks) as workers:
-        observe = place.observe(report_statistics)
-        shared = SharedPass(
-            run.scenario, variant.name, workers, run.journal, run.progress, timeline, observe, place.turn, run.watch
-        )
-        await shared.measure()
-
-
-async def _profile(run: Run, variant: Variant, round_number: int, template: str) -> None:
+async def _profile(run: Run, variant: Prepared, number: int, workload: Workload) -> None:
     """One variant, one round, in the pass that nothing is timed in."""
     assert run.scenario.profile is not None, "without its settings no round is planned"
     run.progress.preparing(f"{variant.name}: cloning the database to profile")
-    requests = requests_of(run.scenario, run.workload, run.scenario.profile)
+    requests = requests_of(run.scenario, workload, run.scenario.profile)
     async with (
-        placed(run, variant.strategy, f"profile_{round_number}_{variant.name}", template) as place,
+        placed(run, variant.strategy, f"profile_{number}_{variant.name}", variant.template) as place,
         run.target.open(place.context) as target,
     ):
-        await target.prime(run.workload.primed_texts)
+        await target.prime(workload.primed_texts)
         profiling = ProfilingPass(
             target,
             variant.name,
-            round_number,
+            number,
             run.scenario.profile,
             run.journal,
             run.progress,
@@ -344,7 +379,7 @@ async def _profile(run: Run, variant: Variant, round_number: int, template: str)
 
 
 @asynccontextmanager
-async def placed(run: Run, strategy: str, database: str, template: str, turn: Gate = unpaced) -> AsyncGenerator[Place]:
+async def placed(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[Place]:
     """A place for the strategy: a clone of its own, as far away as the latency model says."""
     latency = run.scenario.latency
     proxy: DelayProxy | None = None
@@ -380,4 +415,4 @@ async def placed(run: Run, strategy: str, database: str, template: str, turn: Ga
             run.redis.url if run.redis else None,
         )
         ask = await stack.enter_async_context(asking(run.server.admin_url))
-        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask, turn)
+        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask)

@@ -1,178 +1,65 @@
-"""One variant's pass over the phases of a scenario, on a target that is open.
+"""One variant's pass over the phases of a scenario, whoever sends the requests: workers in this process or in others.
 
-What is declared and discarded comes first: priming (texts that a running service would know) and warm-up.
+Not for how a request is sent and timed: `driving.py` does that in this process, and `workers.py` has it done in others.
 """
 
-import gc
-import math
-from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from itertools import chain
-from typing import Final
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
-from harness.errors import TargetError
 from harness.journal import Entries
-from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
-from harness.measuring.arrivals.protocol import WHOLE, Bounds, Share
-from harness.measuring.clock import MonotonicClock
-from harness.measuring.draws import Draws
-from harness.measuring.heartbeat import Heartbeat
-from harness.measuring.levels import Levels
+from harness.measuring.clock import Clock, MonotonicClock
 from harness.measuring.observation import Reading
 from harness.measuring.probes.protocol import Span
 from harness.measuring.progress import Progress
 from harness.measuring.scenario import Phase, Scenario
-from harness.measuring.targets.protocol import OpenTarget, Request, Response
-from harness.measuring.turns import Gate
-from harness.measuring.workloads.protocol import Workload
 from harness.record import PhaseRecord, Sample
 
-CLOCK: Final = MonotonicClock()
+T = TypeVar("T")
 
-WARM_UP_USERS_MAX: Final = 100
-"""A schedule may put a thousand requests in flight, but to begin with all of them would only fill queues."""
-
-Beside = Callable[[Phase, float, float], AbstractAsyncContextManager[None]]
-"""What is done while a phase goes on: of the phase, the start of the whole pass, and its own on the clock."""
-
-Observe = Callable[[Span], Awaitable[Reading]]
-"""Reads what is counted around a phase."""
+Entry = Mapping[str, Any]
+"""What a journal keeps of a variant's pass at its end."""
 
 
-def nothing(_phase: Phase, _zero: float, _begun: float) -> AbstractAsyncContextManager[None]:
-    return nullcontext()
+class Surroundings:
+    """What is done around the requests of a pass. By itself nothing is: others say what they do instead."""
 
+    async def turn(self) -> None:
+        """Returns when the next slice of a phase may begin."""
 
-Watch = Callable[[str, Sample], None]
-"""Told of each sample and its variant, between requests; raises `Aborted` when the run is to end."""
+    async def observe(self, span: Span, *, flushed: bool) -> Reading:
+        """What is counted until now; `flushed` says whether the server knows of all that the target's sessions did."""
+        del span, flushed
+        return Reading()
 
+    def beside(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
+        """Goes on while a slice does; `zero` is when the pass began, and `begun` when the slice did."""
+        del phase, zero, begun
+        return nullcontext()
 
-def unwatched(_variant: str, _sample: Sample) -> None:
-    """Lets every run go on."""
-
-
-async def unobserved(_span: Span) -> Reading:
-    return Reading()
-
-
-async def unpaced() -> None: ...
+    def heard(self, sample: Sample) -> None:
+        """Told of each sample, between requests. Raises `Aborted` when the run is to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one variant is asked in one round, or a worker's share of it, and where the answers are noted.
-
-    It waits for its `turn` before each slice of a phase, and then at the `gate`, where all workers begin together.
-    """
+    """What one variant is asked in one round, and where the answers are noted."""
 
     scenario: Scenario
-    workload: Workload
     variant: str
     round_number: int
-    target: OpenTarget
     journal: Entries
     progress: Progress
-    beside: Beside = nothing
-    observe: Observe = unobserved
-    turn: Gate = unpaced
-    gate: Gate = unpaced
-    share: Share = WHOLE
-    watch: Watch = unwatched
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    clock: Clock = field(default_factory=MonotonicClock)
 
-    async def prepare(self) -> None:
-        """Everything that is not timed."""
-        await self.target.prime(self.workload.primed_texts)
-        for phase in self.scenario.phases:
-            await self._warm_up(phase)
-        await self.target.drain()
-        keep_from_collector()
-
-    async def measure(self) -> None:
-        """The timed pass, phase by phase, each with the background work that it has left behind."""
-        plans = await self.target.plans()
-        before = await self.target.statistics()
-        time, drain_s = PassTime(can_stand_still=self.scenario.slices > 1), 0.0
-        for phase in self.scenario.phases:
-            drain_s += await self._measure(phase, time)
-        statistics = (await self.target.statistics()).since(before)
-        self.journal.write(
-            "variant_end",
-            {
-                "name": self.variant,
-                "complete": True,
-                "drain_s": drain_s,
-                "cache": cache_figures(statistics.cache),
-                "pool": dict(statistics.pool),
-                "served": dict(statistics.served),
-                "background": [asdict(work) for work in statistics.background],
-                "plans": [plan.record.model_dump(exclude_defaults=True) for plan in plans],
-                "recalls": await self.target.recalls(self._sampled_queries()),
-            },
-        )
-
-    def _sampled_queries(self) -> Sequence[Request]:
-        """As many as are wanted, spread over all that the workload asks."""
-        asked = chain.from_iterable(self.workload.by_phase[phase.name] for phase in self.scenario.phases)
-        queries = [request for request in asked if request.operation == "query"]
-        # The answers are the same for all workers.
-        wanted = 0 if self.share.index else min(self.scenario.recall_queries, len(queries))
-        return [queries[number * len(queries) // wanted] for number in range(wanted)]
-
-    async def _measure(self, phase: Phase, time: "PassTime") -> float:
-        """Slice by slice. Returns how long the background work went on after them."""
-        timed_phase = TimedPhase(self, phase, time)
-        timed, whole, drain_s = Reading(), Reading(), 0.0
-        for number in range(self.scenario.slices):
-            with time.standing_still():
-                await self.turn()
-                self.progress.phase(self.variant, phase.name, len(timed_phase.requests), phase.duration_s)
-                before = await self.observe("whole"), await self.observe("timed")
-                await self.gate()
-            await timed_phase.drive(number)
-            with time.standing_still():
-                timed = timed.plus((await self.observe("timed")).since(before[1]))
-                drain_s += await self._drain()
-                whole = whole.plus((await self.observe("whole")).since(before[0]))
-        self.progress.phase_end(self.variant, phase.name)
-        record = timed_phase.record
-        counted = {
-            "counters": {**record.counters, **timed.values, **whole.values},
-            "uncounted": {**timed.missing, **whole.missing},
-            "drain_s": drain_s,
-        }
-        self.journal.phase(self.variant, record.model_copy(update=counted))
-        return drain_s
-
-    async def _drain(self) -> float:
-        """Returns how long it took."""
-        self.progress.preparing(f"{self.variant}: finishing the background work")
-        begun = CLOCK.now()
-        await self.target.drain()
-        return CLOCK.now() - begun
-
-    async def _warm_up(self, phase: Phase) -> None:
-        """Discards what it measures; a failure shows again in the timed pass, where it is counted."""
-        arrival, requests = phase.open(self.scenario.seed).share(
-            self.share, self.workload.by_phase[phase.name][: phase.warm_up]
-        )
-
-        async def issue(request: Request, _intended: float) -> None:
-            await self.perform(request)
-
-        # Twice as many users, since background work shares the connections, and each prepares its own statements.
-        users = min(2 * max(1, arrival.side_by_side), WARM_UP_USERS_MAX)
-        crowd = ClosedLoopSettings(users=users).open(Bounds(time_s=phase.duration_s / 2), lambda _: Draws(0, ""))
-        await crowd.drive(requests, issue, CLOCK)
-
-    async def perform(self, request: Request) -> tuple[Response, str | None]:
-        """The answer, or nothing and the kind of the error."""
-        try:
-            return await self.target.perform(request), None
-        except TargetError as error:
-            self.progress.failure(self.variant, request.operation, error)
-            return Response(), error.kind
+    def note(self, sample: Sample) -> None:
+        self.journal.sample(self.variant, sample)
+        self.progress.sample(sample)
+        self.surroundings.heard(sample)
 
 
 class PassTime:
@@ -182,114 +69,142 @@ class PassTime:
     other variants nor the background work that a turn leaves behind are time in which requests are sent.
     """
 
-    def __init__(self, *, can_stand_still: bool) -> None:
+    def __init__(self, clock: Clock, *, can_stand_still: bool) -> None:
+        self.zero = 0.0
+        self._clock = clock
         self._can_stand_still = can_stand_still
-        self._zero: float | None = None
+        self._stood_still_at: float | None = None
+
+    def go_on(self) -> None:
+        now = self._clock.now()
+        if self._stood_still_at is None:
+            self.zero = now
+        elif self._can_stand_still:
+            self.zero += now - self._stood_still_at
+
+    def stand_still(self) -> None:
+        self._stood_still_at = self._clock.now()
+
+
+class Worker(Protocol):
+    """Sends a share of a pass's requests, and notes their samples. What is not timed has been done before it is one."""
 
     @property
-    def zero(self) -> float:
-        if self._zero is None:
-            self._zero = CLOCK.now()
-        return self._zero
+    def flushed(self) -> bool:
+        """Whether its target's sessions have told the server what they did until the worker settled last."""
+        ...
 
-    @contextmanager
-    def standing_still(self) -> Generator[None]:
-        begun = CLOCK.now()
-        yield
-        if self._can_stand_still and self._zero is not None:
-            self._zero += CLOCK.now() - begun
+    async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
+        """The slice with this number: an equal part of the requests that are left, in its part of the time."""
+        ...
 
+    async def settle(self) -> PhaseRecord | None:
+        """Finishes the background work that the slice has left behind; after a phase's last slice, its record."""
+        ...
 
-class TimedPhase:
-    """One phase as its requests are timed, slice by slice."""
-
-    def __init__(self, pass_: Pass, phase: Phase, time: PassTime) -> None:
-        timed_requests = pass_.workload.by_phase[phase.name][phase.warm_up :]
-        self.arrival, self.requests = phase.open(pass_.scenario.seed).share(pass_.share, timed_requests)
-        self._pass = pass_
-        self._phase = phase
-        self._time = time
-        self._begun_s: float | None = None
-        self._ended_s = 0.0
-        self._started = self._dropped = 0
-        self._stage_starts: list[float] = []
-        self._levels = Levels(pass_.target.levels, CLOCK)
-        self._heartbeat = Heartbeat()
-
-    async def drive(self, number: int) -> None:
-        """An equal part of the requests that are left, in its part of the time."""
-        scenario = self._pass.scenario
-        left = self.requests[self._started :]
-        requests = left[: math.ceil(len(left) / (scenario.slices - number))]
-        phase = self._phase.slice(number, scenario.slices)
-        arrival, _ = phase.open(scenario.seed).share(self._pass.share, ())
-        zero, begun = self._time.zero, CLOCK.now()
-        if self._begun_s is None:
-            self._begun_s = self._ended_s = begun - zero
-        self._stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
-        async with self._pass.beside(self._phase, zero, begun), self._levels.watched(zero):
-            with self._heartbeat.watched():
-                self._dropped += await arrival.drive(requests, self._issue, CLOCK)
-
-    async def _issue(self, request: Request, intended: float) -> None:
-        self._started += 1
-        started = CLOCK.now()
-        response, error = await self._pass.perform(request)
-        ended, zero = CLOCK.now(), self._time.zero
-        self._ended_s = ended - zero
-        sample = Sample(
-            operation=request.operation,
-            round=self._pass.round_number,
-            phase=self._phase.name,
-            stage=bisect_right(self._stage_starts, intended) - 1 if self._stage_starts else None,
-            scheduled=self.arrival.loop == "open",
-            intended_s=intended - zero,
-            started_s=started - zero,
-            ended_s=self._ended_s,
-            error=error,
-            first_time_text=request.first_time_text,
-            statements=response.statements,
-            round_trips=response.round_trips,
-            rows=response.rows,
-            results=response.results,
-            promotions=response.promotions,
-            embedding=response.embedding,
-            elapsed_s={name: round(elapsed_s, 6) for name, elapsed_s in response.elapsed_s.items()} or None,
-            calls=dict(response.calls) or None,
-            server_s=response.server_s,
-        )
-        self._pass.journal.sample(self._pass.variant, sample)
-        self._pass.progress.sample(sample)
-        self._pass.watch(self._pass.variant, sample)
-
-    @property
-    def record(self) -> PhaseRecord:
-        """Of what was driven until now."""
-        assert self._begun_s is not None, "a phase is driven before it is recorded"
-        phase, arrival = self._phase, self.arrival
-        return PhaseRecord(
-            name=phase.name,
-            workload=phase.workload or phase.arrival.kind,
-            round=self._pass.round_number,
-            arrival=phase.arrival.kind,
-            loop=arrival.loop,
-            users=arrival.users,
-            rate_per_s_target=arrival.starts / phase.duration_s if arrival.starts and phase.duration_s else None,
-            planned=arrival.starts,
-            started=self._started,
-            dropped=self._dropped,
-            started_s=self._begun_s,
-            ended_s=self._ended_s,
-            stages=phase.arrival.stage_records,
-            counters=dict(self._heartbeat.counters),
-            levels=self._levels.record,
-        )
+    async def end(self) -> Entry:
+        """What it has counted over the whole pass."""
+        ...
 
 
-def keep_from_collector() -> None:
-    """Else Python's collector goes through all texts and requests of the run while a request is timed."""
-    gc.collect()
-    gc.freeze()
+async def measure(measured: Pass, workers: Sequence[Worker]) -> None:
+    """The timed pass, phase by phase, each with the background work that it has left behind."""
+    time = PassTime(measured.clock, can_stand_still=measured.scenario.slices > 1)
+    for phase in measured.scenario.phases:
+        measured.journal.phase(measured.variant, await _phase(measured, workers, phase, time))
+    ends = await all_of(worker.end() for worker in workers)
+    measured.journal.write("variant_end", {"name": measured.variant, "complete": True, **end_of_all(ends)})
+
+
+async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: PassTime) -> PhaseRecord:
+    """Slice by slice, each begun by all workers at once."""
+    timed, whole, records = Reading(), Reading(), list[PhaseRecord | None]()
+    for number in range(measured.scenario.slices):
+        await measured.surroundings.turn()
+        measured.progress.phase(measured.variant, phase.name, phase.timed(measured.scenario.seed), phase.duration_s)
+        whole_before = await _observed(measured, workers, "whole")
+        timed_before = await _observed(measured, workers, "timed")
+        time.go_on()
+        async with measured.surroundings.beside(phase, time.zero, measured.clock.now()):
+            await all_of(worker.drive(phase, number, time) for worker in workers)
+        time.stand_still()
+        timed = timed.plus((await _observed(measured, workers, "timed")).since(timed_before))
+        measured.progress.preparing(f"{measured.variant}: finishing the background work")
+        records = await all_of(worker.settle() for worker in workers)
+        whole = whole.plus((await _observed(measured, workers, "whole")).since(whole_before))
+    measured.progress.phase_end(measured.variant, phase.name)
+    return _counted(phase_of_all([record for record in records if record is not None]), timed, whole)
+
+
+async def _observed(measured: Pass, workers: Sequence[Worker], span: Span) -> Reading:
+    return await measured.surroundings.observe(span, flushed=all(worker.flushed for worker in workers))
+
+
+async def all_of(begun: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What each returns. When one fails the others are cancelled, and an `ExceptionGroup` is raised."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in begun]
+    return [task.result() for task in tasks]
+
+
+def _counted(record: PhaseRecord, timed: Reading, whole: Reading) -> PhaseRecord:
+    """What workers count of themselves is not to be seen from here, so it goes before what is."""
+    counters = {**timed.values, **whole.values, **record.counters}
+    missing = {**timed.missing, **whole.missing}
+    uncounted = {name: why for name, why in missing.items() if name not in counters}
+    return record.model_copy(update={"counters": counters, "uncounted": uncounted})
+
+
+def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:
+    """One phase from what each worker has done of it."""
+    return records[0].model_copy(
+        update={
+            "users": _sum_of_known(record.users for record in records),
+            "rate_per_s_target": _sum_of_known(record.rate_per_s_target for record in records),
+            "planned": _sum_of_known(record.planned for record in records),
+            "processes": len(records),
+            "started": sum(record.started for record in records),
+            "dropped": sum(record.dropped for record in records),
+            "started_s": min(record.started_s for record in records),
+            "ended_s": max(record.ended_s for record in records),
+            "counters": added(record.counters for record in records),
+            # Readings of several processes are of different moments.
+            "levels": records[0].levels if len(records) == 1 else None,
+            "drain_s": max((record.drain_s for record in records if record.drain_s is not None), default=None),
+        }
+    )
+
+
+def end_of_all(ends: Sequence[Entry]) -> dict[str, Any]:
+    """The end of a variant from what each worker has counted; the first says what is the same for all."""
+    cache = added({name: n for name, n in end["cache"].items() if name != "hit_rate"} for end in ends)
+    kinds = sorted({work["kind"] for end in ends for work in end["background"]})
+    return {
+        **ends[0],
+        "drain_s": max(end["drain_s"] for end in ends),
+        "cache": cache_figures(cache),
+        "pool": added(end["pool"] for end in ends),
+        "background": [{"kind": kind, **added(_of_kind(ends, kind))} for kind in kinds],
+    }
+
+
+def added(counters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    total: Counter[str] = Counter()
+    for each in counters:
+        total.update(each)
+    return dict(total)
+
+
+def _of_kind(ends: Sequence[Entry], kind: str) -> Iterable[Mapping[str, int]]:
+    for end in ends:
+        for work in end["background"]:
+            if work["kind"] == kind:
+                yield {name: count for name, count in work.items() if name != "kind"}
+
+
+def _sum_of_known(numbers: Iterable[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
 
 
 def cache_figures(counters: Mapping[str, int]) -> dict[str, float]:

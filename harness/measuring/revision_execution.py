@@ -12,17 +12,13 @@ from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.journal import Journal
-from harness.measuring.execution import Rounds, Run, Wanting, begin, keeping_log, placed, sample_on
-from harness.measuring.passes import nothing
+from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, measure_variant, sample_on
 from harness.measuring.progress import Progress
 from harness.measuring.revisions import Checkout, Install, Revision, checkouts
 from harness.measuring.scenario import Scenario
-from harness.measuring.servers.provisioners import provisioner
-from harness.measuring.servers.redis_server import redis_server
-from harness.measuring.targets import TARGETS
-from harness.measuring.turns import Gate, Part
+from harness.measuring.turns import Part
 from harness.measuring.worker import Task
-from harness.measuring.workers import SharedPass, working
+from harness.measuring.workers import working
 from harness.measuring.workloads.protocol import Workload
 
 
@@ -54,26 +50,6 @@ class Sides:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A revision that is ready to be measured, and what its worker said of the database that it prepared."""
-
-    name: str
-    checkout: Checkout
-    template: str
-    prepared: Mapping[str, Any]
-    control_of: str | None = None
-
-    @property
-    def entry(self) -> Mapping[str, Any]:
-        return {
-            "name": self.name,
-            "description": f"{self.prepared['description']}, at {self.checkout.revision.commit[:10]}",
-            "schema_version": self.prepared["schema_version"],
-            "control_of": self.control_of,
-        }
-
-
 async def execute_revisions(
     sides: Sides,
     install: Install,
@@ -86,39 +62,46 @@ async def execute_revisions(
     """Measures baseline, candidate and control of each round into the journal."""
     started = perf_counter()
     workload = scenario.workload_of(1)
-    async with checkouts((sides.baseline, sides.candidate), install, progress.preparing) as ready:
-        progress.preparing("starting PostgreSQL")
-        starting = await provisioner(scenario.database)
-        async with (
-            redis_server(scenario.cache) as redis,
-            starting.start(scenario.database.settings) as server,
-            keeping_log(server, journal.path.parent),
-        ):
-            run = Run(scenario, workload, TARGETS[scenario.target](), server, redis, journal, progress)
-            begin(run)
-            variants = await _variants(run, sides, ready)
-            rounds = Rounds(run, partial(_parts, run, sides.strategy, variants), started)
-            for number in range(1, scenario.rounds + 1):
-                await rounds.measure([each.name for each in variants], number, workload)
-            await sample_on(rounds, wanting)
+    async with (
+        checkouts((sides.baseline, sides.candidate), install, progress.preparing) as ready,
+        begun(scenario, journal, progress) as run,
+    ):
+        variants = await _variants(run, sides, ready)
+        rounds = Rounds(run, partial(_parts, run, variants), started)
+        for number in range(1, scenario.rounds + 1):
+            await rounds.measure([each.name for each in variants], number, workload)
+        await sample_on(rounds, wanting)
 
 
-async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> list[Variant]:
+async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> Sequence[Prepared]:
     """Each revision prepares its own database. Raises `UsageError` where they are not about the same."""
-    one, other = [
-        await _prepared(run, sides.strategy, name, checkout, f"template_{number}")
-        for number, (name, checkout) in enumerate(zip(sides.names, ready, strict=True))
+    templates = ("template_1", "template_2")
+    facts = [
+        await _prepare(run, sides.strategy, name, checkout, template)
+        for name, checkout, template in zip(sides.names, ready, templates, strict=True)
     ]
     for what in ("corpus", "requests"):
-        if one.prepared[what] != other.prepared[what]:
+        if facts[0][what] != facts[1][what]:
             raise UsageError(
-                f"{one.name} and {other.name} draw another {what} from this scenario, so their figures do not compare. "
+                f"{' and '.join(sides.names)} draw another {what} from this scenario, so their figures do not compare. "
                 "Bring texts and requests of your own in files, which every revision reads alike."
             )
-    return [one, other, replace(one, name=f"{one.name} (control)", control_of=one.name)]
+    one, other = [
+        Prepared(
+            name,
+            sides.strategy,
+            template,
+            said["schema_version"],
+            f"{said['description']}, at {checkout.revision.commit[:10]}",
+            interpreter=checkout.interpreter,
+        )
+        for name, checkout, template, said in zip(sides.names, ready, templates, facts, strict=True)
+    ]
+    return one, other, replace(one, name=f"{one.name} (control)", control_of=one.name)
 
 
-async def _prepared(run: Run, strategy: str, name: str, checkout: Checkout, template: str) -> Variant:
+async def _prepare(run: Run, strategy: str, name: str, checkout: Checkout, template: str) -> Mapping[str, Any]:
+    """What the revision's worker says of the database that it has prepared."""
     run.progress.preparing(f"{name}: loading {run.scenario.corpus.size:,} memories")
     task = Task(
         task="prepare",
@@ -129,11 +112,11 @@ async def _prepared(run: Run, strategy: str, name: str, checkout: Checkout, temp
     )
     async with working([task], checkout.interpreter) as (worker,):
         try:
-            return Variant(name, checkout, template, await worker.told("prepared", _out_of_turn))
+            return await worker.told("prepared", _out_of_turn)
         except HarnessError as error:
-            if "slices" in str(error):
-                raise HarnessError(f"{error} A revision from before there were slices wants `--slices 1`.") from None
-            raise
+            if run.scenario.slices == 1:
+                raise
+            raise HarnessError(f"{error} A revision from before there were slices wants `--slices 1`.") from None
 
 
 def _out_of_turn(kind: str, _entry: object) -> None:
@@ -141,36 +124,8 @@ def _out_of_turn(kind: str, _entry: object) -> None:
 
 
 def _parts(
-    run: Run, strategy: str, variants: Sequence[Variant], _names: Sequence[str], number: int, _workload: Workload
+    run: Run, variants: Sequence[Prepared], _names: Sequence[str], number: int, workload: Workload
 ) -> Mapping[str, Part]:
-    """Of all variants, since a comparison needs both sides; each draws the round's requests itself."""
+    """Of all variants, since a comparison needs both sides."""
     ordered = variants if number % 2 else variants[::-1]
-    return {each.name: partial(_measure, run, strategy, each, number) for each in ordered}
-
-
-async def _measure(run: Run, strategy: str, variant: Variant, number: int, turn: Gate) -> None:
-    """One pass of one revision, on a clone of what it has prepared."""
-    run.progress.preparing(f"{variant.name}: cloning the database and warming up")
-    run.journal.write("variant", {**variant.entry, "round": number, "in_process": run.target.in_process})
-    async with placed(run, strategy, f"round_{number}_{variant.name}", variant.template, turn) as place:
-        task = Task(
-            task="measure",
-            scenario=run.scenario.told,
-            variant=variant.name,
-            strategy=strategy,
-            database_url=place.context.database_url,
-            embedding_url=place.context.embedding_url,
-            redis_url=place.context.redis_url,
-            round=number,
-            paced=True,
-        )
-
-        async def report_statistics() -> bool:
-            """A worker has done so before it says that it is ready, or through."""
-            return run.target.in_process
-
-        async with working([task], variant.checkout.interpreter) as workers:
-            observe = place.observe(report_statistics)
-            await SharedPass(
-                run.scenario, variant.name, workers, run.journal, run.progress, nothing, observe, place.turn
-            ).measure()
+    return {each.name: partial(measure_variant, run, each, number, workload) for each in ordered}

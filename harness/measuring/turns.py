@@ -11,6 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 Gate = Callable[[], Awaitable[None]]
 """Returns when who waits at it may go on."""
 
+
+async def at_once() -> None:
+    """The gate of who has nobody to wait for."""
+
+
 Part = Callable[[Gate], Awaitable[None]]
 """Works until it waits at its gate, which ends its turn."""
 

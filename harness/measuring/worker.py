@@ -21,7 +21,6 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, Final, Literal, assert_never
 
 import psutil
@@ -31,8 +30,9 @@ from harness.failures import foreseen
 from harness.journal import Entries
 from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import new_event_loop
+from harness.measuring.driving import LocalWorker
 from harness.measuring.observation import Reading
-from harness.measuring.passes import Pass
+from harness.measuring.passes import Pass, Surroundings, measure
 from harness.measuring.probes.protocol import Span
 from harness.measuring.progress import Silent
 from harness.measuring.scenario import Scenario
@@ -120,7 +120,7 @@ async def work(caller: Caller, lines: Lines) -> None:
         case "prepare":
             lines.write("prepared", await prepare(task, scenario))
         case "measure":
-            await measure(task, scenario, caller, lines)
+            await measure_share(task, scenario, caller, lines)
             lines.write("done", {})
         case _:
             assert_never(task.task)
@@ -149,7 +149,7 @@ def digest(workload: Workload) -> str:
     return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 
-async def measure(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:
+async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:
     share = Share(*task.share)
     workload = scenario.workload_of(task.round)
     side_by_side = len(range(scenario.side_by_side)[share.part])
@@ -161,34 +161,38 @@ async def measure(task: Task, scenario: Scenario, caller: Caller, lines: Lines) 
         scenario.service_url,
         task.redis_url,
     )
+    surroundings = InStep(caller, lines) if task.paced else Surroundings()
+    measured = Pass(scenario, task.variant, task.round, lines, Silent(), surroundings)
     async with TARGETS[scenario.target]().open(context) as target:
-        timed = Pass(scenario, workload, task.variant, task.round, target, lines, Silent(), share=share)
+        worker = LocalWorker(measured, workload, target, share)
         if task.paced:
             async with caller.watched():
-                await measure_in_step(timed, caller, lines)
+                await worker.prepare()
+                await measure(measured, [worker])
             return
-        await timed.prepare()
+        await worker.prepare()
         lines.write("ready", {})
         if await caller.says_go():
-            await timed.measure()
+            await measure(measured, [worker])
 
 
-async def measure_in_step(timed: Pass, caller: Caller, lines: Lines) -> None:
-    """With readings of this process, since the caller's probes see only the rest of the run."""
+class InStep(Surroundings):
+    """Waits for the caller before each slice, and reads of this process what the caller's probes do not see."""
 
-    async def gate() -> None:
-        lines.write("ready", {})
-        await caller.told_to_go()
+    def __init__(self, caller: Caller, lines: Lines) -> None:
+        self._caller = caller
+        self._lines = lines
 
-    async def observe(span: Span) -> Reading:
+    async def turn(self) -> None:
+        self._lines.write("ready", {})
+        await self._caller.told_to_go()
+
+    async def observe(self, span: Span, *, flushed: bool) -> Reading:
+        del flushed
         if span == "timed":
             return Reading({"timed_client_cpu_s": time.process_time()})
-        await timed.target.report_statistics()
         memory_bytes = psutil.Process().memory_info().rss
         return Reading({"client_cpu_s": time.process_time(), "client_memory_bytes": float(memory_bytes)})
-
-    await timed.prepare()
-    await replace(timed, gate=gate, observe=observe).measure()
 
 
 async def main() -> None:

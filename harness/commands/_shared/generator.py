@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from harness import journal
 from harness.judging.analysis.quantiles import quantile
+from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import processors
-from harness.measuring.passes import Pass
+from harness.measuring.passes import Pass, measure
 from harness.measuring.progress import Progress
 from harness.measuring.recording import measure_without_trace
 from harness.measuring.scenario import Scenario
@@ -105,10 +106,11 @@ def drive(phase: Mapping[str, Any]) -> Driven:
         workload = next(chosen.open_workloads(chosen.open_corpus()))
         entries.write("variant", {"name": "null", "description": "", "schema_version": 0})
         async with NullTarget().open(TargetContext("null", database_url="")) as target:
-            timed = Pass(chosen, workload, "null", 1, target, entries, progress)
-            await timed.prepare()
+            timed = Pass(chosen, "null", 1, entries, progress)
+            worker = LocalWorker(timed, workload, target)
+            await worker.prepare()
             started = process_time()
-            await timed.measure()
+            await measure(timed, [worker])
             cpu_s = process_time() - started
 
     record = measure_without_trace(chosen, work)

@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -17,15 +16,13 @@ import pytest
 from harness import journal
 from harness.errors import HarnessError
 from harness.measuring import scenario
-from harness.measuring.observation import Reading
-from harness.measuring.passes import unpaced
-from harness.measuring.probes.protocol import Span
+from harness.measuring.passes import Pass, Surroundings, all_of, measure
 from harness.measuring.progress import Silent
 from harness.measuring.recording import header
 from harness.measuring.scenario import Scenario
-from harness.measuring.turns import Gate
+from harness.measuring.turns import Gate, at_once
 from harness.measuring.worker import Task
-from harness.measuring.workers import SharedPass, Worker, working
+from harness.measuring.workers import Process, ProcessWorker, working
 from harness.record import VariantRecord
 from tests.waiting import until
 
@@ -71,25 +68,31 @@ def tasks(measured: Scenario) -> list[Task]:
     ]
 
 
-async def unobserved(_span: Span) -> Reading:
-    return Reading()
+class Turns(Surroundings):
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def turn(self) -> None:
+        await self._gate()
 
 
 async def measured(
     directory: Path,
-    interfere: Callable[[Sequence[Worker]], None] = lambda _: None,
+    interfere: Callable[[Sequence[Process]], None] = lambda _: None,
     settings: Sequence[str] = NULL,
-    turn: Gate = unpaced,
+    turn: Gate = at_once,
 ) -> VariantRecord:
     """The scenario's pass by all workers, with `interfere` called on these before it."""
     chosen_ = chosen(settings)
     with journal.open_journal(directory) as entries:
         entries.write("run", header(chosen_, "run"))
         entries.write("variant", {"name": "null", "description": "", "schema_version": 0})
-        async with working(tasks(chosen_)) as workers:
-            interfere(workers)
-            shared = SharedPass(chosen_, "null", workers, entries, Silent(), lambda *_: nullcontext(), unobserved, turn)
-            await shared.measure()
+        async with working(tasks(chosen_)) as processes:
+            interfere(processes)
+            pass_ = Pass(chosen_, "null", 1, entries, Silent(), Turns(turn))
+            workers = [ProcessWorker(pass_, process, flushed=False) for process in processes]
+            await all_of(worker.prepare() for worker in workers)
+            await measure(pass_, workers)
     return journal.read(directory / journal.FILE_NAME).variants[0]
 
 
@@ -132,7 +135,7 @@ async def test_slices_are_begun_in_turn_and_the_time_of_other_turns_is_not_count
 async def test_a_worker_that_dies_ends_the_run_with_a_sentence_and_the_others_with_it(tmp_path: Path) -> None:
     pids: list[int] = []
 
-    def kill_one(workers: Sequence[Worker]) -> None:
+    def kill_one(workers: Sequence[Process]) -> None:
         pids.extend(worker.process.pid for worker in workers)
         os.kill(pids[1], signal.SIGKILL)
 

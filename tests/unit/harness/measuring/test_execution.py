@@ -96,7 +96,7 @@ def entries(tmp_path: Path) -> Iterator[Journal]:
 def rounds(entries: Journal, recorded: Recorded, *settings: str) -> Rounds:
     chosen = scenario.load("smoke", settings=settings)
     entries.write("run", header(chosen, "run"))
-    run = Run(chosen, chosen.workload_of(1), NullTarget(), cast("Server", None), None, entries, recorded.progress)
+    run = Run(chosen, NullTarget(), cast("Server", None), None, entries, recorded.progress)
     return Rounds(run, recorded.parts, started=0.0)
 
 
@@ -104,7 +104,7 @@ def rounds(entries: Journal, recorded: Recorded, *settings: str) -> Rounds:
 async def test_variants_take_turns_where_phases_are_cut_into_slices(entries: Journal, slices: int, order: str) -> None:
     recorded = Recorded()
     measured = rounds(entries, recorded, f"slices={slices}")
-    await measured.measure(["a", "b"], 1, measured.run.workload)
+    await measured.measure(["a", "b"], 1, measured.run.scenario.workload_of(1))
     assert recorded.turns == [(name, 1) for name in order]
     assert set(measured.longest_s) == {"a", "b"}
 
@@ -113,7 +113,7 @@ async def test_a_variant_that_is_aborted_in_its_turn_ends_the_round(entries: Jou
     recorded = Recorded(failing="a")
     measured = rounds(entries, recorded, "slices=2")
     with pytest.raises(ExceptionGroup) as raised:
-        await measured.measure(["a", "b"], 1, measured.run.workload)
+        await measured.measure(["a", "b"], 1, measured.run.scenario.workload_of(1))
     assert raised.group_contains(Aborted)
     assert recorded.turns == [("a", 1), ("b", 1)]
 
@@ -121,7 +121,7 @@ async def test_a_variant_that_is_aborted_in_its_turn_ends_the_round(entries: Jou
 async def test_a_round_of_which_nothing_is_left_measures_nothing(entries: Journal) -> None:
     recorded = Recorded()
     measured = rounds(entries, recorded, "slices=2")
-    await measured.measure([], 1, measured.run.workload)
+    await measured.measure([], 1, measured.run.scenario.workload_of(1))
     assert not recorded.turns
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from harness.journal import Entries
 from harness.measuring import scenario
+from harness.measuring.driving import LocalWorker
 from harness.measuring.heartbeat import Clocks, Heartbeat
-from harness.measuring.passes import Pass
+from harness.measuring.passes import Pass, Surroundings, measure
 from harness.measuring.progress import Silent
 from harness.measuring.targets.null import OpenNull
 from harness.measuring.targets.protocol import Request, Response
@@ -52,9 +53,16 @@ class Slow(OpenNull):
         await self._clock.sleep(DRAIN_S)
 
 
-async def measured(monkeypatch: pytest.MonkeyPatch, *, requests: int, slices: int) -> Noted:
+class OtherTurns(Surroundings):
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    async def turn(self) -> None:
+        await self._clock.sleep(OTHER_TURNS_S)
+
+
+async def measured(*, requests: int, slices: int) -> Noted:
     clock, noted = ManualClock(), Noted()
-    monkeypatch.setattr("harness.measuring.passes.CLOCK", clock)
     phase = f'{{workload="query",requests={requests},time_s=60,arrival={{kind="closed_loop",users=1}}}}'
     chosen = scenario.load(
         "smoke",
@@ -64,18 +72,15 @@ async def measured(monkeypatch: pytest.MonkeyPatch, *, requests: int, slices: in
         ],
     )
 
-    async def turn() -> None:
-        await clock.sleep(OTHER_TURNS_S)
-
-    await Pass(chosen, chosen.workload_of(1), "null", 1, Slow(clock), noted, Silent(), turn=turn).measure()
+    pass_ = Pass(chosen, "null", 1, noted, Silent(), OtherTurns(clock), clock)
+    worker = LocalWorker(pass_, chosen.workload_of(1), Slow(clock))
+    await measure(pass_, [worker])
     return noted
 
 
 @pytest.mark.parametrize(("requests", "slices"), [(6, 3), (7, 3), (2, 5), (4, 1)])
-async def test_slices_follow_each_other_as_if_there_were_nothing_between(
-    monkeypatch: pytest.MonkeyPatch, requests: int, slices: int
-) -> None:
-    noted = await measured(monkeypatch, requests=requests, slices=slices)
+async def test_slices_follow_each_other_as_if_there_were_nothing_between(requests: int, slices: int) -> None:
+    noted = await measured(requests=requests, slices=slices)
     assert [sample.started_s for sample in noted.samples] == pytest.approx(
         [number * REQUEST_S for number in range(requests)]
     )
@@ -92,8 +97,8 @@ async def test_a_wall_clock_that_is_set_during_a_run_changes_no_latency_and_is_r
     monkeypatch.setattr("time.time", lambda: float(next(moments)))
     monkeypatch.setattr("time.time_ns", lambda: next(moments) * 10**9)
     clocks = Clocks(now=lambda: 0.0, boot=lambda: 0.0, wall=time.time)
-    monkeypatch.setattr("harness.measuring.passes.Heartbeat", lambda: Heartbeat(clocks))
-    noted = await measured(monkeypatch, requests=6, slices=1)
+    monkeypatch.setattr("harness.measuring.driving.Heartbeat", lambda: Heartbeat(clocks))
+    noted = await measured(requests=6, slices=1)
     assert [sample.latency_s for sample in noted.samples] == pytest.approx([REQUEST_S] * 6)
     (phase,) = noted.phases
     assert phase.counters["wall_clock_step_s"] <= -3600

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.measuring.workers import end_of_all, phase_of_all
+from harness.measuring.passes import end_of_all, phase_of_all
 from harness.record import LevelsRecord
 from tests.records import phase
 

@@ -1,0 +1,225 @@
+"""Sends the requests of a pass from this process, and times them.
+
+What is declared and discarded comes first: priming (texts that a running service would know) and warm-up.
+"""
+
+import gc
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import chain
+from typing import Final
+
+from harness.errors import TargetError
+from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
+from harness.measuring.arrivals.protocol import WHOLE, Bounds, Share
+from harness.measuring.draws import Draws
+from harness.measuring.heartbeat import Heartbeat
+from harness.measuring.levels import Levels
+from harness.measuring.passes import Entry, Pass, PassTime, cache_figures
+from harness.measuring.plans import StatementPlan
+from harness.measuring.scenario import Phase
+from harness.measuring.targets.protocol import OpenTarget, Request, Response, TargetStatistics
+from harness.measuring.workloads.protocol import Workload
+from harness.record import PhaseRecord, Sample
+
+WARM_UP_USERS_MAX: Final = 100
+"""A schedule may put a thousand requests in flight, but to begin with all of them would only fill queues."""
+
+
+class LocalWorker:
+    """A worker in this process, on a target that is open."""
+
+    def __init__(self, measured: Pass, workload: Workload, target: OpenTarget, share: Share = WHOLE) -> None:
+        self.flushed = False
+        self._pass = measured
+        self._workload = workload
+        self._target = target
+        self._share = share
+        self._phase: TimedPhase | None = None
+        self._drain_s = 0.0
+        self._plans: Sequence[StatementPlan] = ()
+        self._before = TargetStatistics()
+
+    async def prepare(self) -> None:
+        """Everything that is not timed."""
+        await self._target.prime(self._workload.primed_texts)
+        for phase in self._pass.scenario.phases:
+            await self._warm_up(phase)
+        await self._target.drain()
+        keep_from_collector()
+        self._plans = await self._target.plans()
+        self._before = await self._target.statistics()
+        self.flushed = await self._target.report_statistics()
+
+    async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
+        if self._phase is None:
+            timed = self._workload.by_phase[phase.name][phase.warm_up :]
+            self._phase = TimedPhase(self._pass, phase, timed, target=self._target, share=self._share, time=time)
+        await self._phase.drive(number)
+
+    async def settle(self) -> PhaseRecord | None:
+        assert self._phase is not None, "a slice is driven before what it leaves is finished"
+        begun = self._pass.clock.now()
+        await self._target.drain()
+        self._phase.drain_s += self._pass.clock.now() - begun
+        self.flushed = await self._target.report_statistics()
+        if not self._phase.is_over:
+            return None
+        record, self._phase = self._phase.record, None
+        self._drain_s += record.drain_s or 0.0
+        return record
+
+    async def end(self) -> Entry:
+        statistics = (await self._target.statistics()).since(self._before)
+        return {
+            "drain_s": self._drain_s,
+            "cache": cache_figures(statistics.cache),
+            "pool": dict(statistics.pool),
+            "served": dict(statistics.served),
+            "background": [asdict(work) for work in statistics.background],
+            "plans": [plan.record.model_dump(exclude_defaults=True) for plan in self._plans],
+            "recalls": await self._target.recalls(self._sampled_queries()),
+        }
+
+    def _sampled_queries(self) -> Sequence[Request]:
+        """As many as are wanted, spread over all that the workload asks."""
+        scenario = self._pass.scenario
+        asked = chain.from_iterable(self._workload.by_phase[phase.name] for phase in scenario.phases)
+        queries = [request for request in asked if request.operation == "query"]
+        # The answers are the same for all workers.
+        wanted = 0 if self._share.index else min(scenario.recall_queries, len(queries))
+        return [queries[number * len(queries) // wanted] for number in range(wanted)]
+
+    async def _warm_up(self, phase: Phase) -> None:
+        """Discards what it measures; a failure shows again in the timed pass, where it is counted."""
+        arrival, requests = phase.open(self._pass.scenario.seed).share(
+            self._share, self._workload.by_phase[phase.name][: phase.warm_up]
+        )
+
+        async def issue(request: Request, _intended: float) -> None:
+            await perform(self._pass, self._target, request)
+
+        # Twice as many users, since background work shares the connections, and each prepares its own statements.
+        users = min(2 * max(1, arrival.side_by_side), WARM_UP_USERS_MAX)
+        crowd = ClosedLoopSettings(users=users).open(Bounds(time_s=phase.duration_s / 2), lambda _: Draws(0, ""))
+        await crowd.drive(requests, issue, self._pass.clock)
+
+
+class TimedPhase:
+    """One phase as its requests are timed, slice by slice."""
+
+    def __init__(
+        self,
+        measured: Pass,
+        phase: Phase,
+        timed: Sequence[Request],
+        *,
+        target: OpenTarget,
+        share: Share,
+        time: PassTime,
+    ) -> None:
+        self._pass = measured
+        self._phase = phase
+        self._target = target
+        self._share = share
+        self._time = time
+        self._arrival, self._requests = phase.open(measured.scenario.seed).share(share, timed)
+        self._slices_left = measured.scenario.slices
+        self.drain_s = 0.0
+        self._begun_s: float | None = None
+        self._ended_s = 0.0
+        self._started = self._dropped = 0
+        self._stage_starts: list[float] = []
+        self._levels = Levels(target.levels, measured.clock)
+        self._heartbeat = Heartbeat()
+
+    @property
+    def is_over(self) -> bool:
+        return not self._slices_left
+
+    async def drive(self, number: int) -> None:
+        """An equal part of the requests that are left, in its part of the time."""
+        scenario, clock = self._pass.scenario, self._pass.clock
+        left = self._requests[self._started :]
+        requests = left[: math.ceil(len(left) / self._slices_left)]
+        phase = self._phase.slice(number, scenario.slices)
+        arrival, _ = phase.open(scenario.seed).share(self._share, ())
+        zero, begun = self._time.zero, clock.now()
+        if self._begun_s is None:
+            self._begun_s = self._ended_s = begun - zero
+        self._stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
+        async with self._levels.watched(zero):
+            with self._heartbeat.watched():
+                self._dropped += await arrival.drive(requests, self._issue, clock)
+        self._slices_left -= 1
+
+    async def _issue(self, request: Request, intended: float) -> None:
+        clock = self._pass.clock
+        self._started += 1
+        started = clock.now()
+        response, error = await perform(self._pass, self._target, request)
+        ended, zero = clock.now(), self._time.zero
+        self._ended_s = ended - zero
+        sample = Sample(
+            operation=request.operation,
+            round=self._pass.round_number,
+            phase=self._phase.name,
+            stage=bisect_right(self._stage_starts, intended) - 1 if self._stage_starts else None,
+            scheduled=self._arrival.loop == "open",
+            intended_s=intended - zero,
+            started_s=started - zero,
+            ended_s=self._ended_s,
+            error=error,
+            first_time_text=request.first_time_text,
+            statements=response.statements,
+            round_trips=response.round_trips,
+            rows=response.rows,
+            results=response.results,
+            promotions=response.promotions,
+            embedding=response.embedding,
+            elapsed_s={name: round(elapsed_s, 6) for name, elapsed_s in response.elapsed_s.items()} or None,
+            calls=dict(response.calls) or None,
+            server_s=response.server_s,
+        )
+        self._pass.note(sample)
+
+    @property
+    def record(self) -> PhaseRecord:
+        """Of what was driven until now."""
+        assert self._begun_s is not None, "a phase is driven before it is recorded"
+        phase, arrival = self._phase, self._arrival
+        return PhaseRecord(
+            name=phase.name,
+            workload=phase.workload or phase.arrival.kind,
+            round=self._pass.round_number,
+            arrival=phase.arrival.kind,
+            loop=arrival.loop,
+            users=arrival.users,
+            rate_per_s_target=arrival.starts / phase.duration_s if arrival.starts and phase.duration_s else None,
+            planned=arrival.starts,
+            started=self._started,
+            dropped=self._dropped,
+            started_s=self._begun_s,
+            ended_s=self._ended_s,
+            stages=phase.arrival.stage_records,
+            counters=dict(self._heartbeat.counters),
+            levels=self._levels.record,
+            drain_s=self.drain_s,
+        )
+
+
+async def perform(measured: Pass, target: OpenTarget, request: Request) -> tuple[Response, str | None]:
+    """The answer, or nothing and the kind of the error."""
+    try:
+        return await target.perform(request), None
+    except TargetError as error:
+        measured.progress.failure(measured.variant, request.operation, error)
+        return Response(), error.kind
+
+
+def keep_from_collector() -> None:
+    """Else Python's collector goes through all texts and requests of the run while a request is timed."""
+    gc.collect()
+    gc.freeze()
