@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError
 from harness.measuring.targets import TARGETS
-from harness.measuring.targets.http import EXTERNAL, OpenHttp, _drained, served_in
-from harness.measuring.targets.protocol import OpenTarget, Request, Response, TargetContext, TargetStatistics
+from harness.measuring.targets.http import OpenHttp, _drained, served_in
+from harness.measuring.targets.protocol import EXTERNAL, OpenTarget, Request, Response, TargetContext, TargetStatistics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -152,7 +152,7 @@ async def test_without_a_cache_nothing_is_primed() -> None:
 
     async def answer(request: web.Request) -> web.Response:
         asked.append(request.path)
-        told = {"cache": None} if request.path.endswith("cache-stats") else {"data": {}, "meta": {}}
+        told: dict[str, object] = {"cache": None} if request.path.endswith("cache-stats") else {"data": {}, "meta": {}}
         return web.json_response(told)
 
     async with target(answer) as opened:
@@ -315,7 +315,7 @@ async def test_a_kind_of_failure_is_no_longer_than_a_name() -> None:
 
 async def test_a_number_that_no_time_has_is_no_time() -> None:
     found = {"data": {"count": 1}, "meta": {}}
-    assert (await performed(QUERY, answering(found, **{"X-Response-Time": "9" * 5_000 + "ms"}))).server_s is None
+    assert (await performed(QUERY, answering(found, 200, **{"X-Response-Time": "9" * 5_000 + "ms"}))).server_s is None
 
 
 async def test_background_work_that_does_not_get_less_is_not_waited_for_without_end(
