@@ -59,6 +59,11 @@ class TargetError(HarnessError):
         self.kind = kind
 
 
+def extra(name: str) -> str:
+    """How to install an extra. The package is on no index, so pip needs the address of its repository."""
+    return f"pip install 'anima-harness[{name}] @ git+https://github.com/OWNER/anima-harness' (OWNER as you know it)"
+
+
 EXHAUSTIONS: Final = {
     "EMFILE": "too many open files",
     "ENFILE": "too many open files on its machine",

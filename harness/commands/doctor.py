@@ -14,7 +14,7 @@ import psutil
 
 from harness.commands._shared import generator
 from harness.commands._shared.options import OUTPUT
-from harness.errors import ExitCode, ProvisioningError
+from harness.errors import ExitCode, ProvisioningError, extra
 from harness.measuring.environment import cpu_model, processors
 from harness.measuring.servers.provisioners import engine_answers
 from harness.measuring.servers.wheel import installation
@@ -103,7 +103,7 @@ def _embedded_postgres() -> Finding:
 
 def _container_engine() -> Finding:
     what = "a container engine, and the extra `containers`"
-    advice = "For `--database testcontainers`: pip install 'anima-harness[containers]', and start Docker or Podman."
+    advice = f"For `--database testcontainers`: {extra('containers')}, and start Docker or Podman."
     present = engine_answers()
     return Finding(what, present, "" if present else advice, required=False)
 

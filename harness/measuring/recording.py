@@ -78,7 +78,7 @@ def measure(
                 runner.run(terminable(work(chosen, entries, progress)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             interruption = INTERRUPTED
-            console.print("Interrupted: what was measured until now is kept.")
+            console.print(interruption_told(directory, declared), soft_wrap=True)
         except Exception as error:  # noqa: BLE001 -- whatever it is, what was measured is kept with it as the reason
             failure = foreseen(error, directory / journal.LOG_FILE)
             interruption = without_secrets(failure.reason if isinstance(failure, Unexpected) else str(failure))
@@ -160,6 +160,12 @@ async def terminable(work: Coroutine[None, None, None]) -> None:
     for sent in heeded():
         loop.add_signal_handler(sent, end)
     await task
+
+
+def interruption_told(directory: Path, declared: Mapping[str, Any]) -> str:
+    """Checkouts of revisions are gone with their run, so only a run of strategies can go on."""
+    goes_on = "" if declared else f"Go on with `harness run --resume {directory}`, or see it as it is: "
+    return f"Interrupted: what was measured until now is kept. {goes_on}`harness report {directory}`."
 
 
 def header(

@@ -175,6 +175,9 @@ class Sampling(Section):
     time_s_max: Annotated[float, Field(ge=0, le=86_400)] = 0.0
 
 
+SETTING_MAX: Final = 40
+
+
 class ProfileSettings(Section):
     """`[profile]`: a pass of its own after the timed one, of the baseline and the candidate.
 
@@ -247,6 +250,15 @@ class Scenario(Section):
     def _named_latency(cls, value: object) -> object:
         """A name, or a section with the numbers themselves."""
         return LATENCIES[known("latency model", value, LATENCIES)] if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_strategy_is_both(cls, document: Any) -> Any:  # noqa: ANN401 -- as pydantic hands it over
+        match document:
+            case {"strategies": [str() as only]}:
+                return {"baseline": only, "candidate": only} | document
+            case _:
+                return document
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -412,6 +424,7 @@ def load(
     document = _read(path)
     for setting in settings:
         _set(document, setting)
+    _name_settings(document, settings)
     if strategies is not None:
         _select(document, [name.strip() for name in strategies.split(",")])
     return _validated(path, document, database)
@@ -460,6 +473,14 @@ def _set(document: dict[str, Any], setting: str) -> None:
     place[last] = parsed
 
 
+def _name_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
+    """Has the title say what it was not written for; of a long value, or one that may be an address, only the key."""
+    told = [each if len(each) <= SETTING_MAX and "://" not in each else each.partition("=")[0] for each in settings]
+    told = [each for each in told if not each.startswith("title=")]
+    if told and isinstance(document.get("title"), str):
+        document["title"] = f"{document['title']}, with {', '.join(told)}"
+
+
 def _select(document: dict[str, Any], names: Sequence[str]) -> None:
     """Runs only these strategies, with the scenario's baseline and candidate where they are among them."""
     document["strategies"] = list(names)
@@ -470,7 +491,9 @@ def _select(document: dict[str, Any], names: Sequence[str]) -> None:
 
 def json_schema() -> dict[str, Any]:
     """Of a scenario file, for editors."""
-    return Scenario.model_json_schema(mode="validation")
+    schema = Scenario.model_json_schema(mode="validation")
+    schema["required"] = [name for name in schema["required"] if name not in {"baseline", "candidate"}]
+    return schema
 
 
 def _mistakes(issues: Sequence[ErrorDetails]) -> list[ErrorDetails]:

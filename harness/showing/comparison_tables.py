@@ -47,9 +47,19 @@ def noise_sentence(comparison: Comparison) -> str:
     if floor is None or floor > DETECTABLE_MAX:
         return "This comparison, here, today, is too short or too noisy to see any slowdown reliably."
     return (
-        f"This comparison, here, today, sees a slowdown of any operation by {share(floor)} or more "
-        f"({share(POWER)} of the time; measured on {printable(comparison.control)})."
+        f"This comparison, here, today, sees a slowdown by {share(floor)} or more of every operation in its steadiest "
+        f"figure: {', '.join(map(printable, steadiest(comparison.metrics)))} ({share(POWER)} of the time; measured on "
+        f"{printable(comparison.control)}). Sees from, below, says it of each figure."
     )
+
+
+def steadiest(metrics: Iterable[MetricComparison]) -> Iterable[str]:
+    """Of each operation, the figure in which the least slowdown would be seen, and how little that is."""
+    floors: dict[str, list[tuple[float, str]]] = {}
+    for each in metrics:
+        if each.detectable is not None:
+            floors.setdefault(each.operation, []).append((each.detectable, each.name))
+    return (f"{name} from {share(floor)}" for floor, name in map(min, floors.values()))
 
 
 def timings_table(comparison: Comparison) -> Table:
@@ -100,6 +110,8 @@ def ratio_interval(difference: Difference) -> str:
     """Empty where one round leaves everything possible."""
     if math.isinf(difference.upper):
         return ""
+    if difference.lower <= 1 / RATIO_MAX and difference.upper >= RATIO_MAX:
+        return "unknown"
     return f"{_end(difference.lower)} to {_end(difference.upper)}"
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.commands.history.entries import Entry
-from harness.errors import UsageError
+from harness.errors import UsageError, extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,6 @@ def _otava() -> Any:  # noqa: ANN401 -- it has no types.
         return importlib.import_module("otava.analysis")
     except ImportError as error:
         raise UsageError(
-            f"Change points need Apache Otava, which is not installed here ({error}): pip install "
-            "'anima-harness[history]', best in an environment of its own, since Otava wants an older numpy."
+            f"Change points need Apache Otava, which is not installed here ({error}): {extra('history')}, best in an "
+            "environment of its own, since Otava wants an older numpy."
         ) from None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from harness.errors import ProvisioningError
+from harness.errors import ProvisioningError, extra
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.provisioners.external import ExternalProvisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Provisioner
@@ -18,7 +18,7 @@ def _containers(settings: DatabaseSettings) -> Provisioner:
         from harness.measuring.servers.provisioners.testcontainers import ContainerProvisioner  # noqa: PLC0415 -- an extra
     except ImportError as error:
         raise ProvisioningError(
-            "PostgreSQL in a container needs the extra `containers`: pip install 'anima-harness[containers]'."
+            f"PostgreSQL in a container needs the extra `containers`: {extra('containers')}."
         ) from error
     except RuntimeError as error:
         raise ProvisioningError(

@@ -1,6 +1,7 @@
 """A run that was made to compare stays a comparison: its files, its page, `harness report` of it, the exit codes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from harness.cli import harness
 from harness.commands._shared import report_files
 from harness.errors import ExitCode
-from harness.judging.comparison import compare, compare_asked, compare_runs, judged
+from harness.judging.analysis.paired import Difference
+from harness.judging.comparison import Comparison, compare, compare_asked, compare_runs, judged
+from harness.quantities import share
 from harness.record import INTERRUPTED, ComparisonSettings, ProfileRecord, RunRecord, VariantRecord
+from harness.showing.comparison_tables import noise_sentence, ratio_interval, steadiest, timings_table
 from harness.showing.renderers import RENDERERS, rendered
 from tests.records import HOSTILE, record, sample, variant
 
@@ -124,3 +128,21 @@ def test_a_run_without_a_comparison_is_judged_by_its_budgets() -> None:
     asked = SLOWER.comparison
     assert asked is not None
     assert compare_asked(plain, asked) == compare(SLOWER, "batched", "naive")
+
+
+def test_the_noise_sentence_says_of_which_figures_it_speaks_and_what_the_table_says_of_them() -> None:
+    found = judged(SLOWER)
+    assert isinstance(found, Comparison)
+    (floor,) = {min(each.detectable for each in found.metrics if each.detectable)}
+    sentence = noise_sentence(found)
+    (named,) = steadiest(found.metrics)
+    assert named in sentence
+    cells = {(row[0].text, row[1].text): row[-2].text for row in timings_table(found).rows}
+    operation, metric = named.partition(" ")[0].split(".")
+    assert cells[operation, metric] == share(floor) == named.rpartition(" ")[2]
+
+
+def test_an_interval_that_leaves_everything_open_is_unknown() -> None:
+    wide = Difference(word="undecided", ratio=1.0, lower=1e-9, upper=1e9, confidence=0.95, rounds=2)
+    assert ratio_interval(wide) == "unknown"
+    assert ratio_interval(replace(wide, lower=0.5)) == "0.500 to over 1,000"
