@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,6 +42,16 @@ async def test_it_answers_over_http_on_the_own_machine_only_and_ends_with_its_co
         assert len((await ask(http, url)).json()["embedding"]) == DIMENSIONS
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+
+
+async def test_modules_of_the_current_directory_are_not_its(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("select", "uvicorn", "harness"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(f'{__file__} was imported')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    async with embedding_server() as url, httpx.AsyncClient(trust_env=False) as http:
+        assert (await ask(http, url)).status_code == 200
 
 
 async def test_several_run_at_once() -> None:
