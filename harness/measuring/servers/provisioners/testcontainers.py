@@ -47,6 +47,7 @@ from harness.measuring.servers.reaper import outliving
 ADMINISTRATOR: Final = "postgres"
 PORT: Final = 5432
 ENGINE_PORT: Final = 2375
+SSH_PORT: Final = 22
 ENGINE_TIMEOUT_S: Final = 3.0
 LOCAL: Final = "127.0.0.1"
 PRELOADED: Final = ("pg_stat_statements", "auto_explain")
@@ -226,7 +227,7 @@ def _listening(engine: str) -> None:
     """Raises `OSError` where nothing at the address says a word within `ENGINE_TIMEOUT_S`.
 
     Asked first, since the engine's own client leaves a socket open where it cannot connect, and waits a minute for an
-    engine that is silent. An address that is reached otherwise, as over SSH, is left to that client.
+    engine that is silent. Over SSH only silence counts: a name may be one that its client alone knows.
     """
     address = urlsplit(engine)
     family: socket.AddressFamily = socket.AF_INET
@@ -237,13 +238,20 @@ def _listening(engine: str) -> None:
         case "tcp" | "http" | "https" if address.hostname:
             family = socket.AF_INET6 if ":" in address.hostname else socket.AF_INET
             place = (address.hostname, address.port or ENGINE_PORT)
+        case "ssh" if address.hostname:
+            place = (address.hostname, address.port or SSH_PORT)
         case _:
             return
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ENGINE_TIMEOUT_S)
-        connection.connect(place)
-        connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-        connection.recv(1)
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ENGINE_TIMEOUT_S)
+            connection.connect(place)
+            if address.scheme != "ssh":  # There the server speaks first.
+                connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            connection.recv(1)
+    except OSError as error:
+        if address.scheme != "ssh" or isinstance(error, TimeoutError):
+            raise
 
 
 @asynccontextmanager

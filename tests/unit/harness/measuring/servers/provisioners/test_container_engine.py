@@ -38,7 +38,7 @@ def test_an_engine_that_is_away_leaves_no_socket_open(monkeypatch: pytest.Monkey
     assert all(connection.fileno() == -1 for connection in opened)
 
 
-@pytest.mark.parametrize("scheme", ["tcp", "http", "https"])
+@pytest.mark.parametrize("scheme", ["tcp", "http", "https", "ssh"])
 def test_an_engine_that_says_nothing_is_given_up_soon(
     monkeypatch: pytest.MonkeyPatch, silent_port: int, scheme: str
 ) -> None:
