@@ -27,6 +27,7 @@ FILE: Final = click.option(
 )
 ALL: Final = click.option("--all", "everything", is_flag=True, help="Also runs in other circumstances, apart.")
 SELECTION: Final = click.argument("selection", metavar="[VARIANT.OPERATION.METRIC]", required=False)
+FORMS: Final = ("svg", "png")
 ALWAYS_SHOWN: Final = frozenset({"p95_s", "statements"})
 
 SPARKS: Final = "▁▂▃▄▅▆▇█"
@@ -39,7 +40,7 @@ def history() -> None:
     """Keeps a line per run in a file, and shows what has changed over them: for reading, not for a gate."""
 
 
-@history.command()
+@history.command(short_help="Appends one run.")
 @click.argument("name", metavar="[RUN]", default="latest")
 @click.option("--revision", help="What was measured; by default what git says of the current directory.")
 @FILE
@@ -54,7 +55,7 @@ def add(*, name: str, revision: str | None, path: Path, output: Path) -> None:
     click.echo(f"Added {entry.run_id} to {path}.")
 
 
-@history.command()
+@history.command(short_help="Prints figures over time, and what has changed.")
 @SELECTION
 @ALL
 @FILE
@@ -68,19 +69,43 @@ def show(*, selection: str | None, everything: bool, path: Path) -> None:
         click.echo(TerminalRenderer().render_tables([trends_table(group, every)]), nl=False)
 
 
-@history.command("plot")
+@history.command("plot", short_help="Draws a figure per operation.")
 @SELECTION
 @FILE
-@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where to.")
-@click.option("--format", "form", type=click.Choice(["svg", "png"]), default="svg", show_default=True)
-def plot_(*, selection: str | None, path: Path, directory: Path, form: str) -> None:
+@click.option(
+    "--to",
+    "place",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="A directory, or the file of the only figure, whose ending is its format.",
+)
+@click.option("--format", "form", type=click.Choice(FORMS), default=FORMS[0], show_default=True)
+def plot_(*, selection: str | None, path: Path, place: Path, form: str) -> None:
     """Draws a figure per operation: a panel per metric, a line per variant, change points marked."""
     from harness.commands.history.plots import plot  # noqa: PLC0415 -- matplotlib takes long to import.
 
-    directory.mkdir(parents=True, exist_ok=True)
-    for group in chosen_groups(path, everything=False):
-        for written in plot(selected(group, selection or "*"), directory, form):
-            click.echo(f"Wrote {written}.")
+    every = [selected(group, selection or "*") for group in chosen_groups(path, everything=False)]
+    ending = place.suffix.removeprefix(".").lower()
+    is_file = ending in FORMS and not place.is_dir()
+    if is_file:
+        refuse_several([series.operation for group in every for series in group], place)
+    try:
+        (place.parent if is_file else place).mkdir(parents=True, exist_ok=True)
+        for group in every:
+            for written in plot(group, place, ending if is_file else form):
+                click.echo(f"Wrote {written}.")
+    except OSError as error:
+        raise UsageError(f"--to {place}: cannot be written ({error.strerror}). Name another place.") from None
+
+
+def refuse_several(operations: Sequence[str], file: Path) -> None:
+    """Raises `UsageError` where one file would have to hold the figures of several operations."""
+    names = list(dict.fromkeys(operations))
+    if len(names) > 1:
+        raise UsageError(
+            f"--to {file} is one file, and there is a figure for each of {', '.join(names)}. Name a directory, or "
+            f"select one: '*.{names[0]}.*'."
+        )
 
 
 def checked_out() -> str | None:

@@ -46,19 +46,22 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 
 
-def plot(every: Sequence[Series], directory: Path, form: str) -> tuple[Path, ...]:
-    """Writes a figure for each operation; returns the files. Raises `UsageError` where no metric has a panel."""
+def plot(every: Sequence[Series], place: Path, form: str) -> tuple[Path, ...]:
+    """Writes a figure for each operation into a directory, or the only one to a file; returns the files.
+
+    Raises `UsageError` where no metric has a panel.
+    """
     shown = [series for series in every if series.metric in PANELS]
     if not shown:
         raise UsageError(f"There is nothing to draw: the panels are {', '.join(PANELS)}.")
     with mpl.rc_context(_STYLE):
         return tuple(
-            _write([series for series in shown if series.operation == operation], operation, directory, form)
+            _write([series for series in shown if series.operation == operation], operation, place, form)
             for operation in dict.fromkeys(series.operation for series in shown)
         )
 
 
-def _write(every: Sequence[Series], operation: str, directory: Path, form: str) -> Path:
+def _write(every: Sequence[Series], operation: str, place: Path, form: str) -> Path:
     metrics = [metric for metric in PANELS if any(series.metric == metric for series in every)]
     variants = list(dict.fromkeys(series.variant for series in every))
     figure = Figure(figsize=(9, 0.9 + 1.9 * len(metrics)), layout="constrained")
@@ -69,7 +72,8 @@ def _write(every: Sequence[Series], operation: str, directory: Path, form: str) 
     scenario = every[0].entries[-1].scenario
     figure.suptitle(f"{scenario}: {operation}")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
-    path = directory / f"{scenario}-{re.sub(r'[^a-z0-9]+', '-', operation.lower()).strip('-')}.{form}"
+    name = f"{scenario}-{re.sub(r'[^a-z0-9]+', '-', operation.lower()).strip('-')}.{form}"
+    path = place / name if place.is_dir() else place
     figure.savefig(path, dpi=150, metadata={"Date": None} if form == "svg" else None)
     return path
 

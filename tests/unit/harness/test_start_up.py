@@ -75,7 +75,15 @@ def test_each_command_of_the_list_is_where_the_list_says(name: str) -> None:
 def test_no_line_of_the_list_of_commands_is_cut() -> None:
     lines = harness.get_help(click.Context(harness)).splitlines()
     assert all(place.short_help in " ".join(lines) for place in COMMANDS.values())
-    assert not [line for line in lines if "..." in line]
+    assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage:")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_line_of_a_group_s_list_is_cut(name: str) -> None:
+    command = harness.get_command(click.Context(harness), name)
+    assert command is not None
+    lines = command.get_help(click.Context(command, info_name=name)).splitlines()
+    assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage:")]
 
 
 def test_variants_have_one_name_with_and_without_their_target() -> None:

@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 
 from harness.commands._shared import report_files
 from harness.commands.history import commands
-from harness.commands.history.commands import sparks
+from harness.commands.history.commands import refuse_several, sparks
 from harness.commands.history.entries import append, entry_of, read
 from harness.commands.history.trends import series_of, time_changes
+from harness.errors import UsageError
 from harness.journal import FILE_NAME
 from harness.record import RunRecord
 from tests.records import record, sample, variant
@@ -97,6 +98,25 @@ def test_plot_writes_a_figure_per_operation(path: Path, history: Command, form: 
     assert done.output == f"Wrote figures/shop-query.{form}.\n"
     figure = (path.parent / "figures" / f"shop-query.{form}").read_bytes()
     assert figure.startswith(b"<?xml" if form == "svg" else b"\x89PNG")
+
+
+def test_plot_writes_the_only_figure_to_the_file_that_is_named(path: Path, history: Command) -> None:
+    done = history("plot", "--file", str(path), "--to", "deep/query.png")
+    assert done.output == "Wrote deep/query.png.\n"
+    assert (path.parent / "deep" / "query.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_does_not_write_several_figures_to_one_file() -> None:
+    with pytest.raises(UsageError, match=r"a figure for each of add, query\. Name a directory"):
+        refuse_several(["add", "query", "add"], Path("out.svg"))
+    refuse_several(["add", "add"], Path("out.svg"))
+
+
+def test_plot_says_where_it_cannot_write(path: Path, history: Command) -> None:
+    (path.parent / "taken").touch()
+    assert "--to taken/figures: cannot be written" in str(
+        history("plot", "--file", str(path), "--to", "taken/figures").exception
+    )
 
 
 def test_plot_says_what_it_can_draw(path: Path, history: Command) -> None:
