@@ -104,7 +104,8 @@ def budget_schema() -> "Callable[[str], object] | None":
 
 
 @pytest.fixture(scope="session")
-def _budget_server(budget_schema: "Callable[[str], object] | None") -> "Iterator[LentServer]":
+def budget_server(budget_schema: "Callable[[str], object] | None") -> "Iterator[LentServer]":
+    """One for the session, and for each worker of pytest-xdist."""
     _refuse_another_harness()
     from harness.commands._shared.lent_database import lent_server  # noqa: PLC0415 -- as in `budget`.
     from harness.errors import HarnessError  # noqa: PLC0415
@@ -124,7 +125,7 @@ def _budget_server(budget_schema: "Callable[[str], object] | None") -> "Iterator
 
 @pytest.fixture
 def budget_database(
-    budget: "BudgetFixture", _budget_server: "LentServer", monkeypatch: pytest.MonkeyPatch
+    budget: "BudgetFixture", budget_server: "LentServer", monkeypatch: pytest.MonkeyPatch
 ) -> "Iterator[str]":
     """The URL of a database of the test's own, on a PostgreSQL that nobody else uses.
 
@@ -132,7 +133,7 @@ def budget_database(
     be about `plan`, `wal_bytes_per_op`, `rows_per_op` and `blocks_per_op`.
     """
     _forget_other_servers(monkeypatch)
-    with _budget_server.database() as database:
+    with budget_server.database() as database:
         budget.lent = database
         yield database.url
 

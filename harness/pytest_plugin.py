@@ -1,12 +1,23 @@
 """The plugin under the name that an installation from before `anima_harness_pytest` loads."""
 
-from anima_harness_pytest import (  # noqa: F401 -- pytest finds them here.
-    _budget_server,
+from anima_harness_pytest import (
     budget,
     budget_database,
     budget_schema,
+    budget_server,
     pytest_addoption,
     pytest_configure,
     pytest_runtest_makereport,
     pytest_runtest_setup,
 )
+
+__all__ = [
+    "budget",
+    "budget_database",
+    "budget_schema",
+    "budget_server",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_runtest_setup",
+]

@@ -398,7 +398,7 @@ class _Series(Generic[T]):
 
     def _read(self) -> Mapping[str, float]:
         wanted = any(METRICS[budget.metric].scope == "phase" for budget in self.budgets)
-        read = self.lent.counters() if self.lent and wanted else {}
+        read: Mapping[str, float] = self.lent.counters() if self.lent and wanted else {}
         return read if self.reported else {name: value for name, value in read.items() if name == "wal_bytes"}
 
     def _planned(self) -> PlanRecord | None:

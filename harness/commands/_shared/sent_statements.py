@@ -3,9 +3,9 @@
 Not for what a scenario measures: there the target counts.
 """
 
+import inspect
 import os
 import re
-import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Generator
@@ -142,7 +142,7 @@ def count_statement(*event: object) -> None:
 
 
 def _where() -> str:
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the interpreter's own way to look at who calls
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if is_the_projects(frame.f_code.co_filename):
             return place(frame.f_code.co_filename, frame.f_lineno)
