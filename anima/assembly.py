@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from anima import catalysts, chores
 from anima.access_records import ACCESS_RECORDS
 from anima.associations import ASSOCIATIONS
 from anima.background import Background, Counts
@@ -23,13 +24,17 @@ from anima.embeddings.unusable import UnusableEmbeddings
 from anima.errors import InvalidInput
 from anima.memory import MemorySystem
 from anima.placements import (
+    AfterAdd,
     BackgroundAfterAdd,
     BackgroundAfterQuery,
     InlineAfterAdd,
     InlineAfterQuery,
+    OneStatementAfterAdd,
     batch_handlers,
     handlers,
 )
+from anima.recalls import RECALLS
+from anima.recalls.protocol import Steps
 from anima.searches import SEARCHES
 from anima.searches.protocol import Search
 from anima.strategy import Strategy
@@ -148,27 +153,39 @@ def connect(
     """Puts the pieces that the strategy names together."""
     associations = ASSOCIATIONS[strategy.associations]
     consolidation = CONSOLIDATIONS[strategy.consolidation]
+    is_apart = strategy.access_records == "apart"
+    evidence = catalysts.WITH_UNFOLDED if is_apart else catalysts.IN_TABLES
     background = Background(
         database,
-        handlers(associations, consolidation),
+        handlers(associations, consolidation, evidence),
         defaultdict(Counts),
         has_peers,
         batch_handlers=batch_handlers(consolidation),
+        chores=chores.APART if is_apart else {},
+    )
+    steps = Steps(
+        search=SEARCHES[strategy.search],
+        access_records=ACCESS_RECORDS[strategy.access_records],
+        after_query=BackgroundAfterQuery(background)
+        if strategy.association_placement == "background"
+        else InlineAfterQuery(associations),
+        background=background,
     )
     memory = MemorySystem(
         strategy=strategy,
         database=database,
         embeddings=embeddings.first,
-        search=SEARCHES[strategy.search],
-        access_records=ACCESS_RECORDS[strategy.access_records],
+        search=steps.search,
+        recall=RECALLS[strategy.recall](steps),
         bootstraps=BOOTSTRAPS[strategy.bootstrap],
-        after_add=BackgroundAfterAdd(background)
-        if strategy.consolidation_placement == "background"
-        else InlineAfterAdd(consolidation),
-        after_query=BackgroundAfterQuery(background)
-        if strategy.association_placement == "background"
-        else InlineAfterQuery(associations),
+        after_add=after_add(strategy, background, InlineAfterAdd(consolidation, evidence)),
         clock=clock,
         new_id=new_id,
     )
     return Anima(memory, background, embeddings.cache, embeddings.shared_cache)
+
+
+def after_add(strategy: Strategy, background: Background, inline: InlineAfterAdd) -> AfterAdd:
+    if strategy.consolidation_placement == "inline":
+        return inline
+    return OneStatementAfterAdd(background) if strategy.access_records == "apart" else BackgroundAfterAdd(background)

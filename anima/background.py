@@ -6,7 +6,7 @@ once: a worker that dies leaves the work queued and the tables untouched.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
@@ -25,6 +25,7 @@ from pgqueuer.queries import Queries
 from pgqueuer.types import QueueEntrypoint, QueueManagerId
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from anima.chores import Chore
 from anima.database import Database, Session, Statement
 from anima.errors import DatabaseUnavailable
 
@@ -198,8 +199,9 @@ class Background:
     counts: Mapping[str, Counts]
     has_peers: bool = False
     worker_id: QueueManagerId = field(default_factory=lambda: QueueManagerId(uuid4()))
-    waking: Mapping[str, set[asyncio.Event]] = field(default_factory=lambda: {kind: set() for kind in LANES})
+    waking: Mapping[str, set[asyncio.Event]] = field(default_factory=lambda: defaultdict[str, set[asyncio.Event]](set))
     batch_handlers: Mapping[str, BatchHandler] = field(default_factory=dict[str, BatchHandler])
+    chores: Mapping[str, Chore] = field(default_factory=dict[str, Chore])
 
     @asynccontextmanager
     async def accepting(self, session: Session, kinds: Iterable[str]) -> AsyncGenerator[None]:
@@ -213,6 +215,15 @@ class Background:
             _accepted.reset(token)
         for kind, works in accepted.items():
             self.counts[kind].accepted += works
+        self._wake(kinds)
+
+    def note_accepted(self, kinds: Iterable[str]) -> None:
+        """Counts a piece of work of each kind that a statement has accepted by itself, and wakes who does it."""
+        for kind in kinds:
+            self.counts[kind].accepted += 1
+        self._wake(kinds)
+
+    def _wake(self, kinds: Iterable[str]) -> None:
         loop = asyncio.get_running_loop()
         for kind in kinds:
             for worker in self.waking[kind]:
@@ -266,10 +277,25 @@ class Background:
                     return None
         return len(jobs)
 
+    async def do_chore(self, name: str) -> bool:
+        """Does a batch; says whether there was any."""
+        token = current_kind.set(name)
+        try:
+            async with self.database.session() as session:
+                done = await self.chores[name].do(session)
+        except asyncpg.PostgresError:
+            self.counts[name].failed_attempts += 1
+            raise
+        finally:
+            current_kind.reset(token)
+        self.counts[name].done += done
+        return done > 0
+
     async def drain(self) -> int:
         """Returns when no work is due, here or in another worker: how many pieces have failed and are still kept."""
         while await self._due():
-            if not any([await self.run_once(kind) for kind in LANES]):
+            worked = [await self.run_once(kind) for kind in LANES] + [await self.do_chore(name) for name in self.chores]
+            if not any(worked):
                 await asyncio.sleep(DRAIN_POLL_S)
         async with self.database.session() as session:
             return sum(row.count for row in await queue_of(session).queue_size())
@@ -277,7 +303,9 @@ class Background:
     async def lanes(self) -> tuple[Lane, ...]:
         """How much work of each kind there is now, whichever process accepted it."""
         async with self.database.session() as session:
-            return tuple(Lane(**row) for row in await session.fetch(LANE_LEVELS, list(self.handlers)))
+            lanes = [Lane(**row) for row in await session.fetch(LANE_LEVELS, list(self.handlers))]
+            lanes += [Lane(name, await chore.left(session), 0, 0.0) for name, chore in self.chores.items()]
+            return tuple(lanes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, and ends after the work in hand."""
@@ -287,7 +315,9 @@ class Background:
             share = max(1, self.database.settings.size // POOL_SHARE_MAX)
             for kind, workers in LANES.items():
                 for _ in range(min(workers, share)):
-                    group.create_task(self._work(kind, stop, outage))
+                    group.create_task(self._work(kind, self.run_once, stop, outage))
+            for name in self.chores:
+                group.create_task(self._work(name, self.do_chore, stop, outage))
 
     async def prune_once(self) -> int:
         """Forgets a batch of the work that was done long ago; returns how much. What failed is kept."""
@@ -300,14 +330,14 @@ class Background:
                 while await self.prune_once() == PRUNE_BATCH:
                     pass
 
-    async def _work(self, kind: str, stop: asyncio.Event, outage: Outage) -> None:
+    async def _work(self, kind: str, do: Callable[[str], Awaitable[bool]], stop: asyncio.Event, outage: Outage) -> None:
         """A database that is away, or takes nothing more, is waited for: the work is safe in it."""
         woken = asyncio.Event()
         self.waking[kind].add(woken)
         while not stop.is_set():
             woken.clear()
             try:
-                was_work = await self.run_once(kind)
+                was_work = await do(kind)
                 outage.told = False
                 if was_work:
                     continue
@@ -320,7 +350,8 @@ class Background:
 
     async def _due(self) -> int:
         async with self.database.session() as session:
-            return await queue_of(session).eligible_queued_work(list(map(QueueEntrypoint, self.handlers)))
+            left = [await chore.left(session) for chore in self.chores.values()]
+            return sum(left) + await queue_of(session).eligible_queued_work(list(map(QueueEntrypoint, self.handlers)))
 
     async def _is_first_in_line(self, session: Session, kind: str) -> bool:
         """Until the transaction ends, no other process takes work of this kind, if its order matters."""

@@ -1,5 +1,6 @@
 """Catalyst detection: records why a memory may be one, and leaves the decision to a person."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -16,9 +17,27 @@ COUNT_ACCESSES: Final = Statement(
     "catalyst.count_accesses",
     "SELECT count(*) AS accesses FROM memory_access_log WHERE memory_id = $1 AND accessed_at > $2",
 )
+COUNT_CURRENT_ACCESSES: Final = Statement(
+    "catalyst.count_accesses",
+    "SELECT count(*) AS accesses FROM current_access_log WHERE memory_id = $1 AND accessed_at > $2",
+)
 COUNT_ASSOCIATIONS: Final = Statement(
     "catalyst.count_associations",
     "SELECT count(*) AS associations FROM memory_associations WHERE memory_a_id = $1 OR memory_b_id = $1",
+)
+# Its own pairs by index, and the few recalls that are not folded.
+COUNT_CURRENT_ASSOCIATIONS: Final = Statement(
+    "catalyst.count_associations",
+    """
+    SELECT count(*) AS associations FROM (
+        SELECT memory_b_id FROM memory_associations WHERE memory_a_id = $1
+        UNION
+        SELECT memory_a_id FROM memory_associations WHERE memory_b_id = $1
+        UNION
+        SELECT other_id FROM memory_recalls, unnest(memory_ids) AS other_id
+        WHERE conversation_id IS NOT NULL AND $1 = ANY(memory_ids) AND other_id <> $1
+    ) AS associated
+    """,
 )
 RECORD: Final = Statement(
     "catalyst.record",
@@ -28,6 +47,18 @@ RECORD: Final = Statement(
     WHERE id = $1 AND deleted_at IS NULL AND NOT is_catalyst
     """,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where accesses and associations are counted: by an index, never by reading all memories."""
+
+    accesses: Statement
+    associations: Statement
+
+
+IN_TABLES: Final = Evidence(COUNT_ACCESSES, COUNT_ASSOCIATIONS)
+WITH_UNFOLDED: Final = Evidence(COUNT_CURRENT_ACCESSES, COUNT_CURRENT_ASSOCIATIONS)
 
 
 def content_markers(content: str) -> list[str]:
@@ -42,13 +73,13 @@ def reasons(content: str, accesses: int, associations: int) -> list[str]:
     return found + [f"content says {marker!r}" for marker in content_markers(content)]
 
 
-async def detect(session: Session, memory_id: UUID, at: datetime) -> None:
+async def detect(session: Session, memory_id: UUID, at: datetime, evidence: Evidence = IN_TABLES) -> None:
     """Records the reasons under `metadata.potential_catalyst`; none for a catalyst or a memory that is gone."""
     row = await session.fetch_row(READ, memory_id)
     if row is None:
         return
-    accesses = await session.fetch_row(COUNT_ACCESSES, memory_id, at - RAPID_ACCESS_WINDOW)
-    associations = await session.fetch_row(COUNT_ASSOCIATIONS, memory_id)
+    accesses = await session.fetch_row(evidence.accesses, memory_id, at - RAPID_ACCESS_WINDOW)
+    associations = await session.fetch_row(evidence.associations, memory_id)
     assert accesses is not None, "an aggregate always gives a row"
     assert associations is not None, "an aggregate always gives a row"
     if found := reasons(row["content"], accesses["accesses"], associations["associations"]):

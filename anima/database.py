@@ -4,8 +4,8 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
@@ -97,9 +97,9 @@ class Session:
     effects: Effects = field(default_factory=Effects)
 
     async def fetch(self, statement: Statement, *arguments: object) -> list[Row]:
-        self._note_effect(statement)
         started = perf_counter()
-        rows = await self.connection.fetch(statement.sql, *arguments)
+        with self._effect(statement):
+            rows = await self.connection.fetch(statement.sql, *arguments)
         elapsed_s = perf_counter() - started
         self._observe(Executed(statement.name, elapsed_s, len(rows), sql=statement.sql, arguments=arguments))
         return rows
@@ -112,9 +112,9 @@ class Session:
 
     async def execute(self, statement: Statement, *arguments: object) -> int:
         """Returns how many rows the statement touched."""
-        self._note_effect(statement)
         started = perf_counter()
-        tag = await self.connection.execute(statement.sql, *arguments)
+        with self._effect(statement):
+            tag = await self.connection.execute(statement.sql, *arguments)
         elapsed_s = perf_counter() - started
         count = tag.rpartition(" ")[2]
         rows = int(count) if count.isdigit() else 0
@@ -139,9 +139,16 @@ class Session:
         await act()
         self._observe(Executed(name, perf_counter() - started, 0, control=True))
 
-    def _note_effect(self, statement: Statement) -> None:
-        if not statement.reads and not self.connection.is_in_transaction():
-            self.effects.possible = True
+    @contextmanager
+    def _effect(self, statement: Statement) -> Generator[None]:
+        """Outside of a transaction a write commits by itself, unless the server says that it was undone."""
+        before = self.effects.possible
+        self.effects.possible = before or not (statement.reads or self.connection.is_in_transaction())
+        try:
+            yield
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            self.effects.possible = before
+            raise
 
     def _observe(self, executed: Executed) -> None:
         spend("database", executed.elapsed_s)

@@ -21,7 +21,11 @@ LOCK_KEY: Final = 0x616E696D61
 LOCK_POLL_S: Final = 0.1
 FILE_NAME: Final = re.compile(r"(?P<version>\d{3})_(?P<title>\w+)\.sql")
 DECLARATION: Final = re.compile(r"-- transaction: (?P<transaction>yes|no)\n")
+REQUIREMENT: Final = re.compile(r"^-- requires: pgvector (?P<version>[\d.]+)$", re.MULTILINE)
 INDEX_CREATED: Final = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (?P<index>\w+)")
+
+
+VECTOR_VERSION: Final = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,12 @@ class Migration:
     @property
     def name(self) -> str:
         return f"{self.version:03d}_{self.title}"
+
+    @property
+    def pgvector_version(self) -> str:
+        """The oldest that it works with."""
+        required = REQUIREMENT.search(self.sql)
+        return required["version"] if required else "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +101,24 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
                 "clone or restore an older database."
             )
         pending = tuple(m for m in migrations if m.version <= wanted and m.version not in applied)
+        vector_version: str = await connection.fetchval(VECTOR_VERSION)
         for migration in pending:
+            _require(vector_version, migration)
             await _apply(connection, migration)
     return pending
+
+
+def _require(vector_version: str, migration: Migration) -> None:
+    if comparable(vector_version) < comparable(migration.pgvector_version):
+        raise MigrationFailed(
+            f"Migration {migration.name} needs pgvector {migration.pgvector_version}, and the database has "
+            f"{vector_version}. Install a newer one on the server and run ALTER EXTENSION vector UPDATE; until then "
+            f"`anima migrate --to {migration.version - 1}` and `--strategy batched` work."
+        )
+
+
+def comparable(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
 
 
 async def status(url: str) -> tuple[Status, ...]:

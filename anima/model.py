@@ -207,11 +207,15 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`memories` in the order of the contract; `promotions` those that this query caused."""
+    """`memories` in the order of the contract; `promotions` those that this query caused.
+
+    `is_proven` says that an index proved the answer complete, or that none was needed; else all memories were ranked.
+    """
 
     memories: tuple[FoundMemory, ...]
     promotions: tuple[Promotion, ...]
     embedding_provider: str
+    is_proven: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from anima.background import (
     Handler,
     RecordCoOccurrence,
 )
+from anima.chores import FOLD
 from anima.consolidations.protocol import Candidate, Consolidation
 from anima.database import Session
 from anima.model import Memory, NewMemory, content_hash
@@ -57,12 +58,13 @@ class InlineAfterAdd:
     """Adds wait for each other, so that each sees what the other added (docs/decisions/0010)."""
 
     consolidation: Consolidation
+    evidence: catalysts.Evidence = catalysts.IN_TABLES
 
     async def write(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
         async with session.transaction():
             written = await self._merged_or_inserted(session, new, candidate)
         if written.duplicate is None and not new.is_catalyst:
-            await catalysts.detect(session, written.memory.id, candidate.created_at)
+            await catalysts.detect(session, written.memory.id, candidate.created_at, self.evidence)
         return written
 
     async def _merged_or_inserted(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
@@ -103,11 +105,28 @@ class BackgroundAfterAdd:
             memory, is_new = await store.insert_or_count(session, new, candidate)
             if not is_new:
                 return Written(memory, "exact")
-            works: list[AnyWork] = [Consolidate(memory_id=memory.id, at=candidate.created_at)]
-            if not memory.is_catalyst:
-                works.append(DetectCatalyst(memory_id=memory.id, at=candidate.created_at))
-            await self.background.accept(session, works)
+            await self.background.accept(session, works_after_add(candidate, is_catalyst=memory.is_catalyst))
         return Written(memory)
+
+
+@dataclass(frozen=True, slots=True)
+class OneStatementAfterAdd:
+    """As in the background, where one statement inserts, counts and accepts."""
+
+    background: Background
+
+    async def write(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
+        works = works_after_add(candidate, is_catalyst=new.is_catalyst)
+        kinds = [work.kind for work in works]
+        memory, is_new = await store.add(session, new, candidate, kinds, [work.model_dump_json() for work in works])
+        self.background.note_accepted(kinds if is_new else [FOLD])
+        return Written(memory, None if is_new else "exact")
+
+
+def works_after_add(new: Candidate, *, is_catalyst: bool) -> list[AnyWork]:
+    """What is accepted with a memory that has been written."""
+    works: list[AnyWork] = [Consolidate(memory_id=new.id, at=new.created_at)]
+    return works if is_catalyst else [*works, DetectCatalyst(memory_id=new.id, at=new.created_at)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +170,9 @@ def batch_handlers(consolidation: Consolidation) -> Mapping[str, BatchHandler]:
     return {"consolidation": consolidate}
 
 
-def handlers(associations: Associations, consolidation: Consolidation) -> Mapping[str, Handler]:
+def handlers(
+    associations: Associations, consolidation: Consolidation, evidence: catalysts.Evidence = catalysts.IN_TABLES
+) -> Mapping[str, Handler]:
     """What a worker does for each kind of accepted work, in the transaction that completes it."""
 
     async def handle(session: Session, work: AnyWork) -> Sequence[AnyWork]:
@@ -163,7 +184,7 @@ def handlers(associations: Associations, consolidation: Consolidation) -> Mappin
                 newer = await merges.consolidate(session, consolidation, work.memory_id, work.at)
                 return [Consolidate(memory_id=memory_id, at=work.at) for memory_id in newer]
             case DetectCatalyst():
-                await catalysts.detect(session, work.memory_id, work.at)
+                await catalysts.detect(session, work.memory_id, work.at, evidence)
             case _:
                 assert_never(work)
         return []

@@ -1,5 +1,6 @@
 """The statements on one memory that every strategy shares: count a duplicate, insert, read back, merge."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -33,6 +34,10 @@ INSERT_OR_COUNT: Final = Statement(
     SET access_count = memories.access_count + 1, last_accessed = $11, updated_at = $11
     RETURNING {COLUMNS}
     """,  # noqa: S608 -- only the constant column list is put in
+)
+ADD: Final = Statement(
+    "add",
+    f"SELECT {COLUMNS} FROM add_memory($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",  # noqa: S608 -- as above
 )
 RECORD_BOOTSTRAP: Final = Statement(
     "bootstrap.record_access",
@@ -98,6 +103,29 @@ async def insert_or_count(session: Session, new: NewMemory, candidate: Candidate
         candidate.created_at,
     )
     assert row is not None, "an upsert always gives its row"
+    return memory_from(row), row["id"] == candidate.id
+
+
+async def add(
+    session: Session, new: NewMemory, candidate: Candidate, work_kinds: Sequence[str], work_payloads: Sequence[str]
+) -> tuple[Memory, bool]:
+    """As `insert_or_count`, where what changes often lives apart; accepts the work with a memory that is new."""
+    row = await session.fetch_row(
+        ADD,
+        candidate.id,
+        new.content,
+        content_hash(new.content),
+        candidate.embedding,
+        new.category,
+        new.tags,
+        new.source,
+        new.is_catalyst,
+        PHI_CATALYST if new.is_catalyst else 0.0,
+        candidate.created_at,
+        work_kinds,
+        [payload.encode() for payload in work_payloads],
+    )
+    assert row is not None, "it writes a memory, or counts the one that is there"
     return memory_from(row), row["id"] == candidate.id
 
 

@@ -9,11 +9,12 @@ from typing import Any, Final, Literal
 
 from anima.errors import InvalidInput
 
-SearchName = Literal["exact", "exact_once", "hnsw"]
-AccessRecordName = Literal["per_memory", "batched"]
-AssociationName = Literal["per_pair", "batched"]
-ConsolidationName = Literal["full_scan", "nearest", "off"]
-BootstrapName = Literal["three_queries", "one_query"]
+SearchName = Literal["exact", "exact_once", "hnsw", "augmented"]
+AccessRecordName = Literal["per_memory", "batched", "apart"]
+AssociationName = Literal["per_pair", "batched", "logged"]
+ConsolidationName = Literal["full_scan", "nearest", "augmented", "off"]
+BootstrapName = Literal["three_queries", "one_query", "ranked"]
+RecallName = Literal["stepwise", "one_statement"]
 Placement = Literal["inline", "background"]
 
 
@@ -27,6 +28,7 @@ class Strategy:
 
     name: str
     description: str
+    recall: RecallName
     search: SearchName
     access_records: AccessRecordName
     associations: AssociationName
@@ -44,6 +46,7 @@ class Strategy:
 NAIVE: Final = Strategy(
     name="naive",
     description="the system before the fixes: a statement per memory and per pair, a full scan per add, no cache",
+    recall="stepwise",
     search="exact",
     access_records="per_memory",
     associations="per_pair",
@@ -104,10 +107,23 @@ APPROXIMATE: Final = replace(
     description="batched, with candidates from the HNSW index: held to a recall, not to equality",
     search="hnsw",
 )
+FRONTIER: Final = replace(
+    BATCHED,
+    name="frontier",
+    description="one statement per operation, what changes often apart, an index that orders by structural weight",
+    recall="one_statement",
+    search="augmented",
+    access_records="apart",
+    associations="logged",
+    association_placement="inline",
+    consolidation="augmented",
+    bootstrap="ranked",
+    schema_version=12,
+)
 
 PRESETS: Final[Mapping[str, Strategy]] = {
     strategy.name: strategy
-    for strategy in (NAIVE, *map(cumulative, NUMBERS), BATCHED, APPROXIMATE, *map(alone, NUMBERS))
+    for strategy in (NAIVE, *map(cumulative, NUMBERS), BATCHED, APPROXIMATE, FRONTIER, *map(alone, NUMBERS))
 }
 
 

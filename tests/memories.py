@@ -17,7 +17,7 @@ from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls, Vector
 from anima.model import Tier, content_hash
-from anima.strategy import BATCHED, NAIVE, Strategy
+from anima.strategy import BATCHED, FRONTIER, NAIVE, Strategy
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -25,11 +25,12 @@ PLACED: Final[Mapping[str, Strategy]] = {
     "naive": NAIVE,
     "naive-background": replace(NAIVE, association_placement="background", consolidation_placement="background"),
     "batched": BATCHED,
+    "frontier": FRONTIER,
     "batched-inline": replace(BATCHED, association_placement="inline", consolidation_placement="inline"),
     "batched-associations-inline": replace(BATCHED, association_placement="inline"),
     "batched-consolidation-inline": replace(BATCHED, consolidation_placement="inline"),
 }
-"""Both presets, and each with its work placed the other way; the last two mix placements."""
+"""The presets, and two of them with their work placed the other way; the last two mix placements."""
 
 PLANT = Statement(
     "test.plant",
@@ -44,10 +45,10 @@ PLANT = Statement(
 
 # The identities of rows in a log follow from a sequence, which no rollback turns back.
 TABLES = {
-    "memories": "SELECT to_jsonb(t) - 'embedding' FROM memories t ORDER BY id",
-    "memory_associations": "SELECT to_jsonb(t) FROM memory_associations t ORDER BY memory_a_id, memory_b_id",
+    "memories": "SELECT to_jsonb(t) FROM current_memories t ORDER BY id",
+    "memory_associations": "SELECT to_jsonb(t) FROM current_associations t ORDER BY memory_a_id, memory_b_id",
     "tier_promotions": "SELECT to_jsonb(t) - 'id' FROM tier_promotions t ORDER BY 1",
-    "memory_access_log": "SELECT to_jsonb(t) - 'id' FROM memory_access_log t ORDER BY 1",
+    "memory_access_log": "SELECT to_jsonb(t) FROM current_access_log t ORDER BY 1",
     "queue_log": "SELECT to_jsonb(t) - '{id,created}'::text[] FROM pgqueuer_log t ORDER BY id",
     "queue": "SELECT jsonb_build_array(entrypoint, status, attempts, payload::text) FROM pgqueuer ORDER BY id",
 }

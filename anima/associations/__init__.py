@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from anima.associations.batched import BatchedAssociations
+from anima.associations.logged import LoggedAssociations
 from anima.associations.per_pair import PerPairAssociations
 from anima.associations.protocol import Associations
 from anima.strategy import AssociationName
@@ -11,4 +12,5 @@ from anima.strategy import AssociationName
 ASSOCIATIONS: Final[Mapping[AssociationName, Associations]] = {
     "per_pair": PerPairAssociations(),
     "batched": BatchedAssociations(),
+    "logged": LoggedAssociations(),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from anima.consolidations.augmented import AugmentedConsolidation
 from anima.consolidations.full_scan import FullScanConsolidation
 from anima.consolidations.nearest import NearestConsolidation
 from anima.consolidations.off import NoConsolidation
@@ -12,5 +13,6 @@ from anima.strategy import ConsolidationName
 CONSOLIDATIONS: Final[Mapping[ConsolidationName, Consolidation]] = {
     "full_scan": FullScanConsolidation(),
     "nearest": NearestConsolidation(),
+    "augmented": AugmentedConsolidation(),
     "off": NoConsolidation(),
 }

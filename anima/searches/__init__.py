@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from anima.searches.augmented import AugmentedSearch
 from anima.searches.exact import ExactSearch
 from anima.searches.exact_once import ExactOnceSearch
 from anima.searches.hnsw import HnswSearch
@@ -13,4 +14,5 @@ SEARCHES: Final[Mapping[SearchName, Search]] = {
     "exact": ExactSearch(),
     "exact_once": ExactOnceSearch(),
     "hnsw": HnswSearch(),
+    "augmented": AugmentedSearch(),
 }

@@ -1,10 +1,13 @@
 """The axis of how candidates are found and ranked."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from anima.database import Session
 from anima.embeddings.protocol import Vector
 from anima.model import FoundMemory, Query
+
+RANKED_AT_ONCE: Final = 1_000
+"""An augmented search ranks so many memories instead of asking its index: that takes less time."""
 
 
 class Search(Protocol):

@@ -8,7 +8,7 @@ from anima.assembly import Anima
 from anima.database import Session
 from anima.migrations import load, migrate, status
 from anima.model import BootstrapRequest, NewMemory, Query
-from anima.strategy import BATCHED, NAIVE, Strategy
+from anima.strategy import BATCHED, FRONTIER, NAIVE, Strategy
 from tests.memories import AT_098, EAST, opened, rows, session_on, tables, value
 
 VECTORS = {"first": EAST, "second": AT_098}
@@ -39,7 +39,7 @@ async def use(anima: Anima) -> None:
     assert await anima.background.drain() == 0
 
 
-@pytest.mark.parametrize("strategy", [NAIVE, BATCHED], ids=["naive", "batched"])
+@pytest.mark.parametrize("strategy", [NAIVE, BATCHED, FRONTIER], ids=["naive", "batched", "frontier"])
 async def test_everything_works_in_a_schema_of_its_own(own_url: str, empty_url: str, strategy: Strategy) -> None:
     assert len(await migrate(own_url)) == len(load())
     async with opened(own_url, strategy, VECTORS) as anima:

@@ -21,7 +21,7 @@ def records(request: pytest.FixtureRequest) -> AccessRecords:
 
 
 async def state(session: Session, memory_id: UUID) -> dict[str, Any]:
-    (row,) = await rows(session, "SELECT * FROM memories WHERE id = $1", memory_id)
+    (row,) = await rows(session, "SELECT * FROM current_memories WHERE id = $1", memory_id)
     return row
 
 
@@ -39,7 +39,7 @@ async def test_each_memory_is_accessed_once_however_often_it_is_named(records: A
         assert row["resonance_phi"] == pytest.approx(phi, abs=1e-15)
         assert row["accessed_in_conversation_ids"] == ["c"]
     assert await state(session, other) == untouched
-    log = await rows(session, "SELECT memory_id, accessed_at FROM memory_access_log ORDER BY memory_id")
+    log = await rows(session, "SELECT memory_id, accessed_at FROM current_access_log ORDER BY memory_id")
     assert log == [{"memory_id": memory_id, "accessed_at": LATER} for memory_id in sorted((first, second))]
 
 
@@ -56,7 +56,7 @@ async def test_conversations_are_remembered_as_a_set(records: AccessRecords, ses
 async def test_phi_is_capped(records: AccessRecords, session: Session, before: float, after: float) -> None:
     memory_id = await plant(session, phi=before)
     await records.record(session, Access([memory_id], None, LATER))
-    phi = await value(session, "SELECT resonance_phi FROM memories")
+    phi = await value(session, "SELECT resonance_phi FROM current_memories")
     assert phi == pytest.approx(after, abs=1e-15)
     assert phi <= 5
 
@@ -78,7 +78,7 @@ async def test_promotion_is_by_the_count_after_this_access(
     records: AccessRecords, session: Session, tier: Tier, access_count: int, after: Tier
 ) -> None:
     memory_id = await plant(session, tier=tier, access_count=access_count)
-    since = await value(session, "SELECT tier_last_updated FROM memories")
+    since = await value(session, "SELECT tier_last_updated FROM current_memories")
 
     promotions = await records.record(session, Access([memory_id], None, LATER))
 
@@ -123,5 +123,5 @@ async def test_a_memory_that_is_gone_is_left_alone(records: AccessRecords, sessi
 async def test_any_number_of_memories_is_recorded(records: AccessRecords, session: Session, count: int) -> None:
     planted = [await plant(session) for _ in range(count)]
     await records.record(session, Access(planted, "c", LATER))
-    assert await value(session, "SELECT count(*) FROM memory_access_log") == count
-    assert await value(session, "SELECT count(*) FROM memories WHERE access_count = 1") == count
+    assert await value(session, "SELECT count(*) FROM current_access_log") == count
+    assert await value(session, "SELECT count(*) FROM current_memories WHERE access_count = 1") == count

@@ -12,13 +12,16 @@ import pytest
 from anima.database import Session
 from anima.model import FoundMemory, Query, Tier
 from anima.searches import SEARCHES
+from anima.searches.augmented import AugmentedSearch
 from anima.searches.protocol import Search
 from tests.memories import AT_095, EAST, JUST_BELOW_095, NOON, leaning, plant, vector
 
+WAYS: dict[str, Search] = {**SEARCHES, "augmented, by its index": AugmentedSearch(ranked_at_once=-1)}
 
-@pytest.fixture(params=SEARCHES)
+
+@pytest.fixture(params=WAYS)
 def search(request: pytest.FixtureRequest) -> Search:
-    return SEARCHES[request.param]
+    return WAYS[request.param]
 
 
 async def find(search: Search, session: Session, **fields: Any) -> tuple[FoundMemory, ...]:

@@ -11,7 +11,7 @@ from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import PLACED, session_on
 
 
-@pytest.fixture(params=["naive", "naive-background", "batched", "batched-inline"])
+@pytest.fixture(params=["naive", "naive-background", "batched", "batched-inline", "frontier"])
 def strategy(request: pytest.FixtureRequest) -> Strategy:
     return PLACED[request.param]
 

@@ -24,7 +24,7 @@ async def add(anima: Anima, content: str, **fields: Any) -> Added:
 
 
 async def live(session: Session) -> list[dict[str, Any]]:
-    return await rows(session, "SELECT * FROM memories WHERE deleted_at IS NULL ORDER BY created_at")
+    return await rows(session, "SELECT * FROM current_memories WHERE deleted_at IS NULL ORDER BY created_at")
 
 
 async def test_a_new_memory_starts_active_and_without_accesses(
@@ -49,7 +49,7 @@ async def test_a_new_catalyst_starts_with_phi_1_and_is_not_examined(
     async with opened(database_url, strategy) as anima:
         added = await add(anima, "eureka", is_catalyst=True)
     assert (added.memory.resonance_phi, added.memory.is_catalyst) == (1.0, True)
-    assert await value(session, "SELECT metadata FROM memories") == "{}"
+    assert await value(session, "SELECT metadata FROM current_memories") == "{}"
 
 
 async def test_an_exact_duplicate_is_counted_and_comes_back(
@@ -63,7 +63,7 @@ async def test_an_exact_duplicate_is_counted_and_comes_back(
     (row,) = await live(session)
     assert (row["access_count"], row["resonance_phi"], row["is_catalyst"]) == (1, 0.0, False)
     assert row["last_accessed"] == row["updated_at"] == second.memory.last_accessed > first.memory.last_accessed
-    assert await value(session, "SELECT count(*) FROM memory_access_log") == 0
+    assert await value(session, "SELECT count(*) FROM current_access_log") == 0
 
 
 async def test_an_exact_duplicate_brings_nothing_but_its_access(
@@ -181,8 +181,10 @@ async def test_a_marker_in_the_content_is_a_reason_to_look_at_it(
     async with opened(database_url, strategy) as anima:
         added = await add(anima, "What a BREAKTHROUGH today")
         await add(anima, "What an ordinary evening yesterday")
-    found = await rows(session, "SELECT id, metadata -> 'potential_catalyst' -> 'reasons' AS reasons FROM memories")
+    found = await rows(
+        session, "SELECT id, metadata -> 'potential_catalyst' -> 'reasons' AS reasons FROM current_memories"
+    )
     assert {row["id"]: row["reasons"] for row in found if row["reasons"]} == {
         added.memory.id: "[\"content says 'breakthrough'\"]"
     }
-    assert not await value(session, "SELECT bool_or(is_catalyst) FROM memories")
+    assert not await value(session, "SELECT bool_or(is_catalyst) FROM current_memories")

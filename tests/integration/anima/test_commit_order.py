@@ -32,7 +32,7 @@ PAIRS: Final = 300
 
 async def variants(session: Session) -> dict[str, list[str]]:
     """What each live memory has absorbed."""
-    live = await rows(session, "SELECT content, metadata FROM memories WHERE deleted_at IS NULL")
+    live = await rows(session, "SELECT content, metadata FROM current_memories WHERE deleted_at IS NULL")
     return {
         row["content"]: sorted(each["content"] for each in json.loads(row["metadata"]).get("semantic_variants", ()))
         for row in live
@@ -75,8 +75,8 @@ async def test_the_older_one_committed_last_takes_the_newer_ones_in(
         late, other = await both_opened(stack, database_url, strategy, strategy)
         await add_late(late, other, newer, drained=drained)
     assert await variants(session) == {"older": sorted(newer)}
-    assert await value(session, "SELECT count(*) FROM memories WHERE merged_into IS NOT NULL") == await value(
-        session, "SELECT count(*) FROM memories WHERE deleted_at IS NOT NULL"
+    assert await value(session, "SELECT count(*) FROM current_memories WHERE merged_into IS NOT NULL") == await value(
+        session, "SELECT count(*) FROM current_memories WHERE deleted_at IS NOT NULL"
     )
 
 
@@ -129,7 +129,7 @@ async def test_an_identical_text_added_at_the_same_moment_is_an_exact_duplicate_
             await plant(session, VECTORS["newer"], content="newer")
         assert (await adding).duplicate == "exact"
     assert await variants(session) == {"newer": []}
-    assert await value(session, "SELECT access_count FROM memories") == 1
+    assert await value(session, "SELECT access_count FROM current_memories") == 1
 
 
 async def one_waits(session: Session) -> bool:

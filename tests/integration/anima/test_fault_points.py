@@ -153,9 +153,10 @@ async def query(anima: Anima) -> None:
 
 
 WRITTEN = """
-    SELECT (SELECT count(*) FROM memories WHERE content = 'a day'), (SELECT sum(access_count) FROM memories),
-        (SELECT count(*) FROM memory_access_log), (SELECT count(*) FROM tier_promotions),
-        (SELECT count(*) FROM memory_associations), (SELECT count(*) FROM pgqueuer)
+    SELECT (SELECT count(*) FROM memories WHERE content = 'a day'), (SELECT sum(access_count) FROM current_memories),
+        (SELECT count(*) FROM current_access_log), (SELECT count(*) FROM tier_promotions),
+        (SELECT count(*) FROM current_associations),
+        (SELECT count(*) FROM pgqueuer) + (SELECT count(*) FROM memory_recalls)
 """
 
 
@@ -167,7 +168,7 @@ async def written(url: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("request_", [add, query])
-@pytest.mark.parametrize("placed", ["batched", "naive-background"])
+@pytest.mark.parametrize("placed", ["batched", "frontier", "naive-background"])
 async def test_a_request_that_dies_at_any_point_has_done_nothing_or_has_had_its_work_accepted(
     database_url: str, copy: Callable[[], Awaitable[str]], placed: str, request_: Callable[[Anima], Awaitable[None]]
 ) -> None:

@@ -22,9 +22,10 @@ from anima.consolidations import full_scan, nearest
 from anima.consolidations.protocol import Candidate
 from anima.database import Session, Statement
 from anima.embeddings.protocol import DIMENSIONS
-from anima.migrations import load, migrate
+from anima.migrations import migrate
 from anima.model import PROMOTIONS, content_hash
 from anima.searches import exact, exact_once, hnsw
+from anima.strategy import BATCHED, NAIVE
 from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import AT_098, EAST, NOON, plant, rows, session_on
 from tests.specimens import fix5_bootstrap
@@ -33,7 +34,6 @@ COUNT: Final = 10_000
 LATER: Final = NOON + timedelta(days=365)
 TIERS: Final = ("active", "thread", "stable", "network")
 FIRST, SECOND = UUID(int=1), UUID(int=2)
-NEWEST: Final = load()[-1].version
 
 # PostgreSQL plans for unknown values only what is written in one text.
 GENERIC_PLAN = """
@@ -159,7 +159,7 @@ async def test_before_the_fixes_search_consolidation_and_bootstrap_read_every_me
     assert found == {name: {"every row of memories"} for name in found}
 
 
-@pytest.mark.parametrize("version", [6, NEWEST])
+@pytest.mark.parametrize("version", [NAIVE.schema_version, BATCHED.schema_version])
 async def test_statements_on_single_memories_use_their_indexes(
     server: Server, large_template: str, version: int
 ) -> None:
@@ -185,7 +185,7 @@ async def test_statements_on_single_memories_use_their_indexes(
 async def test_an_exact_search_reads_every_memory_whatever_indexes_there_are(
     server: Server, large_template: str
 ) -> None:
-    async with at_version(server, large_template, NEWEST) as session:
+    async with at_version(server, large_template, BATCHED.schema_version) as session:
         for statement in (exact.FIND, exact_once.FIND):
             assert await reached(session, statement, EAST, [], 0.5, 20) == {"every row of memories"}
 
@@ -205,7 +205,7 @@ async def test_with_the_guides_indexes_bootstrap_reads_no_further_than_its_limit
 async def test_with_the_newest_indexes_bootstrap_reads_a_tier_and_keeps_no_more_than_its_limits(
     server: Server, large_template: str
 ) -> None:
-    async with at_version(server, large_template, NEWEST) as session:
+    async with at_version(server, large_template, BATCHED.schema_version) as session:
         assert await reached(session, one_query.LOAD, *BOOTSTRAP) == {"idx_memories_live_tier"}
         plan = await analysed(session, one_query.LOAD, *BOOTSTRAP)
     sorts = [node for node in nodes(plan) if node["Node Type"] == "Sort"]
@@ -238,7 +238,7 @@ async def test_by_the_index_as_by_a_scan_the_oldest_of_many_equally_near_is_foun
     server: Server, large_template: str
 ) -> None:
     """More than the index looks at in one go."""
-    async with at_version(server, large_template, NEWEST) as session:
+    async with at_version(server, large_template, BATCHED.schema_version) as session:
         for age in range(120):
             await plant(session, AT_098 * 20, memory_id=uuid4(), created_at=NOON - timedelta(minutes=age))
         candidate = Candidate(AT_098, NEW.id, LATER)

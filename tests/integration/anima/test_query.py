@@ -8,7 +8,7 @@ import pytest
 from anima.database import Session
 from anima.model import Promotion, Query, Tier
 from anima.strategy import Strategy
-from tests.memories import EAST, leaning, opened, plant, rows, tables, value
+from tests.memories import EAST, PLACED, leaning, opened, plant, rows, tables, value
 
 VECTORS = {"east": EAST, "nothing near": leaning(0.0, towards=700)}
 
@@ -30,7 +30,7 @@ async def test_rows_show_what_the_search_saw_with_the_tier_after_it(
         (result.memory.id, result.memory.tier, result.memory.access_count, result.memory.resonance_phi)
         for result in found.memories
     ] == [(promoted, Tier.THREAD, 4, 0.0), (not_yet, Tier.ACTIVE, 3, 0.0)]
-    assert await value(session, "SELECT tier FROM memories WHERE id = $1", promoted) == "thread"
+    assert await value(session, "SELECT tier FROM current_memories WHERE id = $1", promoted) == "thread"
 
 
 async def test_an_access_is_recorded_for_what_was_returned_and_for_nothing_else(
@@ -40,11 +40,11 @@ async def test_an_access_is_recorded_for_what_was_returned_and_for_nothing_else(
     async with opened(database_url, strategy, VECTORS) as anima:
         await anima.memory.query(Query(query="east", limit=3, conversation_id="c"))
         await anima.background.drain()
-    accessed = await rows(session, "SELECT id FROM memories WHERE access_count = 1 AND resonance_phi = 0.1")
-    logged = await rows(session, "SELECT memory_id FROM memory_access_log")
+    accessed = await rows(session, "SELECT id FROM current_memories WHERE access_count = 1 AND resonance_phi = 0.1")
+    logged = await rows(session, "SELECT memory_id FROM current_access_log")
     assert {row["id"] for row in accessed} == {row["memory_id"] for row in logged} == set(memory_ids[:3])
     assert len(logged) == 3
-    pairs = await rows(session, "SELECT memory_a_id, memory_b_id FROM memory_associations ORDER BY 1, 2")
+    pairs = await rows(session, "SELECT memory_a_id, memory_b_id FROM current_associations ORDER BY 1, 2")
     assert [tuple(row.values()) for row in pairs] == list(combinations(sorted(memory_ids[:3]), 2))
 
 
@@ -69,8 +69,8 @@ async def test_without_a_conversation_or_a_pair_nothing_co_occurs(
     async with opened(database_url, strategy, VECTORS) as anima:
         await anima.memory.query(Query(query="east", conversation_id=conversation_id))
         await anima.background.drain()
-    assert await value(session, "SELECT count(*) FROM memory_associations") == 0
-    assert await value(session, "SELECT count(*) FROM memory_access_log") == count
+    assert await value(session, "SELECT count(*) FROM current_associations") == 0
+    assert await value(session, "SELECT count(*) FROM current_access_log") == count
 
 
 async def test_thirty_queries_lead_from_active_to_stable_and_phi_to_its_cap(
@@ -85,10 +85,11 @@ async def test_thirty_queries_lead_from_active_to_stable_and_phi_to_its_cap(
     }
     audit = await rows(session, "SELECT from_tier, to_tier, access_count_at_promotion FROM tier_promotions ORDER BY id")
     assert [tuple(row.values()) for row in audit] == [("active", "thread", 5), ("thread", "stable", 20)]
-    assert await value(session, "SELECT resonance_phi FROM memories") == 5.0
-    assert await value(session, "SELECT count(*) FROM memory_access_log") == 30
+    assert await value(session, "SELECT resonance_phi FROM current_memories") == 5.0
+    assert await value(session, "SELECT count(*) FROM current_access_log") == 30
 
 
+@pytest.mark.parametrize("strategy", sorted(PLACED.keys() - {"frontier"}), indirect=True)
 async def test_pairs_are_written_or_accepted_before_any_row_is_locked_by_its_access(
     database_url: str, session: Session, strategy: Strategy
 ) -> None:

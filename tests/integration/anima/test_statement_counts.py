@@ -167,6 +167,7 @@ async def test_consolidations_with_nothing_to_merge_share_all_round_trips_but_th
         ("fix7", ((2, 4), (3, 5), (1, 1))),
         ("batched", ((2, 4), (3, 5), (1, 1))),
         ("approximate", ((2, 4), (3, 5), (1, 1))),
+        ("frontier", ((1, 1), (1, 1), (1, 1))),
         ("only-fix1", ((6, 8), (232, 232), (4, 4))),
         ("only-fix2", ((6, 8), (43, 43), (4, 4))),
         ("only-fix3", ((6, 8), (3, 5), (4, 4))),

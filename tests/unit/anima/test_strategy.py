@@ -11,11 +11,13 @@ from anima.bootstraps import BOOTSTRAPS
 from anima.consolidations import CONSOLIDATIONS
 from anima.errors import InvalidInput
 from anima.migrations import load
+from anima.recalls import RECALLS
 from anima.searches import SEARCHES
 from anima.strategy import APPROXIMATE, BATCHED, FIXES, NAIVE, NUMBERS, PRESETS, Strategy, preset
 
 LABELS = {"name", "description"}
 REGISTERED: dict[str, set[str]] = {
+    "recall": set(RECALLS),
     "search": set(SEARCHES),
     "access_records": set(ACCESS_RECORDS),
     "associations": set(ASSOCIATIONS),
@@ -34,6 +36,7 @@ def changed(before: Strategy, after: Strategy) -> set[tuple[str, object]]:
 
 def test_naive_is_the_system_before_the_fixes() -> None:
     assert choices(NAIVE) == {
+        ("recall", "stepwise"),
         ("search", "exact"),
         ("access_records", "per_memory"),
         ("associations", "per_pair"),

@@ -12,6 +12,11 @@ from anima.errors import InvalidInput
 from anima.strategy import NAIVE, PRESETS, Strategy
 
 APPROXIMATE: Final = "hnsw"
+APART: Final = frozenset({"augmented", "apart", "logged", "ranked", "one_statement"})
+"""Choices that need what changes often to live apart."""
+LAYOUT: Final = ("search", "access_records", "associations", "bootstrap")
+"""The axes whose choices read and write what changes often, all of them in the same place."""
+
 AXES: Final[dict[str, tuple[str, ...]]] = {
     axis: get_args(annotation)
     for axis, annotation in get_type_hints(Strategy).items()
@@ -26,6 +31,7 @@ def named(name: str) -> Strategy:
     chosen = replace(strategy.preset(preset), **changes, bootstrap_records_access=False, name=name)
     if chosen.search == APPROXIMATE:
         raise InvalidInput(f"{name} searches approximately: it is held to a recall, and need not agree.")
+    _refuse_two_layouts(chosen)
     return chosen
 
 
@@ -42,12 +48,19 @@ def exact_presets() -> tuple[str, ...]:
 
 
 def single_choices() -> tuple[str, ...]:
-    """`naive` with each other choice on each axis."""
+    """`naive` with each other choice on each axis, and `frontier` with those that it can have."""
     return distinct(
-        f"naive+{axis}={choice}"
-        for axis, choices in AXES.items()
-        for choice in choices
-        if choice not in (getattr(NAIVE, axis), APPROXIMATE)
+        (
+            *(
+                f"naive+{axis}={choice}"
+                for axis, choices in AXES.items()
+                for choice in choices
+                if choice not in (getattr(NAIVE, axis), APPROXIMATE, *APART)
+            ),
+            "frontier+recall=stepwise",
+            "frontier+recall=stepwise+association_placement=background",
+            "frontier+consolidation=full_scan",
+        )
     )
 
 
@@ -58,6 +71,17 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
         behaviour = replace(named(name), name="", description="", pool_size=1, acquire_timeout_s=1)
         behaviours.setdefault(behaviour, name)
     return tuple(behaviours.values())
+
+
+def _refuse_two_layouts(chosen: Strategy) -> None:
+    is_apart = {getattr(chosen, axis) in APART for axis in LAYOUT}
+    others = {chosen.recall, chosen.consolidation} & APART
+    is_stale = is_apart == {True} and chosen.consolidation_placement == "inline"
+    if len(is_apart) > 1 or (is_apart == {False} and others) or is_stale:
+        raise InvalidInput(
+            f"{chosen.name} would read in one place what it writes in another: {', '.join(sorted(APART))} belong "
+            "together. Choose frontier, or none of them."
+        )
 
 
 def _choice(text: str) -> tuple[str, str]:

@@ -33,21 +33,35 @@ SOFT_DELETE: Final = Statement(
     "subject.soft_delete",
     "UPDATE memories SET deleted_at = $2, updated_at = $2 WHERE content_hash = $1 AND deleted_at IS NULL",
 )
-READ_MERGED_INTO: Final = Statement(
-    "subject.read_merged_into",
-    f"""
-    WITH RECURSIVE trail (id, merged_into) AS (
-        SELECT id, merged_into FROM memories WHERE id = $1
-        UNION
-        SELECT m.id, m.merged_into FROM memories AS m JOIN trail ON m.id = trail.merged_into
+
+
+def read_merged_into(strategy: Strategy) -> Statement:
+    return Statement(
+        "subject.read_merged_into",
+        f"""
+        WITH RECURSIVE trail (id, merged_into) AS (
+            SELECT id, merged_into FROM memories WHERE id = $1
+            UNION
+            SELECT m.id, m.merged_into FROM memories AS m JOIN trail ON m.id = trail.merged_into
+        )
+        SELECT {COLUMNS} FROM {memories_of(strategy)}
+        WHERE id <> $1 AND id IN (SELECT id FROM trail WHERE merged_into IS NULL)
+        """,  # noqa: S608 -- only the constant column list and the name of a table are put in
     )
-    SELECT {COLUMNS} FROM memories WHERE id <> $1 AND id IN (SELECT id FROM trail WHERE merged_into IS NULL)
-    """,  # noqa: S608 -- only the constant column list is put in
-)
-MEMORIES: Final = Statement(
-    "subject.memories",
-    f"SELECT {COLUMNS} FROM memories WHERE deleted_at IS NULL",  # noqa: S608 -- as above
-)
+
+
+def read_memories(strategy: Strategy) -> Statement:
+    return Statement(
+        "subject.memories",
+        f"SELECT {COLUMNS} FROM {memories_of(strategy)} WHERE deleted_at IS NULL",  # noqa: S608 -- as above
+    )
+
+
+def memories_of(strategy: Strategy) -> str:
+    """The table whose rows are as that strategy leaves them."""
+    return "current_memories" if strategy.access_records == "apart" else "memories"
+
+
 ASSOCIATIONS: Final = Statement(
     "subject.associations",
     """
@@ -123,7 +137,7 @@ class Subject:
     async def state(self) -> State:
         async with self.anima.memory.database.session() as session:
             return State(
-                memories=[memory_from(row) for row in await session.fetch(MEMORIES)],
+                memories=[memory_from(row) for row in await session.fetch(read_memories(self.anima.memory.strategy))],
                 associations={
                     frozenset((row["a"], row["b"])): Association(
                         row["co_occurrence_count"],
@@ -148,7 +162,7 @@ class Subject:
         added = await self.anima.memory.add(new)
         await self._drain()
         async with self.anima.memory.database.session() as session:
-            survivor = await session.fetch_row(READ_MERGED_INTO, added.memory.id)
+            survivor = await session.fetch_row(read_merged_into(self.anima.memory.strategy), added.memory.id)
         return replace(added, memory=memory_from(survivor), duplicate="semantic") if survivor else added
 
     async def _load(self, load: Load) -> None:

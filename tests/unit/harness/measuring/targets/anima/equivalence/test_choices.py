@@ -45,7 +45,23 @@ def test_every_exact_preset_behaves_like_one_that_is_compared() -> None:
 def test_every_other_choice_on_every_axis_is_compared() -> None:
     assert "naive+associations=batched" in single_choices()
     assert "naive+consolidation=off" in single_choices()
+    assert "frontier+recall=stepwise" in single_choices()
     assert not any("hnsw" in name for name in single_choices())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "naive+search=augmented",
+        "batched+access_records=apart",
+        "naive+consolidation=augmented",
+        "frontier+bootstrap=one_query",
+        "frontier+consolidation_placement=inline",
+    ],
+)
+def test_what_would_read_in_one_place_what_it_writes_in_another_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"reads? in one place .* Choose frontier, or none"):
+        named(name)
 
 
 def test_with_consolidation_and_without_it_need_not_agree() -> None:

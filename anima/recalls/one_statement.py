@@ -1,0 +1,53 @@
+"""A query is one statement that commits by itself: a function of migration 010 takes its steps inside the server.
+
+Where the connection breaks meanwhile nobody knows whether it took effect, so it is not done again; a deadlock undid it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from anima.chores import FOLD
+from anima.connections import Row
+from anima.database import Session, Statement
+from anima.embeddings.protocol import Vector
+from anima.model import Promotion, Query
+from anima.recalls.protocol import Recalled, Steps
+from anima.rows import COLUMNS, TIERS, found_from
+from anima.searches.protocol import RANKED_AT_ONCE
+
+RECALL: Final = Statement(
+    "query.recall",
+    f"""
+    SELECT {COLUMNS}, similarity, structural_weight, from_tier, is_proven
+    FROM recall_memories($1, $2, $3, $4, $5, $6, $7)
+    """,  # noqa: S608 -- only the constant column list is put in
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OneStatementRecall:
+    steps: Steps
+
+    async def perform(self, session: Session, query: Query, embedding: Vector, at: datetime) -> Recalled:
+        rows = await session.fetch(
+            RECALL,
+            embedding,
+            query.tiers,
+            query.similarity_threshold,
+            query.limit,
+            RANKED_AT_ONCE,
+            query.conversation_id,
+            at,
+        )
+        is_proven: bool = rows[0]["is_proven"]
+        if rows[0]["id"] is None:
+            return Recalled((), (), is_proven)
+        self.steps.background.note_accepted([FOLD])
+        promotions = [_promotion(row) for row in rows if row["from_tier"] is not None]
+        promotions.sort(key=lambda promotion: promotion.memory_id)
+        return Recalled(tuple(map(found_from, rows)), tuple(promotions), is_proven)
+
+
+def _promotion(row: Row) -> Promotion:
+    return Promotion(row["id"], TIERS[row["from_tier"]], TIERS[row["tier"]])

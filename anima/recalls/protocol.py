@@ -1,0 +1,38 @@
+"""The axis of how the steps of a query reach the server."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from anima.access_records.protocol import AccessRecords
+from anima.background import Background
+from anima.database import Session
+from anima.embeddings.protocol import Vector
+from anima.model import FoundMemory, Promotion, Query
+from anima.placements import AfterQuery
+from anima.searches.protocol import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the other axes chose, for a query that goes step by step, and who is told of accepted work."""
+
+    search: Search
+    access_records: AccessRecords
+    after_query: AfterQuery
+    background: Background
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The rows show the state that the search saw, with the tier after the promotions of this query."""
+
+    memories: tuple[FoundMemory, ...]
+    promotions: tuple[Promotion, ...]
+    is_proven: bool = True
+
+
+class Recall(Protocol):
+    """Finds, then records the access, the co-occurrence and the promotions of what was found."""
+
+    async def perform(self, session: Session, query: Query, embedding: Vector, at: datetime) -> Recalled: ...

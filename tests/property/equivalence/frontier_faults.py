@@ -1,0 +1,146 @@
+"""Small faults to plant in what `frontier` does inside the server: the suite must find each by what it changes."""
+
+from dataclasses import replace
+
+import pytest
+
+from anima import migrations
+from anima.migrations import Migration
+from tests.property.equivalence.faults import Fault, Plant, rewritten
+
+STATES, FUNCTIONS = "memory_states", "frontier_functions"
+
+
+def rewritten_function(title: str, right: str, wrong: str) -> Plant:
+    """Changes a piece of a migration that occurs once."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        originals = migrations.load()
+        (original,) = (each for each in originals if each.title == title)
+        assert original.sql.count(right) == 1, f"{original.name} has changed: find the fault another place"
+
+        def load() -> tuple[Migration, ...]:
+            changed = replace(original, sql=original.sql.replace(right, wrong))
+            return tuple(changed if each.title == title else each for each in originals)
+
+        monkeypatch.setattr(migrations, "load", load)
+
+    return plant
+
+
+def function_fault(name: str, evidence: str, right: str, wrong: str, title: str = FUNCTIONS) -> Fault:
+    return Fault(name, evidence, rewritten_function(title, right, wrong))
+
+
+FAULTS = [
+    function_fault("promotion one access early", "['promotions']", "access_count >= 5 THEN", "access_count >= 4 THEN"),
+    function_fault(
+        "phi cap missing",
+        "memory_states_resonance_phi_range",
+        "least(s.resonance_phi + 0.1, 5)",
+        "s.resonance_phi + 0.1",
+    ),
+    function_fault(
+        "missing audit row", "['promotions']", "WHERE a.new_tier IS NOT NULL", "WHERE a.new_tier = a.old_tier"
+    ),
+    function_fault(
+        "conversation of an access lost",
+        "['conversations']",
+        "ELSE s.accessed_in_conversation_ids || conversation\n",
+        "ELSE s.accessed_in_conversation_ids\n",
+    ),
+    function_fault("pairs never logged", "['associations']", "CASE WHEN are_pairs AND", "CASE WHEN NOT are_pairs AND"),
+    function_fault(
+        "access log folded once per query",
+        "['accesses']",
+        "SELECT i, t.at FROM",
+        "SELECT DISTINCT ON (t.id) i, t.at FROM",
+    ),
+    function_fault(
+        "a pair folded once however often it occurred",
+        "['co_occurrence_count']",
+        "a, b, count(*), log(",
+        "a, b, 1, log(",
+    ),
+    function_fault(
+        "count of a known pair not added",
+        "['co_occurrence_count']",
+        "SET co_occurrence_count = known.co_occurrence_count + excluded.co_occurrence_count",
+        "SET co_occurrence_count = excluded.co_occurrence_count",
+    ),
+    function_fault(
+        "a merged memory's pairs folded for itself",
+        "['associations']",
+        "array_agg(DISTINCT l.end_id) AS memory_ids",
+        "array_agg(DISTINCT l.id) AS memory_ids",
+    ),
+    function_fault(
+        "ranks not brought up to date",
+        "['active']",
+        "SET tier = s.tier, last_accessed = s.last_accessed, resonance_phi = s.resonance_phi,",
+        "SET tier = s.tier, resonance_phi = s.resonance_phi,",
+    ),
+    function_fault(
+        "an exact duplicate not noted for bootstrap",
+        "['active']",
+        "VALUES (added_at, ARRAY[counted_id], false)",
+        "VALUES (added_at, ARRAY[new_id], false)",
+    ),
+    function_fault(
+        "threshold > for >=",
+        "['duplicate']: expected 'semantic', got None",
+        "WHERE e.similarity >= at_least\n",
+        "WHERE e.similarity > at_least\n",
+    ),
+    function_fault(
+        "a merge that no state follows",
+        "['resonance_phi']",
+        "s.resonance_phi + NEW.resonance_phi",
+        "s.resonance_phi",
+        STATES,
+    ),
+    Fault(
+        "unfolded recalls left out of bootstrap",
+        "['active']",
+        rewritten(
+            "anima.bootstraps.ranked",
+            "LOAD",
+            "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls",
+            "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls WHERE false",
+        ),
+    ),
+]
+"""Where the index is asked instead of all memories being ranked, these count as well."""
+
+INDEX_FAULTS = [
+    function_fault(
+        "memories whose keys are due left out",
+        "['memories']",
+        "WHERE d.id NOT IN (SELECT n.id FROM nearest AS n)",
+        "WHERE false AND d.id NOT IN (SELECT n.id FROM nearest AS n)",
+    ),
+    function_fault(
+        "estimates cut without their error",
+        "['memories']",
+        "WHERE e.similarity_estimated >= threshold - error",
+        "WHERE e.similarity_estimated >= threshold + error",
+    ),
+    function_fault(
+        "phi of the key taken for the memory's",
+        "['memories']",
+        "c.weight + 0.06 * (s.resonance_phi - c.phi) AS weight",
+        "c.weight - 0.05 * (s.resonance_phi - c.phi) AS weight",
+    ),
+    function_fault(
+        "a search that is never widened",
+        "['memories']",
+        "FOR attempt IN 1..3 LOOP",
+        "wanted := 2; FOR attempt IN 1..3 LOOP IF attempt > 1 THEN RETURN; END IF;",
+    ),
+    function_fault(
+        "phi does not decide a tie",
+        "['memories']",
+        "ORDER BY f.structural_weight DESC, f.resonance_phi DESC, f.id;",
+        "ORDER BY f.structural_weight DESC, f.id;",
+    ),
+]
