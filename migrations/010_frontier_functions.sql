@@ -143,6 +143,8 @@ BEGIN
         INTO answers, least_weight, looked_at, reached;
 
         IF looked_at < wanted AND cardinality(tiers) = 0 THEN
+            -- Many equal vectors can cut an index into parts: only where it gave all that there are, nothing is missing.
+            EXIT WHEN looked_at < (SELECT count(*) FROM (SELECT FROM memory_keys LIMIT wanted) AS present);
             RETURN;
         ELSIF orders_by_weight THEN
             IF cardinality(answers) = most AND 0.7 * reached + lag + error < least_weight
@@ -416,6 +418,7 @@ SET hnsw.ef_search = 200 SET hnsw.iterative_scan = relaxed_order SET hnsw.max_sc
 DECLARE
     error CONSTANT double precision := 0.0016;
     ordering CONSTANT halfvec := (l2_normalize(question) || ARRAY[0, 0]::real[]::vector)::halfvec;
+    reads_all boolean := false;
     wanted integer := 20;
     looked_at bigint;
     reached double precision;
@@ -423,7 +426,15 @@ DECLARE
 BEGIN
     LOOP
         WITH neighbour AS MATERIALIZED (
-            SELECT k.id, -(k.key <#> ordering) AS estimate FROM memory_keys AS k ORDER BY k.key <#> ordering LIMIT wanted
+            (
+                SELECT k.id, -(k.key <#> ordering) AS estimate
+                FROM memory_keys AS k
+                WHERE NOT reads_all
+                ORDER BY k.key <#> ordering
+                LIMIT wanted
+            )
+            UNION ALL
+            SELECT k.id, -(k.key <#> ordering) FROM memory_keys AS k WHERE reads_all
         ),
         exact AS (
             SELECT
@@ -442,8 +453,13 @@ BEGIN
                 ORDER BY e.is_older DESC, CASE WHEN e.is_older THEN e.similarity END DESC, e.created_at, e.id
             )
         INTO looked_at, reached, similar_ones;
-        EXIT WHEN looked_at < wanted OR reached + error < at_least
+        EXIT WHEN reads_all OR reached + error < at_least
             OR (similar_ones[1]).is_older AND reached + error < (similar_ones[1]).similarity;
+        -- Many equal vectors can cut an index into parts: then it gives fewer than there are.
+        reads_all := looked_at < wanted AND looked_at < (
+            SELECT count(*) FROM (SELECT FROM memory_keys LIMIT wanted) AS present
+        );
+        EXIT WHEN looked_at < wanted AND NOT reads_all;
         wanted := wanted * 5;
     END LOOP;
     RETURN QUERY SELECT * FROM unnest(similar_ones);

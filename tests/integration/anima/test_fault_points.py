@@ -92,7 +92,7 @@ async def copy(database_url: str, server: Server) -> AsyncGenerator[Callable[[],
     name = f"test_{uuid4().hex}"
 
     async def clone() -> str:
-        return await server.clone_database(database_url.rpartition("/")[2], name)
+        return await server.clone_database(database_url.rpartition("/")[2].partition("?")[0], name)
 
     yield clone
     await server.drop_database(name)
