@@ -4,7 +4,7 @@
 --
 -- What changes often lives apart from the vector, so that an access never writes the row that holds it. Whoever still
 -- writes the columns of `memories` (an older release; a merge) is followed by a trigger: by how much a value changed,
--- so that nothing is lost while both kinds of release run (docs/decisions/0011).
+-- so that nothing is lost while both kinds of release run (docs/decisions/0012).
 CREATE TABLE memory_states (
     id uuid PRIMARY KEY,
     tier text NOT NULL CONSTRAINT memory_states_tier_known CHECK (tier IN ('active', 'thread', 'stable', 'network')),

@@ -1,6 +1,6 @@
 -- transaction: yes
 -- Each operation of the strategy `frontier` is one statement, which calls one of these: locks are held for as long as
--- the server needs, and never while a client is scheduled (docs/decisions/0011).
+-- the server needs, and never while a client is scheduled (docs/decisions/0012).
 CREATE TYPE found_memory AS (
     id uuid,
     similarity double precision,

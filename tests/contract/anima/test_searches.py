@@ -16,7 +16,7 @@ from anima.searches.augmented import AugmentedSearch
 from anima.searches.protocol import Search
 from tests.memories import AT_095, EAST, JUST_BELOW_095, NOON, leaning, plant, vector
 
-WAYS: dict[str, Search] = {**SEARCHES, "augmented, by its index": AugmentedSearch(ranked_at_once=-1)}
+WAYS: dict[str, Search] = dict(SEARCHES.items()) | {"augmented, by its index": AugmentedSearch(ranked_at_once=-1)}
 
 
 @pytest.fixture(params=WAYS)
