@@ -12,24 +12,25 @@ import click
 
 from harness import runs
 from harness.commands._shared import report_files
-from harness.commands._shared.github_actions import announce_comparison
+from harness.commands._shared.github_actions import announce
 from harness.commands._shared.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.commands._shared.outputs import echo_file
 from harness.errors import ExitCode, UsageError
 from harness.failures import raise_first
 from harness.judging.analysis.paired import MARGIN
-from harness.judging.comparison import ROUNDS_ADVISED, Comparison, compare, compare_asked, compare_runs, wanting
+from harness.judging.comparison import ROUNDS_ADVISED, compare, compare_asked, compare_runs, wanting
 from harness.judging.likeness import unlike
 from harness.measuring import scenario
 from harness.measuring.execution import execute
-from harness.measuring.recording import Work, measure
+from harness.measuring.recording import Work, record_run
 from harness.measuring.revision_execution import Sides, execute_revisions
 from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
 from harness.measuring.scenario import SLICES_ADVISED, Scenario, suggestion
 from harness.measuring.targets import VARIANTS
 from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
-from harness.showing.renderers import RENDERERS
+from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.renderers.terminal import TerminalRenderer
+from harness.showing.report import ComparisonReport, report_of
 from harness.signals import ignored
 
 Kind = Literal["strategies", "runs", "revisions"]
@@ -117,7 +118,7 @@ def compare_command(
         case "runs":
             one, other = (runs.load(runs.find(name, output)) for name in names)
             refuse_unlike(one, other, anyway=anyway)
-            return display.show(compare_runs(one, other, variant, margin=margin), (one, other))
+            return display.show(ComparisonReport(compare_runs(one, other, variant, margin=margin), (one, other)))
         case "revisions":
             chosen, sides = of_revisions(names, plan, variant)
             asked = ComparisonSettings(baseline=sides.names[0], candidate=sides.names[1], margin=margin)
@@ -244,11 +245,11 @@ def measured(
 ) -> tuple[RunRecord, Path]:
     """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
-    over = measure(chosen, directory, work, declared=declared, comparison=asked)
-    record = over.record
+    recorded = record_run(chosen, directory, work, declared=declared, comparison=asked)
+    record = recorded.record
     with ignored():
-        unwritten = report_files.write(directory, record)
-    raise_first([over.failure, *unwritten])
+        unwritten = report_files.write(directory, report_of(record))
+    raise_first([recorded.failure, *unwritten])
     if record.interruption == INTERRUPTED:
         raise click.Abort
     return record, directory
@@ -272,23 +273,22 @@ class Display:
     form: str
     everything: bool
 
-    def show(self, comparison: Comparison, records: Sequence[RunRecord]) -> ExitCode:
-        renderer = TerminalRenderer(everything=self.everything) if self.form == "terminal" else RENDERERS[self.form]
-        text = renderer.render_comparison(comparison, records)
+    def show(self, report: ComparisonReport) -> ExitCode:
         if self.form == "terminal":
-            click.echo(text, nl=False)
+            click.echo(rendered(report, TerminalRenderer(everything=self.everything)), nl=False)
             # Every other format is for a file, in which nothing else may stand.
-            announce_comparison(comparison, records)
+            announce(report)
         else:
-            echo_file(text, nl=False)
-        return comparison.exit_code
+            echo_file(rendered(report, RENDERERS[self.form]), nl=False)
+        return report.exit_code
 
     def show_stored(self, record: RunRecord, directory: Path, margin: float | None = None) -> ExitCode:
         """What was compared in a run: what it was made for, or else its baseline and candidate; and where it lies."""
         asked = record.comparison
         if asked and margin:
             asked = asked.model_copy(update={"margin": margin})
-        code = self.show(compare_asked(record, asked) if asked else compare(record, margin=margin or MARGIN), (record,))
+        found = compare_asked(record, asked) if asked else compare(record, margin=margin or MARGIN)
+        code = self.show(ComparisonReport(found, (record,)))
         if asked:
             place = f"Report: {directory / report_files.PAGE}"
             click.echo(place, err=self.form != "terminal")

@@ -15,7 +15,7 @@ from harness.journal import LOG_FILE
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.profile_differences import Difference, between, side
 from harness.measuring import scenario
-from harness.measuring.recording import measure
+from harness.measuring.recording import record_run
 from harness.record import INTERRUPTED, RunRecord
 from harness.showing.plan_tables import plans_table
 from harness.showing.profile_tables import culprits_table, lock_waits_table, statement_profile_table, waits_table
@@ -64,11 +64,11 @@ def profile(
         }
     )
     directory = output / runs.new_id(f"profile-{chosen.name}", datetime.now(UTC))
-    measured = measure(chosen, directory)
-    record = measured.record
+    recorded = record_run(chosen, directory)
+    record = recorded.record
     with ignored():
         unwritten = failures_of([partial(runs.write_record, directory, record)], directory / LOG_FILE)
-    raise_first([measured.failure, *unwritten])
+    raise_first([recorded.failure, *unwritten])
     if record.interruption == INTERRUPTED:
         raise click.Abort
     before, after = chosen.baseline, chosen.variants[-1].name

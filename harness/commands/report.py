@@ -10,9 +10,9 @@ from harness.commands._shared.options import ALL_TABLES, OUTPUT
 from harness.commands._shared.outputs import echo_file
 from harness.commands._shared.report_files import show
 from harness.errors import ExitCode
-from harness.judging.comparison import judged
 from harness.showing.exports import EXPORTS
 from harness.showing.renderers import RENDERERS, rendered
+from harness.showing.report import report_of
 
 
 @click.command()
@@ -26,12 +26,12 @@ def report(name: str, form: str, output: Path, *, everything: bool) -> ExitCode:
     csv, parquet, png and svg are written into the run's directory; the other formats are printed.
     """
     directory = runs.find(name, output)
-    record = runs.load(directory)
+    found = report_of(runs.load(directory))
     if form == "terminal":
-        show(record, directory, everything=everything)
+        show(found, directory, everything=everything)
     elif form in EXPORTS:
-        for path in report_files.export(directory, record, form):
+        for path in report_files.export(directory, found, form):
             click.echo(path)
     else:
-        echo_file(rendered(record, RENDERERS[form]), nl=False)
-    return judged(record).exit_code
+        echo_file(rendered(found, RENDERERS[form]), nl=False)
+    return found.exit_code

@@ -1,5 +1,6 @@
 """`harness run`: scenario → run → record → verdict → report → exit code."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,16 +14,17 @@ from harness.commands._shared.options import ALL_TABLES, DATABASE, OUTPUT, SAMPL
 from harness.commands._shared.report_files import show
 from harness.errors import ExitCode
 from harness.failures import failures_of, raise_first
+from harness.journal import Resumable
 from harness.judging import comparison, verdict
 from harness.judging.aborting import AbortWatch
 from harness.judging.budgets import parse
-from harness.judging.comparison import judged
 from harness.judging.declaration import declare
 from harness.judging.feasibility import check
 from harness.measuring import scenario
 from harness.measuring.execution import execute
-from harness.measuring.recording import measure
+from harness.measuring.recording import Work, record_run
 from harness.measuring.resumption import continued
+from harness.showing.report import report_of
 from harness.signals import ignored
 
 
@@ -57,28 +59,62 @@ def run(
     A run that goes on keeps its scenario: name none, or the same.
     """
     wishes = [report_files.report_wish(wish) for wish in reports]
-    if sample_for is not None:
-        settings = (*settings, f"sampling.time_s_max={sample_for}")
-    if resume is None:
-        chosen, resumed = choose(name or "guide", settings, strategies, database), None
-        directory = output / runs.new_id(chosen.name, datetime.now(UTC))
-    else:
-        directory = runs.find(resume, output)
-        resumed = journal.resumable(directory / journal.FILE_NAME)
-        named = choose(name or "guide", settings, strategies, database) if name or settings or strategies else None
-        chosen = continued(resumed.record, named, database)
-    watch = AbortWatch.of(declare(chosen.model_dump(mode="json")))
-    asked = resumed.record.comparison if resumed else None
-    further = partial(comparison.wanting, margin=asked.margin) if asked else verdict.wanting
-    work = partial(execute, wanting=further, resumed=resumed, watch=watch)
-    measured = measure(chosen, directory, work, resume=resumed is not None)
-    record = measured.record
+    further = () if sample_for is None else (f"sampling.time_s_max={sample_for}",)
+    wanted = Wanted(name, (*settings, *further), strategies, database)
+    planned = plan(wanted, output) if resume is None else plan_rest(wanted, runs.find(resume, output))
+    recorded = record_run(planned.scenario, planned.directory, planned.work, resume=planned.resumed is not None)
+    report = report_of(recorded.record)
     with ignored():
-        unwritten = report_files.write(directory, record, wishes)
-    shown = partial(show, record, directory, everything=everything), partial(announce, record)
-    unshown = failures_of(shown, directory / journal.LOG_FILE)
-    raise_first([measured.failure, *unwritten, *unshown])
-    return judged(record).exit_code
+        unwritten = report_files.write(planned.directory, report, wishes)
+    shown = partial(show, report, planned.directory, everything=everything), partial(announce, report)
+    raise_first([recorded.failure, *unwritten, *failures_of(shown, planned.directory / journal.LOG_FILE)])
+    return report.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line says of the scenario; None where it says nothing."""
+
+    name: str | None
+    settings: tuple[str, ...]
+    strategies: str | None
+    database: str | None
+
+    @property
+    def says_something(self) -> bool:
+        return bool(self.name or self.settings or self.strategies)
+
+    def choose(self) -> scenario.Scenario:
+        return choose(self.name or "guide", self.settings, self.strategies, self.database)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A scenario and where its run is kept, with what is there of it already."""
+
+    scenario: scenario.Scenario
+    directory: Path
+    resumed: Resumable | None = None
+
+    @property
+    def work(self) -> Work:
+        """Samples on for the verdict that the run was made for, and stops at a budget that may end it."""
+        asked = self.resumed.record.comparison if self.resumed else None
+        wanting = partial(comparison.wanting, margin=asked.margin) if asked else verdict.wanting
+        watch = AbortWatch.of(declare(self.scenario.model_dump(mode="json")))
+        return partial(execute, wanting=wanting, resumed=self.resumed, watch=watch)
+
+
+def plan(wanted: Wanted, output: Path) -> PlannedRun:
+    chosen = wanted.choose()
+    return PlannedRun(chosen, output / runs.new_id(chosen.name, datetime.now(UTC)))
+
+
+def plan_rest(wanted: Wanted, directory: Path) -> PlannedRun:
+    """What was cut off of a run. Raises `UsageError` where something else is wanted of it."""
+    resumed = journal.resumable(directory / journal.FILE_NAME)
+    named = wanted.choose() if wanted.says_something else None
+    return PlannedRun(continued(resumed.record, named, wanted.database), directory, resumed)
 
 
 def choose(name: str, settings: tuple[str, ...], strategies: str | None, database: str | None) -> scenario.Scenario:

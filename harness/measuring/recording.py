@@ -35,14 +35,14 @@ Work = Callable[[Scenario, journal.Journal, Progress], Coroutine[None, None, Non
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Recorded:
     """A run that is over: its record, and what made it fail, if anything did."""
 
     record: RunRecord
     failure: HarnessError | None = None
 
 
-def measure(
+def record_run(
     chosen: Scenario,
     directory: Path,
     work: Work = execute,
@@ -50,7 +50,7 @@ def measure(
     resume: bool = False,
     declared: Mapping[str, Any] = MappingProxyType({}),
     comparison: ComparisonSettings | None = None,
-) -> Measured:
+) -> Recorded:
     """Does the work into the directory's journal, which gets its end whatever happens.
 
     A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
@@ -88,21 +88,21 @@ def measure(
         if not isinstance(failure, ResumeRefused):
             failure = _ended(entries, end, failure)
     if isinstance(failure, ResumeRefused):
-        return Measured(journal.read(entries.path), failure)
-    return Measured(_told(entries.path, known, end), failure)
+        return Recorded(journal.read(entries.path), failure)
+    return Recorded(_told(entries.path, known, end), failure)
 
 
 def measure_without_trace(chosen: Scenario, work: Work = execute) -> RunRecord:
     """The record of a run that nobody interrupted, whose files are gone. Raises `HarnessError`."""
     with tempfile.TemporaryDirectory() as directory:
-        measured = measure(chosen, Path(directory) / chosen.name, work)
-    if isinstance(measured.failure, Unexpected) and isinstance(cause := measured.failure.__cause__, Exception):
+        recorded = record_run(chosen, Path(directory) / chosen.name, work)
+    if isinstance(recorded.failure, Unexpected) and isinstance(cause := recorded.failure.__cause__, Exception):
         raise foreseen(cause)  # Into a log that stays.
-    if measured.failure is not None:
-        raise measured.failure
-    if measured.record.interruption == INTERRUPTED:
+    if recorded.failure is not None:
+        raise recorded.failure
+    if recorded.record.interruption == INTERRUPTED:
         raise KeyboardInterrupt
-    return measured.record
+    return recorded.record
 
 
 def _ended(entries: journal.Journal, end: Mapping[str, Any], failure: HarnessError | None) -> HarnessError | None:

@@ -1,16 +1,14 @@
 """What a run shows by itself as a step of GitHub Actions: annotations, and the report in the summary of the job."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
-from harness.judging.comparison import Comparison
-from harness.record import RunRecord
 from harness.showing.markup import shortened
 from harness.showing.renderers import RENDERERS, rendered
+from harness.showing.report import AnyReport
 
 ANNOTATIONS, SUMMARY = "github", "markdown"
 """The formats."""
@@ -19,16 +17,10 @@ SUMMARY_BYTES_MAX: Final = 2**20
 """Of one step; GitHub shows nothing of a summary that is longer."""
 
 
-def announce(record: RunRecord) -> None:
+def announce(report: AnyReport) -> None:
     """Does nothing elsewhere. A summary that cannot be written is told, and changes nothing about the verdict."""
     if _here():
-        _tell(*(rendered(record, RENDERERS[form]) for form in (ANNOTATIONS, SUMMARY)))
-
-
-def announce_comparison(comparison: Comparison, records: Sequence[RunRecord]) -> None:
-    """The same for a comparison."""
-    if _here():
-        _tell(*(RENDERERS[form].render_comparison(comparison, records) for form in (ANNOTATIONS, SUMMARY)))
+        _tell(*(rendered(report, RENDERERS[form]) for form in (ANNOTATIONS, SUMMARY)))
 
 
 def _here() -> bool:

@@ -10,11 +10,11 @@ import click
 from harness.errors import HarnessError, UsageError
 from harness.failures import failures_of
 from harness.journal import LOG_FILE
-from harness.record import RunRecord
 from harness.runs import replace_file, write_record
 from harness.showing.exports import EXPORTS
 from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.renderers.terminal import TerminalRenderer
+from harness.showing.report import AnyReport, Report
 
 EXPORT_DIRECTORY: Final = "export"
 PAGE: Final = "report.html"
@@ -22,15 +22,15 @@ REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": PAG
 COMPARISON_FORMATS: Final[Mapping[str, str]] = {"markdown": "comparison.md", "html": PAGE, "json": "comparison.json"}
 
 
-def write(directory: Path, record: RunRecord, wishes: Iterable[tuple[str, Path]] = ()) -> list[HarnessError]:
+def write(directory: Path, report: AnyReport, wishes: Iterable[tuple[str, Path]] = ()) -> list[HarnessError]:
     """Writes the record, its reports and those that are wished for, each though another fails; returns what failed."""
 
     def render(form: str, path: Path) -> None:
-        replace_file(path, rendered(record, RENDERERS[form]))
+        replace_file(path, rendered(report, RENDERERS[form]))
 
-    formats = COMPARISON_FORMATS if record.comparison else REPORT_FORMATS
+    formats = REPORT_FORMATS if isinstance(report, Report) else COMPARISON_FORMATS
     own = [(form, directory / file) for form, file in formats.items()]
-    steps = [partial(write_record, directory, record), *(partial(render, *wish) for wish in (*wishes, *own))]
+    steps = [partial(write_record, directory, report.record), *(partial(render, *wish) for wish in (*wishes, *own))]
     return failures_of(steps, directory / LOG_FILE)
 
 
@@ -44,19 +44,19 @@ def report_wish(text: str) -> tuple[str, Path]:
     return form, Path(path)
 
 
-def export(directory: Path, record: RunRecord, form: str) -> Sequence[Path]:
+def export(directory: Path, report: AnyReport, form: str) -> Sequence[Path]:
     """Writes the files of an export beside the record. Raises `HarnessError`."""
     destination = directory / EXPORT_DIRECTORY
     try:
         destination.mkdir(exist_ok=True)
-        return EXPORTS[form].write(record, destination)
+        return EXPORTS[form].write(report, destination)
     except OSError as error:
         raise HarnessError(f"{destination} could not be written ({error.strerror}). Free some space.") from error
 
 
-def show(record: RunRecord, directory: Path, *, everything: bool) -> None:
+def show(report: AnyReport, directory: Path, *, everything: bool) -> None:
     """The verdict and the tables, and where the rest lies."""
-    click.echo(rendered(record, TerminalRenderer(everything=everything)), nl=False)
+    click.echo(rendered(report, TerminalRenderer(everything=everything)), nl=False)
     if not everything:
         click.echo(f"All tables: harness report {directory} --all")
     click.echo(f"Report: {directory / PAGE}")

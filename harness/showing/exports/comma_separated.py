@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.record import RunRecord
 from harness.showing.exports._shared.frame import requests_frame
+from harness.showing.report import AnyReport
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class CommaSeparated:
-    def write(self, record: RunRecord, directory: Path) -> Sequence[Path]:
+    def write(self, report: AnyReport, directory: Path) -> Sequence[Path]:
         path = directory / "requests.csv"
-        frame = requests_frame(record).rename(columns=harmless)
+        frame = requests_frame(report.record).rename(columns=harmless)
         frame.map(harmless).to_csv(path, index=False)
         return [path]
 

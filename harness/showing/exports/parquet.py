@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.record import RunRecord
 from harness.showing.exports._shared.frame import requests_frame
+from harness.showing.report import AnyReport
 
 
 class Parquet:
-    def write(self, record: RunRecord, directory: Path) -> Sequence[Path]:
+    def write(self, report: AnyReport, directory: Path) -> Sequence[Path]:
         path = directory / "requests.parquet"
-        requests_frame(record).to_parquet(path, index=False)
+        requests_frame(report.record).to_parquet(path, index=False)
         return [path]

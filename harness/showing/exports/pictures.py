@@ -8,11 +8,9 @@ from typing import Final, Literal
 
 from markupsafe import escape
 
-from harness.judging.verdict import judge
-from harness.record import RunRecord
 from harness.showing.renderers.html.figure import Figure
 from harness.showing.renderers.html.templates import style
-from harness.showing.summary import summarise
+from harness.showing.report import AnyReport, Report
 
 SCALE: Final = 3.0
 TITLE_PX: Final = 22
@@ -23,11 +21,12 @@ FONT: Final = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu S
 class Pictures:
     form: Literal["svg", "png"]
 
-    def write(self, record: RunRecord, directory: Path) -> Sequence[Path]:
+    def write(self, report: AnyReport, directory: Path) -> Sequence[Path]:
         from harness.showing.renderers.html.figures import all_figures  # noqa: PLC0415 -- drawing takes long to import.
 
-        summary = summarise(record)
-        return [self._write(figure, directory) for figure in all_figures(record, summary, judge(record))]
+        judged = report if isinstance(report, Report) else Report.of(report.record)
+        figures = all_figures(judged.record, judged.summary, judged.verdict)
+        return [self._write(figure, directory) for figure in figures]
 
     def _write(self, figure: Figure, directory: Path) -> Path:
         import vl_convert  # noqa: PLC0415 -- as above

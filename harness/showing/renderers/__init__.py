@@ -1,9 +1,7 @@
 """How a judged run is shown: the format's name, and its renderer; that for the terminal writes to a file here."""
 
-from typing import Final
+from typing import Final, assert_never
 
-from harness.judging.comparison import Comparison, judged
-from harness.record import RunRecord
 from harness.showing.renderers.comment import CommentRenderer
 from harness.showing.renderers.github import GithubRenderer
 from harness.showing.renderers.html import HtmlRenderer
@@ -12,7 +10,7 @@ from harness.showing.renderers.junit import JunitRenderer
 from harness.showing.renderers.markdown import MarkdownRenderer
 from harness.showing.renderers.protocol import Renderer
 from harness.showing.renderers.terminal import UNLIMITED, TerminalRenderer
-from harness.showing.summary import summarise
+from harness.showing.report import AnyReport, ComparisonReport, Report
 
 RENDERERS: Final[dict[str, Renderer]] = {
     "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
@@ -25,9 +23,12 @@ RENDERERS: Final[dict[str, Renderer]] = {
 }
 
 
-def rendered(record: RunRecord, renderer: Renderer) -> str:
+def rendered(report: AnyReport, renderer: Renderer) -> str:
     """As what it is: a comparison, or a run that is judged by its budgets."""
-    found = judged(record)
-    if isinstance(found, Comparison):
-        return renderer.render_comparison(found, (record,))
-    return renderer.render(record, summarise(record), found)
+    match report:
+        case Report():
+            return renderer.render(report)
+        case ComparisonReport(comparison, records):
+            return renderer.render_comparison(comparison, records)
+        case _:
+            assert_never(report)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness.judging.comparison import Comparison
-from harness.judging.verdict import Verdict
 from harness.record import RunRecord
 from harness.showing.comparison_tables import counts_table, noise_sentence, timings_table
 from harness.showing.markup import code, escaped, shortened, table_markup
 from harness.showing.plan_tables import plans_table
-from harness.showing.summary import Summary
+from harness.showing.report import Report
 from harness.showing.tables import budgets_table, disruptions_table, errors_table, operations_table, reference_tables
 
 BYTES_MAX: Final = 65_536
@@ -23,7 +22,8 @@ BYTES_MAX: Final = 65_536
 class CommentRenderer:
     suffix = ".md"
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+    def render(self, report: Report) -> str:
+        summary, verdict = report.summary, report.verdict
         declared = summary.declaration
         tables = (
             budgets_table(verdict),
@@ -37,7 +37,7 @@ class CommentRenderer:
             f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
             escaped(declared.title),
             *(table_markup(table) for table in tables if table),
-            f"Run {code(record.run_id)}",
+            f"Run {code(report.record.run_id)}",
         )
 
     def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:

@@ -9,11 +9,10 @@ from typing import Final, Literal
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
-from harness.judging.verdict import Verdict
 from harness.quantities import count
 from harness.record import RunRecord
 from harness.showing.comparison_tables import comparison_title, findings
-from harness.showing.summary import Summary
+from harness.showing.report import Report
 from harness.showing.tables import printable
 
 Level = Literal["error", "warning", "notice"]
@@ -40,8 +39,9 @@ class Annotation:
 class GithubRenderer:
     suffix = ".txt"
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
-        name = summary.declaration.name or record.run_id
+    def render(self, report: Report) -> str:
+        verdict = report.verdict
+        name = report.summary.declaration.name or report.record.run_id
         budgets = (
             _annotation(each.outcome, f"{each.variant}: {each.budget}", each.sentence) for each in verdict.worst_first
         )

@@ -13,11 +13,12 @@ from pydantic import TypeAdapter
 from harness.judging.comparison import Comparison
 from harness.judging.verdict import Verdict
 from harness.record import RunRecord
+from harness.showing.report import Report
 from harness.showing.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportDocument:
     """A field is only ever added within a version; anything else makes a new one."""
 
     schema: Literal["anima-harness/report"]
@@ -28,7 +29,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonReport:
+class ComparisonDocument:
     """Versioned as a report is."""
 
     schema: Literal["anima-harness/comparison"]
@@ -36,17 +37,17 @@ class ComparisonReport:
     comparison: Comparison
 
 
-REPORT: Final = TypeAdapter(Report)
-COMPARISON_REPORT: Final = TypeAdapter(ComparisonReport)
+REPORT: Final = TypeAdapter(ReportDocument)
+COMPARISON_REPORT: Final = TypeAdapter(ComparisonDocument)
 
 
 class JsonRenderer:
     suffix = ".json"
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
-        report = Report("anima-harness/report", 1, record.run_id, verdict, summary)
-        return REPORT.dump_json(report, indent=2).decode() + "\n"
+    def render(self, report: Report) -> str:
+        document = ReportDocument("anima-harness/report", 1, report.record.run_id, report.verdict, report.summary)
+        return REPORT.dump_json(document, indent=2).decode() + "\n"
 
     def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
-        report = ComparisonReport("anima-harness/comparison", 1, comparison)
-        return COMPARISON_REPORT.dump_json(report, indent=2).decode() + "\n"
+        document = ComparisonDocument("anima-harness/comparison", 1, comparison)
+        return COMPARISON_REPORT.dump_json(document, indent=2).decode() + "\n"

@@ -16,10 +16,9 @@ from xml.etree import ElementTree as ET
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
-from harness.judging.verdict import Verdict
 from harness.record import RunRecord
 from harness.showing.comparison_tables import comparison_title, findings
-from harness.showing.summary import Summary
+from harness.showing.report import Report
 from harness.showing.tables import printable
 
 Red = Literal["failure", "error"]
@@ -47,8 +46,9 @@ class Case:
 class JunitRenderer:
     suffix = ".xml"
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
-        scenario = summary.declaration.name or "harness"
+    def render(self, report: Report) -> str:
+        record, verdict = report.record, report.verdict
+        scenario = report.summary.declaration.name or "harness"
         cases = [
             _whole(scenario, "the run can be judged", verdict.objections, verdict.sentence),
             *(Case(f"{scenario}.{each.variant}", each.budget, each.outcome, each.sentence) for each in verdict.budgets),

@@ -4,8 +4,6 @@ import shlex
 from collections.abc import Sequence
 
 from harness.judging.comparison import Comparison
-from harness.judging.plan_differences import pair_plans
-from harness.judging.verdict import Verdict
 from harness.quantities import duration
 from harness.record import RunRecord
 from harness.showing.comparison_tables import (
@@ -18,7 +16,7 @@ from harness.showing.comparison_tables import (
 from harness.showing.markup import code, escaped, table_markup
 from harness.showing.plan_tables import plans_table
 from harness.showing.profile_tables import waterfall_tables
-from harness.showing.summary import Summary
+from harness.showing.report import Report
 from harness.showing.tables import (
     background_table,
     budgets_table,
@@ -37,7 +35,8 @@ from harness.showing.tables import (
 class MarkdownRenderer:
     suffix = ".md"
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+    def render(self, report: Report) -> str:
+        record, summary, verdict = report.record, report.summary, report.verdict
         declared = summary.declaration
         tables = (
             budgets_table(verdict),
@@ -46,7 +45,7 @@ class MarkdownRenderer:
             ladder_overview(summary, "p95"),
             ladder_overview(summary, "p50", first_time=True),
             statements_table(summary),
-            plans_table(pair_plans(record)),
+            plans_table(report.plans),
             operations_table(summary),
             services_table(summary),
             background_table(summary),

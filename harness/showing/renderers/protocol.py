@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.judging.comparison import Comparison
-from harness.judging.verdict import Verdict
 from harness.record import RunRecord
-from harness.showing.summary import Summary
+from harness.showing.report import Report
 
 
 class Renderer(Protocol):
@@ -17,7 +16,7 @@ class Renderer(Protocol):
         """How a file of this format ends, with the dot."""
         ...
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+    def render(self, report: Report) -> str:
         """The whole report. Pure but for the terminal's width and colours; never fails for a record that is valid."""
         ...
 

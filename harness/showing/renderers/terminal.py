@@ -19,7 +19,6 @@ from rich.text import Text
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
-from harness.judging.plan_differences import pair_plans
 from harness.judging.verdict import Verdict
 from harness.quantities import count
 from harness.record import RunRecord
@@ -32,7 +31,7 @@ from harness.showing.comparison_tables import (
 )
 from harness.showing.plan_tables import plans_table
 from harness.showing.profile_tables import waterfall_tables
-from harness.showing.summary import Summary
+from harness.showing.report import Report
 from harness.showing.tables import (
     BUDGETS_SHOWN,
     OUTCOME_TONES,
@@ -80,8 +79,8 @@ class TerminalRenderer:
     everything: bool = False
     suffix: str = ".txt"
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
-        return self._printed(self._parts(record, summary, verdict))
+    def render(self, report: Report) -> str:
+        return self._printed(self._parts(report))
 
     def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         return self._printed(self._comparison_parts(comparison))
@@ -109,7 +108,8 @@ class TerminalRenderer:
             console.print(part)
         return "".join(f"{line.rstrip()}\n" for line in output.getvalue().translate(APART).split("\n")[:-1])
 
-    def _parts(self, record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[RenderableType]:
+    def _parts(self, report: Report) -> Iterable[RenderableType]:
+        record, summary, verdict = report.record, report.summary, report.verdict
         declared, everything = summary.declaration, self.everything
         yield Text(printable(declared.title or declared.name or record.run_id), style="bold")
         yield _verdict(verdict.outcome, verdict.sentence)
@@ -120,7 +120,7 @@ class TerminalRenderer:
             ladder_overview(summary, "p95") if everything else None,
             ladder_overview(summary, "p50", first_time=True) if everything else None,
             statements_table(summary),
-            plans_table(pair_plans(record)),
+            plans_table(report.plans),
             operations_table(summary, None if everything else declared.pair),
             services_table(summary),
             background_table(summary) if everything else None,

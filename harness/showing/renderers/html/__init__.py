@@ -9,9 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
-from harness.judging.plan_differences import pair_plans
-from harness.judging.profile_differences import Difference, between, differences, side
-from harness.judging.verdict import Verdict
+from harness.judging.profile_differences import Difference, between, side
 from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
 from harness.showing.comparison_tables import (
@@ -33,6 +31,7 @@ from harness.showing.renderers.html.difference import drawn, scripts
 from harness.showing.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.showing.renderers.html.plans import drawn_plans
 from harness.showing.renderers.html.templates import style, templates
+from harness.showing.report import Report
 from harness.showing.summary import Summary
 from harness.showing.tables import (
     OUTCOME_TONES,
@@ -55,12 +54,12 @@ from harness.showing.tables import (
 class HtmlRenderer:
     suffix = ".html"
 
-    def render(self, record: RunRecord, summary: Summary, verdict: Verdict) -> str:
+    def render(self, report: Report) -> str:
         from harness.showing.renderers.html import figures, time_figures  # noqa: PLC0415 -- drawing is slow to import.
 
+        record, summary, verdict, found = report.record, report.summary, report.verdict, report.profiles
         declared = summary.declaration
         tone = OUTCOME_TONES[verdict.outcome]
-        found = differences(record)
         return (
             templates()
             .get_template("page.html.jinja")
@@ -101,7 +100,7 @@ class HtmlRenderer:
                 operations=operations_table(summary),
                 conditions=[table for table in (model_table(record), environment_table(record)) if table],
                 command=printable(shlex.join(record.command)),
-                plan_differences=drawn_plans(pair_plans(record)),
+                plan_differences=drawn_plans(report.plans),
                 differences=[drawn(each) for each in found],
                 profile_tables=[
                     table

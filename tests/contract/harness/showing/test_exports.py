@@ -10,6 +10,7 @@ import pytest
 
 from harness.record import RunRecord
 from harness.showing.exports import EXPORTS
+from harness.showing.report import Report
 from tests.records import HOSTILE, guide_record, record, samples, variant
 
 
@@ -25,19 +26,19 @@ def hostile() -> RunRecord:
 
 
 def test_files_are_written_and_named(form: str, tmp_path: Path) -> None:
-    paths = EXPORTS[form].write(guide_record(), tmp_path)
+    paths = EXPORTS[form].write(Report.of(guide_record()), tmp_path)
     assert sorted(paths) == sorted(tmp_path.iterdir())
     assert {path.suffix for path in paths} == {f".{form}"}
     assert all(path.stat().st_size for path in paths)
 
 
 def test_hostile_names_are_survived(form: str, tmp_path: Path) -> None:
-    assert EXPORTS[form].write(hostile(), tmp_path)
+    assert EXPORTS[form].write(Report.of(hostile()), tmp_path)
 
 
 def test_a_table_has_a_row_per_request(tmp_path: Path) -> None:
     run = guide_record()
-    (path,) = EXPORTS["parquet"].write(run, tmp_path)
+    (path,) = EXPORTS["parquet"].write(Report.of(run), tmp_path)
     frame = pd.read_parquet(path)
     assert len(frame) == sum(len(each.samples) for each in run.variants)
     naive = next(each for each in run.variants if each.name == "naive")
@@ -46,7 +47,7 @@ def test_a_table_has_a_row_per_request(tmp_path: Path) -> None:
 
 
 def test_no_cell_of_a_spreadsheet_begins_a_formula(tmp_path: Path) -> None:
-    (path,) = EXPORTS["csv"].write(hostile(), tmp_path)
+    (path,) = EXPORTS["csv"].write(Report.of(hostile()), tmp_path)
     with path.open(encoding="utf-8", newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert "'=HYPERLINK(1)" in cells
@@ -55,9 +56,9 @@ def test_no_cell_of_a_spreadsheet_begins_a_formula(tmp_path: Path) -> None:
 
 
 def test_a_picture_stands_by_itself(tmp_path: Path) -> None:
-    for path in EXPORTS["svg"].write(guide_record(), tmp_path):
+    for path in EXPORTS["svg"].write(Report.of(guide_record()), tmp_path):
         drawing = path.read_text(encoding="utf-8")
         assert "var(" not in drawing
         ET.fromstring(drawing)
-    for path in EXPORTS["png"].write(guide_record(), tmp_path):
+    for path in EXPORTS["png"].write(Report.of(guide_record()), tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")

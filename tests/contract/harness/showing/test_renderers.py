@@ -12,6 +12,7 @@ from harness.judging.verdict import judge
 from harness.quantities import count, duration, share
 from harness.record import INTERRUPTED, BackgroundRecord, EnvironmentRecord, RunRecord
 from harness.showing.renderers import RENDERERS
+from harness.showing.report import Report
 from harness.showing.summary import OperationSummary, Summary, summarise
 from harness.showing.tables import TEXT_WORDS
 from tests.records import BUDGETS, HOSTILE, guide_record, record, samples, variant
@@ -63,7 +64,7 @@ RECORDS: dict[str, Callable[[], RunRecord]] = {
 
 
 def rendered(name: str, run: RunRecord) -> str:
-    return RENDERERS[name].render(run, summarise(run), judge(run))
+    return RENDERERS[name].render(Report.of(run))
 
 
 @pytest.fixture(params=sorted(RENDERERS))
@@ -154,7 +155,7 @@ def test_every_figure_of_the_summary_is_on_the_page(name: str) -> None:
     run = guide_record()
     summary = summarise(run)
     report = RENDERERS[name]
-    text = report.render(run, summary, judge(run))
+    text = report.render(Report.of(run))
     plain = re.sub(r"\s*\|\s*|\s+", " ", Elements(text).text if name == "html" else text)
     for operation in summary.operations:
         row = r" (?:\S+ )*?".join(rf"\(?{re.escape(figure)}\)?" for figure in figures(operation))
@@ -169,7 +170,7 @@ def test_every_latency_on_the_page_is_one_of_the_summary() -> None:
         known |= {duration(each) for each in (budget.measured, budget.lower, budget.upper) if each is not None}
         known |= {duration(abs(budget.excess))} if budget.excess is not None else set()
     known |= {f"{tick} {unit}" for tick in (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500) for unit in ("ms", "s")}
-    for table in Elements(RENDERERS["html"].render(run, summary, verdict)).text.split("Conditions, and how")[:1]:
+    for table in Elements(RENDERERS["html"].render(Report.of(run))).text.split("Conditions, and how")[:1]:
         shown = set(re.findall(r"(?<![\w.\N{EN DASH}])[\d.]+ (?:µs|ms|s)\b", table))
         references = {"8 s", "15 s", "2 s", "150 ms", "200 ms", "600 ms", "120 ms", "280 ms"}
         assert shown - known - references == set()

@@ -7,18 +7,19 @@ import pytest
 from harness import runs
 from harness.commands._shared import report_files
 from harness.errors import UsageError
+from harness.showing.report import report_of
 from tests.records import guide_record
 
 
 def test_the_record_and_its_reports_are_written(tmp_path: Path) -> None:
-    assert report_files.write(tmp_path, guide_record()) == []
+    assert report_files.write(tmp_path, report_of(guide_record())) == []
     assert all(path.stat().st_size for path in tmp_path.iterdir())
     assert {path.name for path in tmp_path.iterdir()} == {runs.RECORD_FILE, *report_files.REPORT_FORMATS.values()}
 
 
 def test_a_report_goes_where_it_is_wanted(tmp_path: Path) -> None:
     wish = report_files.report_wish(f"junit={tmp_path}/new/out.xml")
-    report_files.write(tmp_path, guide_record(), [wish])
+    report_files.write(tmp_path, report_of(guide_record()), [wish])
     assert (tmp_path / "new" / "out.xml").read_text(encoding="utf-8").startswith("<?xml")
 
 
@@ -30,7 +31,7 @@ def test_a_file_that_cannot_be_written_costs_no_other(tmp_path: Path, monkeypatc
     blocked = tmp_path / "blocked"
     blocked.touch()
     full, unforeseen = report_files.write(
-        tmp_path, guide_record(), [("junit", blocked / "out.xml"), ("junit", tmp_path / "out.xml")]
+        tmp_path, report_of(guide_record()), [("junit", blocked / "out.xml"), ("junit", tmp_path / "out.xml")]
     )
     assert "blocked/out.xml could not be written" in str(full)
     assert "ZeroDivisionError: a fault of the page" in str(unforeseen)

@@ -15,6 +15,7 @@ from harness.quantities import share
 from harness.record import INTERRUPTED, ComparisonSettings, ProfileRecord, RunRecord, VariantRecord
 from harness.showing.comparison_tables import noise_sentence, ratio_interval, steadiest, timings_table
 from harness.showing.renderers import RENDERERS, rendered
+from harness.showing.report import report_of
 from tests.records import HOSTILE, record, sample, variant
 
 
@@ -46,7 +47,7 @@ def reported(directory: Path, *options: str) -> ExitCode:
 
 
 def stored(directory: Path, kept: RunRecord) -> Path:
-    report_files.write(directory, kept)
+    report_files.write(directory, report_of(kept))
     return directory
 
 
@@ -108,10 +109,10 @@ def test_a_page_has_the_flame_graphs_of_both_sides_where_both_were_profiled() ->
     profiles = tuple(
         profile(name, seconds, number) for name, seconds in (("batched", 0.1), ("naive", 1.5)) for number in range(4)
     )
-    page = rendered(SLOWER.model_copy(update={"profiles": profiles}), RENDERERS["html"])
+    page = rendered(report_of(SLOWER.model_copy(update={"profiles": profiles})), RENDERERS["html"])
     assert 'id="flame-query"' in page
-    assert 'id="flame-query"' not in rendered(SLOWER, RENDERERS["html"])
-    assert "--profile" in rendered(SLOWER, RENDERERS["html"])
+    assert 'id="flame-query"' not in rendered(report_of(SLOWER), RENDERERS["html"])
+    assert "--profile" in rendered(report_of(SLOWER), RENDERERS["html"])
 
 
 def test_the_page_of_two_runs_names_both_and_says_how_each_was_made() -> None:

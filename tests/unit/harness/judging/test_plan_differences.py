@@ -4,11 +4,10 @@ import pytest
 
 from harness.judging.comparison import compare
 from harness.judging.plan_differences import Kind, PlanDifference, PlanSide, compare_plans, label, pair_plans
-from harness.judging.verdict import judge
 from harness.record import PlanRecord, PlanStep, StepExecution
 from harness.showing.plan_tables import plans_table
 from harness.showing.renderers import RENDERERS
-from harness.showing.summary import summarise
+from harness.showing.report import Report
 from tests.records import HOSTILE, record, samples, variant
 
 WHOLE = PlanStep(node_type="Seq Scan", relation="memories", rows_estimated=10_000)
@@ -99,8 +98,7 @@ def test_a_run_without_plans_or_with_one_variant_has_no_table() -> None:
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
 def test_a_report_shows_the_change_in_words(form: str) -> None:
-    summary = summarise(PAIR)
-    text = " ".join(RENDERERS[form].render(PAIR, summary, judge(PAIR)).replace("\\", "").split())
+    text = " ".join(RENDERERS[form].render(Report.of(PAIR)).replace("\\", "").split())
     assert "no index any more" in text
     assert "Seq Scan on memories" in text
 
@@ -117,7 +115,7 @@ def test_the_page_marks_both_sides_of_a_change_and_shows_figures() -> None:
     executed = StepExecution(rows=9_000, loops=3, elapsed_ms=12, blocks=340)
     seen = variant("batched", plans=(plan(LIMIT, WHOLE.model_copy(update={"executed": executed})),))
     run = record(PAIR.variants[0], seen)
-    page = RENDERERS["html"].render(run, summarise(run), judge(run))
+    page = RENDERERS["html"].render(Report.of(run))
     assert '<b class="bad">changed</b> <code>Index Scan using idx_e (hnsw) on memories</code>' in page
     assert '<b class="bad">no index any more</b> <code>Seq Scan on memories</code>' in page
     assert "9,000 rows in 3 loops (10,000 rows estimated), 12.0 ms, 340 blocks" in page
@@ -126,6 +124,6 @@ def test_the_page_marks_both_sides_of_a_change_and_shows_figures() -> None:
 def test_text_of_a_plan_stays_text() -> None:
     hostile = plan(PlanStep(node_type=HOSTILE, relation=HOSTILE, index=HOSTILE), statement=HOSTILE)
     run = record(variant("naive", plans=(plan(LIMIT, statement=HOSTILE),)), variant("batched", plans=(hostile,)))
-    page = RENDERERS["html"].render(run, summarise(run), judge(run))
+    page = RENDERERS["html"].render(Report.of(run))
     assert "<img" not in page
     assert "</script><img" not in page

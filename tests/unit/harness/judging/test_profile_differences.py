@@ -7,13 +7,12 @@ import pytest
 from harness.errors import UsageError
 from harness.judging.plan_differences import PlanComparison
 from harness.judging.profile_differences import between, differences, place, side
-from harness.judging.verdict import judge
 from harness.record import ProfileRecord, RunRecord
 from harness.showing.profile_tables import culprits_table
 from harness.showing.renderers import RENDERERS
 from harness.showing.renderers.html.difference import difference_page
 from harness.showing.renderers.html.flames import script
-from harness.showing.summary import summarise
+from harness.showing.report import Report
 from tests.records import HOSTILE, record, samples, variant
 
 ROUNDS = 6
@@ -114,11 +113,7 @@ def test_how_a_library_waits_is_no_culprit_of_its_own() -> None:
 
 @pytest.mark.parametrize("whole_report", [True, False])
 def test_names_stay_text_on_the_page(run: RunRecord, *, whole_report: bool) -> None:
-    page = (
-        RENDERERS["html"].render(run, summarise(run), judge(run))
-        if whole_report
-        else difference_page(differences(run), NO_PLANS)
-    )
+    page = RENDERERS["html"].render(Report.of(run)) if whole_report else difference_page(differences(run), NO_PLANS)
     assert "<img" not in page.replace(script(), "")
     (data,) = re.findall(r'<script type="application/json" id="flame-query">(.*?)</script>', page, flags=re.DOTALL)
     names = {frame["name"] for frame in json.loads(data)["data"][0]["values"]}

@@ -9,7 +9,7 @@ import pytest
 from harness import journal
 from harness.errors import HarnessError, ResumeRefused, Unexpected
 from harness.measuring.progress import Progress
-from harness.measuring.recording import header, logging_to, measure, measure_without_trace
+from harness.measuring.recording import header, logging_to, measure_without_trace, record_run
 from harness.measuring.scenario import Scenario
 
 Raise = Callable[[], None]
@@ -41,7 +41,7 @@ def failing_with(error: BaseException) -> Callable[[Scenario, journal.Journal, P
 
 
 def test_a_failure_that_nobody_foresaw_leaves_a_partial_record_with_its_reason(tmp_path: Path) -> None:
-    measured = measure(scenario(), tmp_path / "run", failing_with(ZeroDivisionError("by zero")))
+    measured = record_run(scenario(), tmp_path / "run", failing_with(ZeroDivisionError("by zero")))
     assert isinstance(measured.failure, Unexpected)
     assert (measured.record.state, measured.record.interruption) == (
         "partial",
@@ -53,7 +53,7 @@ def test_a_failure_that_nobody_foresaw_leaves_a_partial_record_with_its_reason(t
 
 
 def test_an_explained_failure_is_the_reason_without_the_secret_in_it(tmp_path: Path) -> None:
-    measured = measure(scenario(), tmp_path / "run", failing_with(HarnessError("http://u:pw@h is away")))
+    measured = record_run(scenario(), tmp_path / "run", failing_with(HarnessError("http://u:pw@h is away")))
     assert measured.record.interruption == "http://…@h is away"
     assert not (tmp_path / "run" / journal.LOG_FILE).exists()
 
@@ -74,7 +74,7 @@ def test_a_disk_that_is_full_takes_the_reason_from_no_record(
         write(self, kind, entry)
 
     monkeypatch.setattr(journal.Journal, "write", until_full)
-    measured = measure(scenario(), tmp_path / "run", failing_with(ValueError("ends here")))
+    measured = record_run(scenario(), tmp_path / "run", failing_with(ValueError("ends here")))
     assert measured.failure is not None
     assert measured.record.state == "partial"
     assert measured.record.run_id == "run"
@@ -84,13 +84,13 @@ def test_a_disk_that_is_full_takes_the_reason_from_no_record(
 
 
 def test_a_run_that_refuses_to_go_on_stays_as_it_is(tmp_path: Path) -> None:
-    first = measure(scenario(), tmp_path / "run", failing_with(HarnessError("cut off")))
+    first = record_run(scenario(), tmp_path / "run", failing_with(HarnessError("cut off")))
     before = (tmp_path / "run" / journal.FILE_NAME).read_bytes()
 
     async def refuse(*_: object) -> None:
         raise ResumeRefused("another server")
 
-    measured = measure(scenario(), tmp_path / "run", refuse, resume=True)
+    measured = record_run(scenario(), tmp_path / "run", refuse, resume=True)
     assert isinstance(measured.failure, ResumeRefused)
     assert measured.record == first.record
     assert (tmp_path / "run" / journal.FILE_NAME).read_bytes() == before

@@ -14,6 +14,7 @@ from harness.judging.verdict import judge
 from harness.quantities import duration
 from harness.record import ProfileRecord, RunRecord, StatementProfile
 from harness.showing.renderers import RENDERERS, rendered
+from harness.showing.report import report_of
 from harness.showing.summary import summarise
 from tests.needs import chromium
 from tests.records import HOSTILE, guide_record
@@ -61,7 +62,7 @@ def profiled() -> RunRecord:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(rendered(profiled(), RENDERERS["html"]), encoding="utf-8")
+    path.write_text(rendered(report_of(profiled()), RENDERERS["html"]), encoding="utf-8")
     return path
 
 
@@ -190,7 +191,7 @@ def costly() -> RunRecord:
 @pytest.fixture(scope="module")
 def failed_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("failed") / "report.html"
-    path.write_text(rendered(costly(), RENDERERS["html"]), encoding="utf-8")
+    path.write_text(rendered(report_of(costly()), RENDERERS["html"]), encoding="utf-8")
     return path
 
 

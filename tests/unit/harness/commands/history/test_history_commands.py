@@ -16,6 +16,7 @@ from harness.commands.history.trends import series_of, time_changes
 from harness.errors import UsageError
 from harness.journal import FILE_NAME
 from harness.record import RunRecord
+from harness.showing.report import report_of
 from tests.records import record, sample, variant
 
 otava = pytest.importorskip("otava.analysis", reason="the extra `history` is not installed")
@@ -127,7 +128,7 @@ def test_a_run_is_added_once(tmp_path: Path, history: Command) -> None:
     directory = tmp_path / "reports" / "shop-01"
     directory.mkdir(parents=True)
     (directory / FILE_NAME).touch()
-    report_files.write(directory, run_of_day(1, random.Random(1)))
+    report_files.write(directory, report_of(run_of_day(1, random.Random(1))))
     assert history("add", "--revision", "abc").output == "Added shop-01 to history.jsonl.\n"
     assert history("add").output == "shop-01 is in history.jsonl already.\n"
     (entry,) = read(tmp_path / "history.jsonl")

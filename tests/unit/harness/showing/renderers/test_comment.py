@@ -5,12 +5,12 @@ from harness.record import RunRecord
 from harness.showing.markup import shortened
 from harness.showing.renderers import RENDERERS
 from harness.showing.renderers.comment import BYTES_MAX
-from harness.showing.summary import summarise
+from harness.showing.report import Report
 from tests.records import HOSTILE, guide_record, record, samples, variant
 
 
 def comment(run: RunRecord) -> str:
-    return RENDERERS["comment"].render(run, summarise(run), judge(run))
+    return RENDERERS["comment"].render(Report.of(run))
 
 
 def test_the_marker_comes_first_then_the_verdict_then_the_budgets() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from harness.judging.verdict import judge
 from harness.record import RunRecord
 from harness.showing.renderers import RENDERERS
-from harness.showing.summary import summarise
+from harness.showing.report import Report
 from tests.records import HOSTILE, guide_record, record, samples, variant
 
 COMMAND = re.compile(r"::(?P<level>error|warning|notice) title=(?P<title>[^,:]*)::(?P<message>.*)")
@@ -20,7 +20,7 @@ def unescaped(text: str) -> str:
 
 def annotations(run: RunRecord) -> Iterator[tuple[str, str, str]]:
     """Level, title and message, read as the runner does: by line, and unescaped."""
-    for line in RENDERERS["github"].render(run, summarise(run), judge(run)).splitlines():
+    for line in RENDERERS["github"].render(Report.of(run)).splitlines():
         command = COMMAND.fullmatch(line)
         assert command, line
         assert not re.search("%(?!25|0D|0A|3A|2C)", line)

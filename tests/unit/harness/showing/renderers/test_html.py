@@ -3,15 +3,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.judging.verdict import judge
 from harness.record import RunRecord
 from harness.showing.renderers import RENDERERS
-from harness.showing.summary import summarise
+from harness.showing.report import Report
 from tests.records import HOSTILE, guide_record, record, samples, variant
 
 
 def page_of(run: RunRecord) -> str:
-    return RENDERERS["html"].render(run, summarise(run), judge(run))
+    return RENDERERS["html"].render(Report.of(run))
 
 
 @pytest.fixture(scope="module")

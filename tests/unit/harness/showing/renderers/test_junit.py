@@ -9,7 +9,7 @@ from harness.judging.comparison import compare
 from harness.judging.verdict import judge
 from harness.record import INTERRUPTED, RunRecord, VariantRecord
 from harness.showing.renderers import RENDERERS
-from harness.showing.summary import summarise
+from harness.showing.report import Report
 from tests.records import HOSTILE, guide_record, record, sample, samples, variant
 
 ATTRIBUTES = {
@@ -26,7 +26,7 @@ ATTRIBUTES = {
 
 
 def suites(run: RunRecord) -> ET.Element:
-    return ET.fromstring(RENDERERS["junit"].render(run, summarise(run), judge(run)))
+    return ET.fromstring(RENDERERS["junit"].render(Report.of(run)))
 
 
 def judged(*budgets: str, seconds: float = 0.1, n: int = 100, **fields: object) -> RunRecord:
@@ -98,7 +98,7 @@ def test_only_what_every_reader_knows_is_written(run: RunRecord) -> None:
 def test_hostile_texts_stay_texts() -> None:
     text = f"{HOSTILE}]]>\x00\x1b\ufffe\ud800"
     run = record(variant(text, samples([0.1] * 3)), scenario={"name": text, "budgets": ["query.p50 <= 1ms"]})
-    rendered = RENDERERS["junit"].render(run, summarise(run), judge(run))
+    rendered = RENDERERS["junit"].render(Report.of(run))
     assert re.search(r"[^\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", rendered) is None
     values = [value for element in suites(run).iter() for value in element.attrib.values()]
     assert any(HOSTILE in value for value in values)

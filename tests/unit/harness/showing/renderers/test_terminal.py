@@ -12,6 +12,7 @@ from harness.showing.comparison_tables import counts_table, processor_table, tim
 from harness.showing.plan_tables import plans_table
 from harness.showing.profile_tables import waterfall_tables
 from harness.showing.renderers.terminal import WORD_MAX, TerminalRenderer
+from harness.showing.report import Report
 from harness.showing.summary import summarise
 from harness.showing.tables import (
     Cell,
@@ -35,7 +36,7 @@ WIDTHS = (60, 80, 100, 200)
 
 
 def shown(run: RunRecord, *, width: int | None = None, colour: bool = False, everything: bool = False) -> str:
-    return TerminalRenderer(width, colour, everything).render(run, summarise(run), judge(run))
+    return TerminalRenderer(width, colour, everything).render(Report.of(run))
 
 
 def every_table() -> Iterable[Table]:

@@ -1,0 +1,68 @@
+"""A run's result as one value: judged once, and what every command and renderer reads."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.errors import ExitCode
+from harness.judging.comparison import Comparison, judged
+from harness.judging.plan_differences import PlanComparison, pair_plans
+from harness.judging.profile_differences import Difference, differences
+from harness.judging.verdict import Verdict, judge
+from harness.record import RunRecord
+from harness.showing.summary import Summary, summarise
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run that is held to its budgets. What takes long to work out is worked out when it is first read, and once."""
+
+    record: RunRecord
+    verdict: Verdict
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Report":
+        return cls(record, judge(record))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return self.verdict.exit_code
+
+    @cached_property
+    def summary(self) -> Summary:
+        return summarise(self.record)
+
+    @cached_property
+    def plans(self) -> PlanComparison | None:
+        """How the plans of baseline and candidate differ; None where none were kept, or both are one."""
+        return pair_plans(self.record)
+
+    @cached_property
+    def profiles(self) -> tuple[Difference, ...]:
+        """Where the time of baseline and candidate went; empty where they were not profiled."""
+        return differences(self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """What was compared, of one run or of two."""
+
+    comparison: Comparison
+    records: tuple[RunRecord, ...]
+
+    @property
+    def record(self) -> RunRecord:
+        """The run that was made for it, or the candidate's."""
+        return self.records[-1]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return self.comparison.exit_code
+
+
+AnyReport = Report | ComparisonReport
+
+
+def report_of(record: RunRecord) -> AnyReport:
+    """As what the run was made for: a comparison, or one that is judged by its budgets."""
+    found = judged(record)
+    return ComparisonReport(found, (record,)) if isinstance(found, Comparison) else Report(record, found)
