@@ -20,13 +20,13 @@ from harness.failures import raise_first
 from harness.judging.analysis.paired import MARGIN
 from harness.judging.comparison import ROUNDS_ADVISED, compare, compare_asked, compare_runs, wanting
 from harness.judging.likeness import unlike
-from harness.measuring import scenario
+from harness.measuring import scenario_files
 from harness.measuring.execution import execute
 from harness.measuring.recording import Work, record_run
 from harness.measuring.revision_execution import Sides, execute_revisions
 from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
-from harness.measuring.scenario import SLICES_ADVISED, Scenario, suggestion
-from harness.measuring.targets import VARIANTS
+from harness.measuring.scenario import SLICES_ADVISED, ProfileSettings, Scenario, suggestion
+from harness.measuring.targets import TARGETS
 from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
 from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.renderers.terminal import TerminalRenderer
@@ -141,9 +141,9 @@ class Plan:
     def load(self, *settings: str, strategies: str | None = None) -> Scenario:
         """Held to no budget, since what is compared decides. Raises `UsageError`."""
         wanted = (*self.settings, *settings, *([f"slices={self.slices}"] if self.slices else []))
-        chosen = scenario.load(self.scenario, settings=wanted, strategies=strategies, database=self.database)
+        chosen = scenario_files.load(self.scenario, settings=wanted, strategies=strategies, database=self.database)
         cut = SLICES_ADVISED if self.slices is None and chosen.slices == 1 and not chosen.indivisible else chosen.slices
-        profile = scenario.ProfileSettings() if self.profiled and chosen.profile is None else chosen.profile
+        profile = ProfileSettings() if self.profiled and chosen.profile is None else chosen.profile
         return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut, "profile": profile})
 
 
@@ -171,7 +171,7 @@ def _described(name: str, kinds: Sequence[Kind]) -> str:
 
 
 def strategies() -> Mapping[str, str]:
-    return {name: note for variants in VARIANTS.values() for name, note in variants().items()}
+    return {name: note for kind in TARGETS.values() for name, note in kind.listed().items()}
 
 
 def is_strategy(name: str, _output: Path) -> bool:
@@ -211,7 +211,7 @@ def of_strategies(names: tuple[str, str], plan: Plan) -> Scenario:
 
 def another(name: str) -> str:
     """Of the same target, the first: what the system was before its fixes."""
-    target = next(found for found in (variants() for variants in VARIANTS.values()) if name in found)
+    target = next(found for found in (kind.listed() for kind in TARGETS.values()) if name in found)
     return next((each for each in target if each != name), "naive")
 
 

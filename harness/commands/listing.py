@@ -8,7 +8,7 @@ import click
 from harness import runs
 from harness.commands._shared.options import OUTPUT
 from harness.measuring.shipped import shipped, title_of
-from harness.measuring.targets import VARIANTS
+from harness.measuring.targets import TARGETS
 
 
 @click.command("list")
@@ -25,6 +25,6 @@ def list_(output: Path) -> None:
 def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """What there is to name on the command line, and a line on each."""
     yield "Scenarios", [(name, title_of(path)) for name, path in shipped().items()]
-    for target, variants in VARIANTS.items():
-        yield f"Strategies of {target}", list(variants().items())
+    for target, kind in TARGETS.items():
+        yield f"Strategies of {target}", list(kind.listed().items())
     yield f"Runs in {output}", [(run.name, runs.load(run).state) for run in runs.all_runs(output)]

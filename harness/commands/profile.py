@@ -14,8 +14,9 @@ from harness.failures import failures_of, raise_first
 from harness.journal import LOG_FILE
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.profile_differences import Difference, between, side
-from harness.measuring import scenario
 from harness.measuring.recording import record_run
+from harness.measuring import scenario_files
+from harness.measuring.scenario import ProfileSettings
 from harness.record import INTERRUPTED, RunRecord
 from harness.showing.plan_tables import plans_table
 from harness.showing.profile_tables import culprits_table, lock_waits_table, statement_profile_table, waits_table
@@ -50,8 +51,8 @@ def profile(
 
     Leaves folded stacks, speedscope files, pyinstrument's pages, and one page with the flame graphs of the difference.
     """
-    chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
-    timed = chosen.profile or scenario.ProfileSettings()
+    chosen = scenario_files.load(name, settings=settings, strategies=strategies, database=database)
+    timed = chosen.profile or ProfileSettings()
     profiling = timed.model_copy(update={"rounds": rounds, "requests": requests})
     chosen = chosen.model_copy(
         update={
@@ -71,7 +72,7 @@ def profile(
     raise_first([recorded.failure, *unwritten])
     if record.interruption == INTERRUPTED:
         raise click.Abort
-    before, after = chosen.baseline, chosen.variants[-1].name
+    before, after = chosen.baseline, chosen.lineup[-1].name
     sides = (record, before), (record, after)
     plans = compare_plans(*(plan_side(*each) for each in sides))
     show(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=False)

@@ -20,11 +20,12 @@ from harness.judging.aborting import AbortWatch
 from harness.judging.budgets import parse
 from harness.judging.declaration import declare
 from harness.judging.feasibility import check
-from harness.measuring import scenario
+from harness.measuring import scenario_files
 from harness.measuring.execution import execute
 from harness.measuring.recording import Work, record_run
 from harness.measuring.resumption import continued
 from harness.showing.report import report_of
+from harness.measuring.scenario import Scenario
 from harness.signals import ignored
 
 
@@ -84,7 +85,7 @@ class Wanted:
     def says_something(self) -> bool:
         return bool(self.name or self.settings or self.strategies)
 
-    def choose(self) -> scenario.Scenario:
+    def choose(self) -> Scenario:
         return choose(self.name or "guide", self.settings, self.strategies, self.database)
 
 
@@ -92,7 +93,7 @@ class Wanted:
 class PlannedRun:
     """A scenario and where its run is kept, with what is there of it already."""
 
-    scenario: scenario.Scenario
+    scenario: Scenario
     directory: Path
     resumed: Resumable | None = None
 
@@ -117,9 +118,9 @@ def plan_rest(wanted: Wanted, directory: Path) -> PlannedRun:
     return PlannedRun(continued(resumed.record, named, wanted.database), directory, resumed)
 
 
-def choose(name: str, settings: tuple[str, ...], strategies: str | None, database: str | None) -> scenario.Scenario:
+def choose(name: str, settings: tuple[str, ...], strategies: str | None, database: str | None) -> Scenario:
     """A scenario as the command line wants it, with budgets that a run of it can answer."""
-    chosen = scenario.load(name, settings=settings, strategies=strategies, database=database)
+    chosen = scenario_files.load(name, settings=settings, strategies=strategies, database=database)
     if strategies is not None:
         chosen = without_others_budgets(chosen)
     for doubt in check(chosen.model_dump(mode="json")):
@@ -127,8 +128,8 @@ def choose(name: str, settings: tuple[str, ...], strategies: str | None, databas
     return chosen
 
 
-def without_others_budgets(chosen: scenario.Scenario) -> scenario.Scenario:
+def without_others_budgets(chosen: Scenario) -> Scenario:
     """Leaves out the budgets on strategies that are not run."""
-    held = (None, *chosen.strategies)
+    held = (None, *chosen.variant_names)
     budgets = tuple(text for text in chosen.budgets if parse(text).variant in held)
     return chosen.model_copy(update={"budgets": budgets})

@@ -17,11 +17,11 @@ from harness.measuring.arrivals.protocol import WHOLE, Bounds, Share
 from harness.measuring.draws import Draws
 from harness.measuring.heartbeat import Heartbeat
 from harness.measuring.levels import Levels
+from harness.measuring.operations import Request, Workload
 from harness.measuring.passes import Entry, Pass, PassTime, cache_figures
 from harness.measuring.plans import StatementPlan
 from harness.measuring.scenario import Phase
-from harness.measuring.targets.protocol import OpenTarget, Request, Response, TargetStatistics
-from harness.measuring.workloads.protocol import Workload
+from harness.measuring.targets.protocol import OpenTarget, Response, TargetStatistics
 from harness.record import PhaseRecord, Sample
 
 WARM_UP_USERS_MAX: Final = 100
@@ -192,7 +192,7 @@ class TimedPhase:
         phase, arrival = self._phase, self._arrival
         return PhaseRecord(
             name=phase.name,
-            workload=phase.workload or phase.arrival.kind,
+            workload=phase.asks,
             round=self._pass.round_number,
             arrival=phase.arrival.kind,
             loop=arrival.loop,

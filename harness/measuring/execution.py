@@ -5,7 +5,7 @@ Variants are measured in turn on one server, from the same database, with the sa
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -20,6 +20,7 @@ from harness.measuring.clock import MonotonicClock
 from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
 from harness.measuring.observation import Reading, asking, take_reading
+from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
 from harness.measuring.probes.protocol import Ask, Observable, Span
 from harness.measuring.profiling import ProfilingPass, requests_of
@@ -31,18 +32,18 @@ from harness.measuring.servers.network import DelayProxy, delay_proxy, with_endp
 from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.servers.redis_server import RedisServer, redis_server
-from harness.measuring.targets import TARGETS
-from harness.measuring.targets.protocol import LoadedMemory, Target, TargetContext
+from harness.measuring.targets import open_target
+from harness.measuring.targets.protocol import Target, TargetContext
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
 from harness.measuring.turns import Gate, Part, at_once, in_turns
 from harness.measuring.worker import Task
 from harness.measuring.workers import Interpreter, ProcessWorker, working
-from harness.measuring.workloads.protocol import Workload
 from harness.record import RunRecord, Sample
 from harness.redaction import all_without_secrets, without_secrets
 
 LOG_FILE: Final = "server.log"
 
+DRAWN_FROM: Final = "drawn_from"
 
 Wanting = Callable[[RunRecord], Mapping[str, str]]
 """Of a run until now: the variants that need more samples, each with the reason."""
@@ -133,10 +134,12 @@ async def execute(
     Raises `ResumeRefused` when that run was made with something else.
     """
     started = perf_counter()
-    corpus = scenario.open_corpus()
-    workload = scenario.workload_of(1)
-    async with begun(scenario, journal, progress, resumed, watch) as run:
-        prepared = await _load(run, scenario.loaded(corpus))
+    # What needs no database is drawn first, so that a corpus with too few texts is told at once.
+    workload = None if scenario.draws_from_database else scenario.workload_of(1)
+    async with begun(scenario, journal, progress, resumed, watch) as begun_run:
+        prepared = await _load(begun_run)
+        run = await _drawn(begun_run, prepared[scenario.baseline].template) if workload is None else begun_run
+        workload = workload or run.scenario.workload_of(1)
         rounds = Rounds(run, partial(_parts, run, prepared), started)
         ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
         for number, variants in scenario.schedule():
@@ -160,12 +163,12 @@ async def begun(
     progress.preparing("starting PostgreSQL")
     starting = await provisioner(scenario.database)
     async with (
-        redis_server(scenario.cache) as redis,
+        redis_server(scenario.redis) as redis,
         starting.start(scenario.database.settings) as server,
         keeping_log(server, journal.path.parent),
     ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, TARGETS[scenario.target](), server, redis, journal, progress, watch)
+        run = Run(scenario, open_target(scenario), server, redis, journal, progress, watch)
         begin(run, resumed)
         yield run
 
@@ -271,21 +274,27 @@ async def keeping_log(server: Server, directory: Path) -> AsyncGenerator[None]:
         raise
 
 
-async def _load(run: Run, corpus: Sequence[LoadedMemory]) -> Mapping[str, Prepared]:
-    """A template for each schema version that a variant needs: the corpus is loaded once, and cloned from there."""
+async def _load(run: Run) -> Mapping[str, Prepared]:
+    """A template for each schema version that a variant needs: what is loaded once is cloned from there."""
     templates: dict[int, str] = {}
-    for version in sorted({run.target.schema_version(variant) for variant in run.scenario.strategies}):
+    for version in sorted({run.target.schema_version(variant) for variant in run.scenario.variant_names}):
         name = f"template_{version}"
-        if templates:
-            run.progress.preparing(f"migrating the corpus to {version:03d}")
-            url = await run.server.clone_database(templates[max(templates)], name)
-            await run.target.migrate(url, version)
+        base = run.target.base_of(version, templates)
+        if base is None:
+            run.progress.preparing(f"loading {run.target.contents}")
+            await run.target.prepare(await run.server.create_database(name), version)
         else:
-            run.progress.preparing(f"loading {len(corpus):,} memories")
-            url = await run.server.create_database(name)
-            await run.target.prepare(url, version, corpus)
+            run.progress.preparing(f"migrating {run.target.contents} to {version:03d}")
+            await run.target.migrate(await run.server.clone_database(templates[base], name), version)
         templates[version] = name
-    return {variant.name: _prepared(run, variant, templates) for variant in run.scenario.variants}
+    return {variant.name: _prepared(run, variant, templates) for variant in run.scenario.lineup}
+
+
+async def _drawn(run: Run, template: str) -> Run:
+    """The run with what its scenario draws from a clone of the template."""
+    drawn = await run.scenario.with_draws(await run.server.clone_database(template, DRAWN_FROM))
+    await run.server.drop_database(DRAWN_FROM)
+    return replace(run, scenario=drawn)
 
 
 def _prepared(run: Run, variant: Variant, templates: Mapping[int, str]) -> Prepared:
@@ -388,11 +397,11 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
         stack.push_async_callback(run.server.drop_database, database)
         name = unquote(urlsplit(url).path.removeprefix("/"))
         embedding_url: str | None = None
-        if latency.embedding is not None:
+        if latency.embedding is not None and run.target.embedder is not None:
             embedding_url = await stack.enter_async_context(
                 embedding_server(
                     latency.embedding,
-                    faults=run.scenario.embedding_faults,
+                    faults=run.scenario.faults_of_embedding,
                     embedder=run.target.embedder,
                     seed=run.scenario.seed,
                 )
@@ -411,7 +420,6 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
             url,
             run.scenario.side_by_side,
             embedding_url,
-            run.scenario.service_url,
             run.redis.url if run.redis else None,
         )
         ask = await stack.enter_async_context(asking(run.server.admin_url))

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from harness.errors import TargetError
 from harness.journal import Journal
+from harness.measuring.operations import Request, Workload
 from harness.measuring.profilers import PROFILERS
 from harness.measuring.profilers.protocol import Subject
 from harness.measuring.progress import Progress
 from harness.measuring.scenario import ProfileSettings, Scenario
-from harness.measuring.targets.protocol import OpenTarget, Request
-from harness.measuring.workloads.protocol import Workload
+from harness.measuring.targets.protocol import OpenTarget
 from harness.record import ProfileRecord, StatementProfile
 
 DIRECTORY: Final = "profiles"
@@ -117,5 +117,5 @@ def requests_of(scenario: Scenario, workload: Workload, settings: ProfileSetting
     wanted = WARM_UP + 2 * settings.requests
     return {
         operation: list(islice(cycle([request for request in known if request.operation == operation]), wanted))
-        for operation in scenario.operations
+        for operation in scenario.operation_names
     }

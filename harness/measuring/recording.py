@@ -59,8 +59,8 @@ def record_run(
     """
     console = Console(stderr=True)
     known = header(chosen, directory.name, declared, comparison)
-    variants = len(known["scenario"]["strategies"]) + known["scenario"]["control"]
-    profiled = sum(len(each) for _, each in chosen.profile_schedule()) * len(chosen.operations)
+    variants = len(known["scenario"].get("strategies", chosen.variant_names)) + known["scenario"]["control"]
+    profiled = sum(len(each) for _, each in chosen.profile_schedule()) * len(chosen.operation_names)
     steps_total = len(chosen.phases) * variants * chosen.rounds + profiled
     started = perf_counter()
     interruption: str | None = None
@@ -182,7 +182,7 @@ def header(
             "started_at": datetime.now(UTC).isoformat(),
             "command": ["harness", *map(redacted, sys.argv[1:])],
             "scenario": {**chosen.model_dump(mode="json"), **declared},
-            "corpus": chosen.corpus_facts(),
+            "corpus": dict(chosen.contents()),
             **({"comparison": comparison.model_dump()} if comparison else {}),
         }
     )

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from harness.differences import differences
 from harness.errors import ResumeRefused, UsageError
-from harness.measuring.scenario import Scenario, stored
+from harness.measuring.scenario import Scenario
+from harness.measuring.scenario_files import stored
 from harness.record import RunRecord
 
 
@@ -19,7 +20,7 @@ def continued(record: RunRecord, named: Scenario | None, database: str | None) -
     refuse_unlike(
         record,
         {"scenario": record.scenario, "corpus": record.corpus},
-        {"scenario": chosen.model_dump(mode="json"), "corpus": chosen.corpus_facts()},
+        {"scenario": chosen.model_dump(mode="json"), "corpus": dict(chosen.contents())},
     )
     return chosen
 

@@ -13,13 +13,13 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.journal import Journal
 from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, measure_variant, sample_on
+from harness.measuring.operations import Workload
 from harness.measuring.progress import Progress
 from harness.measuring.revisions import Checkout, Install, Revision, checkouts
 from harness.measuring.scenario import Scenario
 from harness.measuring.turns import Part
 from harness.measuring.worker import Task
 from harness.measuring.workers import working
-from harness.measuring.workloads.protocol import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> Sequen
 
 async def _prepare(run: Run, strategy: str, name: str, checkout: Checkout, template: str) -> Mapping[str, Any]:
     """What the revision's worker says of the database that it has prepared."""
-    run.progress.preparing(f"{name}: loading {run.scenario.corpus.size:,} memories")
+    run.progress.preparing(f"{name}: loading {run.target.contents}")
     task = Task(
         task="prepare",
         scenario=run.scenario.told,

@@ -32,13 +32,14 @@ from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import new_event_loop
 from harness.measuring.driving import LocalWorker
 from harness.measuring.observation import Reading
+from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, measure
 from harness.measuring.probes.protocol import Span
 from harness.measuring.progress import Silent
 from harness.measuring.scenario import Scenario
-from harness.measuring.targets import TARGETS
+from harness.measuring.scenario_files import parsed
+from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import TargetContext
-from harness.measuring.workloads.protocol import Workload
 
 PROTOCOL: Final = 1
 STANDARD_OUTPUT: Final = 1
@@ -115,7 +116,7 @@ class Caller:
 
 async def work(caller: Caller, lines: Lines) -> None:
     task = await caller.task()
-    scenario = Scenario.model_validate(task.scenario)
+    scenario = parsed(task.scenario)
     match task.task:
         case "prepare":
             lines.write("prepared", await prepare(task, scenario))
@@ -128,14 +129,14 @@ async def work(caller: Caller, lines: Lines) -> None:
 
 async def prepare(task: Task, scenario: Scenario) -> Mapping[str, Any]:
     """Makes the schema that this revision's strategy needs, and loads the corpus."""
-    target, corpus = TARGETS[scenario.target](), scenario.open_corpus()
+    target = open_target(scenario)
     version = target.schema_version(task.strategy)
-    await target.prepare(task.database_url, version, scenario.loaded(corpus))
+    await target.prepare(task.database_url, version)
     return {
         "schema_version": version,
         "description": target.variants()[task.strategy],
-        "corpus": corpus.fingerprint,
-        "requests": digest(next(scenario.open_workloads(corpus))),
+        "corpus": scenario.contents()["fingerprint"],
+        "requests": digest(scenario.workload_of(1)),
     }
 
 
@@ -158,12 +159,11 @@ async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: L
         task.database_url,
         max(1, side_by_side),
         task.embedding_url,
-        scenario.service_url,
         task.redis_url,
     )
     surroundings = InStep(caller, lines) if task.paced else Surroundings()
     measured = Pass(scenario, task.variant, task.round, lines, Silent(), surroundings)
-    async with TARGETS[scenario.target]().open(context) as target:
+    async with open_target(scenario).open(context) as target:
         worker = LocalWorker(measured, workload, target, share)
         if task.paced:
             async with caller.watched():

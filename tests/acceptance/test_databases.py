@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness.measuring import scenario
 from harness.measuring.servers.addresses import with_database
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
+from harness.measuring.shipped import shipped
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, without_password
 from tests.waiting import is_gone
 
-SMOKE = scenario.shipped()["smoke"]
+SMOKE = shipped()["smoke"]
 
 
 @pytest.fixture

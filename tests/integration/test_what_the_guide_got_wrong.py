@@ -36,8 +36,8 @@ from anima.searches import hnsw
 from anima.strategy import BATCHED, NAIVE, preset
 from harness.measuring.draws import Draws
 from harness.measuring.servers.provisioners.protocol import Server
-from harness.measuring.workloads import WORKLOADS
-from harness.measuring.workloads.protocol import WorkloadSettings
+from harness.measuring.targets.anima.workloads import WORKLOADS
+from harness.measuring.targets.anima.workloads.protocol import WorkloadSettings
 from harness.record import Sample
 from tests.memories import AT_098, EAST, NOON, leaning, opened, plant, rows, session_on, tables, value, vector
 from tests.specimens import (

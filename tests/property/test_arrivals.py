@@ -12,7 +12,7 @@ from harness.measuring.arrivals.constant_rate import ConstantRateSettings
 from harness.measuring.arrivals.protocol import Bounds
 from harness.measuring.arrivals.stages import Stage, StagesSettings
 from harness.measuring.draws import Draws
-from harness.measuring.targets.protocol import Request
+from harness.measuring.operations import Request
 from tests.clocks import ManualClock
 
 Line = tuple[float, float]

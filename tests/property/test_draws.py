@@ -8,9 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.measuring.draws import Draws, Weights
-from harness.measuring.targets.protocol import OPERATIONS
-from harness.measuring.workloads.mix import mix
-from harness.measuring.workloads.protocol import MixSettings, WorkloadSettings
+from harness.measuring.targets.anima.workloads.mix import mix
+from harness.measuring.targets.anima.workloads.protocol import OPERATIONS, MixSettings, WorkloadSettings
 
 DRAWN = 2_000
 

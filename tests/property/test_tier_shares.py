@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measuring.corpora.protocol import TIERS, TierShares
+from harness.measuring.targets.anima.corpora.protocol import TIERS, TierShares
 
 weights = st.lists(st.integers(min_value=0, max_value=100), min_size=4, max_size=4).filter(any)
 counts = st.integers(min_value=0, max_value=300)

@@ -18,6 +18,7 @@ from harness.measuring.passes import Pass, measure
 from harness.measuring.progress import Progress
 from harness.measuring.recording import measure_without_trace
 from harness.measuring.scenario import Scenario
+from harness.measuring.targets.anima.scenario import MemoryScenario
 from harness.measuring.targets.null import NullTarget
 from harness.measuring.targets.protocol import TargetContext
 from harness.quantities import count, duration
@@ -86,7 +87,7 @@ def bare_lateness_s(starts: int = 1_000) -> list[float]:
 
 def drive(phase: Mapping[str, Any]) -> Driven:
     """The phase, measured in a run's way, in a directory that is gone afterwards."""
-    chosen = Scenario.model_validate(
+    chosen = MemoryScenario.model_validate(
         {
             "name": "generator",
             "title": "The load generator by itself",
@@ -103,7 +104,7 @@ def drive(phase: Mapping[str, Any]) -> Driven:
 
     async def work(chosen: Scenario, entries: journal.Journal, progress: Progress) -> None:
         nonlocal cpu_s
-        workload = next(chosen.open_workloads(chosen.open_corpus()))
+        workload = chosen.workload_of(1)
         entries.write("variant", {"name": "null", "description": "", "schema_version": 0})
         async with NullTarget().open(TargetContext("null", database_url="")) as target:
             timed = Pass(chosen, "null", 1, entries, progress)

@@ -6,6 +6,7 @@ from typing import Final
 from harness.errors import HarnessError
 from harness.measuring.recording import measure_without_trace
 from harness.measuring.scenario import Scenario
+from harness.measuring.targets.anima.scenario import MemoryScenario
 from harness.record import RunRecord
 
 BASELINE: Final = "unchanged"
@@ -16,7 +17,7 @@ def scenario(planted: Sequence[str], requests: int, seed: int, settings: Mapping
 
     `settings` are further keys of a scenario.
     """
-    return Scenario.model_validate(
+    return MemoryScenario.model_validate(
         {
             "name": "selftest",
             "title": "A system compared with itself, with faults planted in it",

@@ -42,7 +42,7 @@ def _compared(size: Size, seed: int) -> Sequence[Difference]:
     profile = {"rounds": size.rounds, "requests": size.requests}
     chosen = scenario((PLANTED,), size.requests, seed, {"profile": profile}).model_copy(update={"rounds": 0})
     record = measured(chosen)
-    baseline, *others = (side(record, variant.name) for variant in chosen.variants)
+    baseline, *others = (side(record, variant.name) for variant in chosen.lineup)
     return [each for other in others for each in between(baseline, other)]
 
 

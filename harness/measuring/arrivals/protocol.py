@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.measuring.clock import Clock
 from harness.measuring.draws import Draws
-from harness.measuring.targets.protocol import Request
+from harness.measuring.operations import Request
 from harness.record import Loop, StageRecord
 
 PHASE_TIME_S: Final = 60.0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.errors import UsageError
 from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightMax, Schedule
 from harness.measuring.arrivals.protocol import ArrivalSettings, Bounds, Streams
-from harness.measuring.targets.protocol import OperationName, Request
+from harness.measuring.operations import Request
 
 
 class TraceLine(BaseModel, frozen=True):
@@ -19,7 +19,7 @@ class TraceLine(BaseModel, frozen=True):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     offset_s: Annotated[float, Field(ge=0)]
-    operation: OperationName
+    operation: str
     arguments: dict[str, object]
 
 

@@ -1,43 +1,61 @@
-"""What can be measured: name to factory, and name to the variants that it has.
+"""What can be measured: name to the scenario that such a target has, and how it is opened.
 
-A target is imported when it is made, and none to say what its variants are called: drivers and clients are slow to
+A target is imported when it is opened, and none to say what its variants are called: drivers and clients are slow to
 import, and most commands need no target or one.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
+from pydantic import BaseModel
+
+from harness.measuring.arrivals import ARRIVALS
+from harness.measuring.scenario import Scenario
+from harness.measuring.targets.anima.corpora import CORPORA
 from harness.measuring.targets.anima.presets import presets
+from harness.measuring.targets.anima.scenario import MemoryScenario
 from harness.measuring.targets.null import NullTarget
 from harness.measuring.targets.planted import PlantedTarget, planted_variants
 from harness.measuring.targets.protocol import EXTERNAL_VARIANT, Target
 
 PLANTED_IN: Final = "batched"
 
+KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
+"""Sections of a scenario whose keys depend on their `kind`."""
 
-def _anima() -> Target:
+
+@dataclass(frozen=True, slots=True)
+class TargetKind:
+    """`open` takes a scenario of its type. `listed` are the variants that are there without any scenario, described."""
+
+    scenario: type[Scenario]
+    open: Callable[[Any], Target]
+    listed: Callable[[], Mapping[str, str]]
+
+
+def _anima(scenario: MemoryScenario) -> Target:
     from harness.measuring.targets.anima.target import AnimaTarget  # noqa: PLC0415 -- see above
 
-    return AnimaTarget()
+    return AnimaTarget(scenario.loaded, scenario.corpus.size)
 
 
-def _http() -> Target:
-    from harness.measuring.targets.anima.target import AnimaTarget  # noqa: PLC0415 -- see above
-    from harness.measuring.targets.http import HttpTarget  # noqa: PLC0415 -- see above
+def _anima_http(scenario: MemoryScenario) -> Target:
+    from harness.measuring.targets.anima.served import HttpTarget  # noqa: PLC0415 -- see above
 
-    return HttpTarget(AnimaTarget())
+    return HttpTarget(_anima(scenario), scenario.service_url)
 
 
-TARGETS: Final[Mapping[str, Callable[[], Target]]] = {
-    "anima": _anima,
-    "http": _http,
-    "null": NullTarget,
-    "planted": lambda: PlantedTarget(_anima(), PLANTED_IN),
+TARGETS: Final[dict[str, TargetKind]] = {
+    "anima": TargetKind(MemoryScenario, _anima, presets),
+    "anima-http": TargetKind(MemoryScenario, _anima_http, lambda: {**presets(), **EXTERNAL_VARIANT}),
+    "null": TargetKind(MemoryScenario, lambda _: NullTarget(), NullTarget().variants),
+    "planted": TargetKind(
+        MemoryScenario, lambda chosen: PlantedTarget(_anima(chosen), PLANTED_IN), lambda: planted_variants(PLANTED_IN)
+    ),
 }
 
-VARIANTS: Final[Mapping[str, Callable[[], Mapping[str, str]]]] = {
-    "anima": presets,
-    "http": lambda: {**presets(), **EXTERNAL_VARIANT},
-    "null": NullTarget().variants,
-    "planted": lambda: planted_variants(PLANTED_IN),
-}
+
+def open_target(scenario: Scenario) -> Target:
+    """What the scenario measures, as it wants it."""
+    return TARGETS[scenario.target].open(scenario)

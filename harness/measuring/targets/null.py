@@ -1,11 +1,12 @@
 """A target that does nothing: what is measured on it is the harness itself."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
-from harness.measuring.targets.protocol import LoadedMemory, Request, Response, TargetContext, TargetStatistics
+from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
 
 
 class NullTarget:
@@ -20,8 +21,13 @@ class NullTarget:
         del variant
         return 0
 
-    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
+    contents = "nothing"
+
+    async def prepare(self, database_url: str, schema_version: int) -> None:
         """Has no schema."""
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        """There is one version."""
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         """Has no schema."""

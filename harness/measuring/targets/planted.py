@@ -5,22 +5,15 @@ variant's own database and is waited for, and a slowdown makes every request tak
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
-from harness.measuring.targets.protocol import (
-    LoadedMemory,
-    OpenTarget,
-    Request,
-    Response,
-    Target,
-    TargetContext,
-    TargetStatistics,
-)
+from harness.measuring.targets.protocol import OpenTarget, Response, Target, TargetContext, TargetStatistics
 
 if TYPE_CHECKING:
     import asyncpg
@@ -81,8 +74,15 @@ class PlantedTarget:
     def embedder(self) -> str | None:
         return self.healthy.embedder
 
-    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
-        await self.healthy.prepare(database_url, schema_version, corpus)
+    @property
+    def contents(self) -> str:
+        return self.healthy.contents
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        return self.healthy.base_of(schema_version, made)
+
+    async def prepare(self, database_url: str, schema_version: int) -> None:
+        await self.healthy.prepare(database_url, schema_version)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         await self.healthy.migrate(database_url, schema_version)

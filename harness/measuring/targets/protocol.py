@@ -1,11 +1,11 @@
 """The seam between a request and the system under measurement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-from harness.measuring.corpora.protocol import CorpusMemory
+from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
 
 EXTERNAL: Final = "external"
@@ -13,22 +13,7 @@ EXTERNAL_VARIANT: Final[Mapping[str, str]] = {
     EXTERNAL: "the server at the scenario's `service_url`, with the data that it has"
 }
 
-OperationName = Literal["add", "query", "bootstrap"]
 LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
-OPERATIONS: Final[tuple[OperationName, ...]] = ("add", "query", "bootstrap")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One operation to perform. `arguments` are the contract's input fields in snake_case.
-
-    `first_time_text` is True when the text to embed has not occurred earlier in the run (None: nothing to embed).
-    It is decided when the workload is drawn, so it is the same for every variant.
-    """
-
-    operation: OperationName
-    arguments: Mapping[str, object]
-    first_time_text: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +93,7 @@ def _grown(counters: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str,
 class TargetContext:
     """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any.
 
-    `service_url` is that of a server which runs already, where the scenario names one. `redis_url` is that of an empty
+    `redis_url` is that of an empty
     Redis for the second tier of a cache, where the scenario wants one; it contains a password.
     """
 
@@ -116,18 +101,7 @@ class TargetContext:
     database_url: str
     users: int = 1
     embedding_url: str | None = None
-    service_url: str | None = None
     redis_url: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedMemory:
-    """A memory that is there before the run, in the tier that it has reached."""
-
-    memory: CorpusMemory
-    tier: str
-    access_count: int
-    resonance_phi: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +190,21 @@ class Target(Protocol):
         """Import path of the function that the embedding server uses for this target's vectors."""
         ...
 
-    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
-        """Makes the schema and loads the corpus, indexes after the rows; vacuumed and analysed."""
+    @property
+    def contents(self) -> str:
+        """What `prepare` loads, for people: `10,000 memories`."""
+        ...
+
+    async def prepare(self, database_url: str, schema_version: int) -> None:
+        """Makes the schema and loads what is there before the run, indexes after the rows; vacuumed and analysed."""
+        ...
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        """Which of the versions that are there already this one is made from; None: it is prepared by itself."""
         ...
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
-        """Brings a prepared database to a later version."""
+        """Brings a clone of its base to the version."""
         ...
 
     def open(self, context: TargetContext) -> AbstractAsyncContextManager[OpenTarget]: ...

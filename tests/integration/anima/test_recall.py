@@ -14,7 +14,7 @@ from anima.migrations import load
 from anima.model import Query, Tier
 from anima.searches.exact import ExactSearch
 from anima.searches.hnsw import FIND, HnswSearch
-from harness.measuring.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
 from tests.memories import AT_095, EAST, NOON, leaning, plant, rows
 
 MEMORIES: Final = 2_000

@@ -8,9 +8,9 @@ import click
 import pytest
 
 from harness.cli import COMMANDS, harness
-from harness.measuring import scenario
+from harness.measuring import scenario_files
 from harness.measuring.shipped import shipped, title_of
-from harness.measuring.targets import TARGETS, VARIANTS
+from harness.measuring.targets import TARGETS
 
 HEAVY = frozenset(
     {
@@ -87,11 +87,12 @@ def test_no_line_of_a_group_s_list_is_cut(name: str) -> None:
 
 
 def test_variants_have_one_name_with_and_without_their_target() -> None:
-    assert {name: dict(variants()) for name, variants in VARIANTS.items()} == {
-        name: dict(factory().variants()) for name, factory in TARGETS.items()
+    smoke = scenario_files.load("smoke")
+    assert {name: dict(kind.listed()) for name, kind in TARGETS.items()} == {
+        name: dict(kind.open(smoke).variants()) for name, kind in TARGETS.items()
     }
 
 
 def test_a_scenario_has_one_title_in_a_list_and_as_a_whole() -> None:
     for path in shipped().values():
-        assert title_of(path) == scenario.load(str(path)).title
+        assert title_of(path) == scenario_files.load(str(path)).title

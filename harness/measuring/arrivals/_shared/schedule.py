@@ -12,7 +12,7 @@ from pydantic import Field
 
 from harness.measuring.arrivals.protocol import Issue, Share
 from harness.measuring.clock import Clock
-from harness.measuring.targets.protocol import Request
+from harness.measuring.operations import Request
 from harness.record import Loop
 
 IN_FLIGHT_MAX: Final = 1_000

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, assert_never, cast
+from typing import Final, cast
 from uuid import UUID
 
 import asyncpg
@@ -26,17 +26,17 @@ from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from anima.spending import Part, spending_of_request
 from harness.errors import ProvisioningError, TargetError, UsageError, kind_of
+from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import Counted, count, counting
 from harness.measuring.targets.anima.equivalence import choices
 from harness.measuring.targets.anima.equivalence.steps import Step, source
 from harness.measuring.targets.anima.equivalence.trial import Disagreement
+from harness.measuring.targets.anima.loading import LoadedMemory
 from harness.measuring.targets.anima.presets import presets
 from harness.measuring.targets.protocol import (
     BackgroundWork,
     Counterexample,
-    LoadedMemory,
-    Request,
     Response,
     TargetContext,
     TargetStatistics,
@@ -73,12 +73,20 @@ COLUMNS: Final = (
 )
 
 
+def nothing() -> Sequence[LoadedMemory]:
+    return ()
+
+
 class AnimaTarget:
-    """Variants are strategies: presets by name."""
+    """Variants are strategies: presets by name. The corpus is drawn when it is loaded, which takes a moment."""
 
     in_process = True
     packages = frozenset({"anima", "harness"})
     embedder = "anima.embeddings.hashing:hashed_vector"
+
+    def __init__(self, corpus: Callable[[], Sequence[LoadedMemory]] = nothing, size: int = 0) -> None:
+        self._corpus = corpus
+        self._size = size
 
     def variants(self) -> Mapping[str, str]:
         return presets()
@@ -86,9 +94,18 @@ class AnimaTarget:
     def schema_version(self, variant: str) -> int:
         return strategy.preset(variant).schema_version
 
-    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
+    @property
+    def contents(self) -> str:
+        return f"{self._size:,} memories"
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        """The newest of them: migrations go one after the other."""
+        del schema_version
+        return max(made, default=None)
+
+    async def prepare(self, database_url: str, schema_version: int) -> None:
         await self.migrate(database_url, TABLES_VERSION)
-        rows = await asyncio.to_thread(lambda: [_row(number, loaded) for number, loaded in enumerate(corpus)])
+        rows = await asyncio.to_thread(lambda: [_row(number, loaded) for number, loaded in enumerate(self._corpus())])
         connection = await asyncpg.connect(database_url)
         try:
             await prepare_connection(connection)
@@ -289,7 +306,7 @@ class OpenAnima:
                 bootstrap = await memory.bootstrap(BootstrapRequest.parse(**request.arguments))
                 return Response(results=bootstrap.distribution["total"])
             case _:
-                assert_never(request.operation)
+                raise TargetError("no such operation", f"Anima has no operation {request.operation!r}.")
 
     async def prime(self, texts: Sequence[str]) -> None:
         """Puts into the cache what the provider answered long ago: the vectors that its server would send."""

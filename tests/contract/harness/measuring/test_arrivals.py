@@ -10,7 +10,7 @@ import pytest
 from harness.measuring.arrivals import ARRIVALS
 from harness.measuring.arrivals.protocol import WHOLE, Arrival, ArrivalSettings, Bounds, Share
 from harness.measuring.draws import Draws
-from harness.measuring.targets.protocol import Request
+from harness.measuring.operations import Request
 from tests.clocks import ManualClock
 
 TRACE: Final = [{"offset_s": at, "operation": "query", "arguments": {}} for at in (3.0, 3.5, 3.5, 6.0, 9.5)]

@@ -9,10 +9,11 @@ import pytest
 from anima.connections import Connection
 from anima.database import open_database
 from harness.measuring.observation import asking, take_reading
+from harness.measuring.operations import Request
 from harness.measuring.probes.protocol import Ask, NotObserved, Observable
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.anima.target import AnimaTarget
-from harness.measuring.targets.protocol import Request, TargetContext
+from harness.measuring.targets.protocol import TargetContext
 
 ROWS = 1_000
 WORK = f"INSERT INTO numbers SELECT n FROM generate_series(1, {ROWS}) AS n"

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from typing import Any
 
-from harness.measuring import scenario
+from harness.measuring import scenario_files
 from harness.measuring.worker import PROTOCOL
 
 NULL = ('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]", "corpus.size=20")
-DUMPED = scenario.load("smoke", settings=NULL).told
+DUMPED = scenario_files.load("smoke", settings=NULL).told
 TASK = {"scenario": DUMPED, "variant": "main", "strategy": "null", "database_url": ""}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from harness import journal
 from harness.errors import HarnessError
-from harness.measuring import scenario
+from harness.measuring import scenario_files
 from harness.measuring.passes import Pass, Surroundings, all_of, measure
 from harness.measuring.progress import Silent
 from harness.measuring.recording import header
@@ -50,7 +50,7 @@ CUT_INTO_SLICES = (
 
 
 def chosen(settings: Sequence[str] = NULL) -> Scenario:
-    return scenario.load("smoke", settings=settings)
+    return scenario_files.load("smoke", settings=settings)
 
 
 def tasks(measured: Scenario) -> list[Task]:

@@ -55,9 +55,9 @@ def test_an_option_is_no_revision(places: Path) -> None:
 
 def test_strategies_are_measured_in_rounds_with_a_control_and_held_to_nothing() -> None:
     chosen = of_strategies(("batched", "naive"), Plan("smoke", ("corpus.size=50", "rounds=4"), None))
-    assert [variant.name for variant in chosen.variants] == ["batched", "naive", "batched (control)"]
+    assert [variant.name for variant in chosen.lineup] == ["batched", "naive", "batched (control)"]
     assert (chosen.baseline, chosen.candidate, chosen.rounds) == ("batched", "naive", 4)
-    assert (chosen.budgets, chosen.corpus.size) == ((), 50)
+    assert (chosen.budgets, chosen.contents()["size"]) == ((), 50)
 
 
 def test_both_sides_can_be_profiled_as_well() -> None:
@@ -88,7 +88,7 @@ def test_revisions_run_one_strategy_under_the_names_that_they_were_given() -> No
     subprocess.run(["git", "add", "harness"], check=True)
     subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "Next"], check=True)
     chosen, sides = of_revisions(("HEAD", "HEAD"), Plan("smoke", ("rounds=4",), None), None)
-    assert (chosen.strategies, chosen.rounds, chosen.budgets) == (("batched",), 4, ())
+    assert (chosen.variant_names, chosen.rounds, chosen.budgets) == (("batched",), 4, ())
     assert sides.declared["strategies"] == ["HEAD", "HEAD (candidate)"]
     _, named = of_revisions(("main", "HEAD"), Plan("smoke", (), None), "naive")
     assert (named.strategy, named.names) == ("naive", ("main", "HEAD"))

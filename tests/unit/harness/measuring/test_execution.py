@@ -9,14 +9,14 @@ import pytest
 from harness import journal
 from harness.errors import Aborted
 from harness.journal import Journal, Resumable
-from harness.measuring import scenario
+from harness.measuring import scenario_files
 from harness.measuring.execution import LOG_FILE, Rounds, Run, keeping_log, sample_on
+from harness.measuring.operations import Workload
 from harness.measuring.progress import Silent
 from harness.measuring.recording import header
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.null import NullTarget
 from harness.measuring.turns import Gate, Part
-from harness.measuring.workloads.protocol import Workload
 from harness.record import RunRecord
 
 
@@ -94,7 +94,7 @@ def entries(tmp_path: Path) -> Iterator[Journal]:
 
 
 def rounds(entries: Journal, recorded: Recorded, *settings: str) -> Rounds:
-    chosen = scenario.load("smoke", settings=settings)
+    chosen = scenario_files.load("smoke", settings=settings)
     entries.write("run", header(chosen, "run"))
     run = Run(chosen, NullTarget(), cast("Server", None), None, entries, recorded.progress)
     return Rounds(run, recorded.parts, started=0.0)

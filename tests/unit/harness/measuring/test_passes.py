@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from harness.journal import Entries
-from harness.measuring import scenario
+from harness.measuring import scenario_files
 from harness.measuring.driving import LocalWorker
 from harness.measuring.heartbeat import Clocks, Heartbeat
+from harness.measuring.operations import Request
 from harness.measuring.passes import Pass, Surroundings, measure
 from harness.measuring.progress import Silent
 from harness.measuring.targets.null import OpenNull
-from harness.measuring.targets.protocol import Request, Response
+from harness.measuring.targets.protocol import Response
 from harness.record import PhaseRecord, Sample
 from tests.clocks import ManualClock
 
@@ -64,7 +65,7 @@ class OtherTurns(Surroundings):
 async def measured(*, requests: int, slices: int) -> Noted:
     clock, noted = ManualClock(), Noted()
     phase = f'{{workload="query",requests={requests},time_s=60,arrival={{kind="closed_loop",users=1}}}}'
-    chosen = scenario.load(
+    chosen = scenario_files.load(
         "smoke",
         settings=[
             *('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]"),

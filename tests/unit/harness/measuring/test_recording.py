@@ -11,12 +11,13 @@ from harness.errors import HarnessError, ResumeRefused, Unexpected
 from harness.measuring.progress import Progress
 from harness.measuring.recording import header, logging_to, measure_without_trace, record_run
 from harness.measuring.scenario import Scenario
+from harness.measuring.targets.anima.scenario import MemoryScenario
 
 Raise = Callable[[], None]
 
 
 def scenario(**others: object) -> Scenario:
-    return Scenario.model_validate(
+    return MemoryScenario.model_validate(
         {
             "name": "nothing",
             "title": "Nothing",

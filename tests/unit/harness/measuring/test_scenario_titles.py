@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.measuring.scenario import json_schema, load
+from harness.measuring.scenario_files import json_schema, load
 from harness.measuring.shipped import shipped
 
 

@@ -33,7 +33,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, planted: dict[str, float], control:
         own_ms: Sequence[dict[str, float]] = ({}, planted, control)
         found = [
             each
-            for named, own in zip(chosen.variants, own_ms, strict=True)
+            for named, own in zip(chosen.lineup, own_ms, strict=True)
             for each in profiles(named.name, {HEALTHY: 8.0, **own})
         ]
         return record(variant("naive", samples([0.1]))).model_copy(update={"profiles": tuple(found)})

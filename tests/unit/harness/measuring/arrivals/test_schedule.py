@@ -1,7 +1,7 @@
 """Scheduled starts, on a clock that the test moves."""
 
 from harness.measuring.arrivals._shared.schedule import Schedule
-from harness.measuring.targets.protocol import Request
+from harness.measuring.operations import Request
 from tests.clocks import ManualClock
 
 REQUESTS = tuple(Request("query", {"number": number}) for number in range(8))

@@ -9,7 +9,7 @@ import pytest
 from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
 from harness.measuring.arrivals.protocol import Bounds
 from harness.measuring.draws import Draws
-from harness.measuring.targets.protocol import Request
+from harness.measuring.operations import Request
 from tests.clocks import ManualClock
 
 REQUESTS = tuple(Request("query", {"number": number}) for number in range(20))

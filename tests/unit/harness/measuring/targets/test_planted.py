@@ -8,9 +8,10 @@ from typing import cast
 import asyncpg
 import pytest
 
+from harness.measuring.operations import Request
 from harness.measuring.targets.null import NullTarget, OpenNull
 from harness.measuring.targets.planted import FAULTS, OpenPlanted, PlantedTarget
-from harness.measuring.targets.protocol import Request, Response
+from harness.measuring.targets.protocol import Response
 
 REQUEST = Request("query", MappingProxyType({}))
 

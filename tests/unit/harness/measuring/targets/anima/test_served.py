@@ -10,9 +10,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError
-from harness.measuring.targets import TARGETS
-from harness.measuring.targets.http import OpenHttp, _drained, served_in
-from harness.measuring.targets.protocol import EXTERNAL, OpenTarget, Request, Response, TargetContext, TargetStatistics
+from harness.measuring.operations import Request
+from harness.measuring.targets.anima.served import HttpTarget, OpenHttp, _drained, served_in
+from harness.measuring.targets.anima.target import AnimaTarget
+from harness.measuring.targets.protocol import EXTERNAL, OpenTarget, Response, TargetContext, TargetStatistics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,8 +28,8 @@ async def target(handler: Handler) -> AsyncIterator[OpenTarget]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(application) as server:
-        context = TargetContext(EXTERNAL, "postgresql://none", service_url=str(server.make_url("/")))
-        async with TARGETS["http"]().open(context) as opened:
+        target = HttpTarget(AnimaTarget(), str(server.make_url("/")))
+        async with target.open(TargetContext(EXTERNAL, "postgresql://none")) as opened:
             yield opened
 
 
@@ -117,7 +118,7 @@ async def test_a_connection_that_breaks_off_is_an_error_sample() -> None:
 
 
 async def test_nobody_waits_for_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.measuring.targets.http.REQUEST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("harness.measuring.targets.anima.served.REQUEST_TIMEOUT_S", 0.05)
     may_end = asyncio.Event()
 
     async def silence(_request: web.Request) -> web.Response:
@@ -216,8 +217,8 @@ async def test_where_no_http_is_spoken_a_sentence_says_so(listener: bytes | None
         port = server.sockets[0].getsockname()[1]
         if listener is None:
             server.close()
-        context = TargetContext(EXTERNAL, "postgresql://none", service_url=f"http://127.0.0.1:{port}")
-        async with TARGETS["http"]().open(context) as opened:
+        target = HttpTarget(AnimaTarget(), f"http://127.0.0.1:{port}")
+        async with target.open(TargetContext(EXTERNAL, "postgresql://none")) as opened:
             with pytest.raises(ProvisioningError, match=sentence):
                 await opened.prime([])
 
@@ -225,7 +226,7 @@ async def test_where_no_http_is_spoken_a_sentence_says_so(listener: bytes | None
 async def test_tls_on_a_port_of_plain_http_is_told_as_such() -> None:
     async with TestServer(web.Application()) as server:
         url = str(server.make_url("/")).replace("http://", "https://")
-        async with TARGETS["http"]().open(TargetContext(EXTERNAL, "", service_url=url)) as opened:
+        async with HttpTarget(AnimaTarget(), url).open(TargetContext(EXTERNAL, "")) as opened:
             with pytest.raises(ProvisioningError, match=r"cannot be spoken to by TLS .* write http://"):
                 await opened.prime([])
 
@@ -261,7 +262,7 @@ async def test_paths_stand_below_the_prefix(slash: str) -> None:
     application.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(application) as server:
         url = f"{server.make_url('/some/prefix')}{slash}"
-        async with TARGETS["http"]().open(TargetContext(EXTERNAL, "", service_url=url)) as opened:
+        async with HttpTarget(AnimaTarget(), url).open(TargetContext(EXTERNAL, "")) as opened:
             for request in (ADD, QUERY, BOOTSTRAP):
                 await opened.perform(request)
             await opened.statistics()
@@ -277,7 +278,7 @@ async def test_paths_stand_below_the_prefix(slash: str) -> None:
     ("status", "text"), [(404, ""), (200, "<html>"), (200, '{"cache": {"hits": "many"}}'), (302, ""), (200, "x" * 200)]
 )
 async def test_what_a_server_does_not_tell_is_not_told(status: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.measuring.targets.http.ANSWER_BYTES_MAX", 100)
+    monkeypatch.setattr("harness.measuring.targets.anima.served.ANSWER_BYTES_MAX", 100)
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=text)
@@ -304,7 +305,7 @@ def test_counters_that_began_anew_say_nothing_of_the_time_between() -> None:
 
 
 async def test_an_answer_that_would_fill_the_memory_is_an_error_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.measuring.targets.http.ANSWER_BYTES_MAX", 100)
+    monkeypatch.setattr("harness.measuring.targets.anima.served.ANSWER_BYTES_MAX", 100)
     assert (await failed(QUERY, answering({"data": "x" * 101}))).kind == "answer too long"
 
 
@@ -322,8 +323,8 @@ async def test_background_work_that_does_not_get_less_is_not_waited_for_without_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moments = iter(float(second) for second in range(1_000))
-    monkeypatch.setattr("harness.measuring.targets.http.CLOCK", lambda: next(moments))
-    monkeypatch.setattr("harness.measuring.targets.http.DRAIN_POLL_S", 0)
+    monkeypatch.setattr("harness.measuring.targets.anima.served.CLOCK", lambda: next(moments))
+    monkeypatch.setattr("harness.measuring.targets.anima.served.DRAIN_POLL_S", 0)
     due = [3, 2, *[2] * 60, 1, 0]
 
     async def count() -> int:
@@ -338,7 +339,7 @@ async def test_background_work_that_does_not_get_less_is_not_waited_for_without_
 
 async def test_a_server_that_runs_already_has_to_be_named() -> None:
     with pytest.raises(UsageError, match="--set service_url="):
-        async with TARGETS["http"]().open(TargetContext(EXTERNAL, "postgresql://none")):
+        async with HttpTarget(AnimaTarget()).open(TargetContext(EXTERNAL, "postgresql://none")):
             pass
 
 

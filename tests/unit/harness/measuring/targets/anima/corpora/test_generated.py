@@ -6,9 +6,9 @@ import re
 import pytest
 
 from harness.errors import UsageError
-from harness.measuring.corpora import generated
-from harness.measuring.corpora._shared.grammar import life
-from harness.measuring.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.corpora import generated
+from harness.measuring.targets.anima.corpora._shared.grammar import life
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
 
 MARKERS = re.compile("breakthrough|insight|realized|profound|changed everything|paradigm shift|eureka", re.IGNORECASE)
 

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from harness.errors import UsageError
-from harness.measuring.corpora._shared.lines import LineFile
-from harness.measuring.corpora.protocol import Corpus, CorpusMemory, CorpusQuery, CorpusSettings
+from harness.measuring.targets.anima.corpora._shared.lines import LineFile
+from harness.measuring.targets.anima.corpora.protocol import Corpus, CorpusMemory, CorpusQuery, CorpusSettings
 
 WORD: Final = re.compile(r"[^\W\d_]{3,}")
 DERIVED_WORDS_MAX: Final = 4

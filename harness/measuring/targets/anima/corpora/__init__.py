@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Union
 
 from pydantic import Field
 
-from harness.measuring.corpora.file import FileSettings
-from harness.measuring.corpora.generated import GeneratedSettings
-from harness.measuring.corpora.protocol import CorpusSettings
+from harness.measuring.targets.anima.corpora.file import FileSettings
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.corpora.protocol import CorpusSettings
 
 CORPORA: Final[dict[str, type[CorpusSettings]]] = {
     "generated": GeneratedSettings,

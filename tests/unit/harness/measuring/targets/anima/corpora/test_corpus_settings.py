@@ -3,8 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.measuring.corpora import CorpusSection
-from harness.measuring.corpora.protocol import CorpusSettings, TierShares
+from harness.measuring.targets.anima.corpora import CorpusSection
+from harness.measuring.targets.anima.corpora.protocol import CorpusSettings, TierShares
 
 SECTION: TypeAdapter[CorpusSettings] = TypeAdapter(CorpusSection)
 

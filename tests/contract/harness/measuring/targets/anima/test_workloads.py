@@ -6,13 +6,13 @@ from itertools import islice
 
 import pytest
 
-from harness.measuring.corpora.generated import GeneratedSettings
-from harness.measuring.corpora.protocol import Corpus
 from harness.measuring.draws import Draws
-from harness.measuring.requests import draw
-from harness.measuring.targets.protocol import OPERATIONS, Request
-from harness.measuring.workloads import WORKLOADS, WorkloadSettings
-from harness.measuring.workloads.protocol import Workload
+from harness.measuring.operations import Request, Workload
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.corpora.protocol import Corpus
+from harness.measuring.targets.anima.requests import draw
+from harness.measuring.targets.anima.workloads import WORKLOADS, WorkloadSettings
+from harness.measuring.targets.anima.workloads.protocol import OPERATIONS
 
 COUNT = 60
 EMBEDDED_FIELD = {"add": "content", "query": "query", "bootstrap": None}

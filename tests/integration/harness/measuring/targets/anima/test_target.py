@@ -6,10 +6,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from harness.measuring.corpora.generated import GeneratedSettings
+from harness.measuring.operations import Request
 from harness.measuring.servers.provisioners.protocol import Server
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.loading import LoadedMemory
 from harness.measuring.targets.anima.target import AnimaTarget
-from harness.measuring.targets.protocol import LoadedMemory, Request, TargetContext
+from harness.measuring.targets.protocol import TargetContext
 
 MEMORIES = 300
 
@@ -20,9 +22,8 @@ async def loaded_url(server: Server) -> AsyncGenerator[str]:
     name = f"loaded_{uuid4().hex}"
     url = await server.create_database(name)
     corpus = GeneratedSettings(size=MEMORIES).open().memories(MEMORIES)
-    target = AnimaTarget()
-    loaded = [LoadedMemory(memory, "active", 0, 0.0) for memory in corpus]
-    await target.prepare(url, target.schema_version("approximate"), loaded)
+    target = AnimaTarget(lambda: [LoadedMemory(memory, "active", 0, 0.0) for memory in corpus])
+    await target.prepare(url, target.schema_version("approximate"))
     yield url
     await server.drop_database(name)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.measuring.corpora._shared import lines
-from harness.measuring.corpora.file import FileCorpus, FileSettings
-from harness.measuring.corpora.protocol import CorpusMemory, CorpusQuery
+from harness.measuring.targets.anima.corpora._shared import lines
+from harness.measuring.targets.anima.corpora.file import FileCorpus, FileSettings
+from harness.measuring.targets.anima.corpora.protocol import CorpusMemory, CorpusQuery
 
 
 def corpus(memories: Path, size: int = 1, queries: Path | None = None) -> FileCorpus:

@@ -6,7 +6,7 @@ further than they are counted (docs/decisions/0011-aiohttp-loads.md).
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,21 +21,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic.alias_generators import to_camel
 
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
+from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
 from harness.measuring.servers.service import serving
 from harness.measuring.servers.service_url import KEY_VARIABLE, key_header, plain
-from harness.measuring.targets.protocol import (
-    EXTERNAL,
-    EXTERNAL_VARIANT,
-    LoadedMemory,
-    OperationName,
-    Request,
-    Response,
-    TargetContext,
-    TargetStatistics,
-)
+from harness.measuring.targets.protocol import EXTERNAL, EXTERNAL_VARIANT, Response, TargetContext, TargetStatistics
 
-PATHS: Final[Mapping[OperationName, str]] = {
+PATHS: Final[Mapping[str, str]] = {
     "add": "/api/v1/memories/add",
     "query": "/api/v1/memories/query",
     "bootstrap": "/api/v1/memories/bootstrap",
@@ -70,7 +62,12 @@ class Preparation(Protocol):
     @property
     def embedder(self) -> str | None: ...
 
-    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None: ...
+    @property
+    def contents(self) -> str: ...
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None: ...
+
+    async def prepare(self, database_url: str, schema_version: int) -> None: ...
 
     async def migrate(self, database_url: str, schema_version: int) -> None: ...
 
@@ -141,8 +138,16 @@ class HttpTarget:
     in_process = False
     packages = frozenset({"harness"})
 
-    def __init__(self, preparation: Preparation) -> None:
+    def __init__(self, preparation: Preparation, service_url: str | None = None) -> None:
         self._preparation = preparation
+        self._service_url = service_url
+
+    @property
+    def contents(self) -> str:
+        return self._preparation.contents
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        return self._preparation.base_of(schema_version, made) if schema_version else None
 
     @property
     def embedder(self) -> str | None:
@@ -154,9 +159,9 @@ class HttpTarget:
     def schema_version(self, variant: str) -> int:
         return 0 if variant == EXTERNAL else self._preparation.schema_version(variant)
 
-    async def prepare(self, database_url: str, schema_version: int, corpus: Sequence[LoadedMemory]) -> None:
+    async def prepare(self, database_url: str, schema_version: int) -> None:
         if schema_version:
-            await self._preparation.prepare(database_url, schema_version, corpus)
+            await self._preparation.prepare(database_url, schema_version)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         await self._preparation.migrate(database_url, schema_version)
@@ -167,7 +172,7 @@ class HttpTarget:
             database_url = None
             headers = {"Content-Type": "application/json"}
             if context.variant == EXTERNAL:
-                url = _stated(context.service_url)
+                url = _stated(self._service_url)
                 headers |= key_header()
             else:
                 url = await stack.enter_async_context(
@@ -268,7 +273,7 @@ class OpenHttp:
         """The sessions are the service's."""
         return False
 
-    async def _send(self, operation: OperationName, fields: Mapping[str, object]) -> Response:
+    async def _send(self, operation: str, fields: Mapping[str, object]) -> Response:
         async with self._request(operation, fields) as answer:
             body = await _body(answer)
             if answer.status not in (200, 201):
@@ -283,7 +288,7 @@ class OpenHttp:
         )
 
     def _request(
-        self, operation: OperationName, fields: Mapping[str, object]
+        self, operation: str, fields: Mapping[str, object]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if operation == "bootstrap":
             parameters = {name: _parameter(value) for name, value in fields.items()}
@@ -435,7 +440,7 @@ def _parameter(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _refusal(operation: OperationName, status: int, body: bytes) -> TargetError:
+def _refusal(operation: str, status: int, body: bytes) -> TargetError:
     """Grouped by status and code, as the contract's failures have them."""
     try:
         error = FAILURE.decode(body).error

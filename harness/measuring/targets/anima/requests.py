@@ -12,16 +12,16 @@ from itertools import chain, islice
 from types import MappingProxyType
 from typing import Final
 
-from harness.measuring.corpora.protocol import Corpus, CorpusMemory, CorpusQuery
 from harness.measuring.draws import Draws, Weights
-from harness.measuring.targets.protocol import OPERATIONS, OperationName, Request
-from harness.measuring.workloads import WORKLOADS
-from harness.measuring.workloads.protocol import Workload, WorkloadSettings
+from harness.measuring.operations import Request, Workload
+from harness.measuring.targets.anima.corpora.protocol import Corpus, CorpusMemory, CorpusQuery
+from harness.measuring.targets.anima.workloads import WORKLOADS
+from harness.measuring.targets.anima.workloads.protocol import OPERATIONS, OperationName, WorkloadSettings
 
 # Steps of this fraction of a circle stay evenly spread however many there are, and repeat no pattern.
 GOLDEN_SECTION: Final = 0.6180339887498949
 
-TEXT_ARGUMENTS: Final[Mapping[OperationName, str]] = {"add": "content", "query": "query"}
+TEXT_ARGUMENTS: Final[Mapping[str, str]] = {"add": "content", "query": "query"}
 """The argument that an operation embeds."""
 
 

@@ -1,4 +1,4 @@
-"""The contract of harness/measuring/corpora/protocol.py, for every corpus in the registry."""
+"""The contract of harness/measuring/targets/anima/corpora/protocol.py, for every corpus in the registry."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.measuring.corpora import CORPORA, CorpusSection
-from harness.measuring.corpora.protocol import Corpus, CorpusSettings
+from harness.measuring.targets.anima.corpora import CORPORA, CorpusSection
+from harness.measuring.targets.anima.corpora.protocol import Corpus, CorpusSettings
 
 SIZE = 120
 NEW = 60

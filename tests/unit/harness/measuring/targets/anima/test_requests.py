@@ -9,12 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from harness.errors import UsageError
-from harness.measuring.corpora.file import FileSettings
-from harness.measuring.corpora.generated import GeneratedSettings
-from harness.measuring.corpora.protocol import Corpus
-from harness.measuring.requests import draw, drawings
-from harness.measuring.targets.protocol import Request
-from harness.measuring.workloads.protocol import AddSettings, MixSettings, QuerySettings, Workload, WorkloadSettings
+from harness.measuring.operations import Request, Workload
+from harness.measuring.targets.anima.corpora.file import FileSettings
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.corpora.protocol import Corpus
+from harness.measuring.targets.anima.requests import draw, drawings
+from harness.measuring.targets.anima.workloads.protocol import AddSettings, MixSettings, QuerySettings, WorkloadSettings
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from typing import Final, Literal, TypeVar
 from pydantic import Field
 
 from harness.errors import UsageError
-from harness.measuring.corpora._shared.grammar import Scene, Topic, cast, life
-from harness.measuring.corpora.protocol import Corpus, CorpusMemory, CorpusQuery, CorpusSettings
 from harness.measuring.draws import Draws
+from harness.measuring.targets.anima.corpora._shared.grammar import Scene, Topic, cast, life
+from harness.measuring.targets.anima.corpora.protocol import Corpus, CorpusMemory, CorpusQuery, CorpusSettings
 
 FOLLOWUP_SHARE: Final = 0.65
 CLOSER_SHARE: Final = 0.12

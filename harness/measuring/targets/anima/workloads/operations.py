@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from harness.measuring.draws import Draws
-from harness.measuring.targets.protocol import OperationName
-from harness.measuring.workloads.protocol import WorkloadSettings
+from harness.measuring.targets.anima.workloads.protocol import OperationName, WorkloadSettings
 
 
 @dataclass(frozen=True, slots=True)

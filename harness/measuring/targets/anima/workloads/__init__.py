@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from harness.measuring.workloads.mix import mix
-from harness.measuring.workloads.operations import Only
-from harness.measuring.workloads.protocol import OperationOrder, WorkloadSettings
+from harness.measuring.targets.anima.workloads.mix import mix
+from harness.measuring.targets.anima.workloads.operations import Only
+from harness.measuring.targets.anima.workloads.protocol import OperationOrder, WorkloadSettings
 
 __all__ = ["WORKLOADS", "WorkloadSettings"]
 

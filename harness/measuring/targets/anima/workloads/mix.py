@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from harness.measuring.draws import Draws, Weights
-from harness.measuring.targets.protocol import OPERATIONS, OperationName
-from harness.measuring.workloads.protocol import WorkloadSettings
+from harness.measuring.targets.anima.workloads.protocol import OPERATIONS, OperationName, WorkloadSettings
 
 
 def mix(settings: WorkloadSettings, draws: Draws) -> Iterator[OperationName]:

@@ -1,13 +1,11 @@
 """The seam between a scenario and the requests it sends: what is requested, but neither when nor of whom."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Protocol, Self
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.measuring.draws import Draws
-from harness.measuring.targets.protocol import OperationName, Request
 
 
 class Section(BaseModel):
@@ -93,19 +91,11 @@ class WorkloadSettings(Section):
     mix: MixSettings = MixSettings(add=0.2, query=0.6, bootstrap=0.2)
 
 
+OperationName = Literal["add", "query", "bootstrap"]
+OPERATIONS: Final[tuple[OperationName, ...]] = ("add", "query", "bootstrap")
+
+
 class OperationOrder(Protocol):
     """A kind of workload: which operation comes next, without end, decided by the draws alone."""
 
     def __call__(self, settings: WorkloadSettings, draws: Draws) -> Iterator[OperationName]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What a run sends, the same for every variant: requests by phase, in the order in which they are issued.
-
-    `primed_texts` are known before the first request. Any other text occurs in one request of the whole run only, so
-    `first_time_text` is right whichever requests a slow variant leaves out and however many users work side by side.
-    """
-
-    primed_texts: tuple[str, ...]
-    by_phase: Mapping[str, tuple[Request, ...]]

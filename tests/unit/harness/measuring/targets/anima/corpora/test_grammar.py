@@ -6,8 +6,8 @@ from itertools import chain
 
 import pytest
 
-from harness.measuring.corpora._shared.grammar import SLOT, Scene, cast, life
 from harness.measuring.draws import Draws
+from harness.measuring.targets.anima.corpora._shared.grammar import SLOT, Scene, cast, life
 
 PERSON_SLOTS = {"person", "kin", "they", "them", "who", "i"}
 MARKERS = re.compile("breakthrough|insight|realized|profound|changed everything|paradigm shift|eureka", re.IGNORECASE)

@@ -55,7 +55,11 @@ class Grammar(Frozen):
 
 @cache
 def life() -> Grammar:
-    text = resources.files("harness.measuring.corpora._shared").joinpath("grammar.toml").read_text(encoding="utf-8")
+    text = (
+        resources.files("harness.measuring.targets.anima.corpora._shared")
+        .joinpath("grammar.toml")
+        .read_text(encoding="utf-8")
+    )
     return Grammar.model_validate(tomllib.loads(text))
 
 

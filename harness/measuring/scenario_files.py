@@ -1,0 +1,175 @@
+"""Scenario files: TOML in, one frozen value out, or an error that names the place and the nearest known word."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
+from pydantic_core import ErrorDetails
+
+from harness.errors import UsageError
+from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
+from harness.measuring.servers.addresses import is_url
+from harness.measuring.servers.provisioners import AUTO
+from harness.measuring.shipped import shipped
+from harness.measuring.targets import KINDS, TARGETS, TargetKind
+
+DEFAULT_TARGET: Final = "anima"
+SETTING_MAX: Final = 40
+
+
+def find(name: str) -> Path:
+    """A scenario by its name or its path. Raises `UsageError`."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        if path.is_file():
+            return path
+        raise UsageError(f"There is no scenario file {name}.")
+    if name not in shipped():
+        raise UsageError(f"There is no scenario {name!r}. {suggestion(name, list(shipped()))} Name a file by its path.")
+    return shipped()[name]
+
+
+def load(
+    name: str, *, settings: Sequence[str] = (), strategies: str | None = None, database: str | None = None
+) -> Scenario:
+    """A scenario by name or path, with what the command line says instead. Raises `UsageError` with file and key."""
+    path = find(name)
+    document = _read(path)
+    for setting in settings:
+        _set(document, setting)
+    _name_settings(document, settings)
+    if strategies is not None:
+        _select(document, [name.strip() for name in strategies.split(",")])
+    return _validated(path, document, database)
+
+
+def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Scenario:
+    """The scenario of a run, as its record has it. A server's URL is never in there, so it is named again."""
+    computed = _kind(scenario).scenario.model_computed_fields
+    document = {key: value for key, value in scenario.items() if key not in computed}
+    return _validated(Path(run_id), document, database)
+
+
+def parsed(document: Mapping[str, Any]) -> Scenario:
+    """The scenario of its target. Raises `ValidationError`, and `ValueError` where there is no such target."""
+    kind = _kind(document)
+    return kind.scenario.model_validate(document, context={VARIANTS: kind.listed()})
+
+
+def _kind(document: Mapping[str, Any]) -> TargetKind:
+    return TARGETS[known("target", document.get("target", DEFAULT_TARGET), TARGETS)]
+
+
+def _validated(path: Path, document: dict[str, Any], database: str | None) -> Scenario:
+    """Raises `UsageError` with a sentence per mistake."""
+    if database is not None and database != AUTO:
+        wish = {"provisioner": "external", "url": database} if is_url(database) else {"provisioner": database}
+        document["database"] = document.get("database", {}) | wish
+    try:
+        return parsed(document)
+    except ValidationError as error:
+        model = _kind(document).scenario
+        raise UsageError("\n".join(_explain(path, model, issue) for issue in _mistakes(error.errors()))) from None
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: not readable as TOML: {error}.") from None
+
+
+def _set(document: dict[str, Any], setting: str) -> None:
+    """`corpus.size=500`: the value is TOML where it can be read as such, else text."""
+    key, equals, value = setting.partition("=")
+    *sections, last = key.strip().split(".")
+    if not equals or not last:
+        raise UsageError(f"--set {setting}: expected KEY=VALUE, such as corpus.size=500.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    place = document
+    for section in sections:
+        inner: object = place.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {setting}: {section!r} is not a section, so it has no key {last!r}.")
+        place = cast("dict[str, Any]", inner)
+    place[last] = parsed
+
+
+def _name_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
+    """Has the title say what it was not written for; of a long value, or one that may be an address, only the key."""
+    told = [each if len(each) <= SETTING_MAX and "://" not in each else each.partition("=")[0] for each in settings]
+    told = [each for each in told if not each.startswith("title=")]
+    if told and isinstance(document.get("title"), str):
+        document["title"] = f"{document['title']}, with {', '.join(told)}"
+
+
+def _select(document: dict[str, Any], names: Sequence[str]) -> None:
+    """Runs only these strategies, with the scenario's baseline and candidate where they are among them."""
+    document["strategies"] = list(names)
+    for role, fallback in (("baseline", names[0]), ("candidate", names[-1])):
+        if document.get(role) not in names:
+            document[role] = fallback
+
+
+def json_schema() -> dict[str, Any]:
+    """Of a scenario file, for editors."""
+    models = list(dict.fromkeys(kind.scenario for kind in TARGETS.values()))
+    schemas, definitions = models_json_schema([(model, "validation") for model in models])
+    return {"anyOf": [schemas[model, "validation"] for model in models], **definitions}
+
+
+def _mistakes(issues: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without the list that pydantic calls too short because what is wrong in it does not count."""
+    within = {part for issue in issues for part in issue["loc"][:-1]}
+    return [issue for issue in issues if issue["type"] != "too_short" or issue["loc"][-1] not in within]
+
+
+def _explain(path: Path, scenario: type[Scenario], issue: ErrorDetails) -> str:
+    """One sentence per mistake: the file, the key, and what was meant."""
+    # Inside such a section pydantic names its kind as well, which is not a key of the file.
+    location = [part for place, part in enumerate(issue["loc"]) if not _is_kind(issue["loc"], place)]
+    key = ".".join(map(str, location))
+    match issue["type"]:
+        case "extra_forbidden":
+            fields = list(_model_at(scenario, issue["loc"][:-1]).model_fields)
+            return f"{path}: unknown key {key!r}. {suggestion(str(location[-1]), fields)}"
+        case "missing":
+            return f"{path}: {key!r} is missing."
+        case "union_tag_not_found":
+            return f"{path}: '{key}.kind' is missing. Known: {', '.join(KINDS[str(location[-1])])}."
+        case "union_tag_invalid":
+            kind = issue["ctx"]["tag"] if "ctx" in issue else ""
+            return f"{path}: {key}: there is no kind {kind!r}. {suggestion(kind, list(KINDS[str(location[-1])]))}"
+        case _:
+            return f"{path}: {f'{key}: ' if key else ''}{issue['msg'].removeprefix('Value error, ')}"
+
+
+def _is_kind(location: Sequence[object], place: int) -> bool:
+    return place > 0 and location[place - 1] in KINDS
+
+
+def _model_at(scenario: type[Scenario], location: Sequence[object]) -> type[BaseModel]:
+    """The section at this place of a scenario."""
+    model: type[BaseModel] = scenario
+    for place, part in enumerate(location):
+        if _is_kind(location, place):
+            model = KINDS[str(location[place - 1])][str(part)]
+        elif part in model.model_fields:
+            model = next(_models_in(model.model_fields[str(part)].annotation), model)
+    return model
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models that an annotation mentions, the outermost first."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
