@@ -14,8 +14,8 @@ from harness.failures import failures_of, raise_first
 from harness.journal import LOG_FILE
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.profile_differences import Difference, between, side
-from harness.measuring.recording import record_run
 from harness.measuring import scenario_files
+from harness.measuring.recording import record_run
 from harness.measuring.scenario import ProfileSettings
 from harness.record import INTERRUPTED, RunRecord
 from harness.showing.plan_tables import plans_table

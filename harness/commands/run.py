@@ -24,8 +24,8 @@ from harness.measuring import scenario_files
 from harness.measuring.execution import execute
 from harness.measuring.recording import Work, record_run
 from harness.measuring.resumption import continued
-from harness.showing.report import report_of
 from harness.measuring.scenario import Scenario
+from harness.showing.report import report_of
 from harness.signals import ignored
 
 

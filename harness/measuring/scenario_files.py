@@ -10,11 +10,16 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails
 
 from harness.errors import UsageError
+from harness.measuring.arrivals import ARRIVALS
 from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.shipped import shipped
-from harness.measuring.targets import KINDS, TARGETS, TargetKind
+from harness.measuring.targets import TARGETS, TargetKind
+from harness.measuring.targets.anima.corpora import CORPORA
+
+KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
+"""Sections of a scenario whose keys depend on their `kind`."""
 
 DEFAULT_TARGET: Final = "anima"
 SETTING_MAX: Final = 40
@@ -48,7 +53,7 @@ def load(
 
 def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Scenario:
     """The scenario of a run, as its record has it. A server's URL is never in there, so it is named again."""
-    computed = _kind(scenario).scenario.model_computed_fields
+    computed = _kind(scenario).scenario().model_computed_fields
     document = {key: value for key, value in scenario.items() if key not in computed}
     return _validated(Path(run_id), document, database)
 
@@ -56,7 +61,7 @@ def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Sc
 def parsed(document: Mapping[str, Any]) -> Scenario:
     """The scenario of its target. Raises `ValidationError`, and `ValueError` where there is no such target."""
     kind = _kind(document)
-    return kind.scenario.model_validate(document, context={VARIANTS: kind.listed()})
+    return kind.scenario().model_validate(document, context={VARIANTS: kind.listed()})
 
 
 def _kind(document: Mapping[str, Any]) -> TargetKind:
@@ -71,7 +76,7 @@ def _validated(path: Path, document: dict[str, Any], database: str | None) -> Sc
     try:
         return parsed(document)
     except ValidationError as error:
-        model = _kind(document).scenario
+        model = _kind(document).scenario()
         raise UsageError("\n".join(_explain(path, model, issue) for issue in _mistakes(error.errors()))) from None
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
@@ -121,7 +126,7 @@ def _select(document: dict[str, Any], names: Sequence[str]) -> None:
 
 def json_schema() -> dict[str, Any]:
     """Of a scenario file, for editors."""
-    models = list(dict.fromkeys(kind.scenario for kind in TARGETS.values()))
+    models = list(dict.fromkeys(kind.scenario() for kind in TARGETS.values()))
     schemas, definitions = models_json_schema([(model, "validation") for model in models])
     return {"anyOf": [schemas[model, "validation"] for model in models], **definitions}
 

@@ -23,7 +23,7 @@ class Violation:
 VIOLATIONS = [
     Violation("anima-alone", "anima/errors.py", "import harness.errors"),
     Violation("one-door-to-anima", "harness/record.py", "import anima.model"),
-    Violation("one-door-to-anima", "harness/measuring/targets/http.py", "import anima.model"),
+    Violation("one-door-to-anima", "harness/measuring/targets/null.py", "import anima.model"),
     Violation("anima-layers", "anima/utils.py", "ANSWER = 42"),
     Violation("anima-layers", "anima/errors.py", "import anima.model"),
     Violation("anima-seams", "anima/searches/exact.py", "import anima.searches.hnsw"),
@@ -48,7 +48,7 @@ VIOLATIONS = [
     Violation("pure", "harness/showing/exports/_shared/frame.py", "import harness.journal"),
     Violation("pure", "harness/showing/renderers/markdown.py", "import harness.runs"),
     Violation("analysis-alone", "harness/judging/analysis/means.py", "import harness.errors"),
-    Violation("measuring-seams", "harness/measuring/targets/null.py", "import harness.measuring.targets.planted"),
+    Violation("targets", "harness/measuring/targets/null.py", "import harness.measuring.targets.planted"),
     Violation(
         "budget-metrics", "harness/judging/budget_metrics/errors.py", "import harness.judging.budget_metrics.recall"
     ),

@@ -6,56 +6,57 @@ import, and most commands need no target or one.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel
-
-from harness.measuring.arrivals import ARRIVALS
-from harness.measuring.scenario import Scenario
-from harness.measuring.targets.anima.corpora import CORPORA
 from harness.measuring.targets.anima.presets import presets
-from harness.measuring.targets.anima.scenario import MemoryScenario
 from harness.measuring.targets.null import NullTarget
 from harness.measuring.targets.planted import PlantedTarget, planted_variants
 from harness.measuring.targets.protocol import EXTERNAL_VARIANT, Target
 
-PLANTED_IN: Final = "batched"
+if TYPE_CHECKING:
+    from harness.measuring.scenario import Scenario
+    from harness.measuring.targets.anima.scenario import MemoryScenario
 
-KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
-"""Sections of a scenario whose keys depend on their `kind`."""
+PLANTED_IN: Final = "batched"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetKind:
-    """`open` takes a scenario of its type. `listed` are the variants that are there without any scenario, described."""
+    """`open` takes a `scenario` of its type. `listed` are the variants that there are without a scenario, described."""
 
-    scenario: type[Scenario]
+    scenario: Callable[[], "type[Scenario]"]
     open: Callable[[Any], Target]
     listed: Callable[[], Mapping[str, str]]
 
 
-def _anima(scenario: MemoryScenario) -> Target:
+def _memory_scenario() -> "type[Scenario]":
+    from harness.measuring.targets.anima.scenario import MemoryScenario  # noqa: PLC0415 -- see above
+
+    return MemoryScenario
+
+
+def _anima(scenario: "MemoryScenario") -> Target:
     from harness.measuring.targets.anima.target import AnimaTarget  # noqa: PLC0415 -- see above
 
     return AnimaTarget(scenario.loaded, scenario.corpus.size)
 
 
-def _anima_http(scenario: MemoryScenario) -> Target:
+def _anima_http(scenario: "MemoryScenario") -> Target:
     from harness.measuring.targets.anima.served import HttpTarget  # noqa: PLC0415 -- see above
 
     return HttpTarget(_anima(scenario), scenario.service_url)
 
 
 TARGETS: Final[dict[str, TargetKind]] = {
-    "anima": TargetKind(MemoryScenario, _anima, presets),
-    "anima-http": TargetKind(MemoryScenario, _anima_http, lambda: {**presets(), **EXTERNAL_VARIANT}),
-    "null": TargetKind(MemoryScenario, lambda _: NullTarget(), NullTarget().variants),
+    "anima": TargetKind(_memory_scenario, _anima, presets),
+    "anima-http": TargetKind(_memory_scenario, _anima_http, lambda: {**presets(), **EXTERNAL_VARIANT}),
+    "null": TargetKind(_memory_scenario, lambda _: NullTarget(), NullTarget().variants),
     "planted": TargetKind(
-        MemoryScenario, lambda chosen: PlantedTarget(_anima(chosen), PLANTED_IN), lambda: planted_variants(PLANTED_IN)
+        _memory_scenario, lambda chosen: PlantedTarget(_anima(chosen), PLANTED_IN), lambda: planted_variants(PLANTED_IN)
     ),
 }
 
 
-def open_target(scenario: Scenario) -> Target:
+def open_target(scenario: "Scenario") -> Target:
     """What the scenario measures, as it wants it."""
     return TARGETS[scenario.target].open(scenario)

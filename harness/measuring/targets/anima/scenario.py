@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Self, cast
 
-from pydantic import AfterValidator, Field, ValidationInfo, computed_field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, computed_field, field_validator, model_validator
 
 from harness.measuring.operations import Workload
 from harness.measuring.scenario import VARIANTS, Phase, Scenario, known
@@ -63,8 +63,15 @@ class MemoryPhase(Phase, frozen=True):
         return self.workload or self.arrival.kind
 
 
+def _roles_can_be_left_out(schema: dict[str, Any]) -> None:
+    """With one strategy, which is then both; for editors."""
+    schema["required"] = [name for name in schema["required"] if name not in {"baseline", "candidate"}]
+
+
 class MemoryScenario(Scenario, frozen=True):
     """`recall_queries` are held against exact search with the vectors of the run's own embedding server."""
+
+    model_config = ConfigDict(json_schema_extra=_roles_can_be_left_out)
 
     target: str = "anima"
     service_url: Annotated[str, AfterValidator(plain)] | None = None
