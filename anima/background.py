@@ -11,23 +11,20 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal, cast
-from uuid import UUID, uuid4
+from datetime import timedelta
+from typing import Final
+from uuid import uuid4
 
 import asyncpg
-from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
-from pgqueuer.db import AsyncpgDriver
-from pgqueuer.domain.settings import DBSettings
 from pgqueuer.models import Job, TracebackRecord
 from pgqueuer.ports.repository import EntrypointExecutionParameter
-from pgqueuer.queries import Queries
 from pgqueuer.types import QueueEntrypoint, QueueManagerId
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from anima.chores import Chore
-from anima.database import Database, Session, Statement
+from anima.database import Database, Session
 from anima.errors import DatabaseUnavailable
+from anima.work import AT_ONCE_MAX, LANES, POOL_SHARE_MAX, WORK, AnyWork, BatchHandler, Handler, current_kind
+from anima.work_queue import FIRST_IN_LINE, LANE_LEVELS, PRUNE, queue_of
 
 RETRY_DELAY: Final = timedelta(seconds=1)
 ATTEMPTS_MAX: Final = 10
@@ -44,120 +41,10 @@ LOG_KEPT: Final = timedelta(days=7)
 DRAIN_POLL_S: Final = 0.01
 
 
-class Work(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RecordCoOccurrence(Work):
-    kind: Literal["co_occurrence"] = "co_occurrence"
-    memory_ids: tuple[UUID, ...]
-    conversation_id: str
-    at: datetime
-
-
-class Consolidate(Work):
-    kind: Literal["consolidation"] = "consolidation"
-    memory_id: UUID
-    at: datetime
-
-
-class DetectCatalyst(Work):
-    kind: Literal["catalyst_detection"] = "catalyst_detection"
-    memory_id: UUID
-    at: datetime
-
-
-AnyWork = RecordCoOccurrence | Consolidate | DetectCatalyst
-WORK: Final[TypeAdapter[AnyWork]] = TypeAdapter(Annotated[AnyWork, Field(discriminator="kind")])
-
-LANES: Final[Mapping[str, int]] = {"consolidation": 1, "catalyst_detection": 6, "co_occurrence": 8}
-"""Each kind's workers in one process, at most: a piece of work waits for seven round trips, and is to keep up with
-requests that wait for five. Consolidation has one: it goes in the order of acceptance, as it does inline.
-"""
-
-POOL_SHARE_MAX: Final = 4
-"""Of a smaller pool, a kind's workers use no more than one connection in four."""
-
-AT_ONCE_MAX: Final = 8
-"""Pieces that a worker of one kind claims together, where a handler takes several: it spares them round trips, but what
-they lock stays locked until the last is done."""
-
-Handler = Callable[[Session, AnyWork], Awaitable[Sequence[AnyWork]]]
-"""Does the work in the session's transaction, and returns what is to be done after all that is queued now."""
-
-BatchHandler = Callable[[Session, Sequence[AnyWork]], Awaitable[Sequence[AnyWork]]]
-"""The same for several pieces of one kind, in their order."""
-
-current_kind: ContextVar[str | None] = ContextVar("current_kind", default=None)
-"""The kind of work that the current task does, for observers; None in a request."""
-
 _accepted: ContextVar[Counter[str] | None] = ContextVar("accepted", default=None)
 """What the current task has accepted in a transaction that has not been committed, by kind."""
 
-LANE_LEVELS: Final = Statement(
-    "queue.levels",
-    """
-    SELECT
-        kind,
-        count(*) FILTER (WHERE status <> 'failed') AS queued,
-        count(*) FILTER (WHERE status = 'failed') AS held,
-        coalesce(extract(epoch FROM now() - min(created) FILTER (WHERE status <> 'failed')), 0)::float8 AS oldest_age_s
-    FROM unnest($1::text[]) AS kind LEFT JOIN pgqueuer ON entrypoint = kind
-    GROUP BY kind
-    """,
-    reads=True,
-)
-
-PRUNE: Final = Statement(
-    "queue.prune",
-    """
-    DELETE FROM pgqueuer_log WHERE id IN (
-        SELECT id FROM pgqueuer_log
-        WHERE created < now() - $1::interval AND status <> 'failed'
-        ORDER BY created
-        LIMIT $2
-        FOR UPDATE SKIP LOCKED
-    )
-    """,
-)
-FIRST_IN_LINE: Final = Statement(
-    "queue.first_in_line", "SELECT pg_try_advisory_xact_lock(hashtext('anima.lane'), hashtext($1))"
-)
-
 logger = logging.getLogger(__name__)
-
-
-class SessionDriver(AsyncpgDriver):
-    """Lets pgqueuer run its statements in the caller's session, and so in the caller's transaction."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(cast("asyncpg.Connection[asyncpg.Record]", session.connection))
-        self._session = session
-
-    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        return [dict(row) for row in await self._session.fetch(Statement("queue", query), *args)]
-
-    async def execute(self, query: str, *args: object) -> str:
-        return str(await self._session.execute(Statement("queue", query), *args))
-
-
-class QueueSettings(DBSettings):
-    """pgqueuer's own names. It would read others from the environment, under names as plain as CHANNEL or FUNCTION."""
-
-    @classmethod
-    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, *_: Any, **__: Any) -> tuple[Any, ...]:  # noqa: ANN401 -- the types are those of a library that pgqueuer brings
-        del settings_cls
-        return (init_settings,)
-
-
-QUEUE_SETTINGS: Final = QueueSettings()
-TO_MIGRATE: Final = QueryBuilderEnvironment(QUEUE_SETTINGS)
-TO_QUEUE: Final = QueryQueueBuilder(QUEUE_SETTINGS)
-TO_SCHEDULE: Final = QuerySchedulerBuilder(QUEUE_SETTINGS)
-
-
-def queue_of(session: Session) -> Queries:
-    return Queries(SessionDriver(session), TO_MIGRATE, TO_QUEUE, TO_SCHEDULE)
 
 
 @dataclass(slots=True)
@@ -419,17 +306,3 @@ async def is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), timeout_s)
     return event.is_set()
-
-
-async def install(session: Session) -> None:
-    """Makes or upgrades pgqueuer's tables, so that every schema version has the queue.
-
-    Its trigger notifies at each change of the queue. Nobody listens, and PostgreSQL lets only one transaction at a
-    time commit that has notified, so it goes.
-    """
-    queue = queue_of(session)
-    if await queue.schema_is_installed():
-        await queue.upgrade()
-    else:
-        await queue.install()
-    await session.connection.execute(f"DROP TRIGGER {QUEUE_SETTINGS.trigger} ON {QUEUE_SETTINGS.queue_table}")

@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-from anima import background
+from anima import work_queue
 from anima.connections import Row, connected, reach_vector
 from anima.database import Session
 from anima.errors import MigrationFailed
@@ -152,7 +152,7 @@ async def _prepare(connection: "asyncpg.Connection[Row]") -> None:
             "CREATE TABLE IF NOT EXISTS anima_migrations ("
             "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        await background.install(Session(connection))
+        await work_queue.install(Session(connection))
     except asyncpg.PostgresError as error:
         raise MigrationFailed(
             f"The tables of migrations and of the queue cannot be made: {in_one_line(error)}. "

@@ -11,19 +11,12 @@ from uuid import UUID
 
 from anima import catalysts, merges, store
 from anima.associations.protocol import Associations, CoOccurrence
-from anima.background import (
-    AnyWork,
-    Background,
-    BatchHandler,
-    Consolidate,
-    DetectCatalyst,
-    Handler,
-    RecordCoOccurrence,
-)
+from anima.background import Background
 from anima.chores import FOLD
 from anima.consolidations.protocol import Candidate, Consolidation
 from anima.database import Session
 from anima.model import Memory, NewMemory, content_hash
+from anima.work import AnyWork, BatchHandler, Consolidate, DetectCatalyst, Handler, RecordCoOccurrence
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,11 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from anima.assembly import Anima
-from anima.background import current_kind
 from anima.database import Executed
 from anima.errors import DatabaseUnavailable
 from anima.http.timing import Timed
 from anima.spending import within_request
+from anima.work import current_kind
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.4, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The guide's limits (0.2, 0.25, 0.4 and 0.5 s) are among them, so that a share of requests within one is exact."""

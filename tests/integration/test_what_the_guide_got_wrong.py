@@ -23,7 +23,7 @@ from anima.access_records.batched import BatchedAccessRecords
 from anima.access_records.protocol import Access
 from anima.associations import ASSOCIATIONS
 from anima.associations.protocol import CoOccurrence
-from anima.background import LANES, Background, Counts, RecordCoOccurrence
+from anima.background import Background, Counts
 from anima.bootstraps.one_query import OneQueryBootstrap
 from anima.consolidations.nearest import NearestConsolidation
 from anima.database import Executed, PoolSettings, Session, open_database
@@ -34,6 +34,7 @@ from anima.model import BootstrapRequest, NewMemory, Query, Tier, association_st
 from anima.placements import handlers
 from anima.searches import hnsw
 from anima.strategy import BATCHED, NAIVE, preset
+from anima.work import LANES, RecordCoOccurrence
 from harness.measuring.draws import Draws
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.anima.workloads import WORKLOADS

@@ -10,23 +10,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from anima.background import (
-    AT_ONCE_MAX,
-    ATTEMPTS_MAX,
-    FIRST_IN_LINE,
-    LANES,
-    AnyWork,
-    Background,
-    Consolidate,
-    Counts,
-    DetectCatalyst,
-    RecordCoOccurrence,
-    queue_of,
-)
+from anima.background import ATTEMPTS_MAX, Background, Counts
 from anima.database import Executed, PoolSettings, Session, open_database
 from anima.errors import DatabaseUnavailable, InvalidInput
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED
+from anima.work import AT_ONCE_MAX, LANES, AnyWork, Consolidate, DetectCatalyst, RecordCoOccurrence
+from anima.work_queue import FIRST_IN_LINE, queue_of
 from tests.memories import EAST, NOON, leaning, opened, plant, rows, tables, value
 from tests.waiting import until
 

@@ -15,11 +15,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from anima.assembly import Anima
-from anima.background import AnyWork, Consolidate, DetectCatalyst, RecordCoOccurrence
 from anima.database import Executed, Session
 from anima.errors import DatabaseUnavailable
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED, Strategy
+from anima.work import AnyWork, Consolidate, DetectCatalyst, RecordCoOccurrence
 from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import AT_098, EAST, NOON, PLACED, leaning, opened, plant, session_on, tables, value
 from tests.waiting import until

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from anima import merges
-from anima.background import RecordCoOccurrence
 from anima.consolidations import CONSOLIDATIONS
 from anima.database import Session
 from anima.model import association_strength
 from anima.strategy import BATCHED
+from anima.work import RecordCoOccurrence
 from tests.memories import AT_095, AT_098, EAST, NOON, leaning, opened, plant, rows, tables
 
 LATER = NOON + timedelta(hours=1)

@@ -7,10 +7,10 @@ import pytest
 
 from anima.assembly import Anima
 from anima.associations.batched import PAIRS_PER_STATEMENT
-from anima.background import AT_ONCE_MAX, Consolidate, current_kind
 from anima.database import Executed, Session
 from anima.model import BootstrapRequest, NewMemory, Query
 from anima.strategy import BATCHED, NAIVE, preset
+from anima.work import AT_ONCE_MAX, Consolidate, current_kind
 from tests.memories import EAST, NOON, leaning, opened, plant
 
 NEW = NewMemory(content="an ordinary day")

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 
 from anima import migrations, strategy
 from anima.assembly import Anima, exact_search, open_anima, pool_of
-from anima.background import LANES, current_kind
 from anima.connections import prepare_connection
 from anima.database import Executed
 from anima.embeddings.cache import CachedEmbeddings
@@ -25,6 +24,7 @@ from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from anima.spending import Part, spending_of_request
+from anima.work import LANES, current_kind
 from harness.errors import ProvisioningError, TargetError, UsageError, kind_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
