@@ -51,29 +51,36 @@ $$;
 -- The first by structural weight, in order, and whether the index proved that no other memory is among them.
 --
 -- `key <#> ordering` is minus what the index orders by: the indexed weight / 0.7, or the similarity. A half-precision
--- product is off by less than 0.0016, and phi is at most 0.5 above the phi of the key, which is 0.03 of weight; the few
--- that are further above stand in `memory_keys_due` and are ranked too. Hence the proofs: nothing that was not looked at
--- reaches the last of the answer, or nothing of it reaches the threshold. Where the index proves nothing, all are ranked.
+-- product is off by less than 0.0016 of it, and phi is at most 0.5 above the phi of the key, which is 0.03 of weight; the
+-- few that are further above stand in `memory_keys_due` and are ranked too. Hence the proofs: with a full answer nothing
+-- that was not looked at reaches the last of it, or nothing of it reaches the threshold. An answer that the threshold
+-- cuts short is proven by similarity only, since far down in the order of weight the index misses more. Where nothing
+-- is proven it looks at more, and at last ranks all. The nearest few are found by a narrow search (`ef_search`), more
+-- than that by a broad one. It may start by similarity where that proved the last answer.
 CREATE FUNCTION find_memories(
     question vector, tiers text [], threshold double precision, most integer, ranked_at_once integer,
-    OUT answers found_memory [], OUT is_proven boolean
+    starts_by_similarity boolean, OUT answers found_memory [], OUT is_proven boolean, OUT by_similarity boolean
 ) LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
-SET hnsw.ef_search = 200 SET hnsw.iterative_scan = relaxed_order AS $$
+SET hnsw.ef_search = 300 SET hnsw.iterative_scan = relaxed_order AS $$
 DECLARE
     error CONSTANT double precision := 0.0016;
     lag CONSTANT double precision := 0.03;
     unit CONSTANT vector := l2_normalize(question);
-    by_weight CONSTANT halfvec := (unit || ARRAY[3.0 / 7, 0]::real[]::vector)::halfvec;
-    by_similarity CONSTANT halfvec := (unit || ARRAY[0, 0]::real[]::vector)::halfvec;
-    orders_by_weight boolean := true;
-    ordering halfvec := by_weight;
-    wanted integer := 40 + 2 * most;
+    weighted CONSTANT halfvec := (unit || ARRAY[3.0 / 7, 0]::real[]::vector)::halfvec;
+    unweighted CONSTANT halfvec := (unit || ARRAY[0, 0]::real[]::vector)::halfvec;
+    ordering halfvec;
+    wanted integer;
+    wanted_by_weight integer := 40 + 2 * most;
+    wanted_by_similarity integer := 40 + 2 * most;
+    breadth text := '200';
     looked_at bigint;
+    seen uuid [] := '{}';
     reached double precision;
     least_weight double precision;
 BEGIN
     is_proven := true;
+    by_similarity := starts_by_similarity AND threshold > 0;
     IF cardinality(tiers) = 0 THEN
         looked_at := pg_relation_size('memory_keys') / 8192 * 5;
     ELSE
@@ -85,9 +92,12 @@ BEGIN
         RETURN;
     END IF;
 
-    FOR attempt IN 1..3 LOOP
+    FOR attempt IN 1..5 LOOP
+        ordering := CASE WHEN by_similarity THEN unweighted ELSE weighted END;
+        PERFORM set_config('hnsw.ef_search', CASE WHEN by_similarity THEN breadth ELSE '300' END, true);
+        wanted := CASE WHEN by_similarity THEN wanted_by_similarity ELSE wanted_by_weight END;
         WITH nearest AS MATERIALIZED (
-            SELECT k.id, k.phi, -0.7 * (k.key <#> by_weight) AS weight, -(k.key <#> ordering) AS reach
+            SELECT k.id, k.phi, -0.7 * (k.key <#> weighted) AS weight, -(k.key <#> ordering) AS reach
             FROM memory_keys AS k JOIN memory_states AS s ON s.id = k.id
             WHERE cardinality(tiers) = 0 OR s.tier = ANY(tiers)
             ORDER BY k.key <#> ordering
@@ -96,8 +106,8 @@ BEGIN
         candidate AS (
             SELECT id, phi, weight FROM nearest
             UNION ALL
-            SELECT k.id, k.phi, -0.7 * (k.key <#> by_weight)
-            FROM memory_keys_due AS d JOIN memory_keys AS k ON k.id = d.id
+            SELECT k.id, k.phi, -0.7 * (k.key <#> weighted)
+            FROM (SELECT unnest(seen) AS id UNION SELECT id FROM memory_keys_due) AS d JOIN memory_keys AS k ON k.id = d.id
             WHERE d.id NOT IN (SELECT n.id FROM nearest AS n)
         ),
         estimated AS MATERIALIZED (
@@ -139,24 +149,31 @@ BEGIN
             ),
             (SELECT min(structural_weight) FROM answer),
             (SELECT count(*) FROM nearest),
-            (SELECT min(reach) FROM nearest)
-        INTO answers, least_weight, looked_at, reached;
+            (SELECT min(reach) FROM nearest),
+            seen || ARRAY(SELECT id FROM nearest)
+        INTO answers, least_weight, looked_at, reached, seen;
 
         IF looked_at < wanted AND cardinality(tiers) = 0 THEN
             -- Many equal vectors can cut an index into parts: only where it gave all that there are, nothing is missing.
             EXIT WHEN looked_at < (SELECT count(*) FROM (SELECT FROM memory_keys LIMIT wanted) AS present);
             RETURN;
-        ELSIF orders_by_weight THEN
-            IF cardinality(answers) = most AND 0.7 * reached + lag + error < least_weight
-                OR reached + error < threshold THEN
-                RETURN;
-            END IF;
-        ELSIF reached + error < threshold OR cardinality(answers) = most AND 0.7 * (reached + error) + 0.3 < least_weight THEN
+        END IF;
+        IF by_similarity AND breadth = '200' AND cardinality(answers) > 3 THEN
+            breadth := '600';
+            CONTINUE;
+        END IF;
+        IF by_similarity AND reached + error < threshold
+            OR cardinality(answers) = most AND least_weight > error + 0.7 * reached + (CASE WHEN by_similarity THEN 0.3 ELSE lag END) THEN
             RETURN;
         END IF;
-        orders_by_weight := CASE attempt WHEN 1 THEN cardinality(answers) = most ELSE NOT orders_by_weight END;
-        ordering := CASE WHEN orders_by_weight THEN by_weight ELSE by_similarity END;
-        wanted := wanted * CASE WHEN orders_by_weight THEN 4 ELSE 2 END;
+        IF by_similarity THEN
+            wanted_by_similarity := wanted_by_similarity * 4;
+        ELSE
+            wanted_by_weight := wanted_by_weight * 4;
+        END IF;
+        by_similarity := threshold > 0 AND (
+            cardinality(answers) < most OR NOT by_similarity AND wanted_by_similarity < wanted_by_weight
+        ) AND NOT (by_similarity AND wanted_by_weight < wanted_by_similarity);
     END LOOP;
     is_proven := false;
     answers := find_by_ranking_all(question, tiers, threshold, most);
@@ -228,21 +245,23 @@ $$;
 -- A whole query. Without a result it is one row of nulls, which says whether that was proven.
 CREATE FUNCTION recall_memories(
     question vector, tiers text [], threshold double precision, most integer, ranked_at_once integer,
-    conversation text, recalled_at timestamptz
+    starts_by_similarity boolean, conversation text, recalled_at timestamptz
 ) RETURNS TABLE (
     id uuid, content text, content_hash text, tier text, tier_last_updated timestamptz, access_count bigint,
     last_accessed timestamptz, accessed_in_conversation_ids text [], category text, tags text [], source text,
     resonance_phi double precision, is_catalyst boolean, metadata jsonb, created_at timestamptz, updated_at timestamptz,
-    similarity double precision, structural_weight double precision, from_tier text, is_proven boolean
+    similarity double precision, structural_weight double precision, from_tier text, is_proven boolean, by_similarity boolean
 ) LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
     outcome record;
     ids uuid [];
 BEGIN
-    SELECT * INTO outcome FROM find_memories(question, tiers, threshold, most, ranked_at_once);
+    SELECT * INTO outcome
+    FROM find_memories(question, tiers, threshold, most, ranked_at_once, starts_by_similarity);
     IF cardinality(outcome.answers) = 0 THEN
         is_proven := outcome.is_proven;
+        by_similarity := outcome.by_similarity;
         RETURN NEXT;
         RETURN;
     END IF;
@@ -252,7 +271,7 @@ BEGIN
         m.id, m.content, m.content_hash, coalesce(a.to_tier, f.tier), f.tier_last_updated, f.access_count, f.last_accessed,
         f.accessed_in_conversation_ids, m.category, m.tags, m.source, f.resonance_phi, m.is_catalyst, m.metadata,
         m.created_at, greatest(m.updated_at, f.updated_at), f.similarity, f.structural_weight,
-        CASE WHEN a.to_tier IS NOT NULL THEN a.from_tier END, outcome.is_proven
+        CASE WHEN a.to_tier IS NOT NULL THEN a.from_tier END, outcome.is_proven, outcome.by_similarity
     FROM
         unnest(outcome.answers) AS f
         JOIN memories AS m ON m.id = f.id

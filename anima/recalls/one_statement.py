@@ -3,7 +3,7 @@
 Where the connection breaks meanwhile nobody knows whether it took effect, so it is not done again; a deadlock undid it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -19,17 +19,21 @@ from anima.searches.protocol import RANKED_AT_ONCE
 RECALL: Final = Statement(
     "query.recall",
     f"""
-    SELECT {COLUMNS}, similarity, structural_weight, from_tier, is_proven
-    FROM recall_memories($1, $2, $3, $4, $5, $6, $7)
+    SELECT {COLUMNS}, similarity, structural_weight, from_tier, is_proven, by_similarity
+    FROM recall_memories($1, $2, $3, $4, $5, $6, $7, $8)
     """,  # noqa: S608 -- only the constant column list is put in
 )
 
 
 @dataclass(frozen=True, slots=True)
 class OneStatementRecall:
+    """`proven_by_similarity`: the thresholds, in tenths, whose last answer was proven in the order of similarity."""
+
     steps: Steps
+    proven_by_similarity: set[int] = field(default_factory=set[int])
 
     async def perform(self, session: Session, query: Query, embedding: Vector, at: datetime) -> Recalled:
+        tenths = round(10 * query.similarity_threshold)
         rows = await session.fetch(
             RECALL,
             embedding,
@@ -37,10 +41,12 @@ class OneStatementRecall:
             query.similarity_threshold,
             query.limit,
             RANKED_AT_ONCE,
+            tenths in self.proven_by_similarity,
             query.conversation_id,
             at,
         )
         is_proven: bool = rows[0]["is_proven"]
+        (self.proven_by_similarity.add if rows[0]["by_similarity"] else self.proven_by_similarity.discard)(tenths)
         if rows[0]["id"] is None:
             return Recalled((), (), is_proven)
         self.steps.background.note_accepted([FOLD])

@@ -18,7 +18,7 @@ FIND: Final = Statement(
     SELECT c.id, c.content, c.content_hash, f.tier, f.tier_last_updated, f.access_count, f.last_accessed,
         f.accessed_in_conversation_ids, c.category, c.tags, c.source, f.resonance_phi, c.is_catalyst, c.metadata,
         c.created_at, f.updated_at, f.similarity, f.structural_weight
-    FROM find_memories($1, $2, $3, $4, $5) AS outcome, unnest(outcome.answers) AS f
+    FROM find_memories($1, $2, $3, $4, $5, $3 > 0::float8) AS outcome, unnest(outcome.answers) AS f
     JOIN current_memories AS c ON c.id = f.id
     ORDER BY f.structural_weight DESC, f.resonance_phi DESC, f.id
     """,
