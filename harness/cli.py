@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -47,11 +48,12 @@ class Commands(click.Group):
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         place = COMMANDS.get(cmd_name)
         if place is None:
-            return None
+            close = get_close_matches(cmd_name, COMMANDS, 1)
+            known = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {cmd_name!r}. {known}")
         found = getattr(import_module(f"harness.commands.{place.module}"), place.name)
         assert isinstance(found, click.Command), f"{cmd_name} is a command"
         return found
