@@ -14,7 +14,7 @@ import click
 from anima import migrations
 from anima.addresses import address_of
 from anima.embedded import default_directory, embedded_postgres
-from anima.errors import AnimaError, InvalidInput, MigrationFailed
+from anima.errors import AnimaError, DatabaseUnavailable, DatabaseUnfit, InvalidInput, MigrationFailed
 from anima.rights import refuse_missing_rights
 from anima.settings import Settings
 
@@ -145,7 +145,10 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def main() -> NoReturn:
-    """Exits with 0, 1 where the work failed, 2 for wrong usage; a traceback only with --debug."""
+    """Exits with 0, 1 where the work failed, 2 for wrong usage or a database that cannot be used.
+
+    A traceback only with --debug.
+    """
     output: Any = sys.stdout
     if hasattr(output, "reconfigure"):
         output.reconfigure(errors="backslashreplace")  # As standard error: a poor encoding fails nothing.
@@ -160,7 +163,7 @@ def main() -> NoReturn:
         if "--debug" in sys.argv:
             raise
         click.echo(f"anima: {told(error)}", err=True)
-        sys.exit(2 if isinstance(error, InvalidInput) else 1)
+        sys.exit(2 if isinstance(error, (InvalidInput, DatabaseUnavailable, DatabaseUnfit)) else 1)
 
 
 def told(error: Exception) -> str:

@@ -40,7 +40,7 @@ def test_what_is_missing_or_wrong_is_a_sentence(environment: dict[str, str]) -> 
     unreachable = anima(
         "migrate", "--database-url", "postgresql://nobody:secret@127.0.0.1:1/x", environment=environment
     )
-    assert unreachable.returncode == 1
+    assert unreachable.returncode == 2
     assert "127.0.0.1:1/x cannot be used" in unreachable.stderr
     assert "Set ANIMA_DATABASE_URL instead" in unreachable.stderr
     assert "secret" not in unreachable.stderr
