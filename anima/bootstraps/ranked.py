@@ -23,9 +23,8 @@ def _first(tier: Tier, condition: str, order: str, limit: str) -> str:
                     LIMIT {limit}
                 )
                 UNION ALL
-                SELECT s.id, s.last_accessed, s.resonance_phi, s.access_count
-                FROM recalled JOIN memory_states AS s USING (id)
-                WHERE {condition} AND s.tier = '{tier}' AND s.is_live
+                SELECT id, last_accessed, resonance_phi, access_count FROM recalled
+                WHERE {condition} AND tier = '{tier}' AND is_live
             ) AS either
         ) AS ranked
         ORDER BY position
@@ -36,7 +35,12 @@ def _first(tier: Tier, condition: str, order: str, limit: str) -> str:
 LOAD: Final = Statement(
     "bootstrap.load",
     f"""
-    WITH recalled AS MATERIALIZED (SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls),
+    WITH recalled AS MATERIALIZED (
+        SELECT current.*
+        FROM (SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls) AS named,
+            -- One by one: a plan for any number of recalls reads all memories.
+            LATERAL (SELECT * FROM memory_states AS s WHERE s.id = named.id OFFSET 0) AS current
+    ),
     active AS MATERIALIZED ({_first(Tier.ACTIVE, "$2", BY_RECENCY, "$3")}),
     remaining (memories) AS (
         SELECT greatest(0, $1::bigint - count(*)) FROM active
