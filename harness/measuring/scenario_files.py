@@ -46,6 +46,7 @@ def load(
     for setting in settings:
         _set(document, setting)
     _name_settings(document, settings)
+    document = _spelled_now(document)
     if strategies is not None:
         _select(document, [name.strip() for name in strategies.split(",")])
     return _validated(path, document, database)
@@ -53,8 +54,9 @@ def load(
 
 def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Scenario:
     """The scenario of a run, as its record has it. A server's URL is never in there, so it is named again."""
-    computed = _kind(scenario).scenario().model_computed_fields
-    document = {key: value for key, value in scenario.items() if key not in computed}
+    spelled = _spelled_now(scenario)
+    computed = _kind(spelled).scenario().model_computed_fields
+    document = {key: value for key, value in spelled.items() if key not in computed}
     return _validated(Path(run_id), document, database)
 
 
@@ -62,6 +64,12 @@ def parsed(document: Mapping[str, Any]) -> Scenario:
     """The scenario of its target. Raises `ValidationError`, and `ValueError` where there is no such target."""
     kind = _kind(document)
     return kind.scenario().model_validate(document, context={VARIANTS: kind.listed()})
+
+
+def _spelled_now(document: Mapping[str, Any]) -> dict[str, Any]:
+    """With the memory system's service under its name, where it is called what it was while there was no other."""
+    renamed = document.get("target") == "http" and "strategies" in document
+    return {**document, "target": "anima-http"} if renamed else dict(document)
 
 
 def _kind(document: Mapping[str, Any]) -> TargetKind:

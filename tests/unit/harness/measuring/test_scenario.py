@@ -205,3 +205,35 @@ def test_an_operation_of_a_trace_that_there_is_not_is_named(tmp_path: Path) -> N
         UsageError, match=r"phases\.0: there is no operation for a trace: 'qeury'\. Did you mean 'query'"
     ):
         scenario_files.load("smoke", settings=[phases])
+
+
+OLD_SPELLING = """
+name = "old"
+title = "Old"
+target = "http"
+strategies = ["external"]
+baseline = "external"
+candidate = "external"
+latency = "local"
+service_url = "http://127.0.0.1:7399/"
+[database]
+provisioner = "embedded"
+[corpus]
+kind = "generated"
+size = 10
+[[phases]]
+workload = "query"
+arrival = { kind = "closed_loop", users = 1 }
+requests = 20
+"""
+
+
+def test_the_memory_systems_service_is_found_under_its_old_name(tmp_path: Path) -> None:
+    path = tmp_path / "old.toml"
+    path.write_text(OLD_SPELLING, encoding="utf-8")
+    chosen = scenario_files.load(str(path), settings=["seed=3"])
+    assert (type(chosen), chosen.target) == (MemoryScenario, "anima-http")
+    selected = scenario_files.load("smoke", settings=["target=http"], strategies="batched")
+    assert selected.target == "anima-http"
+    recorded = {**chosen.model_dump(mode="json"), "target": "http"}
+    assert scenario_files.stored("run", recorded, None).target == "anima-http"
