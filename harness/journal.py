@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ class Journal(Entries):
     def _full(self, reason: str | None) -> HarnessError:
         return HarnessError(
             f"{self.path} could not be written ({reason}). What was measured until now is in it: "
-            f"free some space, then see it with `harness report {self.path.parent}`."
+            f"free some space, then see it with `harness report {shlex.quote(str(self.path.parent))}`."
         )
 
     def cut_torn_line(self) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-import tempfile
+import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -29,25 +29,42 @@ def write_record(directory: Path, record: RunRecord) -> None:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Whole or not at all: a temporary file, fsync, rename. Raises `HarnessError`."""
-    temporary: str | None = None
+    """Whole or not at all: a temporary file, fsync, rename. Raises `HarnessError`.
+
+    Of a link the file that it leads to is replaced. A device or a pipe, such as /dev/stdout, is written to.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        if _is_replaceable(path):
+            _replace(Path(os.path.realpath(path)), text)
+        else:
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         raise HarnessError(
             f"{path} could not be written ({error.strerror}). The run's journal is whole: free some space or "
             "correct the path, then run `harness report`."
         ) from error
+
+
+def _is_replaceable(path: Path) -> bool:
+    """A file, or nothing yet. What a process has open has a link in /proc, which need not lead to a name of it."""
+    return not path.exists() or (path.is_file() and path.samefile(os.path.realpath(path)))
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".harness-{secrets.token_hex(8)}")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            if path.exists():
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def find(name: str, output: Path) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import shlex
 import signal
 import sys
 import tempfile
@@ -164,8 +165,9 @@ async def terminable(work: Coroutine[None, None, None]) -> None:
 
 def interruption_told(directory: Path, declared: Mapping[str, Any]) -> str:
     """Checkouts of revisions are gone with their run, so only a run of strategies can go on."""
-    goes_on = "" if declared else f"Go on with `harness run --resume {directory}`, or see it as it is: "
-    return f"Interrupted: what was measured until now is kept. {goes_on}`harness report {directory}`."
+    run = shlex.quote(str(directory))
+    goes_on = "" if declared else f"Go on with `harness run --resume {run}`, or see it as it is: "
+    return f"Interrupted: what was measured until now is kept. {goes_on}`harness report {run}`."
 
 
 def header(

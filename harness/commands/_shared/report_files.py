@@ -1,5 +1,6 @@
 """What is written of a run beside its record: reports, and files for other programs."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -58,5 +59,5 @@ def show(report: AnyReport, directory: Path, *, everything: bool) -> None:
     """The verdict and the tables, and where the rest lies."""
     click.echo(rendered(report, TerminalRenderer(everything=everything)), nl=False)
     if not everything:
-        click.echo(f"All tables: harness report {directory} --all")
+        click.echo(f"All tables: harness report {shlex.quote(str(directory))} --all")
     click.echo(f"Report: {directory / PAGE}")

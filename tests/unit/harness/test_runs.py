@@ -1,6 +1,7 @@
 """Where runs are kept: found by path, name or `latest`; written whole or not at all."""
 
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,3 +69,54 @@ def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path, mo
         runs.replace_file(path, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_of_a_link_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    link = tmp_path / "latest.json"
+    link.symlink_to("kept/first.json")
+    for text in ("made", "made again"):
+        runs.replace_file(link, text)
+        assert link.readlink() == Path("kept/first.json")
+        (kept,) = (tmp_path / "kept").iterdir()
+        assert (kept.name, kept.read_text("utf-8")) == ("first.json", text)
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        runs.replace_file(pipe, "ähm")
+        assert os.read(reading, 100).decode() == "ähm"
+    finally:
+        os.close(reading)
+    assert pipe.is_fifo()
+
+
+def test_what_a_process_has_open_is_written_to() -> None:
+    """As /dev/stdout is, which leads to a link in /proc."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="utf-8") as read:
+        runs.replace_file(Path(f"/proc/self/fd/{writing}"), "shown")
+        os.close(writing)
+        assert read.read() == "shown"
+
+
+def test_a_file_keeps_its_mode_and_a_new_one_gets_what_the_user_wants(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        new, old = tmp_path / "new", tmp_path / "old"
+        old.touch()
+        old.chmod(0o640)
+        for path in (new, old):
+            runs.replace_file(path, "text")
+    finally:
+        os.umask(umask)
+    assert [oct(stat.S_IMODE(path.stat().st_mode)) for path in (new, old)] == ["0o600", "0o640"]
+
+
+def test_a_name_may_be_as_long_as_a_file_system_has_it(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 255)
+    runs.replace_file(path, "text")
+    assert path.read_text("utf-8") == "text"

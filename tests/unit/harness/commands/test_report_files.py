@@ -1,5 +1,6 @@
 """What is written of a run beside its record, and where."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,12 @@ def test_a_wish_for_a_report_that_cannot_be_read_says_how_to_write_it(wish: str)
 def test_a_report_is_not_written_over_a_directory(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Name a file in it"):
         report_files.report_wish(f"junit={tmp_path}")
+
+
+def test_the_command_for_all_tables_is_one_that_a_shell_reads_as_it_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / 'bob\'s "new" runs'
+    report_files.show(guide_record(), directory, everything=False)
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("All tables: ")]
+    assert shlex.split(told.removeprefix("All tables: ")) == ["harness", "report", str(directory), "--all"]
