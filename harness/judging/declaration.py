@@ -4,9 +4,9 @@ Tolerant on purpose: a record of an older or another scenario is still rendered,
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from harness.errors import UsageError
 from harness.record import RunRecord
@@ -63,6 +63,11 @@ class DeclaredLatency(BaseModel):
     database_rtt_ms: float = 0.0
 
 
+def _names(operations: object) -> object:
+    """A scenario of somebody's own operations says by their names what each of them does."""
+    return list(cast("dict[str, object]", operations)) if isinstance(operations, dict) else operations
+
+
 class Declaration(BaseModel):
     """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named.
 
@@ -78,7 +83,7 @@ class Declaration(BaseModel):
     strategies: tuple[str, ...] = ()
     baseline: str | None = None
     candidate: str | None = None
-    operations: tuple[str, ...] = ()
+    operations: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     budgets: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     rounds: int = 1

@@ -140,6 +140,8 @@ async def execute(
         prepared = await _load(begun_run)
         run = await _drawn(begun_run, prepared[scenario.baseline].template) if workload is None else begun_run
         workload = workload or run.scenario.workload_of(1)
+        for doubt in run.scenario.doubts:
+            progress.note(doubt)
         rounds = Rounds(run, partial(_parts, run, prepared), started)
         ended = resumed.passes if resumed else frozenset[tuple[str, int]]()
         for number, variants in scenario.schedule():

@@ -210,6 +210,11 @@ class Scenario(Section, frozen=True):
         return self
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences on what a run of it cannot show, known once its draws are there."""
+        return ()
+
+    @property
     def redis(self) -> CacheSettings:
         """A Redis of the run's own, where one is wanted."""
         return CacheSettings()

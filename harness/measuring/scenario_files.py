@@ -10,7 +10,9 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails
 
 from harness.errors import UsageError
+from harness.measuring.arguments import BRANCHES
 from harness.measuring.arrivals import ARRIVALS
+from harness.measuring.beside import DIRECTORY
 from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import AUTO
@@ -49,7 +51,7 @@ def load(
     document = _spelled_now(document)
     if strategies is not None:
         _select(document, [name.strip() for name in strategies.split(",")])
-    return _validated(path, document, database)
+    return _validated(path, document, database, path.parent)
 
 
 def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Scenario:
@@ -60,10 +62,13 @@ def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Sc
     return _validated(Path(run_id), document, database)
 
 
-def parsed(document: Mapping[str, Any]) -> Scenario:
-    """The scenario of its target. Raises `ValidationError`, and `ValueError` where there is no such target."""
+def parsed(document: Mapping[str, Any], directory: Path = Path()) -> Scenario:
+    """The scenario of its target, whose files are in the directory.
+
+    Raises `ValidationError`, and `ValueError` where there is no such target.
+    """
     kind = _kind(document)
-    return kind.scenario().model_validate(document, context={VARIANTS: kind.listed()})
+    return kind.scenario().model_validate(document, context={VARIANTS: kind.listed(), DIRECTORY: directory})
 
 
 def _spelled_now(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,13 +81,13 @@ def _kind(document: Mapping[str, Any]) -> TargetKind:
     return TARGETS[known("target", document.get("target", DEFAULT_TARGET), TARGETS)]
 
 
-def _validated(path: Path, document: dict[str, Any], database: str | None) -> Scenario:
+def _validated(path: Path, document: dict[str, Any], database: str | None, directory: Path = Path()) -> Scenario:
     """Raises `UsageError` with a sentence per mistake."""
     if database is not None and database != AUTO:
         wish = {"provisioner": "external", "url": database} if is_url(database) else {"provisioner": database}
         document["database"] = document.get("database", {}) | wish
     try:
-        return parsed(document)
+        return parsed(document, directory)
     except ValidationError as error:
         model = _kind(document).scenario()
         raise UsageError("\n".join(_explain(path, model, issue) for issue in _mistakes(error.errors()))) from None
@@ -125,8 +130,15 @@ def _name_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
 
 
 def _select(document: dict[str, Any], names: Sequence[str]) -> None:
-    """Runs only these strategies, with the scenario's baseline and candidate where they are among them."""
-    document["strategies"] = list(names)
+    """Runs only these variants, with the scenario's baseline and candidate where they are among them."""
+    if "operations" in document:
+        variants = document.get("variants", {})
+        try:
+            document["variants"] = {known("variant", name, variants): variants[name] for name in names}
+        except ValueError as error:
+            raise UsageError(f"--strategies: {error}") from None
+    else:
+        document["strategies"] = list(names)
     for role, fallback in (("baseline", names[0]), ("candidate", names[-1])):
         if document.get(role) not in names:
             document[role] = fallback
@@ -147,8 +159,8 @@ def _mistakes(issues: Sequence[ErrorDetails]) -> list[ErrorDetails]:
 
 def _explain(path: Path, scenario: type[Scenario], issue: ErrorDetails) -> str:
     """One sentence per mistake: the file, the key, and what was meant."""
-    # Inside such a section pydantic names its kind as well, which is not a key of the file.
-    location = [part for place, part in enumerate(issue["loc"]) if not _is_kind(issue["loc"], place)]
+    # Inside some sections pydantic names what it took them for as well, which is not a key of the file.
+    location = [part for place, part in enumerate(issue["loc"]) if not _is_branch(issue["loc"], place)]
     key = ".".join(map(str, location))
     match issue["type"]:
         case "extra_forbidden":
@@ -163,6 +175,10 @@ def _explain(path: Path, scenario: type[Scenario], issue: ErrorDetails) -> str:
             return f"{path}: {key}: there is no kind {kind!r}. {suggestion(kind, list(KINDS[str(location[-1])]))}"
         case _:
             return f"{path}: {f'{key}: ' if key else ''}{issue['msg'].removeprefix('Value error, ')}"
+
+
+def _is_branch(location: Sequence[object], place: int) -> bool:
+    return location[place] in BRANCHES or _is_kind(location, place)
 
 
 def _is_kind(location: Sequence[object], place: int) -> bool:

@@ -1,0 +1,264 @@
+"""A scenario of somebody's own operations: what each is asked with, in which mix, on which variants.
+
+Not for how an operation is performed: the scenario of each target adds that to `Operation` and `OwnVariant`.
+"""
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, cast
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    computed_field,
+    field_validator,
+    model_validator,
+)
+
+from harness.measuring.arguments import Argument, Ask, arguments_in
+from harness.measuring.beside import FileBeside
+from harness.measuring.draws import Draws, Weights
+from harness.measuring.latencies import LATENCIES, LatencyProfile
+from harness.measuring.operations import Request, Workload
+from harness.measuring.scenario import Phase, Scenario, Section, known
+from harness.measuring.servers.provisioners.protocol import DatabaseSettings
+
+ONLY_VARIANT: Final = "current"
+NAMES: Final = {
+    "operations": re.compile(r"[A-Za-z_]\w*", re.ASCII),
+    "variants": re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII),
+}
+"""What a budget can name."""
+
+MIX: Final = "mix"
+SEEDS: Final = 2**53
+"""As many as one draw tells apart."""
+
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+def _several(value: object) -> object:
+    """One stands for a list of one."""
+    return [value] if isinstance(value, (str, Path)) else value
+
+
+Files = Annotated[tuple[FileBeside, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])]
+"""One file or several, beside the scenario."""
+
+
+class Operation(Section, frozen=True):
+    """Something that the target can be asked, under its name in the scenario."""
+
+    @property
+    def drawn(self) -> Mapping[str, Argument]:
+        """What each request of it carries, by name. By itself every key that takes drawn values."""
+        return arguments_in(self)
+
+    def requests(self, name: str, seed: int) -> Iterator[Request]:
+        """One request after another, the same for every variant. Raises `UsageError` where nothing can be drawn."""
+        streams = {
+            key: argument.stream(lambda place: Draws(seed, f"{name} {place}"), key)
+            for key, argument in self.drawn.items()
+        }
+        while True:
+            yield Request(name, {key: next(stream) for key, stream in streams.items()})
+
+    async def with_rows(self, ask: Ask) -> Self:
+        changed = {key: await argument.with_rows(ask) for key, argument in arguments_in(self).items()}
+        return self.model_copy(update=changed)
+
+
+class OwnVariant(Section, frozen=True):
+    """What differs from the scenario under this name."""
+
+    description: str = Field(default="", description="One line for reports.")
+
+
+class OwnDatabase(DatabaseSettings):
+    """`schema` is applied once, and then `seed`; every variant and round gets a clone of that."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
+
+    schema_files: Files = Field(
+        default=(), alias="schema", description="SQL that makes the tables: a file beside the scenario, or several."
+    )
+    seed_files: Files = Field(
+        default=(), alias="seed", description="SQL that fills them: a file beside the scenario, or several."
+    )
+
+
+class OwnPhase(Phase, frozen=True):
+    """One `operation`, or a `mix` of several, for a while; all of them equally unless stated. Named after it."""
+
+    operation: str | None = Field(default=None, description="The only operation of the phase.")
+    mix: Mapping[str, Weight] = Field(default={}, description="How often each operation occurs beside the others.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: object) -> object:
+        if isinstance(values, dict):
+            section = cast("dict[str, Any]", values)
+            arrival: object = section.get("arrival")
+            is_trace = isinstance(arrival, dict) and cast("dict[str, object]", arrival).get("kind") == "trace"
+            return {"name": section.get("operation", "trace" if is_trace else MIX), **section}
+        return values
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.operation is not None and self.mix:
+            raise ValueError("`operation` and `mix` both say what is asked. Leave one of them out")
+        if self.arrival.own_requests and (self.operation is not None or self.mix):
+            raise ValueError(f"{self.arrival.kind} says what is asked. Leave `operation` and `mix` out")
+        if self.mix and not sum(self.mix.values()):
+            raise ValueError("mix: every weight is 0. Give one of the operations more")
+        self.arrival.check(self.bounds)
+        return self
+
+    @property
+    def asks(self) -> str:
+        if self.arrival.own_requests:
+            return self.arrival.kind
+        return self.operation or MIX
+
+
+class OwnScenario(Scenario, frozen=True):
+    """`baseline` and `candidate` are the first and the last variant unless stated."""
+
+    title: str = ""
+    baseline: str = ""
+    candidate: str = ""
+    latency: LatencyProfile = LATENCIES["local"]
+    operations: Mapping[str, Operation] = Field(description="What is asked, by name.")
+    variants: Mapping[str, OwnVariant] = Field(default={}, description="What is compared, by name; `current` alone.")
+    database: OwnDatabase = OwnDatabase()
+    phases: Annotated[tuple[OwnPhase, ...], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, document: object) -> object:
+        if not isinstance(document, dict):
+            return document
+        stated = cast("dict[str, Any]", document)
+        variants: object = stated.get("variants") or {ONLY_VARIANT: {}}
+        names = list(cast("dict[str, object]", variants)) if isinstance(variants, dict) else [""]
+        ends = {"baseline": names[0], "candidate": names[-1]}
+        filled: dict[str, Any] = {"title": stated.get("name", ""), **ends, **stated, "variants": variants}
+        return filled
+
+    @field_validator("operations", "variants", mode="before")
+    @classmethod
+    def _can_be_named(cls, section: object, info: ValidationInfo) -> object:
+        """Also where a target's own scenario says what an operation is."""
+        assert info.field_name is not None, "it is a field's"
+        names = list(cast("dict[str, object]", section)) if isinstance(section, dict) else []
+        if isinstance(section, dict) and not names:
+            raise ValueError(f"there is none. Add a section [{info.field_name}.NAME]")
+        for name in names:
+            if not NAMES[info.field_name].fullmatch(name):
+                raise ValueError(f"{name!r} is no name that a budget can use. Write letters, digits and underscores")
+        return cast("object", section)
+
+    @model_validator(mode="after")
+    def _known_operations(self) -> Self:
+        for phase in self.phases:
+            traced = [request.operation for request in phase.arrival.own_requests]
+            for name in (*([phase.operation] if phase.operation else []), *phase.mix, *traced):
+                known(f"operation for phase {phase.name!r}:", name, self.operations)
+        return self
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """The variants in their order, as a record names them."""
+        return tuple(self.variants)
+
+    @property
+    def variant_names(self) -> tuple[str, ...]:
+        return tuple(self.variants)
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        performed = {name for phase in self.phases for name in self.shares(phase)}
+        return tuple(name for name in self.operations if name in performed)
+
+    def weights(self, phase: OwnPhase) -> Mapping[str, float]:
+        """Of the operations that the phase draws its requests from."""
+        if phase.operation is not None:
+            return {phase.operation: 1.0}
+        return {name: weight for name, weight in (phase.mix or dict.fromkeys(self.operations, 1.0)).items() if weight}
+
+    def shares(self, phase: Phase) -> Mapping[str, int]:
+        assert isinstance(phase, OwnPhase), "it is one of this scenario's"
+        requests = phase.timed(self.seed)
+        if phase.arrival.own_requests:
+            timed = phase.arrival.own_requests[phase.warm_up :][:requests]
+            return dict(Counter(request.operation for request in timed))
+        weights = self.weights(phase)
+        whole = sum(weights.values())
+        return {name: math.ceil(requests * weight / whole) for name, weight in weights.items()}
+
+    def workloads(self) -> Iterator[Workload]:
+        seed, further_seeds = self.seed, Draws(self.seed, "further seeds")
+        while True:
+            yield self._drawn(seed)
+            seed = further_seeds.index(SEEDS)
+
+    def _drawn(self, seed: int) -> Workload:
+        streams = {name: operation.requests(name, seed) for name, operation in self.operations.items()}
+        by_phase: dict[str, tuple[Request, ...]] = {}
+        for phase in self.phases:
+            total = phase.total(self.seed)
+            if phase.arrival.own_requests:
+                by_phase[phase.name] = tuple(phase.arrival.own_requests[:total])
+            else:
+                order = islice(_mixed(self.weights(phase), Draws(seed, f"{phase.name} operations")), total)
+                by_phase[phase.name] = tuple(next(streams[name]) for name in order)
+        return Workload((), by_phase)
+
+    def contents(self) -> Mapping[str, str | int]:
+        """What the files of `schema` and `seed` say."""
+        digest = hashlib.sha256()
+        for path in (*self.database.schema_files, *self.database.seed_files):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return {"name": self.name, "fingerprint": digest.hexdigest()[:16]}
+
+    @property
+    def draws_from_database(self) -> bool:
+        return any(value.statement is not None for _, value in self._values)
+
+    async def with_draws(self, database_url: str) -> Self:
+        from harness.measuring.drawn_rows import asking_once  # noqa: PLC0415 -- a driver is slow to import
+
+        async with asking_once(database_url) as ask:
+            operations = {name: await operation.with_rows(ask) for name, operation in self.operations.items()}
+        return self.model_copy(update={"operations": operations})
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a run of it does not show, known once its draws are there."""
+        return tuple(
+            f"{place} is the same in every request: what is measured is a sample of one."
+            for place, value in self._values
+            if value.is_one_value
+        )
+
+    @property
+    def _values(self) -> Iterator[tuple[str, Any]]:
+        for name, operation in self.operations.items():
+            for key, argument in operation.drawn.items():
+                for place, value in argument.drawn:
+                    yield f"operations.{name}: {key}{place}", value
+
+
+def _mixed(weights: Mapping[str, float], draws: Draws) -> Iterator[str]:
+    """One draw decides each, so the shares are the stated ones."""
+    names, distribution = tuple(weights), Weights(list(weights.values()))
+    while True:
+        yield names[distribution.index(draws)]

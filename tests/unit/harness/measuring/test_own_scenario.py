@@ -1,0 +1,100 @@
+"""A scenario of somebody's own operations: what it fills in, what it draws, and what it refuses."""
+
+from itertools import islice
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from harness.judging.declaration import declare
+from harness.measuring.arguments import Argument
+from harness.measuring.own_scenario import Operation, OwnScenario
+
+
+class Asked(Operation, frozen=True):
+    asks: Argument = Argument(root={})
+
+
+class AskingScenario(OwnScenario, frozen=True):
+    target: str = "asking"
+    operations: dict[str, Asked]
+
+
+def scenario(**stated: Any) -> AskingScenario:
+    document: dict[str, Any] = {
+        "name": "shop",
+        "operations": {"find": {"asks": {"id": {"uniform": {"min": 1, "max": 1_000}}}}, "buy": {}},
+        "phases": [{"requests": 200}],
+    }
+    return AskingScenario.model_validate(document | stated)
+
+
+def test_everything_that_can_be_left_out_is_filled_in() -> None:
+    found = scenario()
+    assert (found.title, found.baseline, found.candidate, found.variant_names) == (
+        "shop",
+        "current",
+        "current",
+        ("current",),
+    )
+    assert found.phases[0].name == "mix"
+    assert found.latency.database_rtt_ms == 0
+
+
+def test_the_first_variant_is_the_baseline_and_the_last_the_candidate() -> None:
+    found = scenario(variants={"before": {}, "between": {}, "after": {}})
+    assert (found.baseline, found.candidate) == ("before", "after")
+
+
+def test_a_mix_has_the_stated_shares() -> None:
+    found = scenario(phases=[{"requests": 1_000, "mix": {"find": 9, "buy": 1}}])
+    requests = found.workload_of(1).by_phase["mix"]
+    assert 850 < sum(request.operation == "find" for request in requests) < 950
+    assert found.planned == {"mix": {"find": 900, "buy": 100}}
+
+
+def test_requests_are_the_same_again_and_others_in_a_further_round() -> None:
+    found = scenario()
+    assert found.workload_of(1) == scenario().workload_of(1)
+    assert found.workload_of(1) != found.workload_of(2)
+    assert [each.by_phase.keys() for each in islice(found.workloads(), 2)] == [{"mix"}, {"mix"}]
+
+
+def test_what_a_worker_is_told_is_the_scenario_again() -> None:
+    found = scenario(variants={"before": {}, "after": {}}, database={"provisioner": "embedded"})
+    assert AskingScenario.model_validate(found.told) == found
+
+
+def test_the_judge_knows_the_operations_and_the_ladder() -> None:
+    declared = declare(scenario(variants={"before": {}, "after": {}}).model_dump(mode="json"))
+    assert declared.operations == ("find", "buy")
+    assert declared.strategies == ("before", "after")
+    assert declared.planned == {"mix": {"find": 100, "buy": 100}}
+
+
+def test_one_value_only_is_told() -> None:
+    found = scenario(operations={"find": {"asks": {"id": {"zipf": {"of": [4]}}}}})
+    assert found.doubts == (
+        "operations.find: asks.id is the same in every request: what is measured is a sample of one.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        (
+            {"phases": [{"requests": 1, "operation": "fond"}]},
+            "no operation for phase 'fond': 'fond'. Did you mean 'find'",
+        ),
+        ({"phases": [{"requests": 1, "mix": {"bye": 1}}]}, "Did you mean 'buy'"),
+        ({"phases": [{"requests": 1, "mix": {"buy": 0}}]}, "every weight is 0"),
+        ({"phases": [{"requests": 1, "mix": {"buy": 1}, "operation": "buy"}]}, "both say what is asked"),
+        ({"operations": {}}, "there is none. Add a section"),
+        ({"operations": {"a b": {}}}, "no name that a budget can use"),
+        ({"database": {"schema": "nowhere.sql"}}, "there is no file nowhere.sql"),
+        ({"candidate": "after"}, "no candidate among those that are run"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(stated: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        scenario(**stated)
