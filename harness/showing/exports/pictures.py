@@ -25,8 +25,7 @@ class Pictures:
         from harness.showing.renderers.html.figures import all_figures  # noqa: PLC0415 -- drawing takes long to import.
 
         judged = report if isinstance(report, Report) else Report.of(report.record)
-        figures = all_figures(judged.record, judged.summary, judged.verdict)
-        return [self._write(figure, directory) for figure in figures]
+        return [self._write(figure, directory) for figure in all_figures(judged)]
 
     def _write(self, figure: Figure, directory: Path) -> Path:
         import vl_convert  # noqa: PLC0415 -- as above

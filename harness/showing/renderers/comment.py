@@ -13,7 +13,7 @@ from harness.showing.comparison_tables import counts_table, noise_sentence, timi
 from harness.showing.markup import code, escaped, shortened, table_markup
 from harness.showing.plan_tables import plans_table
 from harness.showing.report import Report
-from harness.showing.tables import budgets_table, disruptions_table, errors_table, operations_table, reference_tables
+from harness.showing.sections import tables_of
 
 BYTES_MAX: Final = 65_536
 """GitHub refuses a comment of more characters."""
@@ -25,18 +25,11 @@ class CommentRenderer:
     def render(self, report: Report) -> str:
         summary, verdict = report.summary, report.verdict
         declared = summary.declaration
-        tables = (
-            budgets_table(verdict),
-            *reference_tables(summary),
-            operations_table(summary, declared.pair),
-            disruptions_table(summary),
-            errors_table(summary),
-        )
         return _comment(
             declared.name,
             f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
             escaped(declared.title),
-            *(table_markup(table) for table in tables if table),
+            *map(table_markup, tables_of(report, "reviewing")),
             f"Run {code(report.record.run_id)}",
         )
 

@@ -15,21 +15,8 @@ from harness.showing.comparison_tables import (
 )
 from harness.showing.markup import code, escaped, table_markup
 from harness.showing.plan_tables import plans_table
-from harness.showing.profile_tables import waterfall_tables
 from harness.showing.report import Report
-from harness.showing.tables import (
-    background_table,
-    budgets_table,
-    disruptions_table,
-    environment_table,
-    errors_table,
-    ladder_overview,
-    model_table,
-    operations_table,
-    reference_tables,
-    services_table,
-    statements_table,
-)
+from harness.showing.sections import tables_of
 
 
 class MarkdownRenderer:
@@ -38,29 +25,12 @@ class MarkdownRenderer:
     def render(self, report: Report) -> str:
         record, summary, verdict = report.record, report.summary, report.verdict
         declared = summary.declaration
-        tables = (
-            budgets_table(verdict),
-            *reference_tables(summary),
-            ladder_overview(summary, "p50"),
-            ladder_overview(summary, "p95"),
-            ladder_overview(summary, "p50", first_time=True),
-            statements_table(summary),
-            plans_table(report.plans),
-            operations_table(summary),
-            services_table(summary),
-            background_table(summary),
-            *waterfall_tables(record, summary),
-            disruptions_table(summary),
-            errors_table(summary),
-            model_table(record),
-            environment_table(record),
-        )
         parts = [
             f"# {escaped(declared.title or declared.name or record.run_id)}",
             f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
             escaped(declared.description),
             escaped(declared.expectations),
-            *(table_markup(table) for table in tables if table),
+            *map(table_markup, tables_of(report, "reading")),
             f"Run {code(record.run_id)}, {record.started_at:%Y-%m-%d %H:%M %Z}, {duration(record.elapsed_s)}.",
             f"To repeat it: {code(shlex.join(record.command))}",
         ]

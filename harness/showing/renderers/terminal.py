@@ -30,25 +30,15 @@ from harness.showing.comparison_tables import (
     timings_table,
 )
 from harness.showing.plan_tables import plans_table
-from harness.showing.profile_tables import waterfall_tables
 from harness.showing.report import Report
+from harness.showing.sections import tables_of
 from harness.showing.tables import (
-    BUDGETS_SHOWN,
     OUTCOME_TONES,
     Cell,
     Column,
     Table,
     Tone,
-    background_table,
-    budgets_table,
-    disruptions_table,
-    errors_table,
-    ladder_overview,
-    operations_table,
     printable,
-    reference_tables,
-    services_table,
-    statements_table,
 )
 
 STYLES: Final[dict[Tone, str]] = {"plain": "", "good": "green", "bad": "bold red", "doubt": "yellow", "muted": "dim"}
@@ -110,25 +100,11 @@ class TerminalRenderer:
 
     def _parts(self, report: Report) -> Iterable[RenderableType]:
         record, summary, verdict = report.record, report.summary, report.verdict
-        declared, everything = summary.declaration, self.everything
+        declared = summary.declaration
         yield Text(printable(declared.title or declared.name or record.run_id), style="bold")
         yield _verdict(verdict.outcome, verdict.sentence)
-        tables = (
-            budgets_table(verdict, None if everything else BUDGETS_SHOWN),
-            *(reference_tables(summary) if everything else ()),
-            ladder_overview(summary, "p50"),
-            ladder_overview(summary, "p95") if everything else None,
-            ladder_overview(summary, "p50", first_time=True) if everything else None,
-            statements_table(summary),
-            plans_table(report.plans),
-            operations_table(summary, None if everything else declared.pair),
-            services_table(summary),
-            background_table(summary) if everything else None,
-            *(waterfall_tables(record, summary) if everything else ()),
-            disruptions_table(summary),
-            errors_table(summary),
-        )
-        yield from self._sections(tables if everything else map(_shorter, tables))
+        tables = tables_of(report, "asking" if self.everything else "waiting")
+        yield from self._sections(tables if self.everything else map(_shorter, tables))
         yield Text()
         yield _verdict(verdict.outcome, verdict.sentence)
         yield from _repeated(verdict)

@@ -5,7 +5,8 @@ figures behind it, how to repeat it.
 """
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
@@ -20,42 +21,21 @@ from harness.showing.comparison_tables import (
     processor_table,
     timings_table,
 )
-from harness.showing.profile_tables import (
-    lock_waits_table,
-    statement_parts_table,
-    statement_profile_table,
-    waits_table,
-    waterfall_tables,
-)
 from harness.showing.renderers.html.difference import drawn, scripts
+from harness.showing.renderers.html.figure import Figure
 from harness.showing.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.showing.renderers.html.plans import drawn_plans
 from harness.showing.renderers.html.templates import style, templates
 from harness.showing.report import Report
-from harness.showing.summary import Summary
-from harness.showing.tables import (
-    OUTCOME_TONES,
-    Table,
-    background_table,
-    disruptions_table,
-    environment_table,
-    errors_table,
-    ladder_overview,
-    ladder_tables,
-    model_table,
-    operations_table,
-    printable,
-    reference_tables,
-    services_table,
-    statements_table,
-)
+from harness.showing.sections import Section, sections
+from harness.showing.tables import OUTCOME_TONES, environment_table, model_table, printable
 
 
 class HtmlRenderer:
     suffix = ".html"
 
     def render(self, report: Report) -> str:
-        from harness.showing.renderers.html import figures, time_figures  # noqa: PLC0415 -- drawing is slow to import.
+        from harness.showing.renderers.html.figures import FIGURES  # noqa: PLC0415 -- drawing is slow to import.
 
         record, summary, verdict, found = report.record, report.summary, report.verdict, report.profiles
         declared = summary.declaration
@@ -82,36 +62,10 @@ class HtmlRenderer:
                 headlines=list(headlines(summary)),
                 budgets=list(budget_lines(verdict)),
                 not_held=[each for each in budget_lines(verdict) if each.outcome != Outcome.PASS.value],
-                references=reference_tables(summary),
-                ladder_figures=list(figures.ladder_figures(summary, verdict)),
-                ladder_overviews=[table for table in _ladder_overviews(summary) if table],
-                ladders=ladder_tables(summary),
-                distribution_figures=list(figures.distribution_figures(record, summary, verdict)),
-                series_figures=list(time_figures.series_figures(record, summary)),
-                system_figures=list(time_figures.system_figures(record, summary)),
-                law_figures=list(figures.law_figures(record, summary, verdict)),
-                statement_figures=list(figures.statement_figures(summary)),
-                costs=[table for table in (statements_table(summary), background_table(summary)) if table],
-                services=services_table(summary),
-                disruptions=disruptions_table(summary),
-                waterfalls=list(waterfall_tables(record, summary)),
-                errors=errors_table(summary),
-                pair=operations_table(summary, declared.pair),
-                operations=operations_table(summary),
-                conditions=[table for table in (model_table(record), environment_table(record)) if table],
+                sections=list(_shown(report, FIGURES)),
                 command=printable(shlex.join(record.command)),
                 plan_differences=drawn_plans(report.plans),
                 differences=[drawn(each) for each in found],
-                profile_tables=[
-                    table
-                    for table in (
-                        statement_profile_table(record, declared.pair),
-                        statement_parts_table(record, summary),
-                        waits_table(found),
-                        lock_waits_table(found),
-                    )
-                    if table
-                ],
                 **(scripts() if found else {}),
             )
         )
@@ -165,7 +119,17 @@ def _profiled(comparison: Comparison, records: Sequence[RunRecord]) -> Sequence[
     return between(*sides) if len(sides) == 2 else ()  # noqa: PLR2004 -- baseline and candidate
 
 
-def _ladder_overviews(summary: Summary) -> Iterable[Table | None]:
-    for first_time in (False, True):
-        yield ladder_overview(summary, "p50", first_time=first_time)
-        yield ladder_overview(summary, "p95", first_time=first_time)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A section with its drawings, by group."""
+
+    section: Section
+    figures: Mapping[str, Sequence[Figure]]
+
+
+def _shown(report: Report, draw: Mapping[str, Callable[[Report], Iterable[Figure]]]) -> Iterable[Shown]:
+    """Those that have something on the page."""
+    for section in sections(report, "browsing"):
+        figures = {group: list(draw[group](report)) for group in section.figures}
+        if section.tables or section.further or section.has_more or any(figures.values()):
+            yield Shown(section, figures)

@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.latency_quantile import LatencyQuantile
@@ -27,18 +28,10 @@ from harness.showing.renderers.html.charts import (
 )
 from harness.showing.renderers.html.figure import Figure, safe
 from harness.showing.renderers.html.time_figures import series_figures, system_figures
+from harness.showing.report import Report
+from harness.showing.sections import sections
 from harness.showing.summary import TEXT_GROUPS, Ladder, Quantile, Summary, TextGroup
 from harness.showing.tables import printable, selection
-
-
-def all_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterable[Figure]:
-    """In the order of the page."""
-    yield from ladder_figures(summary, verdict)
-    yield from distribution_figures(record, summary, verdict)
-    yield from series_figures(record, summary)
-    yield from system_figures(record, summary)
-    yield from statement_figures(summary)
-    yield from law_figures(record, summary, verdict)
 
 
 def ladder_figures(summary: Summary, verdict: Verdict) -> Iterable[Figure]:
@@ -182,3 +175,21 @@ def _judged(verdict: Verdict, operation: str, variant: str) -> list[Judged]:
             bounds = Quantile(each.measured or math.inf, each.lower, each.upper)
             found.append(Judged(each.limit, metric.probability, bounds))
     return found
+
+
+FIGURES: Final[Mapping[str, Callable[[Report], Iterable[Figure]]]] = {
+    "ladder": lambda report: ladder_figures(report.summary, report.verdict),
+    "distribution": lambda report: distribution_figures(report.record, report.summary, report.verdict),
+    "series": lambda report: series_figures(report.record, report.summary),
+    "system": lambda report: system_figures(report.record, report.summary),
+    "statements": lambda report: statement_figures(report.summary),
+    "laws": lambda report: law_figures(report.record, report.summary, report.verdict),
+}
+"""What draws the groups of figures that sections name."""
+
+
+def all_figures(report: Report) -> Iterable[Figure]:
+    """In the order of the page."""
+    for section in sections(report, "browsing"):
+        for group in section.figures:
+            yield from FIGURES[group](report)

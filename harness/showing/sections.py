@@ -1,0 +1,224 @@
+"""What a report has to say, in the reader's order: verdict, what changed, why, the figures behind it, how to repeat it.
+
+Each section is one entry here, and every renderer goes through them. It decides how a section looks, not which there
+are.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from harness.showing.plan_tables import plans_table
+from harness.showing.profile_tables import (
+    lock_waits_table,
+    statement_parts_table,
+    statement_profile_table,
+    waits_table,
+    waterfall_tables,
+)
+from harness.showing.report import Report
+from harness.showing.tables import (
+    BUDGETS_SHOWN,
+    Table,
+    background_table,
+    budgets_table,
+    disruptions_table,
+    environment_table,
+    errors_table,
+    ladder_overview,
+    ladder_tables,
+    model_table,
+    operations_table,
+    reference_tables,
+    services_table,
+    statements_table,
+)
+
+Audience = Literal["waiting", "asking", "reading", "reviewing", "browsing"]
+"""Who waits at a terminal, or asks there for everything; who reads a document, reviews a change, or looks at a page."""
+
+ALL: Final[frozenset[Audience]] = frozenset({"waiting", "asking", "reading", "reviewing", "browsing"})
+THOROUGH: Final[frozenset[Audience]] = frozenset({"asking", "reading", "browsing"})
+
+Tables = Callable[[Report, Audience], Iterable[Table | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """`id` is its address, and `label` names it in a list of sections; `title` says the same to who reads on.
+
+    `further` tables explain the others. `figures` names groups of drawings, which only a page has; it `has_more` where
+    it shows the section in its own way, whether or not there is a table.
+    """
+
+    id: str
+    label: str
+    title: str
+    sentence: str
+    tables: tuple[Table, ...]
+    further: tuple[Table, ...]
+    figures: tuple[str, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A section as it is listed, and for whom it is."""
+
+    id: str
+    label: str
+    title: str
+    tables: Tables
+    audiences: frozenset[Audience] = ALL
+    further: Tables = lambda _report, _audience: ()
+    figures: tuple[str, ...] = ()
+    sentence: Callable[[Report], str] = lambda _: ""
+    has_more: Callable[[Report], bool] = lambda _: False
+
+
+def sections(report: Report, audience: Audience) -> Iterator[Section]:
+    """Those that are for this audience; one that has nothing to show is for the renderer to leave out."""
+    for entry in ENTRIES:
+        if audience in entry.audiences:
+            yield Section(
+                entry.id,
+                entry.label,
+                entry.title,
+                entry.sentence(report),
+                tuple(table for table in entry.tables(report, audience) if table),
+                tuple(table for table in entry.further(report, audience) if table),
+                entry.figures,
+                entry.has_more(report),
+            )
+
+
+def tables_of(report: Report, audience: Audience) -> Iterator[Table]:
+    """Of all sections, one after the other."""
+    for section in sections(report, audience):
+        yield from section.tables
+
+
+def _budgets(report: Report, audience: Audience) -> Iterable[Table | None]:
+    yield budgets_table(report.verdict, BUDGETS_SHOWN if audience == "waiting" else None)
+
+
+def _ladder(report: Report, audience: Audience) -> Iterable[Table | None]:
+    yield ladder_overview(report.summary, "p50")
+    if audience != "waiting":
+        yield ladder_overview(report.summary, "p95")
+        yield ladder_overview(report.summary, "p50", first_time=True)
+    if audience == "browsing":
+        yield ladder_overview(report.summary, "p95", first_time=True)
+
+
+def _statements(report: Report, audience: Audience) -> Iterable[Table | None]:
+    yield statements_table(report.summary)
+    if audience != "waiting":
+        yield background_table(report.summary)
+
+
+def _measured(report: Report, audience: Audience) -> Iterable[Table | None]:
+    """To a page the pair comes first, and every variant further below."""
+    whole = audience in {"asking", "reading"}
+    yield operations_table(report.summary, None if whole else report.summary.declaration.pair)
+    if audience != "reviewing":
+        yield services_table(report.summary)
+    yield disruptions_table(report.summary)
+    yield errors_table(report.summary)
+
+
+def _profiles(report: Report, _audience: Audience) -> Iterable[Table | None]:
+    if report.profiles:
+        yield statement_profile_table(report.record, report.summary.declaration.pair)
+        yield statement_parts_table(report.record, report.summary)
+        yield waits_table(report.profiles)
+        yield lock_waits_table(report.profiles)
+
+
+def _nothing(_report: Report, _audience: Audience) -> Iterable[Table | None]:
+    return ()
+
+
+ENTRIES: Final = (
+    Entry("budgets", "Budgets", "Budgets", _budgets),
+    Entry(
+        "references",
+        "Reference figures",
+        "Beside the reference figures",
+        lambda report, _: reference_tables(report.summary),
+        ALL - {"waiting"},
+        sentence=lambda report: report.summary.declaration.expectations,
+    ),
+    Entry(
+        "ladder",
+        "What each step takes off",
+        "What each step takes off",
+        _ladder,
+        ALL - {"reviewing"},
+        further=lambda report, audience: ladder_tables(report.summary) if audience == "browsing" else (),
+        figures=("ladder",),
+    ),
+    Entry(
+        "distribution",
+        "Distribution",
+        "Distribution of service times",
+        _nothing,
+        frozenset({"browsing"}),
+        figures=("distribution",),
+    ),
+    Entry("series", "Over time", "Latency over time", _nothing, frozenset({"browsing"}), figures=("series",)),
+    Entry(
+        "system",
+        "Cache, pool, queue",
+        "Cache, pool and background queue over time",
+        _nothing,
+        frozenset({"browsing"}),
+        figures=("system",),
+    ),
+    Entry(
+        "statements",
+        "Statements",
+        "SQL statements per request",
+        _statements,
+        ALL - {"reviewing"},
+        figures=("statements", "laws"),
+    ),
+    Entry(
+        "plans",
+        "Plans",
+        "Plans of the statements",
+        lambda report, _: [plans_table(report.plans)],
+        ALL - {"reviewing"},
+        has_more=lambda report: report.plans is not None,
+    ),
+    Entry(
+        "measured",
+        "All figures",
+        "All figures",
+        _measured,
+        further=lambda report, audience: [operations_table(report.summary)] if audience == "browsing" else (),
+    ),
+    Entry(
+        "waterfall",
+        "What p95 waits for",
+        "What p95 waits for",
+        lambda report, _: waterfall_tables(report.record, report.summary),
+        THOROUGH,
+    ),
+    Entry(
+        "flames",
+        "Where the time goes",
+        "Where the time goes",
+        _profiles,
+        frozenset({"browsing"}),
+        has_more=lambda report: bool(report.profiles),
+    ),
+    Entry(
+        "conditions",
+        "Conditions",
+        "Conditions, and how to repeat it",
+        lambda report, _: (model_table(report.record), environment_table(report.record)),
+        frozenset({"reading", "browsing"}),
+        has_more=lambda _: True,
+    ),
+)
