@@ -74,7 +74,13 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 WITHOUT_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
-    {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "transaction_timeout": "0"}
+    {
+        "statement_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+        "transaction_timeout": "0",
+        # A pool keeps idle sessions on purpose, and one that the server ends costs the request that meets it then.
+        "idle_session_timeout": "0",
+    }
 )
 """For work that may take long, whatever the owner allows others."""
 

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def texts_in(path: Path) -> Sequence[str]:
     """The lines of a UTF-8 file that hold something. Raises `InvalidInput`."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"The texts to warm the cache with cannot be read from {path} ({error}).") from None
     return [line.strip() for line in lines if line.strip()]

@@ -81,7 +81,7 @@ def append(path: Path, entry: Entry) -> None:
 def read(path: Path) -> tuple[Entry, ...]:
     """The runs in the order of their start, each once. Raises `UsageError` that names the line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not readable as a history: {error}. `harness history add` begins one.") from None
     entries = [_entry(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]

@@ -1,5 +1,6 @@
 """A recorded log of operations, sent again at the distances that it had."""
 
+import codecs
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +65,7 @@ class TraceSettings(ArrivalSettings, frozen=True):
 def read(path: Path) -> tuple[TraceLine, ...]:
     """Raises `UsageError` that names the line."""
     try:
-        content = path.read_bytes()
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise UsageError(f"The trace {path} cannot be read ({error.strerror}).") from None
     lines = tuple(_lines(path, content))

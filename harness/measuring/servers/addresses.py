@@ -161,7 +161,7 @@ def _from_password_file(*connection: str) -> str | None:
     """The password of the first line whose host, port, database and user are the connection's, or `*`."""
     try:
         path = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, RuntimeError, UnicodeDecodeError):  # The second where this user has no home.
         return None
     for line in lines:

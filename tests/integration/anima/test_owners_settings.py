@@ -77,12 +77,13 @@ async def test_a_lock_that_is_not_free_within_the_owners_limit_is_503(database_u
 
 
 async def test_the_services_own_limits_hold_whatever_the_owner_has_set(database_url: str, session: Session) -> None:
-    for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"):
         await alter_database(session, f"SET {name} = '2s'")
     settings = PoolSettings(1, statement_timeout_s=7)
     async with open_database(database_url, settings) as database, database.session() as used:
         assert (await used.fetch(SHOW, "statement_timeout"))[0][0] == "7s"
         assert (await used.fetch(SHOW, "idle_in_transaction_session_timeout"))[0][0] == "1min"
+        assert (await used.fetch(SHOW, "idle_session_timeout"))[0][0] == "0"
     assert await migrate(database_url) == ()
 
 

@@ -71,6 +71,13 @@ def test_each_line_that_holds_something_is_a_text(tmp_path: Path) -> None:
     assert texts_in(path) == ["Who?", "Where to?"]
 
 
+@pytest.mark.parametrize("inside", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_a_line_feed_ends_a_text_and_the_mark_of_an_editor_is_part_of_none(tmp_path: Path, inside: str) -> None:
+    path = tmp_path / "questions.txt"
+    path.write_bytes(f"\ufeffWho{inside}is it?\r\nWhere to?".encode())
+    assert texts_in(path) == [f"Who{inside}is it?", "Where to?"]
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no\.txt"):
         texts_in(tmp_path / "no.txt")

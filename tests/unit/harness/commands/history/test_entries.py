@@ -139,3 +139,12 @@ def test_a_full_disk_is_told_with_what_it_left(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "write", half)
     with pytest.raises(HarnessError, match="the disk is full, and the last line is broken"):
         append(tmp_path / "history.jsonl", entry())
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\x85"])
+def test_only_a_line_feed_ends_an_entry_and_the_mark_of_an_editor_is_part_of_none(tmp_path: Path, inside: str) -> None:
+    path = tmp_path / "history.jsonl"
+    odd = entry_of(guide_record(), f"fix{inside}2")
+    append(path, odd)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read(path) == (odd,)
