@@ -1,42 +1,75 @@
-"""The service `anima serve` in a process of its own, which ends when its user does, however that ends.
+"""A service that is measured, in a process of its own, which ends when its user does, however that ends.
 
 `serving` starts it; `process` is what the reaper's child holds open. Nothing here knows what the service answers.
 """
 
 import asyncio
+import contextlib
 import http.client
+import json
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import IO, Final
 
-from harness.children import local_environment, python
+import psutil
+
 from harness.errors import HarnessError, ProvisioningError
 from harness.measuring.servers.reaper import Ended, Watch, outliving
 from harness.redaction import without_secrets
 
 HOST: Final = "127.0.0.1"
+PORT: Final = "{port}"
+"""Stands for the port, in the command and in what is stated in its environment."""
+
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 40.0
 POLL_S: Final = 0.05
-LOG_LINES: Final = 5
+LOG_LINES: Final = 20
+LOG_BYTES_READ: Final = 64 * 1024
 LINE_SHOWN: Final = 300
 """Characters of each of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What is started. `environment` is all of it, and is told through a pipe: addresses contain passwords.
+
+    It is ready when the path `ready` is answered with a status of success.
+    """
+
+    name: str
+    command: Sequence[str]
+    ready: str
+    environment: Mapping[str, str] = field(repr=False)
+    directory: str = "."
+    start_timeout_s: float = START_TIMEOUT_S
+
+    def on(self, port: int) -> "Launch":
+        return Launch(
+            self.name,
+            [part.replace(PORT, str(port)) for part in self.command],
+            self.ready,
+            {name: value.replace(PORT, str(port)) for name, value in self.environment.items()},
+            self.directory,
+            self.start_timeout_s,
+        )
+
+
 @asynccontextmanager
-async def serving(
-    strategy: str, database_url: str, embedding_url: str | None, redis_url: str | None
-) -> AsyncGenerator[str]:
-    """The address of a service that is ready; raises `ProvisioningError`. Without an embedding server it needs none."""
+async def serving(launch: Launch) -> AsyncGenerator[str]:
+    """The address of a service that is ready; raises `ProvisioningError`."""
     port = await asyncio.to_thread(_free_port)
-    arguments = {"port": str(port), "strategy": strategy, "database_url": database_url}
-    others = {"embedding_url": embedding_url or "", "redis_url": redis_url or ""}
-    async with outliving(f"{__name__}:process", **arguments, **others) as ended, while_it_lives(ended):
+    told = json.dumps(asdict(launch.on(port)))
+    async with outliving(f"{__name__}:process", port=str(port), launch=told) as ended, while_it_lives(ended):
         yield f"http://{HOST}:{port}"
 
 
@@ -64,54 +97,101 @@ async def while_it_lives(ended: Ended) -> AsyncGenerator[None]:
 
 
 @contextmanager
-def process(port: str, strategy: str, database_url: str, embedding_url: str, redis_url: str) -> Generator[Watch]:
-    """Runs `anima serve` from its readiness to the end of the block. Addresses are not in its command line."""
-    provider = {"ANIMA_EMBEDDING_PROVIDER": "ollama", "ANIMA_OLLAMA_URL": embedding_url}
-    environment: dict[str, str] = {
-        **{name: value for name, value in local_environment().items() if not name.startswith("ANIMA_")},
-        **(provider if embedding_url else {"ANIMA_EMBEDDING_PROVIDER": "hashing"}),
-        **({"ANIMA_REDIS_URL": redis_url} if redis_url else {}),
-        "ANIMA_DATABASE_URL": database_url,
-    }
-    command = python("-m", "anima", "serve", "--host", HOST, "--port", port, "--strategy", strategy)
+def process(port: str, launch: str) -> Generator[Watch]:
+    """Runs the service from its readiness to the end of the block, and whatever it has started itself no longer."""
+    told = Launch(**json.loads(launch))
     with tempfile.TemporaryFile() as log:
-        service = subprocess.Popen(  # noqa: S603 -- this interpreter, with arguments of the harness's own
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        service = _started(told, log)
         try:
-            _wait_until_ready(int(port), service, log)
-            yield lambda: _last_words(service, log)
+            _wait_until_ready(told, int(port), service, log)
+            yield lambda: _last_words(told, service, log)
         finally:
             _end(service)
 
 
-def _wait_until_ready(port: int, service: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not _answers(port):
+def _started(launch: Launch, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Raises `ProvisioningError` when there is no such program."""
+    program = _program(launch)
+    try:
+        return subprocess.Popen(  # noqa: S603 -- what the scenario states, without a shell
+            [program, *launch.command[1:]],
+            env=dict(launch.environment),
+            cwd=launch.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProvisioningError(f"The service {launch.name} cannot be started ({error}).") from error
+
+
+def _program(launch: Launch) -> str:
+    """Where it lies, on the service's own PATH; a path is relative to the service's directory."""
+    named = launch.command[0]
+    if not Path(launch.directory).is_dir():
+        raise ProvisioningError(f"The service {launch.name} cannot be started: there is no folder {launch.directory}.")
+    if os.sep in named:
+        found = shutil.which(os.path.abspath(os.path.join(launch.directory, named)))  # noqa: PTH100, PTH118 -- `..` stays
+    else:
+        found = shutil.which(named, path=launch.environment.get("PATH"))
+    if found is None:
+        raise ProvisioningError(
+            f"The service {launch.name} cannot be started: there is no program {named!r}. Install it where the harness "
+            "runs, or state its path in `service.command`."
+        )
+    return found
+
+
+def _wait_until_ready(launch: Launch, port: int, service: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
+    deadline = time.monotonic() + launch.start_timeout_s
+    while not 200 <= (status := _status(port, launch.ready)) < 300:  # noqa: PLR2004 -- HTTP's range of success
         if service.poll() is not None:
-            raise ProvisioningError(f"`anima serve` ended before it was ready. {_last_lines(log)}")
+            raise ProvisioningError(f"The service {launch.name} ended before it was ready. {_last_lines(log)}")
         if time.monotonic() > deadline:
-            raise ProvisioningError(f"`anima serve` was not ready within {START_TIMEOUT_S:g} s. {_last_lines(log)}")
+            raise ProvisioningError(
+                f"The service {launch.name} was not ready within {launch.start_timeout_s:g} s: "
+                f"{_unready(launch, port, status, _ports_of(service))} {_last_lines(log)}"
+            )
         time.sleep(POLL_S)
 
 
-def _answers(port: int) -> bool:
-    """Asked without `urllib`, which would ask the environment's proxy for it."""
+def _unready(launch: Launch, port: int, status: int, ports: Sequence[int]) -> str:
+    if status:
+        return f"it answers GET {launch.ready} with HTTP status {status}."
+    if ports and port not in ports:
+        others = ", ".join(map(str, ports))
+        return f"it listens on port {others}, and was told to on {port}. Have it use what stands in place of {PORT}."
+    return f"nothing answers GET {launch.ready} on port {port}."
+
+
+def _status(port: int, path: str) -> int:
+    """0 where nothing answers. Asked without `urllib`, which would ask the environment's proxy for it."""
     connection = http.client.HTTPConnection(HOST, port, timeout=1.0)
     try:
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        connection.request("GET", path)
+        return connection.getresponse().status
     except (http.client.HTTPException, OSError):
-        return False
+        return 0
     finally:
         connection.close()
 
 
-def _last_words(service: "subprocess.Popen[bytes]", log: IO[bytes]) -> str:
+def _ports_of(service: "subprocess.Popen[bytes]") -> Sequence[int]:
+    """On which it or a process that it has started listens; empty where that cannot be seen."""
+    try:
+        started = psutil.Process(service.pid)
+        opened = [one for each in (started, *started.children(recursive=True)) for one in each.net_connections("tcp")]
+    except (psutil.Error, OSError):
+        return ()
+    return sorted({one.laddr.port for one in opened if one.status == psutil.CONN_LISTEN})
+
+
+def _last_words(launch: Launch, service: "subprocess.Popen[bytes]", log: IO[bytes]) -> str:
     """Waits for its end."""
     code = service.wait()
     how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-    return f"The service `anima serve` ended by itself ({how}). {_last_lines(log)}"
+    return f"The service {launch.name} ended by itself ({how}). {_last_lines(log)}"
 
 
 def _end(service: "subprocess.Popen[bytes]") -> None:
@@ -122,10 +202,13 @@ def _end(service: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         service.kill()
         service.wait()
+    # What it has started and left behind is in its session, which has its number.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(service.pid, signal.SIGKILL)
 
 
 def _last_lines(log: IO[bytes]) -> str:
-    log.seek(0)
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES_READ))
     lines = without_secrets(log.read().decode(errors="replace")).splitlines()[-LOG_LINES:]
     return "It said:\n" + "\n".join(f"  {line[:LINE_SHOWN]}" for line in lines) + "\n" if lines else "It said nothing."
 

@@ -20,10 +20,12 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic.alias_generators import to_camel
 
+from harness.children import local_environment, python
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
+from harness.measuring.answers import body_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
-from harness.measuring.servers.service import serving
+from harness.measuring.servers.service import HOST, PORT, Launch, serving
 from harness.measuring.servers.service_url import KEY_VARIABLE, key_header, plain
 from harness.measuring.targets.protocol import EXTERNAL, EXTERNAL_VARIANT, Response, TargetContext, TargetStatistics
 
@@ -42,7 +44,6 @@ REQUESTS_SERVED: Final = "anima_http_request_duration_seconds_count"
 CONNECT_TIMEOUT_S: Final = 10.0
 DRAIN_POLL_S: Final = 0.05
 DRAIN_STALL_S: Final = 120.0
-ANSWER_BYTES_MAX: Final = 64 * 2**20
 KIND_LENGTH_MAX: Final = 60
 DIGITS_MAX: Final = 12
 CLOCK: Final = perf_counter
@@ -175,9 +176,7 @@ class HttpTarget:
                 url = _stated(self._service_url)
                 headers |= key_header()
             else:
-                url = await stack.enter_async_context(
-                    serving(context.variant, context.database_url, context.embedding_url, context.redis_url)
-                )
+                url = await stack.enter_async_context(serving(anima_serve(context)))
                 database_url = context.database_url
             session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
@@ -186,6 +185,19 @@ class HttpTarget:
                 headers=headers,
             )
             yield OpenHttp(await stack.enter_async_context(session), url, database_url)
+
+
+def anima_serve(context: TargetContext) -> Launch:
+    """Without an embedding server it needs none. Addresses are not in its command line."""
+    provider = {"ANIMA_EMBEDDING_PROVIDER": "ollama", "ANIMA_OLLAMA_URL": context.embedding_url or ""}
+    environment: dict[str, str] = {
+        **{name: value for name, value in local_environment().items() if not name.startswith("ANIMA_")},
+        **(provider if context.embedding_url else {"ANIMA_EMBEDDING_PROVIDER": "hashing"}),
+        **({"ANIMA_REDIS_URL": context.redis_url} if context.redis_url else {}),
+        "ANIMA_DATABASE_URL": context.database_url,
+    }
+    command = python("-m", "anima", "serve", "--host", HOST, "--port", PORT, "--strategy", context.variant)
+    return Launch("`anima serve`", command, "/ready", environment)
 
 
 def _stated(service_url: str | None) -> str:
@@ -275,7 +287,7 @@ class OpenHttp:
 
     async def _send(self, operation: str, fields: Mapping[str, object]) -> Response:
         async with self._request(operation, fields) as answer:
-            body = await _body(answer)
+            body = await body_of(answer)
             if answer.status not in (200, 201):
                 raise _refusal(operation, answer.status, body)
             server_s = _server_s(answer.headers.get("X-Response-Time"))
@@ -304,7 +316,7 @@ class OpenHttp:
         """Raises `ProvisioningError` where nobody answers as the service would, with what to correct."""
         try:
             async with self._request("query", unanswerable("Is this the service?")) as answer:
-                body = await _body(answer)
+                body = await body_of(answer)
         except aiohttp.ClientConnectorError as error:
             raise ProvisioningError(_unreachable(self.url, error)) from error
         except TimeoutError as error:
@@ -342,7 +354,7 @@ class OpenHttp:
         """None where the server has no such page, or is away."""
         try:
             async with self._get(path) as answer:
-                return await _body(answer) if answer.status == HTTPStatus.OK else None
+                return await body_of(answer) if answer.status == HTTPStatus.OK else None
         except (aiohttp.ClientError, OSError, TargetError):
             return None
 
@@ -359,16 +371,6 @@ async def connected(database_url: str) -> "AsyncGenerator[asyncpg.Connection[asy
 def unanswerable(text: str) -> dict[str, object]:
     """A question that only a memory with this very text in the tier `network` would notice."""
     return {"query": text, "limit": 1, "similarityThreshold": 1.0, "tiers": ["network"]}
-
-
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    """Raises `TargetError` for what no service answers: it would fill the memory of who measures."""
-    parts = bytearray()
-    async for part in answer.content.iter_any():
-        parts += part
-        if len(parts) > ANSWER_BYTES_MAX:
-            raise TargetError("answer too long", f"{answer.url.path}: an answer of over {ANSWER_BYTES_MAX:,} bytes")
-    return bytes(parts)
 
 
 async def _drained(due_work: Callable[[], Awaitable[int]]) -> None:

@@ -278,7 +278,7 @@ async def test_paths_stand_below_the_prefix(slash: str) -> None:
     ("status", "text"), [(404, ""), (200, "<html>"), (200, '{"cache": {"hits": "many"}}'), (302, ""), (200, "x" * 200)]
 )
 async def test_what_a_server_does_not_tell_is_not_told(status: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.measuring.targets.anima.served.ANSWER_BYTES_MAX", 100)
+    monkeypatch.setattr("harness.measuring.answers.ANSWER_BYTES_MAX", 100)
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=text)
@@ -305,7 +305,7 @@ def test_counters_that_began_anew_say_nothing_of_the_time_between() -> None:
 
 
 async def test_an_answer_that_would_fill_the_memory_is_an_error_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.measuring.targets.anima.served.ANSWER_BYTES_MAX", 100)
+    monkeypatch.setattr("harness.measuring.answers.ANSWER_BYTES_MAX", 100)
     assert (await failed(QUERY, answering({"data": "x" * 101}))).kind == "answer too long"
 
 
