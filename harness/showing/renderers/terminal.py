@@ -183,7 +183,8 @@ def _text(cell: Cell, column: Column) -> Text:
 
 def _widths(table: Table, width: int) -> list[int] | None:
     """Of each column; None where not even the narrowest fit. The widest gives way first."""
-    narrowest, widths = [], []
+    narrowest: list[int] = []
+    widths: list[int] = []
     for index, column in enumerate(table.columns):
         texts = [row[index].text for row in table.rows]
         figures = max(map(cell_len, texts), default=0)
