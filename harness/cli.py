@@ -17,7 +17,7 @@ from harness.redaction import without_secrets
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CommandPlace:
     """Where a command is defined, and what the list of commands says of it, so that a list imports none of them."""
 
     module: str
@@ -25,19 +25,19 @@ class Place:
     short_help: str
 
 
-COMMANDS: Final[Mapping[str, Place]] = {
-    "run": Place("run", "run", "Runs a scenario and judges it."),
-    "report": Place("report", "report", "Shows a stored run or comparison again."),
-    "compare": Place("compare", "compare_command", "Says which of two strategies, runs or revisions is slower."),
-    "profile": Place("profile", "profile", "Shows where the time goes, before and after."),
-    "diff": Place("profile", "diff", "Compares the profiles of two runs, or of one."),
-    "verify": Place("verify", "verify", "Checks that strategies agree."),
-    "selftest": Place("selftest", "selftest", "Shows how often the judge is wrong."),
-    "history": Place("history.commands", "history", "Keeps a line per run, and shows what has changed."),
-    "list": Place("listing", "list_", "Lists scenarios, strategies and stored runs."),
-    "doctor": Place("doctor", "doctor", "Says what this machine has, and what is missing."),
-    "schema": Place("schema", "schema", "Prints the JSON schema of a scenario."),
-    "clean": Place("clean", "clean", "Removes what runs have left behind."),
+COMMANDS: Final[Mapping[str, CommandPlace]] = {
+    "run": CommandPlace("run", "run", "Runs a scenario and judges it."),
+    "report": CommandPlace("report", "report", "Shows a stored run or comparison again."),
+    "compare": CommandPlace("compare", "compare_command", "Says which of two strategies, runs or revisions is slower."),
+    "profile": CommandPlace("profile", "profile", "Shows where the time goes, before and after."),
+    "diff": CommandPlace("profile", "diff", "Compares the profiles of two runs, or of one."),
+    "verify": CommandPlace("verify", "verify", "Checks that strategies agree."),
+    "selftest": CommandPlace("selftest", "selftest", "Shows how often the judge is wrong."),
+    "history": CommandPlace("history.commands", "history", "Keeps a line per run, and shows what has changed."),
+    "list": CommandPlace("listing", "list_", "Lists scenarios, strategies and stored runs."),
+    "doctor": CommandPlace("doctor", "doctor", "Says what this machine has, and what is missing."),
+    "schema": CommandPlace("schema", "schema", "Prints the JSON schema of a scenario."),
+    "clean": CommandPlace("clean", "clean", "Removes what runs have left behind."),
 }
 
 

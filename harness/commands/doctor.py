@@ -24,7 +24,7 @@ CPUS_MIN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MachineFinding:
     """One thing that was looked at. A run needs those that are `required`."""
 
     what: str
@@ -61,60 +61,60 @@ def show_generator() -> ExitCode:
     return ExitCode.PASS if good else ExitCode.INVALID
 
 
-def examine(output: Path) -> list[Finding]:
+def examine(output: Path) -> list[MachineFinding]:
     """Looks without starting or writing anything."""
     return list(_findings(output))
 
 
-def _findings(output: Path) -> Iterator[Finding]:
-    yield Finding(f"Python {platform.python_version()} (3.11 or later)", sys.version_info >= (3, 11))
+def _findings(output: Path) -> Iterator[MachineFinding]:
+    yield MachineFinding(f"Python {platform.python_version()} (3.11 or later)", sys.version_info >= (3, 11))
     yield _embedded_postgres()
     yield _container_engine()
     yield _system_user()
     cpus = processors()
-    yield Finding(
+    yield MachineFinding(
         f"{cpus} processors ({cpu_model()})",
         cpus >= CPUS_MIN,
         "" if cpus >= CPUS_MIN else "Client and server share one: latencies will include waiting for it.",
         required=False,
     )
     memory_gib = psutil.virtual_memory().available / 2**30
-    yield Finding(
+    yield MachineFinding(
         f"{memory_gib:.1f} GiB of memory free",
         memory_gib >= MEMORY_GIB_MIN,
         "" if memory_gib >= MEMORY_GIB_MIN else f"End something: a run wants {MEMORY_GIB_MIN:g} GiB.",
     )
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     disk_gib = shutil.disk_usage(existing).free / 2**30
-    yield Finding(
+    yield MachineFinding(
         f"{disk_gib:.1f} GiB of disk free at {existing}",
         disk_gib >= DISK_GIB_MIN,
         "" if disk_gib >= DISK_GIB_MIN else f"Free some: a run wants {DISK_GIB_MIN:g} GiB.",
     )
 
 
-def _embedded_postgres() -> Finding:
+def _embedded_postgres() -> MachineFinding:
     what = "embedded PostgreSQL 18 with pgvector"
     try:
         installation(postgres_major=18)
     except ProvisioningError as error:
-        return Finding(what, present=False, advice=str(error))
-    return Finding(what, present=True)
+        return MachineFinding(what, present=False, advice=str(error))
+    return MachineFinding(what, present=True)
 
 
-def _container_engine() -> Finding:
+def _container_engine() -> MachineFinding:
     what = "a container engine, and the extra `containers`"
     advice = f"For `--database testcontainers`: {extra('containers')}, and start Docker or Podman."
     present = engine_answers()
-    return Finding(what, present, "" if present else advice, required=False)
+    return MachineFinding(what, present, "" if present else advice, required=False)
 
 
-def _system_user() -> Finding:
+def _system_user() -> MachineFinding:
     """PostgreSQL refuses to run as root, so root needs another user to run it as."""
     if os.name != "posix" or os.geteuid() != 0:
-        return Finding("not root: the server runs as this user", present=True)
+        return MachineFinding("not root: the server runs as this user", present=True)
     present = shutil.which("useradd") is not None
-    return Finding(
+    return MachineFinding(
         "root: the server runs as the user `pgserver`",
         present,
         "" if present else "Install useradd (package `passwd`), or run as another user.",

@@ -13,7 +13,7 @@ from harness.errors import ExitCode, UsageError
 from harness.failures import failures_of, raise_first
 from harness.journal import LOG_FILE
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
-from harness.judging.profile_differences import Difference, between, side
+from harness.judging.profile_differences import ProfileDifference, between, side
 from harness.measuring import scenario_files
 from harness.measuring.recording import record_run
 from harness.measuring.scenario import ProfileSettings
@@ -113,7 +113,7 @@ def _default_variants(records: list[RunRecord], after: str | None) -> list[str]:
     return [str(record.scenario.get("candidate")) for record in records]
 
 
-def show(found: tuple[Difference, ...], plans: PlanComparison, page: Path, *, opened: bool) -> None:
+def show(found: tuple[ProfileDifference, ...], plans: PlanComparison, page: Path, *, opened: bool) -> None:
     if not found:
         raise UsageError("Nothing was profiled on both sides. Make profiles with `harness profile`.")
     runs.replace_file(page, difference_page(found, plans))

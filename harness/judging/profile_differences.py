@@ -17,7 +17,7 @@ FILES_SHOWN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ProfileSide:
     """One variant of one run; `label` is how a reader knows it from the other side."""
 
     label: str
@@ -53,17 +53,17 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ProfileDifference:
     """One operation. `changes` has every frame, `culprits` those that explain the change, the largest first."""
 
     operation: str
-    before: Side
-    after: Side
+    before: ProfileSide
+    after: ProfileSide
     changes: tuple[FrameChange, ...]
     culprits: tuple[FrameChange, ...]
 
 
-def differences(record: RunRecord) -> tuple[Difference, ...]:
+def differences(record: RunRecord) -> tuple[ProfileDifference, ...]:
     """The run's baseline against its candidate; empty where they were not profiled."""
     declared = declaration_of(record)
     profiled = {profile.variant for profile in record.profiles}
@@ -72,7 +72,7 @@ def differences(record: RunRecord) -> tuple[Difference, ...]:
     return between(side(record, str(declared.baseline)), side(record, str(declared.candidate)))
 
 
-def side(record: RunRecord, variant: str, label: str | None = None) -> Side:
+def side(record: RunRecord, variant: str, label: str | None = None) -> ProfileSide:
     """Raises `UsageError` when the run has no profile of the variant."""
     profiles = tuple(profile for profile in record.profiles if profile.variant == variant)
     if not profiles:
@@ -81,19 +81,19 @@ def side(record: RunRecord, variant: str, label: str | None = None) -> Side:
             f"The run {record.run_id} has no profile of {variant!r}. "
             + (f"It has those of {known}." if known else "Make one with `harness profile`.")
         )
-    return Side(label or variant, profiles)
+    return ProfileSide(label or variant, profiles)
 
 
-def between(before: Side, after: Side) -> tuple[Difference, ...]:
+def between(before: ProfileSide, after: ProfileSide) -> tuple[ProfileDifference, ...]:
     """For each operation that both sides profiled."""
     of_after = {profile.operation for profile in after.profiles}
     operations = dict.fromkeys(profile.operation for profile in before.profiles if profile.operation in of_after)
     return tuple(_difference(operation, before, after) for operation in operations)
 
 
-def _difference(operation: str, before: Side, after: Side) -> Difference:
+def _difference(operation: str, before: ProfileSide, after: ProfileSide) -> ProfileDifference:
     changes = compare(before.rounds(operation), after.rounds(operation))
-    return Difference(operation, before, after, tuple(changes), tuple(culprits(_actionable(changes))))
+    return ProfileDifference(operation, before, after, tuple(changes), tuple(culprits(_actionable(changes))))
 
 
 def _actionable(changes: Sequence[FrameChange]) -> list[FrameChange]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from harness.errors import TargetError
 from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
-from harness.measuring.arrivals.protocol import WHOLE, Bounds, Share
+from harness.measuring.arrivals.protocol import WHOLE, PhaseBounds, Share
 from harness.measuring.draws import Draws
 from harness.measuring.heartbeat import Heartbeat
 from harness.measuring.levels import Levels
@@ -103,7 +103,7 @@ class LocalWorker:
 
         # Twice as many users, since background work shares the connections, and each prepares its own statements.
         users = min(2 * max(1, arrival.side_by_side), WARM_UP_USERS_MAX)
-        crowd = ClosedLoopSettings(users=users).open(Bounds(time_s=phase.duration_s / 2), lambda _: Draws(0, ""))
+        crowd = ClosedLoopSettings(users=users).open(PhaseBounds(time_s=phase.duration_s / 2), lambda _: Draws(0, ""))
         await crowd.drive(requests, issue, self._pass.clock)
 
 

@@ -18,7 +18,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from harness.measuring.arrivals import ArrivalSection
 from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
-from harness.measuring.arrivals.protocol import Arrival, Bounds
+from harness.measuring.arrivals.protocol import Arrival, PhaseBounds
 from harness.measuring.draws import Draws
 from harness.measuring.latencies import LATENCIES, LatencyProfile
 from harness.measuring.operations import Workload
@@ -63,8 +63,8 @@ class Phase(Section, frozen=True):
         raise NotImplementedError
 
     @property
-    def bounds(self) -> Bounds:
-        return Bounds(self.requests, self.warm_up, self.time_s)
+    def bounds(self) -> PhaseBounds:
+        return PhaseBounds(self.requests, self.warm_up, self.time_s)
 
     @property
     def duration_s(self) -> float:

@@ -158,7 +158,7 @@ def _count_row(counter: CounterComparison) -> tuple[Cell, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ComparisonFinding:
     """One compared figure, for formats that have an outcome for each and no tables."""
 
     name: str
@@ -170,13 +170,13 @@ class Finding:
         return self.outcome is Outcome.FAIL
 
 
-def findings(comparison: Comparison) -> Iterable[Finding]:
+def findings(comparison: Comparison) -> Iterable[ComparisonFinding]:
     """Timings and counts, each by itself; timings that cannot be judged are INVALID one by one."""
     for metric in comparison.metrics:
-        yield Finding(metric.name, _timing_outcome(comparison, metric), _timing_sentence(metric))
+        yield ComparisonFinding(metric.name, _timing_outcome(comparison, metric), _timing_sentence(metric))
     for counter in comparison.counters:
         outcome = Outcome.FAIL if counter.difference.change == "grew" else Outcome.PASS
-        yield Finding(counter.name, outcome, _count_sentence(counter))
+        yield ComparisonFinding(counter.name, outcome, _count_sentence(counter))
 
 
 def _timing_outcome(comparison: Comparison, metric: MetricComparison) -> Outcome:

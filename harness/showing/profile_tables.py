@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from harness.judging.profile_differences import Difference, place
+from harness.judging.profile_differences import ProfileDifference, place
 from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
 from harness.showing.statement_costs import StatementCosts, statement_costs
@@ -141,7 +141,7 @@ def _mean(number: float) -> str:
     return count(round(number)) if number >= WHOLE_FROM else f"{number:.2g}"
 
 
-def waits_table(differences: Sequence[Difference]) -> Table | None:
+def waits_table(differences: Sequence[ProfileDifference]) -> Table | None:
     """Per operation, what sessions waited for on the server, as shares of the looks that found them at work."""
     columns = (*text_columns("Operation", "Waits for"), *_side_columns(differences[0])) if differences else ()
     rows: list[tuple[Cell, ...]] = []
@@ -157,7 +157,7 @@ def waits_table(differences: Sequence[Difference]) -> Table | None:
     return table_or_none("What sessions waited for on the server", columns, rows, note)
 
 
-def lock_waits_table(differences: Sequence[Difference]) -> Table | None:
+def lock_waits_table(differences: Sequence[ProfileDifference]) -> Table | None:
     """Per operation, which statement waited for which lock of which other, the longest waits first."""
     words = Column("Operation"), Column("Waiting", code=True), Column("For the lock"), Column("Held by", code=True)
     columns = (*words, *_side_columns(differences[0])) if differences else ()
@@ -171,11 +171,11 @@ def lock_waits_table(differences: Sequence[Difference]) -> Table | None:
     return table_or_none("Which statements waited for locks", columns, rows, note)
 
 
-def _side_columns(difference: Difference) -> Iterable[Column]:
+def _side_columns(difference: ProfileDifference) -> Iterable[Column]:
     return number_columns(printable(difference.before.label), printable(difference.after.label))
 
 
-def culprits_table(difference: Difference) -> Table:
+def culprits_table(difference: ProfileDifference) -> Table:
     """Where the change is, the largest part first."""
     columns = (
         Column("Change", numeric=True),

@@ -6,7 +6,7 @@ from functools import cached_property
 from harness.errors import ExitCode
 from harness.judging.comparison import Comparison, judged
 from harness.judging.plan_differences import PlanComparison, pair_plans
-from harness.judging.profile_differences import Difference, differences
+from harness.judging.profile_differences import ProfileDifference, differences
 from harness.judging.verdict import Verdict, judge
 from harness.record import RunRecord
 from harness.showing.summary import Summary, summarise
@@ -37,7 +37,7 @@ class Report:
         return pair_plans(self.record)
 
     @cached_property
-    def profiles(self) -> tuple[Difference, ...]:
+    def profiles(self) -> tuple[ProfileDifference, ...]:
         """Where the time of baseline and candidate went; empty where they were not profiled."""
         return differences(self.record)
 

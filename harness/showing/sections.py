@@ -44,7 +44,7 @@ Tables = Callable[[Report, Audience], Iterable[Table | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """`id` is its address, and `label` names it in a list of sections; `title` says the same to who reads on.
 
     `further` tables explain the others. `figures` names groups of drawings, which only a page has; it `has_more` where
@@ -62,7 +62,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedSection:
     """A section as it is listed, and for whom it is."""
 
     id: str
@@ -76,11 +76,11 @@ class Entry:
     has_more: Callable[[Report], bool] = lambda _: False
 
 
-def sections(report: Report, audience: Audience) -> Iterator[Section]:
+def sections(report: Report, audience: Audience) -> Iterator[ReportSection]:
     """Those that are for this audience; one that has nothing to show is for the renderer to leave out."""
     for entry in ENTRIES:
         if audience in entry.audiences:
-            yield Section(
+            yield ReportSection(
                 entry.id,
                 entry.label,
                 entry.title,
@@ -140,8 +140,8 @@ def _nothing(_report: Report, _audience: Audience) -> Iterable[Table | None]:
 
 
 ENTRIES: Final = (
-    Entry("budgets", "Budgets", "Budgets", _budgets),
-    Entry(
+    ListedSection("budgets", "Budgets", "Budgets", _budgets),
+    ListedSection(
         "references",
         "Reference figures",
         "Beside the reference figures",
@@ -149,7 +149,7 @@ ENTRIES: Final = (
         ALL - {"waiting"},
         sentence=lambda report: report.summary.declaration.expectations,
     ),
-    Entry(
+    ListedSection(
         "ladder",
         "What each step takes off",
         "What each step takes off",
@@ -158,7 +158,7 @@ ENTRIES: Final = (
         further=lambda report, audience: ladder_tables(report.summary) if audience == "browsing" else (),
         figures=("ladder",),
     ),
-    Entry(
+    ListedSection(
         "distribution",
         "Distribution",
         "Distribution of service times",
@@ -166,8 +166,8 @@ ENTRIES: Final = (
         frozenset({"browsing"}),
         figures=("distribution",),
     ),
-    Entry("series", "Over time", "Latency over time", _nothing, frozenset({"browsing"}), figures=("series",)),
-    Entry(
+    ListedSection("series", "Over time", "Latency over time", _nothing, frozenset({"browsing"}), figures=("series",)),
+    ListedSection(
         "system",
         "Cache, pool, queue",
         "Cache, pool and background queue over time",
@@ -175,7 +175,7 @@ ENTRIES: Final = (
         frozenset({"browsing"}),
         figures=("system",),
     ),
-    Entry(
+    ListedSection(
         "statements",
         "Statements",
         "SQL statements per request",
@@ -183,7 +183,7 @@ ENTRIES: Final = (
         ALL - {"reviewing"},
         figures=("statements", "laws"),
     ),
-    Entry(
+    ListedSection(
         "plans",
         "Plans",
         "Plans of the statements",
@@ -191,21 +191,21 @@ ENTRIES: Final = (
         ALL - {"reviewing"},
         has_more=lambda report: report.plans is not None,
     ),
-    Entry(
+    ListedSection(
         "measured",
         "All figures",
         "All figures",
         _measured,
         further=lambda report, audience: [operations_table(report.summary)] if audience == "browsing" else (),
     ),
-    Entry(
+    ListedSection(
         "waterfall",
         "What p95 waits for",
         "What p95 waits for",
         lambda report, _: waterfall_tables(report.record, report.summary),
         THOROUGH,
     ),
-    Entry(
+    ListedSection(
         "flames",
         "Where the time goes",
         "Where the time goes",
@@ -213,7 +213,7 @@ ENTRIES: Final = (
         frozenset({"browsing"}),
         has_more=lambda report: bool(report.profiles),
     ),
-    Entry(
+    ListedSection(
         "conditions",
         "Conditions",
         "Conditions, and how to repeat it",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.measuring.arrivals._shared.schedule import Schedule
 from harness.measuring.arrivals.constant_rate import ConstantRateSettings
-from harness.measuring.arrivals.protocol import Bounds
+from harness.measuring.arrivals.protocol import PhaseBounds
 from harness.measuring.arrivals.stages import Stage, StagesSettings
 from harness.measuring.draws import Draws
 from harness.measuring.operations import Request
@@ -39,7 +39,7 @@ def area(stages: Sequence[Line], until: float) -> float:
 
 def offsets(stages: Sequence[Line]) -> Sequence[float]:
     settings = StagesSettings(stages=tuple(Stage(time_s=time_s, rate_per_s=rate) for time_s, rate in stages))
-    arrival = settings.open(Bounds(), lambda purpose: Draws(1, purpose))
+    arrival = settings.open(PhaseBounds(), lambda purpose: Draws(1, purpose))
     assert isinstance(arrival, Schedule)
     return arrival.offsets_s
 
@@ -86,7 +86,7 @@ def test_a_stall_of_a_second_is_in_the_response_times_of_all_who_would_have_come
         await ManualClock.until(clock, started + service_time_s)
         times.append((intended, started, clock.now()))
 
-    arrival = ConstantRateSettings(rate_per_s=rate_per_s).open(Bounds(time_s=5), lambda purpose: Draws(1, purpose))
+    arrival = ConstantRateSettings(rate_per_s=rate_per_s).open(PhaseBounds(time_s=5), lambda purpose: Draws(1, purpose))
     requests = [Request("query", {})] * arrival.starts
     asyncio.run(arrival.drive(requests, issue, clock))
     assert len(times) == 5 * rate_per_s

@@ -36,7 +36,7 @@ MODERATE: Final = {"time_s": 3, "arrival": {"kind": "constant_rate", "rate_per_s
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GeneratorFinding:
     """One property of the generator, and whether it is good enough here and now."""
 
     what: str
@@ -52,19 +52,19 @@ class Driven:
     cpu_s: float
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[GeneratorFinding]:
     """Takes some five seconds."""
     for loop, phase in (("a closed loop", CLOSED), ("an open loop", FLOOD)):
         driven = drive(phase)
         starts_per_core = len(driven.samples) / driven.cpu_s
-        yield Finding(
+        yield GeneratorFinding(
             f"{count(round(starts_per_core))} starts a second and core in {loop} ({STARTS_PER_CORE_MIN:,} or more)",
             starts_per_core >= STARTS_PER_CORE_MIN,
             "Set `workers` in scenarios that start more, so that several cores share the load.",
         )
     lateness_s = sorted(sample.lateness_s for sample in drive(MODERATE).samples)
     p50_s, p99_s = quantile(lateness_s, 0.5), quantile(lateness_s, 0.99)
-    yield Finding(
+    yield GeneratorFinding(
         f"at {MODERATE_RATE:,} starts a second late by {duration(p50_s)} at p50, {duration(p99_s)} at p99 "
         f"(under {duration(LATENESS_S_MAX)}), {duration(lateness_s[-1])} at most",
         p99_s < LATENESS_S_MAX,

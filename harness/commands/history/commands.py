@@ -10,7 +10,7 @@ import click
 from harness import runs
 from harness.children import git
 from harness.commands._shared.options import OUTPUT
-from harness.commands.history.entries import Entry, append, entry_of, read
+from harness.commands.history.entries import HistoryEntry, append, entry_of, read
 from harness.commands.history.trends import ChangePoint, Series, alike, series_of
 from harness.errors import UsageError
 from harness.quantities import count, duration, share
@@ -117,7 +117,7 @@ def checked_out() -> str | None:
     return done.stdout.strip() or None
 
 
-def chosen_groups(path: Path, *, everything: bool) -> Sequence[tuple[Entry, ...]]:
+def chosen_groups(path: Path, *, everything: bool) -> Sequence[tuple[HistoryEntry, ...]]:
     """Of each scenario the runs that are like its newest; with `everything` all of them, in groups that are alike."""
     groups = alike(read(path))
     if not groups:
@@ -125,7 +125,7 @@ def chosen_groups(path: Path, *, everything: bool) -> Sequence[tuple[Entry, ...]
     return groups if everything else list({group[-1].scenario: group for group in groups}.values())
 
 
-def selected(group: Sequence[Entry], selection: str) -> Sequence[Series]:
+def selected(group: Sequence[HistoryEntry], selection: str) -> Sequence[Series]:
     found = series_of(group, selection)
     if not found:
         names = ", ".join(series.name for series in series_of(group)[:3])
@@ -133,13 +133,13 @@ def selected(group: Sequence[Entry], selection: str) -> Sequence[Series]:
     return found
 
 
-def of_interest(group: Sequence[Entry]) -> Sequence[Series]:
+def of_interest(group: Sequence[HistoryEntry]) -> Sequence[Series]:
     """What is always shown, and what has changed; how many requests there were follows from their times."""
     others = (series for series in series_of(group) if series.metric != "requests")
     return [series for series in others if series.metric in ALWAYS_SHOWN or series.change_points()]
 
 
-def trends_table(group: Sequence[Entry], every: Iterable[Series]) -> Table:
+def trends_table(group: Sequence[HistoryEntry], every: Iterable[Series]) -> Table:
     newest = group[-1]
     columns = (
         *text_columns("Variant", "Operation", "Metric"),

@@ -23,7 +23,7 @@ COUNTERS: Final = ("statements", "round_trips", "rows")
 """Fields of a sample. Their median and maximum over the answered requests do not depend on the machine."""
 
 
-class Entry(Frozen):
+class HistoryEntry(Frozen):
     """One run. `circumstances` is equal for runs that are alike; `place` is the same for people.
 
     `metrics` are by variant, operation and name; those that end in `_s` are seconds, the others counts.
@@ -40,12 +40,12 @@ class Entry(Frozen):
     metrics: dict[str, dict[str, dict[str, float]]]
 
 
-def entry_of(record: RunRecord, revision: str | None) -> Entry:
+def entry_of(record: RunRecord, revision: str | None) -> HistoryEntry:
     """Raises `UsageError` for a run that cannot be judged: half a run would look like a change."""
     verdict = judge(record)
     if verdict.objections:
         raise UsageError(f"{record.run_id} has no place in a history. {verdict.sentence}")
-    return Entry(
+    return HistoryEntry(
         run_id=record.run_id,
         started_at=record.started_at,
         revision=revision,
@@ -57,7 +57,7 @@ def entry_of(record: RunRecord, revision: str | None) -> Entry:
     )
 
 
-def append(path: Path, entry: Entry) -> None:
+def append(path: Path, entry: HistoryEntry) -> None:
     """Adds one line, whole or not at all, also beside others who append. Raises `HarnessError`."""
     line = json.dumps(entry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
     try:
@@ -78,7 +78,7 @@ def append(path: Path, entry: Entry) -> None:
         )
 
 
-def read(path: Path) -> tuple[Entry, ...]:
+def read(path: Path) -> tuple[HistoryEntry, ...]:
     """The runs in the order of their start, each once. Raises `UsageError` that names the line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -88,9 +88,9 @@ def read(path: Path) -> tuple[Entry, ...]:
     return tuple({entry.run_id: entry for entry in sorted(entries, key=lambda entry: entry.started_at)}.values())
 
 
-def _entry(path: Path, number: int, line: str) -> Entry:
+def _entry(path: Path, number: int, line: str) -> HistoryEntry:
     try:
-        return Entry.model_validate_json(line)
+        return HistoryEntry.model_validate_json(line)
     except ValidationError as error:
         issue = error.errors()[0]
         where = ".".join(map(str, issue["loc"]))

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any
 
-from harness.commands.history.entries import Entry
+from harness.commands.history.entries import HistoryEntry
 from harness.errors import UsageError, extra
 
 
@@ -36,7 +36,7 @@ class Series:
     variant: str
     operation: str
     metric: str
-    entries: tuple[Entry, ...]
+    entries: tuple[HistoryEntry, ...]
     values: tuple[float, ...]
 
     @property
@@ -54,15 +54,15 @@ class Series:
         return tuple(counter_changes(self.values))
 
 
-def alike(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], ...]:
+def alike(entries: Sequence[HistoryEntry]) -> tuple[tuple[HistoryEntry, ...], ...]:
     """The runs in groups of one scenario and like circumstances; the group with the newest run is the last."""
-    groups: dict[tuple[str, str], list[Entry]] = {}
+    groups: dict[tuple[str, str], list[HistoryEntry]] = {}
     for entry in entries:
         groups.setdefault((entry.scenario, entry.circumstances), []).append(entry)
     return tuple(map(tuple, sorted(groups.values(), key=lambda group: group[-1].started_at)))
 
 
-def series_of(entries: Sequence[Entry], selection: str = "*") -> tuple[Series, ...]:
+def series_of(entries: Sequence[HistoryEntry], selection: str = "*") -> tuple[Series, ...]:
     """A series per variant, operation and metric whose name fits the pattern, in the order of the newest run."""
     names = dict.fromkeys(
         (variant, operation, metric)
@@ -75,7 +75,7 @@ def series_of(entries: Sequence[Entry], selection: str = "*") -> tuple[Series, .
     return tuple(series for series in every if fnmatchcase(series.name, selection))
 
 
-def _series(entries: Sequence[Entry], variant: str, operation: str, metric: str) -> Series:
+def _series(entries: Sequence[HistoryEntry], variant: str, operation: str, metric: str) -> Series:
     found = [(entry, entry.metrics.get(variant, {}).get(operation, {}).get(metric)) for entry in entries]
     known = [(entry, value) for entry, value in found if value is not None]
     return Series(variant, operation, metric, tuple(entry for entry, _ in known), tuple(value for _, value in known))

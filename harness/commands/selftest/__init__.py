@@ -28,21 +28,21 @@ class Effort:
 
     budget_trials: int
     comparison_trials: int
-    served: served.Size
-    profiled: profiled.Size
+    served: served.ServedSize
+    profiled: profiled.ProfiledSize
 
 
 SHORT: Final = Effort(
     300,
     200,
-    served.Size(comparisons=2, rounds_per_comparison=5, requests=100),
-    profiled.Size(runs=2, rounds=6, requests=10),
+    served.ServedSize(comparisons=2, rounds_per_comparison=5, requests=100),
+    profiled.ProfiledSize(runs=2, rounds=6, requests=10),
 )
 LONG: Final = Effort(
     5_000,
     5_000,
-    served.Size(comparisons=10, rounds_per_comparison=10, requests=1_000),
-    profiled.Size(runs=10, rounds=6, requests=10),
+    served.ServedSize(comparisons=10, rounds_per_comparison=10, requests=1_000),
+    profiled.ProfiledSize(runs=10, rounds=6, requests=10),
 )
 
 

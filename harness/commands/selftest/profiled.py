@@ -9,7 +9,7 @@ from typing import Final
 
 from harness.commands.selftest.findings import Finding, Promise
 from harness.commands.selftest.measured import measured, scenario
-from harness.judging.profile_differences import Difference, between, side
+from harness.judging.profile_differences import ProfileDifference, between, side
 from harness.measuring.targets.planted import OpenPlanted
 
 PLANTED: Final = "statement-20-ms"
@@ -19,7 +19,7 @@ FOUND: Final = Promise("at least", 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class ProfiledSize:
     """How many runs, the rounds of each that a graph compares, and the requests that are profiled in a round."""
 
     runs: int
@@ -27,7 +27,7 @@ class Size:
     requests: int
 
 
-def differences(size: Size, seed: int) -> Iterator[Finding]:
+def differences(size: ProfiledSize, seed: int) -> Iterator[Finding]:
     """Raises `HarnessError` when the server cannot be profiled."""
     runs = [_compared(size, seed + number) for number in range(size.runs)]
     subject = f"Flame graph of {size.rounds} rounds of {size.requests} queries on PostgreSQL"
@@ -37,7 +37,7 @@ def differences(size: Size, seed: int) -> Iterator[Finding]:
     yield Finding(subject, "a statement of 20 ms more, found first", first, len(runs), FOUND)
 
 
-def _compared(size: Size, seed: int) -> Sequence[Difference]:
+def _compared(size: ProfiledSize, seed: int) -> Sequence[ProfileDifference]:
     """The baseline against the planted variant and against its control, which one run profiled without timing any."""
     profile = {"rounds": size.rounds, "requests": size.requests}
     chosen = scenario((PLANTED,), size.requests, seed, {"profile": profile}).model_copy(update={"rounds": 0})
@@ -46,7 +46,7 @@ def _compared(size: Size, seed: int) -> Sequence[Difference]:
     return [each for other in others for each in between(baseline, other)]
 
 
-def shows_planted(difference: Difference) -> bool:
+def shows_planted(difference: ProfileDifference) -> bool:
     """Whether what became slower most is the planted statement, rather than the whole or a function that led to it."""
     sender = f":{OpenPlanted.__name__}.{OpenPlanted.send_one_more.__name__}"
     return any(

@@ -25,7 +25,7 @@ REQUESTS_PER_SLICE: Final = REQUESTS_PROMISED // SLICES_ADVISED
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class ServedSize:
     """How much is measured: comparisons in one run, of rounds that follow each other."""
 
     comparisons: int
@@ -33,7 +33,7 @@ class Size:
     requests: int
 
 
-def comparisons(size: Size, seed: int) -> Iterator[Finding]:
+def comparisons(size: ServedSize, seed: int) -> Iterator[Finding]:
     """Raises `HarnessError` when the server cannot be measured."""
     rounds = size.comparisons * size.rounds_per_comparison
     settings = {"rounds": rounds, "slices": max(size.requests // REQUESTS_PER_SLICE, 1)}
@@ -57,7 +57,7 @@ def comparisons(size: Size, seed: int) -> Iterator[Finding]:
             yield Finding(subject, f"{what}, found", failed, len(found), _promised(size, fault))
 
 
-def _promised(size: Size, fault: Fault) -> Promise | None:
+def _promised(size: ServedSize, fault: Fault) -> Promise | None:
     """A slowdown by no more than the margin is none that matters; shorter comparisons are promised counts only."""
     long_enough = size.rounds_per_comparison >= ROUNDS_PROMISED and size.requests >= REQUESTS_PROMISED
     return FOUND if fault.added_statement or (long_enough and fault.slowdown > MARGIN) else None

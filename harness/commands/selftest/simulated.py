@@ -57,7 +57,7 @@ PIECES: Final = len(POPULATIONS) * len(LOOKS) * len(EVENTS) + len(COMPARED) * (l
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class SimulationTask:
     """One cell of the simulation; a process of its own may do it."""
 
     population: str
@@ -96,10 +96,12 @@ def _piece_done(times: int = 1) -> None:
 
 def budgets(trials: int, seed: int, done: Done) -> Iterator[Finding]:
     """Absolute budgets on p95, of every population."""
-    yield from _found(budgets_of, [Task(name, trials, seed) for name in POPULATIONS], done)
+    yield from _found(budgets_of, [SimulationTask(name, trials, seed) for name in POPULATIONS], done)
 
 
-def _found(judge: Callable[[Task], list[Finding]], tasks: Sequence[Task], done: Done) -> Iterator[Finding]:
+def _found(
+    judge: Callable[[SimulationTask], list[Finding]], tasks: Sequence[SimulationTask], done: Done
+) -> Iterator[Finding]:
     with (
         spawning(),
         ProcessPoolExecutor(mp_context=SPAWNING, initializer=_count_into, initargs=(done.pieces,)) as processes,
@@ -108,7 +110,7 @@ def _found(judge: Callable[[Task], list[Finding]], tasks: Sequence[Task], done: 
             yield from findings
 
 
-def budgets_of(task: Task) -> list[Finding]:
+def budgets_of(task: SimulationTask) -> list[Finding]:
     population, random = POPULATIONS[task.population], np.random.default_rng([task.seed, len(task.population)])
     true_s, found = population.quantile(PROBABILITY), list[Finding]()
     for looks, sizes in LOOKS.items():
@@ -142,10 +144,10 @@ def verdict(variant: VariantRecord, sizes: Sequence[int], limit_s: float) -> Out
 
 def comparisons(trials: int, seed: int, done: Done) -> Iterator[Finding]:
     """Paired comparisons of rounds, of a population that is the same or slower by a stated share."""
-    yield from _found(comparisons_of, [Task(name, trials, seed) for name in COMPARED], done)
+    yield from _found(comparisons_of, [SimulationTask(name, trials, seed) for name in COMPARED], done)
 
 
-def comparisons_of(task: Task) -> list[Finding]:
+def comparisons_of(task: SimulationTask) -> list[Finding]:
     population, random = POPULATIONS[task.population], np.random.default_rng([task.seed, 1, len(task.population)])
     found: list[Finding] = []
     for slowdown in SLOWDOWNS:

@@ -12,7 +12,7 @@ from harness.measuring.arrivals._shared.virtual_users import (
     VirtualUser,
     VirtualUsers,
 )
-from harness.measuring.arrivals.protocol import ArrivalSettings, Bounds, Streams
+from harness.measuring.arrivals.protocol import ArrivalSettings, PhaseBounds, Streams
 
 
 class ClosedLoopSettings(ArrivalSettings, frozen=True):
@@ -23,10 +23,10 @@ class ClosedLoopSettings(ArrivalSettings, frozen=True):
     think_time_s: ThinkTimeS = 0.0
     think_time: ThinkTimeLaw = "constant"
 
-    def check(self, bounds: Bounds) -> None:
+    def check(self, bounds: PhaseBounds) -> None:
         bounds.with_requests(self.kind)
 
-    def open(self, bounds: Bounds, streams: Streams) -> VirtualUsers:
+    def open(self, bounds: PhaseBounds, streams: Streams) -> VirtualUsers:
         interval = (0.0, bounds.duration_s)
         members = [VirtualUser((interval,), streams(f"user {number}")) for number in range(self.users)]
         return VirtualUsers(members, ThinkTime(self.think_time_s, self.think_time))

@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightMax, Rate, Schedule
-from harness.measuring.arrivals.protocol import ArrivalSettings, Bounds, Streams
+from harness.measuring.arrivals.protocol import ArrivalSettings, PhaseBounds, Streams
 
 
 class ConstantRateSettings(ArrivalSettings, frozen=True):
@@ -14,10 +14,10 @@ class ConstantRateSettings(ArrivalSettings, frozen=True):
     rate_per_s: Rate
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
-    def check(self, bounds: Bounds) -> None:
+    def check(self, bounds: PhaseBounds) -> None:
         bounds.with_starts(self.kind, self.rate_per_s * bounds.duration_s)
 
-    def open(self, bounds: Bounds, streams: Streams) -> Schedule:
+    def open(self, bounds: PhaseBounds, streams: Streams) -> Schedule:
         del streams
         starts = math.ceil(self.rate_per_s * bounds.duration_s)
         return Schedule([number / self.rate_per_s for number in range(starts)], self.in_flight_max)

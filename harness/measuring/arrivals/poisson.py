@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightMax, Rate, Schedule
-from harness.measuring.arrivals.protocol import ArrivalSettings, Bounds, Streams
+from harness.measuring.arrivals.protocol import ArrivalSettings, PhaseBounds, Streams
 from harness.measuring.draws import Draws
 
 
@@ -16,10 +16,10 @@ class PoissonSettings(ArrivalSettings, frozen=True):
     rate_per_s: Rate
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
-    def check(self, bounds: Bounds) -> None:
+    def check(self, bounds: PhaseBounds) -> None:
         bounds.with_starts(self.kind, self.rate_per_s * bounds.duration_s)
 
-    def open(self, bounds: Bounds, streams: Streams) -> Schedule:
+    def open(self, bounds: PhaseBounds, streams: Streams) -> Schedule:
         return Schedule([*self._offsets_s(bounds.duration_s, streams("starts"))], self.in_flight_max)
 
     def _offsets_s(self, duration_s: float, draws: Draws) -> Iterator[float]:

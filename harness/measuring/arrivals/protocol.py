@@ -71,7 +71,7 @@ class Arrival(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class PhaseBounds:
     """What a phase says beside its arrival; None where it says nothing."""
 
     requests: int | None = None
@@ -110,13 +110,13 @@ class ArrivalSettings(BaseModel, frozen=True):
     kind: str
 
     @abstractmethod
-    def check(self, bounds: Bounds) -> None:
+    def check(self, bounds: PhaseBounds) -> None:
         """Raises `ValueError` when the phase's bounds do not fit this kind."""
 
     @abstractmethod
-    def open(self, bounds: Bounds, streams: Streams) -> Arrival: ...
+    def open(self, bounds: PhaseBounds, streams: Streams) -> Arrival: ...
 
-    def duration_s(self, bounds: Bounds) -> float:
+    def duration_s(self, bounds: PhaseBounds) -> float:
         """How long requests are started at most."""
         return bounds.duration_s
 

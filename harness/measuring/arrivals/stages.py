@@ -17,7 +17,7 @@ from harness.measuring.arrivals._shared.virtual_users import (
     VirtualUser,
     VirtualUsers,
 )
-from harness.measuring.arrivals.protocol import Arrival, ArrivalSettings, Bounds, Streams
+from harness.measuring.arrivals.protocol import Arrival, ArrivalSettings, PhaseBounds, Streams
 from harness.record import StageRecord
 
 ROUNDING: float = 1e-9
@@ -64,18 +64,18 @@ class StagesSettings(ArrivalSettings, frozen=True):
             raise ValueError("These stages start nothing. Give one of them time, and users or a rate.")
         return self
 
-    def check(self, bounds: Bounds) -> None:
+    def check(self, bounds: PhaseBounds) -> None:
         bounds.without_time(self.kind)
         if self._has_users:
             bounds.with_requests(self.kind)
         else:
             bounds.with_starts(self.kind, sum(self._starts_by_stage()))
 
-    def duration_s(self, bounds: Bounds) -> float:
+    def duration_s(self, bounds: PhaseBounds) -> float:
         del bounds
         return self._total_s
 
-    def open(self, bounds: Bounds, streams: Streams) -> Arrival:
+    def open(self, bounds: PhaseBounds, streams: Streams) -> Arrival:
         del bounds
         if not self._has_users:
             return Schedule([*self._offsets_s()], self.in_flight_max)

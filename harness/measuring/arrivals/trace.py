@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
 from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightMax, Schedule
-from harness.measuring.arrivals.protocol import ArrivalSettings, Bounds, Streams
+from harness.measuring.arrivals.protocol import ArrivalSettings, PhaseBounds, Streams
 from harness.measuring.operations import Request
 
 
@@ -38,16 +38,16 @@ class TraceSettings(ArrivalSettings, frozen=True):
     ] = 1.0
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
-    def check(self, bounds: Bounds) -> None:
+    def check(self, bounds: PhaseBounds) -> None:
         lines = len(read(self.path))
         bounds.with_starts(self.kind, lines)
         if bounds.warm_up >= lines:
             raise ValueError(f"{self.path} has {lines} lines, and `warm_up` takes {bounds.warm_up}. Lower `warm_up`.")
 
-    def duration_s(self, bounds: Bounds) -> float:
+    def duration_s(self, bounds: PhaseBounds) -> float:
         return self._offsets_s(bounds)[-1]
 
-    def open(self, bounds: Bounds, streams: Streams) -> Schedule:
+    def open(self, bounds: PhaseBounds, streams: Streams) -> Schedule:
         del streams
         return Schedule(self._offsets_s(bounds), self.in_flight_max)
 
@@ -55,7 +55,7 @@ class TraceSettings(ArrivalSettings, frozen=True):
     def own_requests(self) -> Sequence[Request]:
         return [Request(line.operation, line.arguments) for line in read(self.path)]
 
-    def _offsets_s(self, bounds: Bounds) -> list[float]:
+    def _offsets_s(self, bounds: PhaseBounds) -> list[float]:
         timed = read(self.path)[bounds.warm_up :]
         offsets_s = [(line.offset_s - timed[0].offset_s) / self.speed for line in timed]
         return [offset_s for offset_s in offsets_s if bounds.time_s is None or offset_s < bounds.time_s]

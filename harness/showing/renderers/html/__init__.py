@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
-from harness.judging.profile_differences import Difference, between, side
+from harness.judging.profile_differences import ProfileDifference, between, side
 from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
 from harness.showing.comparison_tables import (
@@ -27,7 +27,7 @@ from harness.showing.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.showing.renderers.html.plans import drawn_plans
 from harness.showing.renderers.html.templates import style, templates
 from harness.showing.report import Report
-from harness.showing.sections import Section, sections
+from harness.showing.sections import ReportSection, sections
 from harness.showing.tables import OUTCOME_TONES, environment_table, model_table, printable
 
 
@@ -108,7 +108,7 @@ class HtmlRenderer:
         )
 
 
-def _profiled(comparison: Comparison, records: Sequence[RunRecord]) -> Sequence[Difference]:
+def _profiled(comparison: Comparison, records: Sequence[RunRecord]) -> Sequence[ProfileDifference]:
     """The two sides' profiles, where both have some."""
     sides = [
         side(record, each.variant, each.variant if len(records) == 1 else f"{each.variant} of {each.run_id}")
@@ -123,7 +123,7 @@ def _profiled(comparison: Comparison, records: Sequence[RunRecord]) -> Sequence[
 class Shown:
     """A section with its drawings, by group."""
 
-    section: Section
+    section: ReportSection
     figures: Mapping[str, Sequence[Figure]]
 
 

@@ -99,7 +99,7 @@ class Timeframe:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ChartSeries:
     """One operation over time: latencies by colour, and when requests failed."""
 
     time: Timeframe
@@ -239,7 +239,7 @@ def law_chart(clouds: Sequence[Cloud], laws: Sequence[Law], key: str, descriptio
         return svg(figure, key, description)
 
 
-def series_chart(series: Series, key: str, description: str) -> str:
+def series_chart(series: ChartSeries, key: str, description: str) -> str:
     """Latency over the time of the pass: a dot per answer, a cross per error, stages and disruptions marked."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, 2.3))

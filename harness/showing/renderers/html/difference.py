@@ -10,7 +10,7 @@ from typing import Final
 from markupsafe import Markup
 
 from harness.judging.plan_differences import PlanComparison
-from harness.judging.profile_differences import Difference
+from harness.judging.profile_differences import ProfileDifference
 from harness.showing.profile_tables import culprits_table
 from harness.showing.renderers.html.flames import script, specification
 from harness.showing.renderers.html.plans import drawn_plans
@@ -27,7 +27,7 @@ for (const graph of document.querySelectorAll("[data-flame]")) {
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnDifference:
     """One operation on the page. `specification` is JSON that a script element can hold."""
 
     key: str
@@ -35,10 +35,10 @@ class Drawn:
     specification: Markup
 
 
-def drawn(difference: Difference) -> Drawn:
+def drawn(difference: ProfileDifference) -> DrawnDifference:
     before, after = printable(difference.before.label), printable(difference.after.label)
     graph = specification(difference.changes, before, after)
-    return Drawn(difference.operation, culprits_table(difference), Markup(graph))  # noqa: S704 -- escaped for a script element.
+    return DrawnDifference(difference.operation, culprits_table(difference), Markup(graph))  # noqa: S704 -- escaped for a script element.
 
 
 @cache
@@ -49,7 +49,7 @@ def scripts() -> Mapping[str, Sequence[Markup] | Markup]:
     return {"scripts": texts, "script_hashes": Markup(" ".join(f"'sha256-{digest}'" for digest in digests))}  # noqa: S704 -- base64.
 
 
-def difference_page(found: Sequence[Difference], plans: PlanComparison) -> str:
+def difference_page(found: Sequence[ProfileDifference], plans: PlanComparison) -> str:
     """A page of its own for two sides that were profiled. `found` holds one operation at least."""
     return (
         templates()

@@ -8,7 +8,7 @@ from typing import Final
 
 from harness.quantities import count, duration
 from harness.record import RunRecord, Sample, VariantRecord
-from harness.showing.renderers.html.charts import FIRST, TAIL, TYPICAL, Series, Timeframe, series_chart
+from harness.showing.renderers.html.charts import FIRST, TAIL, TYPICAL, ChartSeries, Timeframe, series_chart
 from harness.showing.renderers.html.figure import Figure, safe
 from harness.showing.renderers.html.panels import Layer, Panel, panels_chart
 from harness.showing.summary import Summary
@@ -41,7 +41,7 @@ def _first_round(variant: VariantRecord) -> Sequence[Sample]:
 def _series_figure(key: str, variant: VariantRecord, samples: Sequence[Sample]) -> Figure:
     """Of one operation; at least one of the samples was answered."""
     time, answered = timeframe(variant, samples), [each for each in samples if each.error is None]
-    series = Series(
+    series = ChartSeries(
         time,
         points=[
             (colour, _thinned(points))

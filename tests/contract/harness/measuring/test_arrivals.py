@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from harness.measuring.arrivals import ARRIVALS
-from harness.measuring.arrivals.protocol import WHOLE, Arrival, ArrivalSettings, Bounds, Share
+from harness.measuring.arrivals.protocol import WHOLE, Arrival, ArrivalSettings, PhaseBounds, Share
 from harness.measuring.draws import Draws
 from harness.measuring.operations import Request
 from tests.clocks import ManualClock
@@ -16,23 +16,23 @@ from tests.clocks import ManualClock
 TRACE: Final = [{"offset_s": at, "operation": "query", "arguments": {}} for at in (3.0, 3.5, 3.5, 6.0, 9.5)]
 
 # Settings and bounds of each kind; the path of the trace is known when the test runs.
-EXAMPLES: Final[dict[str, tuple[dict[str, Any], Bounds]]] = {
-    "closed_loop": ({"kind": "closed_loop", "users": 3}, Bounds(requests=40, time_s=10)),
+EXAMPLES: Final[dict[str, tuple[dict[str, Any], PhaseBounds]]] = {
+    "closed_loop": ({"kind": "closed_loop", "users": 3}, PhaseBounds(requests=40, time_s=10)),
     "closed_loop-thinking": (
         {"kind": "closed_loop", "users": 3, "think_time_s": 0.5, "think_time": "exponential"},
-        Bounds(requests=9),
+        PhaseBounds(requests=9),
     ),
-    "constant_rate": ({"kind": "constant_rate", "rate_per_s": 4}, Bounds(time_s=5)),
-    "poisson": ({"kind": "poisson", "rate_per_s": 4}, Bounds(time_s=5)),
+    "constant_rate": ({"kind": "constant_rate", "rate_per_s": 4}, PhaseBounds(time_s=5)),
+    "poisson": ({"kind": "poisson", "rate_per_s": 4}, PhaseBounds(time_s=5)),
     "stages-users": (
         {"kind": "stages", "stages": [{"time_s": 6, "users": 3}, {"time_s": 2, "users": 3}, {"time_s": 4, "users": 0}]},
-        Bounds(requests=40),
+        PhaseBounds(requests=40),
     ),
     "stages-rate": (
         {"kind": "stages", "stages": [{"time_s": 6, "rate_per_s": 3}, {"time_s": 4, "rate_per_s": 0}]},
-        Bounds(),
+        PhaseBounds(),
     ),
-    "trace": ({"kind": "trace", "speed": 2}, Bounds(warm_up=1)),
+    "trace": ({"kind": "trace", "speed": 2}, PhaseBounds(warm_up=1)),
 }
 ENOUGH: Final = tuple(Request("query", {"number": number}) for number in range(60))
 
@@ -72,7 +72,7 @@ def streams(purpose: str) -> Draws:
 @dataclass(frozen=True)
 class Example:
     settings: ArrivalSettings
-    bounds: Bounds
+    bounds: PhaseBounds
 
     def open(self) -> Arrival:
         return self.settings.open(self.bounds, streams)

@@ -7,7 +7,7 @@ from harness.commands._shared.generator import Driven
 from tests.records import sample
 
 
-def findings(monkeypatch: pytest.MonkeyPatch, *, cpu_s: float, lateness_s: float) -> list[generator.Finding]:
+def findings(monkeypatch: pytest.MonkeyPatch, *, cpu_s: float, lateness_s: float) -> list[generator.GeneratorFinding]:
     """Of a machine that is so fast and so late."""
     late = tuple(sample(started_s=1.0, intended_s=1.0 - lateness_s) for _ in range(100))
     monkeypatch.setattr(generator, "drive", lambda _: Driven(late, cpu_s))

@@ -8,11 +8,11 @@ from harness.showing import sections
 from harness.showing.renderers import RENDERERS
 from harness.showing.renderers.html.figures import FIGURES, all_figures
 from harness.showing.report import Report
-from harness.showing.sections import ALL, ENTRIES, Audience, Entry, tables_of
+from harness.showing.sections import ALL, ENTRIES, Audience, ListedSection, tables_of
 from harness.showing.tables import Cell, Column, Table
 from tests.records import guide_record
 
-NEW = Entry(
+NEW = ListedSection(
     "weather",
     "The weather",
     "What the weather was",
@@ -38,7 +38,7 @@ def test_the_page_lists_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_section_without_anything_to_show_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = Entry("weather", "The weather", "The weather", lambda _report, _audience: [None])
+    empty = ListedSection("weather", "The weather", "The weather", lambda _report, _audience: [None])
     monkeypatch.setattr(sections, "ENTRIES", (*ENTRIES, empty))
     assert "weather" not in RENDERERS["html"].render(Report.of(guide_record()))
 

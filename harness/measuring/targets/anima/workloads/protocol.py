@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.measuring.draws import Draws
 
 
-class Section(BaseModel):
+class WorkloadSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class AddSettings(Section):
+class AddSettings(WorkloadSection):
     """`[workload.add]`. What is not known is a memory whose text nobody has embedded before."""
 
     known_text_rate: float = Field(
@@ -41,7 +41,7 @@ class AddSettings(Section):
 ResultLimit = Annotated[int, Field(ge=1, le=100)]
 
 
-class QuerySettings(Section):
+class QuerySettings(WorkloadSection):
     """`[workload.query]`. What is not known is a question of its own, asked once."""
 
     known_text_rate: float = Field(
@@ -60,14 +60,14 @@ class QuerySettings(Section):
     )
 
 
-class BootstrapSettings(Section):
+class BootstrapSettings(WorkloadSection):
     """`[workload.bootstrap]`."""
 
     limit: int = Field(default=50, ge=1, le=200)
     active_limit: int | None = Field(default=None, ge=0, description="Absent: all active ones, as in the guide.")
 
 
-class MixSettings(Section):
+class MixSettings(WorkloadSection):
     """`[workload.mix]`: how often each operation comes, relative to the others."""
 
     add: float = Field(default=0, ge=0)
@@ -81,7 +81,7 @@ class MixSettings(Section):
         return self
 
 
-class WorkloadSettings(Section):
+class WorkloadSettings(WorkloadSection):
     """A scenario's `[workload]`."""
 
     conversations: int = Field(default=20, ge=1, description="Conversations that queries and bootstraps belong to.")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.history.entries import Entry, append, entry_of, read
+from harness.commands.history.entries import HistoryEntry, append, entry_of, read
 from harness.errors import HarnessError, UsageError
 from harness.record import INTERRUPTED, EnvironmentRecord
 from tests.records import guide_record, record, samples, variant
 
 
-def entry(run_id: str = "a", **fields: object) -> Entry:
+def entry(run_id: str = "a", **fields: object) -> HistoryEntry:
     measured = variant("batched", samples([0.1, 0.2, 0.3], statements=3))
     return entry_of(record(measured, run_id=run_id, **({"scenario": {"name": "shop"}} | fields)), "abc123")
 

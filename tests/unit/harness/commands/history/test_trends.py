@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from harness.commands.history.entries import Entry
+from harness.commands.history.entries import HistoryEntry
 from harness.commands.history.trends import ChangePoint, alike, counter_changes, series_of, time_changes
 from harness.errors import UsageError
 
 
-def entries(*values: float, scenario: str = "shop", circumstances: str = "here", day: int = 1) -> list[Entry]:
+def entries(*values: float, scenario: str = "shop", circumstances: str = "here", day: int = 1) -> list[HistoryEntry]:
     """One run a day, each with this p95, in seconds, and as many statements as milliseconds."""
     return [
-        Entry(
+        HistoryEntry(
             run_id=f"{scenario}-{circumstances}-{number}",
             started_at=datetime(2026, 1, day, tzinfo=UTC) + timedelta(days=number),
             revision=None,

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from harness.commands.selftest import selftest, simulated
 from harness.commands.selftest.findings import Finding, Promise, as_json, table
 from harness.commands.selftest.populations import POPULATIONS
-from harness.commands.selftest.simulated import Task
+from harness.commands.selftest.simulated import SimulationTask
 from harness.judging.analysis.quantiles import Bounds, quantile_bounds
 from harness.judging.budget_metrics.protocol import Outcome
 
@@ -56,12 +56,12 @@ def test_a_judge_that_looks_six_times_at_the_full_level_is_caught(monkeypatch: p
     monkeypatch.setattr("harness.judging.budget_metrics.latency_quantile.sequential_bounds", at_full_level)
     monkeypatch.setattr(simulated, "LOOKS", {"up to 6 looks": simulated.LOOKS["up to 6 looks"]})
     monkeypatch.setattr(simulated, "EVENTS", {"wrong": (1.0, Outcome.FAIL)})
-    (found,) = simulated.budgets_of(Task("log-normal", trials=120, seed=1))
+    (found,) = simulated.budgets_of(SimulationTask("log-normal", trials=120, seed=1))
     assert not found.is_kept
 
 
 def test_drifting_samples_are_promised_nothing() -> None:
-    found = simulated.budgets_of(Task("drifting", trials=2, seed=1))
+    found = simulated.budgets_of(SimulationTask("drifting", trials=2, seed=1))
     assert {each.promise for each in found} == {None}
     assert all(each.trials == 2 for each in found)
 
@@ -75,7 +75,7 @@ def test_dependent_samples_are_judged_wrongly_no_more_often_than_promised(
 ) -> None:
     monkeypatch.setattr(simulated, "EVENTS", WRONG_EVENTS)
     monkeypatch.setattr(simulated, "LOOKS", {"one look": (300,), "2 looks": (200, 400)})
-    found = [each for each in simulated.budgets_of(Task(name, trials=80, seed=1)) if each.promise]
+    found = [each for each in simulated.budgets_of(SimulationTask(name, trials=80, seed=1)) if each.promise]
     assert len(found) == 4
     assert all(each.is_kept for each in found)
 
@@ -87,13 +87,13 @@ def test_a_judge_that_takes_dependent_samples_as_independent_is_caught(monkeypat
     monkeypatch.setattr("harness.judging.budget_metrics.latency_quantile.design_effect", independent)
     monkeypatch.setattr(simulated, "EVENTS", WRONG_EVENTS)
     monkeypatch.setattr(simulated, "LOOKS", {"one look": (300,)})
-    found = simulated.budgets_of(Task("correlated", trials=150, seed=1))
+    found = simulated.budgets_of(SimulationTask("correlated", trials=150, seed=1))
     assert not any(each.is_kept for each in found if each.promise)
 
 
 def test_a_comparison_finds_what_was_made_slower_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated, "REQUESTS", 200)
-    same, *slower = simulated.comparisons_of(Task("log-normal", trials=10, seed=1))
+    same, *slower = simulated.comparisons_of(SimulationTask("log-normal", trials=10, seed=1))
     assert (same.is_kept, slower[-1].occurred) == (True, 10)
     assert not replace(same, occurred=10).is_kept
 
@@ -124,9 +124,9 @@ def test_the_pieces_that_tell_the_time_to_go_are_all_counted(monkeypatch: pytest
     """Of one population in each part, in this process, as those of the simulation count."""
     done = simulated.Done()
     monkeypatch.setattr(simulated, "COUNTED", [done.pieces])
-    simulated.budgets_of(Task("log-normal", trials=2, seed=1))
+    simulated.budgets_of(SimulationTask("log-normal", trials=2, seed=1))
     assert done.pieces.value == 8
-    simulated.comparisons_of(Task("log-normal", trials=2, seed=1))
+    simulated.comparisons_of(SimulationTask("log-normal", trials=2, seed=1))
     assert done.pieces.value == 8 + 7
     assert done.share == 15 / simulated.PIECES
     assert str(done) == f"simulated runs, 15 of {simulated.PIECES} pieces"

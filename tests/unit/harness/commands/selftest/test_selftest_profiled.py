@@ -13,7 +13,7 @@ from tests.records import record, samples, variant
 HEALTHY = "harness/measuring/targets/anima/target.py:OpenAnima.perform;search"
 PLANTED = "harness/measuring/targets/planted.py:OpenPlanted.send_one_more;asyncpg/connection.py:Connection.execute"
 ELSEWHERE = "harness/measuring/targets/planted.py:OpenPlanted.perform;somewhere_else"
-SIZE = profiled.Size(runs=3, rounds=6, requests=2)
+SIZE = profiled.ProfiledSize(runs=3, rounds=6, requests=2)
 
 
 def profiles(name: str, own_ms: dict[str, float]) -> Iterator[ProfileRecord]:

@@ -10,7 +10,7 @@ from harness.errors import UsageError
 from harness.measuring.arrivals import ARRIVALS
 from harness.measuring.arrivals._shared.schedule import Schedule
 from harness.measuring.arrivals._shared.virtual_users import Interval, VirtualUsers
-from harness.measuring.arrivals.protocol import Arrival, Bounds
+from harness.measuring.arrivals.protocol import Arrival, PhaseBounds
 from harness.measuring.draws import Draws
 
 GUIDE = [  # The guide's load test, fix 9.
@@ -21,47 +21,47 @@ GUIDE = [  # The guide's load test, fix 9.
 ]
 
 
-def opened(kind: str, bounds: Bounds, seed: int = 1, **keys: Any) -> Arrival:
+def opened(kind: str, bounds: PhaseBounds, seed: int = 1, **keys: Any) -> Arrival:
     settings = ARRIVALS[kind].model_validate({"kind": kind, **keys})
     settings.check(bounds)
     return settings.open(bounds, lambda purpose: Draws(seed, purpose))
 
 
-def starts(kind: str, bounds: Bounds, seed: int = 1, **keys: Any) -> list[float]:
+def starts(kind: str, bounds: PhaseBounds, seed: int = 1, **keys: Any) -> list[float]:
     arrival = opened(kind, bounds, seed, **keys)
     assert isinstance(arrival, Schedule)
     return list(arrival.offsets_s)
 
 
 def intervals(stages: list[dict[str, Any]]) -> list[tuple[Interval, ...]]:
-    arrival = opened("stages", Bounds(requests=1), stages=stages)
+    arrival = opened("stages", PhaseBounds(requests=1), stages=stages)
     assert isinstance(arrival, VirtualUsers)
     return [user.intervals for user in arrival.members]
 
 
 @pytest.mark.parametrize(("rate_per_s", "time_s", "expected"), [(2, 2, [0, 0.5, 1, 1.5]), (0.4, 5, [0, 2.5])])
 def test_a_constant_rate_has_equal_distances(rate_per_s: float, time_s: float, expected: list[float]) -> None:
-    assert starts("constant_rate", Bounds(time_s=time_s), rate_per_s=rate_per_s) == expected
+    assert starts("constant_rate", PhaseBounds(time_s=time_s), rate_per_s=rate_per_s) == expected
 
 
 def test_poisson_distances_have_the_mean_and_the_spread_of_an_exponential_law() -> None:
-    at = starts("poisson", Bounds(time_s=400), rate_per_s=50)
+    at = starts("poisson", PhaseBounds(time_s=400), rate_per_s=50)
     gaps = [later - earlier for earlier, later in pairwise(at)]
     mean = sum(gaps) / len(gaps)
     deviation = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
     assert mean == pytest.approx(1 / 50, rel=0.03)
     assert deviation == pytest.approx(mean, rel=0.05)
     assert sum(gap > mean for gap in gaps) / len(gaps) == pytest.approx(0.3679, abs=0.02)
-    assert at != starts("poisson", Bounds(time_s=400), seed=2, rate_per_s=50)
+    assert at != starts("poisson", PhaseBounds(time_s=400), seed=2, rate_per_s=50)
 
 
 def test_a_rate_that_grows_from_nothing_starts_at_the_roots() -> None:
-    at = starts("stages", Bounds(), stages=[{"time_s": 8, "rate_per_s": 4}])
+    at = starts("stages", PhaseBounds(), stages=[{"time_s": 8, "rate_per_s": 4}])
     assert at == pytest.approx([(4 * number) ** 0.5 for number in range(16)])
 
 
 def test_a_jump_takes_no_time() -> None:
-    at = starts("stages", Bounds(), stages=[{"time_s": 0, "rate_per_s": 2}, {"time_s": 2, "rate_per_s": 2}])
+    at = starts("stages", PhaseBounds(), stages=[{"time_s": 0, "rate_per_s": 2}, {"time_s": 2, "rate_per_s": 2}])
     assert at == [0, 0.5, 1, 1.5]
 
 
@@ -103,18 +103,18 @@ def test_samples_are_told_apart_by_stages_that_know_their_goal() -> None:
 )
 def test_stages_that_cannot_be_followed_are_refused(keys: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        opened("stages", Bounds(), **keys)
+        opened("stages", PhaseBounds(), **keys)
 
 
 def test_stages_have_times_of_their_own() -> None:
     with pytest.raises(ValueError, match="Leave `time_s` out"):
-        opened("stages", Bounds(time_s=5), stages=[{"time_s": 1, "rate_per_s": 3}])
+        opened("stages", PhaseBounds(time_s=5), stages=[{"time_s": 1, "rate_per_s": 3}])
 
 
 @pytest.mark.parametrize("kind", ["constant_rate", "poisson"])
 def test_more_starts_than_a_phase_holds_are_refused_before_they_are_drawn(kind: str) -> None:
     with pytest.raises(ValueError, match=r"86,400,000,000 requests.* 1,000,000 at most"):
-        opened(kind, Bounds(time_s=86_400), rate_per_s=1_000_000)
+        opened(kind, PhaseBounds(time_s=86_400), rate_per_s=1_000_000)
 
 
 def trace(path: Path, *lines: str) -> Path:
@@ -127,9 +127,9 @@ QUERY = '{{"offset_s": {}, "operation": "query", "arguments": {{"query": "where?
 
 def test_a_trace_keeps_its_distances_scaled_from_the_first_line_that_is_timed(tmp_path: Path) -> None:
     path = trace(tmp_path / "day.jsonl", *(QUERY.format(at) for at in (5, 7, 8, 8, 11)), "")
-    assert starts("trace", Bounds(), path=path) == [0, 2, 3, 3, 6]
-    assert starts("trace", Bounds(warm_up=1), path=path, speed=2) == [0, 0.5, 0.5, 2]
-    assert starts("trace", Bounds(time_s=3), path=path) == [0, 2]
+    assert starts("trace", PhaseBounds(), path=path) == [0, 2, 3, 3, 6]
+    assert starts("trace", PhaseBounds(warm_up=1), path=path, speed=2) == [0, 0.5, 0.5, 2]
+    assert starts("trace", PhaseBounds(time_s=3), path=path) == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_trace_keeps_its_distances_scaled_from_the_first_line_that_is_timed(tm
 def test_a_line_of_a_trace_that_cannot_be_sent_is_named(tmp_path: Path, line: str, complaint: str) -> None:
     path = trace(tmp_path / "day.jsonl", QUERY.format(1), line)
     with pytest.raises(UsageError, match=complaint):
-        opened("trace", Bounds(), path=path)
+        opened("trace", PhaseBounds(), path=path)
 
 
 def test_the_mark_of_an_editor_is_part_of_no_trace(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_the_mark_of_an_editor_is_part_of_no_trace(tmp_path: Path) -> None:
 
 def test_a_trace_that_is_not_there_empty_or_used_up_by_its_warm_up_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        opened("trace", Bounds(), path=tmp_path / "none.jsonl")
+        opened("trace", PhaseBounds(), path=tmp_path / "none.jsonl")
     with pytest.raises(UsageError, match="is empty"):
-        opened("trace", Bounds(), path=trace(tmp_path / "empty.jsonl"))
+        opened("trace", PhaseBounds(), path=trace(tmp_path / "empty.jsonl"))
     with pytest.raises(ValueError, match="Lower `warm_up`"):
-        opened("trace", Bounds(warm_up=1), path=trace(tmp_path / "one.jsonl", QUERY.format(0)))
+        opened("trace", PhaseBounds(warm_up=1), path=trace(tmp_path / "one.jsonl", QUERY.format(0)))

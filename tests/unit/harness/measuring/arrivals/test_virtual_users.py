@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
-from harness.measuring.arrivals.protocol import Bounds
+from harness.measuring.arrivals.protocol import PhaseBounds
 from harness.measuring.draws import Draws
 from harness.measuring.operations import Request
 from tests.clocks import ManualClock
@@ -27,7 +27,9 @@ async def drive(clock: ManualClock, service_time_s: float, *, time_s: float = 10
         intended.append(at)
         await clock.sleep(service_time_s)
 
-    await ClosedLoopSettings.model_validate(keys).open(Bounds(time_s=time_s), streams).drive(REQUESTS, issue, clock)
+    await (
+        ClosedLoopSettings.model_validate(keys).open(PhaseBounds(time_s=time_s), streams).drive(REQUESTS, issue, clock)
+    )
     return intended
 
 
@@ -66,6 +68,6 @@ async def test_a_failure_of_the_harness_ends_the_loop() -> None:
         await asyncio.sleep(0)
         raise OSError
 
-    arrival = ClosedLoopSettings(users=2).open(Bounds(), streams)
+    arrival = ClosedLoopSettings(users=2).open(PhaseBounds(), streams)
     with pytest.raises(ExceptionGroup):
         await arrival.drive(REQUESTS, issue, ManualClock())
