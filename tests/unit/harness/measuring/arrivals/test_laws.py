@@ -151,7 +151,7 @@ def test_a_line_of_a_trace_that_cannot_be_sent_is_named(tmp_path: Path, line: st
 def test_the_mark_of_an_editor_is_part_of_no_trace(tmp_path: Path) -> None:
     path = trace(tmp_path / "day.jsonl", QUERY.format(5), QUERY.format(7))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert starts("trace", Bounds(), path=path) == [0, 2]
+    assert starts("trace", PhaseBounds(), path=path) == [0, 2]
 
 
 def test_a_trace_that_is_not_there_empty_or_used_up_by_its_warm_up_is_refused(tmp_path: Path) -> None:
