@@ -62,15 +62,24 @@ class OpenAIEmbeddings:
     async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
         match await self._endpoint.post(texts):
             case {"data": [*items]} if len(items) == len(texts):
-                return [self._endpoint.embedded(_components(item, place)) for place, item in enumerate(items)]
+                by_place = {_place(item, position): item for position, item in enumerate(items)}
+                return [self._endpoint.embedded(_components(by_place.get(place))) for place in range(len(texts))]
             case _:
                 raise self._endpoint.invalid("JSON without one of `data` for each text")
 
 
-def _components(item: JsonValue, place: int) -> JsonValue:
-    """The vector of the text at this place; None if the item is none, or another text's."""
+def _place(item: JsonValue, position: int) -> JsonValue:
+    """Which text an item is of: the server may answer in another order, and says so, or numbers none."""
     match item:
-        case {"embedding": components, **rest} if rest.get("index", place) == place:
+        case {"index": int() | float() as place}:
+            return place
+        case _:
+            return position
+
+
+def _components(item: JsonValue) -> JsonValue:
+    match item:
+        case {"embedding": components}:
             return components
         case _:
             return None

@@ -1,12 +1,14 @@
 """The three operations: a request's JSON or parameters in, the contract's answer out."""
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import cast
+from typing import Final, cast
 
 from msgspec import UNSET
 from pydantic_core import from_json
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +21,9 @@ from anima.memory import MemorySystem
 from anima.model import BootstrapRequest, NewMemory, Query
 
 CREATED = 201
+PLAIN: Final = "identity"
+"""The content coding of a body that is not compressed."""
+
 TEXT_PARAMETERS = frozenset({"conversationId"})
 
 
@@ -55,9 +60,13 @@ class Operations:
 
 
 async def body_of(request: Request) -> Mapping[str, object]:
-    """The JSON object that a request brings. Raises `InvalidInput`."""
+    """The JSON object that a request brings. Raises `InvalidInput`, and `HTTPException` for one that is compressed."""
+    coding = request.headers.get("content-encoding", PLAIN).strip().lower()
+    if coding not in {"", PLAIN}:
+        raise HTTPException(415, "The body is encoded, and is read only as it is.", {"Accept-Encoding": PLAIN})
     try:
-        body = from_json(await request.body(), allow_inf_nan=False)
+        # RFC 8259 has nobody send the mark, and allows to pass over it.
+        body = from_json((await request.body()).removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
         raise _invalid("", f"The body is not JSON: {error}") from None
     if not isinstance(body, dict):

@@ -35,7 +35,8 @@ LABELS: Final = ("text", "stage", "window")
 SUBJECTS: Final = frozenset({"cache", "background", "pool"})
 """Parts of a variant, which are neither operations nor phases."""
 
-_COMPARATORS: Final[dict[str, Comparator]] = {"<=": "<=", ">=": ">="}
+_COMPARATORS: Final[dict[str, Comparator]] = {"<=": "<=", "≤": "<=", ">=": ">=", "≥": ">="}
+"""Each also as reports print it."""
 
 # What to offer instead of families of metrics one by one.
 _FAMILIES: Final = re.compile(r"p[\d.]+|within_\d+ms")
@@ -241,7 +242,7 @@ def _comparator(scanner: _Scanner, metric: str) -> Comparator:
     if METRICS[metric].unit == "index":
         scanner.expect(r"(uses)\b", "uses and the name of an index")
         return "uses"
-    sign = scanner.expect(r"([<>=!]+)", "<= or >= and a limit")
+    sign = scanner.expect(r"([<>=!≤≥]+)", "<= or >= and a limit")
     comparator = _COMPARATORS.get(sign.text)
     if comparator is None:
         raise scanner.fault(sign, f"{sign.text!r} is not known: write <= for at most, or >= for at least.")

@@ -1,5 +1,7 @@
 """What a client may get wrong, and what it is told: never a 500, and never more than its own mistake."""
 
+import gzip
+
 import httpx
 import pytest
 
@@ -35,6 +37,23 @@ def issues_of(answer: httpx.Response) -> dict[str, str]:
 )
 async def test_a_body_that_is_no_json_object_is_refused_as_a_whole(client: httpx.AsyncClient, body: bytes) -> None:
     assert set(issues_of(await client.post(ADD, content=body))) == {""}
+
+
+@pytest.mark.parametrize("path", [ADD, QUERY])
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "GZIP"])
+async def test_a_compressed_body_is_refused_as_such(client: httpx.AsyncClient, path: str, coding: str) -> None:
+    answer = await client.post(path, content=gzip.compress(b'{"content": "a"}'), headers={"Content-Encoding": coding})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "identity"}], ids=["unsaid", "identity"])
+async def test_the_mark_that_some_clients_send_is_passed_over(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    content = b"\xef\xbb\xbf" + b'{"content": "\xef\xbb\xbfa day"}'
+    answer = await client.post(ADD, content=content, headers=headers)
+    assert (answer.status_code, answer.json()["data"]["memory"]["content"]) == (201, "\ufeffa day")
 
 
 @pytest.mark.parametrize(

@@ -264,9 +264,19 @@ async def test_an_answer_for_fewer_texts_is_not_spread_over_them(provider: Calla
         await provider(Server(vector)).embed_many(["a", "b"])
 
 
-async def test_vectors_in_another_order_are_not_given_to_the_wrong_texts() -> None:
-    swapped = [{"embedding": NUMBERS, "index": 1}, {"embedding": NUMBERS, "index": 0}]
-    server = Server(lambda _request: httpx.Response(200, json={"data": swapped}))
+@pytest.mark.parametrize("numbered", [True, False], ids=["in another order", "in order, without numbers"])
+async def test_each_vector_is_given_to_the_text_that_it_is_of(*, numbered: bool) -> None:
+    vectors = [[float(number), *[0.5] * (DIMENSIONS - 1)] for number in range(3)]
+    data = [{"embedding": vectors[place]} | ({"index": place} if numbered else {}) for place in (2, 0, 1)]
+    server = Server(lambda _request: httpx.Response(200, json={"data": data}))
+    embedded = await server.openai().embed_many(["a", "b", "c"])
+    assert [each.vector[0] for each in embedded] == ([0, 1, 2] if numbered else [2, 0, 1])
+
+
+@pytest.mark.parametrize("places", [(0, 0), (1, 2), (-1, 0), (0, 0.5)])
+async def test_a_text_that_no_vector_is_of_gets_none_of_anothers(places: tuple[float, float]) -> None:
+    data = [{"embedding": NUMBERS, "index": place} for place in places]
+    server = Server(lambda _request: httpx.Response(200, json={"data": data}))
     with pytest.raises(InvalidEmbedding, match="not a list of numbers"):
         await server.openai().embed_many(["a", "b"])
 

@@ -69,6 +69,8 @@ def test_a_budget_prints_in_its_canonical_form() -> None:
     assert str(parse(" naive :query{ text = known } .p95<= 300 ms ")) == "naive: query{text=known}.p95 <= 300ms"
     written = "mix{ window=500ms,stage=2 }.p99 <= 2s   abort  after  1500ms"
     assert str(parse(written)) == "mix{stage=2, window=0.5s}.p99 <= 2s abort after 1.5s"
+    assert str(parse("query.p95 ≤ 300ms")) == "query.p95 <= 300ms"
+    assert str(parse("cache.hit_rate≥80%")) == "cache.hit_rate >= 80%"
     assert str(parse("query.errors <= 1% abort")) == "query.errors <= 1% abort"
     assert str(parse("fix6 : query.search .plan  uses idx_a")) == "fix6: query.search.plan uses idx_a"
 
