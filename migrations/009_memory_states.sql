@@ -125,7 +125,8 @@ BEGIN
     PERFORM FROM memory_states WHERE id IN (NEW.id, NEW.merged_into) ORDER BY id FOR UPDATE;
     UPDATE memory_states AS s
     SET tier = CASE WHEN NEW.tier = OLD.tier THEN s.tier ELSE NEW.tier END,
-        tier_last_updated = greatest(s.tier_last_updated, NEW.tier_last_updated),
+        tier_last_updated = CASE WHEN NEW.tier_last_updated = OLD.tier_last_updated THEN s.tier_last_updated
+            ELSE NEW.tier_last_updated END,
         access_count = s.access_count + NEW.access_count - OLD.access_count,
         last_accessed = CASE WHEN s.last_accessed = OLD.last_accessed THEN NEW.last_accessed
             ELSE greatest(s.last_accessed, NEW.last_accessed) END,
@@ -139,7 +140,7 @@ BEGIN
             ) END,
         resonance_phi = CASE WHEN s.resonance_phi = OLD.resonance_phi THEN NEW.resonance_phi
             ELSE least(5, greatest(0, s.resonance_phi + NEW.resonance_phi - OLD.resonance_phi)) END,
-        updated_at = greatest(s.updated_at, NEW.updated_at),
+        updated_at = NEW.updated_at,
         is_live = NEW.deleted_at IS NULL
     WHERE s.id = NEW.id;
 

@@ -75,8 +75,11 @@ DECLARE
     wanted_by_similarity integer := 40 + 2 * most;
     breadth text := '200';
     looked_at bigint;
+    quiet bigint;
+    resonant bigint;
     seen uuid [] := '{}';
     reached double precision;
+    reached_resonant double precision;
     least_weight double precision;
 BEGIN
     is_proven := true;
@@ -97,11 +100,21 @@ BEGIN
         PERFORM set_config('hnsw.ef_search', CASE WHEN by_similarity THEN breadth ELSE '300' END, true);
         wanted := CASE WHEN by_similarity THEN wanted_by_similarity ELSE wanted_by_weight END;
         WITH nearest AS MATERIALIZED (
-            SELECT k.id, k.phi, -0.7 * (k.key <#> weighted) AS weight, -(k.key <#> ordering) AS reach
-            FROM memory_keys AS k JOIN memory_states AS s ON s.id = k.id
-            WHERE cardinality(tiers) = 0 OR s.tier = ANY(tiers)
-            ORDER BY k.key <#> ordering
-            LIMIT wanted
+            (
+                SELECT k.id, k.phi, -0.7 * (k.key <#> weighted) AS weight, -(k.key <#> ordering) AS reach
+                FROM memory_keys AS k JOIN memory_states AS s ON s.id = k.id
+                WHERE k.phi <= 0.5 AND (cardinality(tiers) = 0 OR s.tier = ANY(tiers))
+                ORDER BY k.key <#> ordering
+                LIMIT wanted
+            )
+            UNION ALL
+            (
+                SELECT k.id, k.phi, -0.7 * (k.key <#> weighted), -(k.key <#> ordering)
+                FROM memory_keys AS k JOIN memory_states AS s ON s.id = k.id
+                WHERE k.phi > 0.5 AND (cardinality(tiers) = 0 OR s.tier = ANY(tiers))
+                ORDER BY k.key <#> ordering
+                LIMIT wanted
+            )
         ),
         candidate AS (
             SELECT id, phi, weight FROM nearest
@@ -148,14 +161,31 @@ BEGIN
                 ORDER BY structural_weight DESC, resonance_phi DESC, id
             ),
             (SELECT min(structural_weight) FROM answer),
-            (SELECT count(*) FROM nearest),
-            (SELECT min(reach) FROM nearest),
+            (SELECT count(*) FROM nearest WHERE phi <= 0.5),
+            (SELECT count(*) FROM nearest WHERE phi > 0.5),
+            (SELECT min(reach) FROM nearest WHERE phi <= 0.5),
+            (SELECT min(reach) FROM nearest WHERE phi > 0.5),
             seen || ARRAY(SELECT id FROM nearest)
-        INTO answers, least_weight, looked_at, reached, seen;
+        INTO answers, least_weight, quiet, resonant, reached, reached_resonant, seen;
 
-        IF looked_at < wanted AND cardinality(tiers) = 0 THEN
-            -- Many equal vectors can cut an index into parts: only where it gave all that there are, nothing is missing.
-            EXIT WHEN looked_at < (SELECT count(*) FROM (SELECT FROM memory_keys LIMIT wanted) AS present);
+        -- An index that gave fewer than it was asked for has no more, unless many equal vectors have cut it into parts, or
+        -- so few were in the asked tiers that it stopped early (`hnsw.max_scan_tuples`).
+        IF quiet < wanted THEN
+            SELECT count(*) INTO looked_at FROM (
+                SELECT FROM memory_keys WHERE phi <= 0.5 LIMIT CASE WHEN cardinality(tiers) = 0 THEN wanted ELSE 20001 END
+            ) AS present;
+            EXIT WHEN looked_at > CASE WHEN cardinality(tiers) = 0 THEN quiet ELSE 20000 END;
+            reached := -9;
+        END IF;
+        IF resonant < wanted THEN
+            SELECT count(*) INTO looked_at FROM (
+                SELECT FROM memory_keys WHERE phi > 0.5 LIMIT CASE WHEN cardinality(tiers) = 0 THEN wanted ELSE 20001 END
+            ) AS present;
+            EXIT WHEN looked_at > CASE WHEN cardinality(tiers) = 0 THEN resonant ELSE 20000 END;
+            reached_resonant := -9;
+        END IF;
+        reached := greatest(reached, reached_resonant);
+        IF reached = -9 THEN
             RETURN;
         END IF;
         IF by_similarity AND breadth = '200' AND cardinality(answers) > 3 THEN
@@ -439,21 +469,30 @@ DECLARE
     ordering CONSTANT halfvec := (l2_normalize(question) || ARRAY[0, 0]::real[]::vector)::halfvec;
     reads_all boolean := false;
     wanted integer := 20;
-    looked_at bigint;
+    quiet bigint;
+    resonant bigint;
     reached double precision;
     similar_ones similar_memory [];
 BEGIN
     LOOP
         WITH neighbour AS MATERIALIZED (
             (
-                SELECT k.id, -(k.key <#> ordering) AS estimate
+                SELECT k.id, k.phi, -(k.key <#> ordering) AS estimate
                 FROM memory_keys AS k
-                WHERE NOT reads_all
+                WHERE NOT reads_all AND k.phi <= 0.5
                 ORDER BY k.key <#> ordering
                 LIMIT wanted
             )
             UNION ALL
-            SELECT k.id, -(k.key <#> ordering) FROM memory_keys AS k WHERE reads_all
+            (
+                SELECT k.id, k.phi, -(k.key <#> ordering)
+                FROM memory_keys AS k
+                WHERE NOT reads_all AND k.phi > 0.5
+                ORDER BY k.key <#> ordering
+                LIMIT wanted
+            )
+            UNION ALL
+            SELECT k.id, k.phi, -(k.key <#> ordering) FROM memory_keys AS k WHERE reads_all
         ),
         exact AS (
             SELECT
@@ -464,21 +503,29 @@ BEGIN
             OFFSET 0
         )
         SELECT
-            (SELECT count(*) FROM neighbour),
-            (SELECT min(n.estimate) FROM neighbour AS n),
+            (SELECT count(*) FROM neighbour AS n WHERE n.phi <= 0.5),
+            (SELECT count(*) FROM neighbour AS n WHERE n.phi > 0.5),
+            greatest(
+                (SELECT CASE count(*) WHEN wanted THEN min(n.estimate) ELSE -1 END FROM neighbour AS n WHERE n.phi <= 0.5),
+                (SELECT CASE count(*) WHEN wanted THEN min(n.estimate) ELSE -1 END FROM neighbour AS n WHERE n.phi > 0.5)
+            ),
             ARRAY(
                 SELECT ROW(e.*)::similar_memory FROM exact AS e
                 WHERE e.similarity >= at_least
                 ORDER BY e.is_older DESC, CASE WHEN e.is_older THEN e.similarity END DESC, e.created_at, e.id
             )
-        INTO looked_at, reached, similar_ones;
+        INTO quiet, resonant, reached, similar_ones;
+        -- Many equal vectors can cut an index into parts: then it gives fewer than there are.
+        IF NOT reads_all THEN
+            reads_all := quiet < wanted AND quiet < (
+                SELECT count(*) FROM (SELECT FROM memory_keys WHERE phi <= 0.5 LIMIT wanted) AS present
+            ) OR resonant < wanted AND resonant < (
+                SELECT count(*) FROM (SELECT FROM memory_keys WHERE phi > 0.5 LIMIT wanted) AS present
+            );
+            CONTINUE WHEN reads_all;
+        END IF;
         EXIT WHEN reads_all OR reached + error < at_least
             OR (similar_ones[1]).is_older AND reached + error < (similar_ones[1]).similarity;
-        -- Many equal vectors can cut an index into parts: then it gives fewer than there are.
-        reads_all := looked_at < wanted AND looked_at < (
-            SELECT count(*) FROM (SELECT FROM memory_keys LIMIT wanted) AS present
-        );
-        EXIT WHEN looked_at < wanted AND NOT reads_all;
         wanted := wanted * 5;
     END LOOP;
     RETURN QUERY SELECT * FROM unnest(similar_ones);
