@@ -95,7 +95,8 @@ def _tell(watch: Watch) -> None:
 
 def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)
+        # Not SIG_IGN, which what is started here would inherit: a service could not be asked to end.
+        signal.signal(ignored, lambda *_: None)
     told = sys.stdin.readline()
     if not told:
         return
