@@ -16,6 +16,7 @@ from harness.measuring.targets.protocol import EXTERNAL_VARIANT, Target
 if TYPE_CHECKING:
     from harness.measuring.scenario import Scenario
     from harness.measuring.targets.anima.scenario import MemoryScenario
+    from harness.measuring.targets.http.scenario import HttpScenario
 
 PLANTED_IN: Final = "batched"
 
@@ -47,9 +48,22 @@ def _anima_http(scenario: "MemoryScenario") -> Target:
     return HttpTarget(_anima(scenario), scenario.service_url)
 
 
+def _http_scenario() -> "type[Scenario]":
+    from harness.measuring.targets.http.scenario import HttpScenario  # noqa: PLC0415 -- see above
+
+    return HttpScenario
+
+
+def _http(scenario: "HttpScenario") -> Target:
+    from harness.measuring.targets.http.target import HttpTarget  # noqa: PLC0415 -- see above
+
+    return HttpTarget(scenario)
+
+
 TARGETS: Final[dict[str, TargetKind]] = {
     "anima": TargetKind(_memory_scenario, _anima, presets),
     "anima-http": TargetKind(_memory_scenario, _anima_http, lambda: {**presets(), **EXTERNAL_VARIANT}),
+    "http": TargetKind(_http_scenario, _http, dict[str, str]),
     "null": TargetKind(_memory_scenario, lambda _: NullTarget(), NullTarget().variants),
     "planted": TargetKind(
         _memory_scenario, lambda chosen: PlantedTarget(_anima(chosen), PLANTED_IN), lambda: planted_variants(PLANTED_IN)

@@ -1,0 +1,451 @@
+"""Anybody's own service, asked as the scenario says: started for each variant, or one that runs already.
+
+Each user has cookies and connections of its own, follows redirects as a browser does, and keeps what later requests
+take from earlier answers. A request in flight is a user's; there are as many users as requests side by side.
+"""
+
+import os
+import sysconfig
+from collections import Counter
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from harness.children import environment
+from harness.errors import EXHAUSTIONS, HarnessError, ProvisioningError, TargetError, UsageError, kind_of
+from harness.measuring.answers import body_of
+from harness.measuring.operations import Request
+from harness.measuring.plans import StatementPlan
+from harness.measuring.servers.service import Launch, serving
+from harness.measuring.targets.http import database
+from harness.measuring.targets.http.expectations import differences
+from harness.measuring.targets.http.operation import DRAWN, HttpOperation
+from harness.measuring.targets.http.scenario import HttpScenario, Service
+from harness.measuring.targets.http.templates import (
+    ENVIRONMENT,
+    Filled,
+    Lookup,
+    Reference,
+    as_text,
+    picked,
+    read,
+    read_text,
+)
+from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
+from harness.redaction import HIDDEN, LENGTH_MIN
+
+CONNECT_TIMEOUT_S: Final = 10.0
+KEEP_ALIVE_S: Final = 1.5
+"""Shorter than any server keeps an idle connection: one that it closes as a request is sent fails that request."""
+
+USERS_BEGUN_MAX: Final = 16
+"""Users that make first requests of their own; further ones go on from a copy of one of these."""
+
+HOPELESS_AFTER: Final = 20
+"""Failures of an operation that has never succeeded."""
+
+SHOWN: Final = 200
+"""Characters of an answer in a sentence."""
+
+WRONG: Final = "wrong answer"
+REDIRECTED: Final = "redirected elsewhere"
+
+
+class HttpTarget:
+    """Variants are the scenario's; each starts its own service, unless that runs already."""
+
+    in_process = False
+    packages = frozenset({"harness"})
+    embedder = None
+
+    def __init__(self, scenario: HttpScenario) -> None:
+        self._scenario = scenario
+        self._migrated = [name for name, variant in scenario.variants.items() if variant.migrate is not None]
+
+    @property
+    def contents(self) -> str:
+        files = (*self._scenario.database.schema_files, *self._scenario.database.seed_files)
+        return ", ".join(path.name for path in files) or "nothing"
+
+    def variants(self) -> Mapping[str, str]:
+        return {name: variant.description for name, variant in self._scenario.variants.items()}
+
+    def schema_version(self, variant: str) -> int:
+        return self._migrated.index(variant) + 1 if variant in self._migrated else 0
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        return 0 if schema_version and 0 in made else None
+
+    async def prepare(self, database_url: str, schema_version: int) -> None:
+        await database.prepare(database_url, self._scenario.database)
+        if schema_version:
+            await self.migrate(database_url, schema_version)
+
+    async def migrate(self, database_url: str, schema_version: int) -> None:
+        path = self._scenario.variants[self._migrated[schema_version - 1]].migrate
+        assert path is not None, "a version is that of a variant that migrates"
+        await database.migrate(database_url, path)
+
+    @asynccontextmanager
+    async def open(self, context: TargetContext) -> AsyncGenerator["OpenHttp"]:
+        scenario = self._scenario
+        service = scenario.service_of(context.variant)
+        secrets = secrets_of(scenario)
+        async with AsyncExitStack() as stack:
+            url = service.url
+            if url is None:
+                url = await stack.enter_async_context(serving(launch(scenario.name, service, context)))
+            connector = await stack.enter_async_context(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S))
+            counted = context.database_url if scenario.counts_rows and service.url is None else None
+            opened = OpenHttp(
+                scenario,
+                {name: Exchange(each, scenario.kept_of(name)) for name, each in scenario.operations.items()},
+                service,
+                url,
+                connector,
+                stack,
+                secrets,
+                counted,
+                context.users,
+            )
+            yield opened
+
+
+def secrets_of(scenario: HttpScenario) -> Mapping[Reference, str]:
+    """The variables of the environment that requests contain. Raises `UsageError` for one that is not there."""
+    secrets: dict[Reference, str] = {}
+    for name, operation in scenario.operations.items():
+        for place, reference in operation.references:
+            if reference.name == ENVIRONMENT and reference.name not in operation.names:
+                value = os.environ.get(reference.path[0])
+                if value is None:
+                    raise UsageError(
+                        f"operations.{name}.{place}: nothing gives {reference}: the environment has no "
+                        f"{reference.path[0]}. Set it where the harness runs."
+                    )
+                secrets[reference] = value
+    return secrets
+
+
+def launch(name: str, service: Service, context: TargetContext) -> Launch:
+    """The service finds programs on the harness's PATH, and then beside the harness."""
+    parts = urlsplit(context.database_url)
+    told = {
+        "database_url": context.database_url,
+        "database_host": parts.hostname or "",
+        "database_port": str(parts.port or 5432),
+        "database_name": unquote(parts.path.removeprefix("/")),
+        "database_user": unquote(parts.username or ""),
+        "database_password": unquote(parts.password or ""),
+    }
+
+    def filled(text: str) -> str:
+        for part, value in told.items():
+            text = text.replace(f"{{{part}}}", value)
+        return text
+
+    inherited = environment()
+    path = os.pathsep.join([inherited.get("PATH", os.defpath), sysconfig.get_path("scripts")])
+    stated = {key: filled(value) for key, value in service.env.items()}
+    return Launch(
+        name,
+        [filled(part) for part in service.command],
+        service.ready,
+        {**inherited, "PATH": path, **stated},
+        str(service.directory),
+        service.start_timeout_s,
+    )
+
+
+@dataclass(slots=True)
+class User:
+    """A session, with what its earlier answers gave."""
+
+    session: aiohttp.ClientSession
+    answers: dict[Reference, object] = field(default_factory=dict[Reference, object])
+
+
+class Exchange:
+    """An operation whose templates have been read."""
+
+    def __init__(self, operation: HttpOperation, kept: frozenset[Reference]) -> None:
+        templates = operation.templates
+        self.operation = operation
+        self.kept = kept
+        self._path = read_text(operation.path, quote=lambda text: quote(text, safe=""))
+        self._headers = {name: read_text(value) for name, value in operation.headers.items()}
+        self._query = self._read(templates, "query")
+        self._json = self._read(templates, "json")
+        self._form = self._read(templates, "form")
+        self._expected = self._read(templates, "expect.json")
+
+    @staticmethod
+    def _read(templates: Mapping[str, object], name: str) -> Filled | None:
+        return read(templates[name]) if name in templates else None
+
+    def sent(self, lookup: Lookup) -> dict[str, Any]:
+        """What the client is told, but for the address."""
+        headers = {name: filled(lookup) for name, filled in self._headers.items()}
+        told: dict[str, Any] = {"headers": headers}
+        if self._query is not None:
+            told["params"] = _pairs(self._query(lookup))
+        if self._json is not None:
+            headers.setdefault("Content-Type", "application/json")
+            told["data"] = msgspec.json.encode(self._json(lookup))
+        if self._form is not None:
+            told["data"] = aiohttp.FormData(_pairs(self._form(lookup)))
+        return told
+
+    def path(self, lookup: Lookup) -> str:
+        return self._path(lookup)
+
+    def read_answer(self, body: bytes, lookup: Lookup) -> Mapping[Reference, object]:
+        """What is kept of it. Raises `TargetError` where it is not what is expected."""
+        if self._expected is None and not self.kept:
+            return {}
+        try:
+            answered: object = msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            raise TargetError(WRONG, f"the answer is not JSON ({error})") from error
+        if self._expected is not None and (found := [*differences(self._expected(lookup), answered, "json")]):
+            raise TargetError(WRONG, "; ".join(found[:3]))
+        try:
+            return {reference: picked(answered, reference.path) for reference in self.kept}
+        except LookupError:
+            missing = next(each for each in self.kept if not _has(answered, each))
+            raise TargetError(
+                WRONG, f"the answer has no {'.'.join(missing.path)}, which is taken as {missing}"
+            ) from None
+
+
+@dataclass(slots=True)
+class OpenHttp:
+    """A service that answers at `url`. `counted` is its database, where what its sessions did is waited for."""
+
+    scenario: HttpScenario
+    exchanges: Mapping[str, Exchange]
+    service: Service
+    url: str
+    connector: aiohttp.BaseConnector
+    stack: AsyncExitStack
+    secrets: Mapping[Reference, str]
+    counted: str | None
+    users_planned: int
+    idle: list[User] = field(default_factory=list[User])
+    begun: list[User] = field(default_factory=list[User])
+    succeeded: set[str] = field(default_factory=set[str])
+    failed: Counter[str] = field(default_factory=Counter[str])
+    last_failures: dict[str, TargetError] = field(default_factory=dict[str, TargetError])
+
+    async def perform(self, request: Request) -> Response:
+        user = self.idle.pop() if self.idle else await self._further_user()
+        try:
+            return await self._performed(user, request)
+        finally:
+            self.idle.append(user)
+
+    async def prime(self, texts: Sequence[str]) -> None:
+        """Has the users make their first requests. Raises `ProvisioningError` where that fails."""
+        del texts
+        if self.service.url is not None:
+            await self._meet()
+        names = self.scenario.begun_with
+        users = [await self._new_user() for _ in range(min(self.users_planned, USERS_BEGUN_MAX))]
+        for name in names:
+            planned = self._planned()
+            fresh = islice(self.scenario.operations[name].requests(name, self.scenario.seed), planned, None)
+            for user, request in zip(users, fresh, strict=False):
+                try:
+                    await self._performed(user, request)
+                except TargetError as error:
+                    raise ProvisioningError(
+                        f"{error} Other requests take a part of its answer, so each user begins with it."
+                    ) from error
+        self.begun = list(users)
+        self.idle = list(reversed(users))
+
+    async def drain(self) -> None:
+        """Knows of no work that goes on. Raises `HarnessError` when an operation was always answered wrong."""
+        for name in self.failed.keys() - self.succeeded:
+            raise self._hopeless(name)
+
+    async def statistics(self) -> TargetStatistics:
+        return TargetStatistics()
+
+    def levels(self) -> Mapping[str, float]:
+        return {}
+
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        del executed
+        return ()
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        del queries
+        return ()
+
+    async def report_statistics(self) -> bool:
+        """Waits until the service's sessions have told by themselves, where a budget is on what they tell."""
+        return self.counted is not None and await database.told(self.counted)
+
+    async def _performed(self, user: User, request: Request) -> Response:
+        name = request.operation
+        try:
+            with _failures_named():
+                kept = await self._sent(user, request)
+        except TargetError as error:
+            told = TargetError(error.kind, f"operations.{name}: {self._without_secrets(str(error))}.")
+            if error.kind in (WRONG, REDIRECTED) or error.kind.startswith("status"):
+                self.failed[name] += 1
+                self.last_failures[name] = told
+                if name not in self.succeeded and self.failed[name] >= HOPELESS_AFTER:
+                    raise self._hopeless(name) from error
+            raise told from error
+        self.succeeded.add(name)
+        user.answers.update(kept)
+        return Response()
+
+    async def _sent(self, user: User, request: Request) -> Mapping[Reference, object]:
+        exchange = self.exchanges[request.operation]
+        names = exchange.operation.names
+
+        def lookup(reference: Reference) -> object:
+            if reference.name == DRAWN:
+                return picked(request.arguments, reference.path)
+            if reference.name in names:
+                return picked(request.arguments, ("values", reference.name, *reference.path))
+            if reference.name == ENVIRONMENT:
+                return self.secrets[reference]
+            return user.answers[reference]
+
+        try:
+            path, told = exchange.path(lookup), exchange.sent(lookup)
+        except LookupError as error:
+            raise TargetError(WRONG, f"there is no value for {error} yet") from error
+        address = URL(self.url + path)
+        async with user.session.request(exchange.operation.method, address, **told) as answer:
+            body = await body_of(answer)
+            if not exchange.operation.expect.allows(answer.status):
+                raise TargetError(
+                    f"status {answer.status}",
+                    f"HTTP status {answer.status} instead of {exchange.operation.expect.wanted}{_excerpt(body)}",
+                )
+        return exchange.read_answer(body, lookup)
+
+    async def _further_user(self) -> User:
+        user = await self._new_user()
+        if self.begun:
+            like = self.begun[len(self.idle) % len(self.begun)]
+            user.answers = dict(like.answers)
+            user.session.cookie_jar.update_cookies(
+                {each.key: each.value for each in like.session.cookie_jar}, URL(self.url)
+            )
+        return user
+
+    async def _new_user(self) -> User:
+        timeout = aiohttp.ClientTimeout(total=self.service.timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        session = aiohttp.ClientSession(
+            connector=self.connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.CookieJar(unsafe=True),  # A service at an address of numbers has cookies as well.
+            timeout=timeout,
+            trace_configs=[staying_at(URL(self.url))],
+        )
+        return User(await self.stack.enter_async_context(session))
+
+    async def _meet(self) -> None:
+        """Raises `ProvisioningError` where a service that runs already is not there."""
+        user = await self._new_user()
+        try:
+            async with user.session.get(self.url + self.service.ready) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, OSError, TargetError) as error:
+            raise ProvisioningError(
+                f"service.url: {self.url} cannot be asked ({error}). Start the service, or correct the address."
+            ) from error
+        if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP's range of success
+            raise ProvisioningError(
+                f"service.url: {self.url}{self.service.ready} answers with HTTP status {status}. State in "
+                "`service.ready` a path that is answered with success."
+            )
+
+    def _planned(self) -> int:
+        """How many requests of it a round may hold, so that one behind them is no repetition."""
+        seed = self.scenario.seed
+        return sum(phase.total(seed) for phase in self.scenario.phases)
+
+    def _hopeless(self, name: str) -> HarnessError:
+        return HarnessError(
+            f"Each of {self.failed[name]} requests failed, none succeeded: {self.last_failures[name]} Correct the "
+            "request or what it expects."
+        )
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self.secrets.values():
+            if len(secret) >= LENGTH_MIN:
+                text = text.replace(secret, HIDDEN)
+        return text
+
+
+def staying_at(url: URL) -> aiohttp.TraceConfig:
+    """Redirects are followed as far as they lead to the service itself."""
+
+    async def check(_session: aiohttp.ClientSession, _context: SimpleNamespace, redirect: Any) -> None:  # noqa: ANN401 -- aiohttp's
+        to = redirect.response.url.join(URL(redirect.response.headers.get("Location", "")))
+        if to.absolute and to.origin() != url.origin():
+            redirect.response.release()
+            raise TargetError(REDIRECTED, f"{redirect.response.url.path} redirects to {to}, which is another service")
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(check)
+    return tracing
+
+
+@contextmanager
+def _failures_named() -> Generator[None]:
+    """What the client raises, as a `TargetError` of its class."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise TargetError("timeout", "no answer in time") from error
+    except aiohttp.ClientConnectorError as error:
+        raise TargetError(_exhaustion(error) or "refused", str(error)) from error
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, OSError) as error:
+        raise TargetError(_exhaustion(error) or "broken connection", str(error)) from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise TargetError(WRONG, f"{type(error).__name__}: {error}") from error
+
+
+def _exhaustion(error: BaseException) -> str | None:
+    kind = kind_of(error)
+    return kind if kind in EXHAUSTIONS else None
+
+
+def _pairs(table: object) -> list[tuple[str, str]]:
+    """A list gives its name several times."""
+    assert isinstance(table, dict), "a scenario checks it"
+    return [
+        (name, as_text(value))
+        for name, values in table.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+
+
+def _has(document: object, reference: Reference) -> bool:
+    try:
+        picked(document, reference.path)
+    except LookupError:
+        return False
+    return True
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[: 4 * SHOWN].decode(errors="replace").split())
+    return f": {text[:SHOWN]}" if text else ""
