@@ -14,8 +14,12 @@ WORDS: Final = r"pass(?:word|wd|phrase)|pgpassword|secret|token|(?:api|access|pr
 CREDENTIALS: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)([^\s'\"<>]*)@")
 """What stands before the host of a URL; a password may contain anything, unencoded as it often is."""
 
-STATED: Final = re.compile(rf"(?i)((?:{WORDS})[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)")
-BEARER: Final = re.compile(r"(?i)(\bbearer\s+)[^\s'\"]+")
+PLACEHOLDER: Final = r"\{[A-Za-z_][\w.-]*\}"
+"""It names where a secret comes from, and is none."""
+NO_PLACEHOLDER: Final = rf"(?![\"']?{PLACEHOLDER}(?:$|[\s,;&\"'}}\]]))"
+
+STATED: Final = re.compile(rf"(?i)((?:{WORDS})[\"']?\s*[=:]\s*)(?!\s){NO_PLACEHOLDER}(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)")
+BEARER: Final = re.compile(rf"(?i)(\bbearer\s+)(?!\s){NO_PLACEHOLDER}[^\s'\"]+")
 SECRET_NAME: Final = re.compile(rf"(?i){WORDS}|conninfo|_key$")
 LENGTH_MIN: Final = 6
 """A shorter value of the environment is a word like any other."""
@@ -39,9 +43,16 @@ def _without_credentials(found: re.Match[str]) -> str:
 def all_without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
     """The same for every text in it, and for each whose key says that it is a secret."""
     return {
-        key: HIDDEN if isinstance(value, str) and SECRET_NAME.search(key) else _hidden_in(value)
+        key: HIDDEN
+        if isinstance(value, str) and SECRET_NAME.search(key) and not names_another(value)
+        else _hidden_in(value)
         for key, value in document.items()
     }
+
+
+def names_another(value: str) -> bool:
+    """Whether it is a placeholder, with a scheme before it at most, as in `Bearer {env.API_KEY}`."""
+    return re.fullmatch(rf"(?i)(?:(?:bearer|basic|token) )?{PLACEHOLDER}", value) is not None
 
 
 def _hidden_in(value: object) -> object:

@@ -7,6 +7,7 @@ import aiohttp
 from harness.errors import TargetError
 
 ANSWER_BYTES_MAX: Final = 64 * 2**20
+TOO_LONG: Final = "answer too long"
 
 
 async def body_of(answer: aiohttp.ClientResponse) -> bytes:
@@ -16,5 +17,5 @@ async def body_of(answer: aiohttp.ClientResponse) -> bytes:
         parts += part
         if len(parts) > ANSWER_BYTES_MAX:
             answer.close()
-            raise TargetError("answer too long", f"{answer.url.path}: an answer of over {ANSWER_BYTES_MAX:,} bytes")
+            raise TargetError(TOO_LONG, f"{answer.url.path}: an answer of over {ANSWER_BYTES_MAX:,} bytes")
     return bytes(parts)

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from harness.errors import UsageError
@@ -22,7 +22,7 @@ from harness.measuring.environment import fingerprint
 from harness.measuring.observation import Reading, asking, take_reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
-from harness.measuring.probes.protocol import Ask, Observable, Span
+from harness.measuring.probes.protocol import Ask, NotObserved, Observable, Span
 from harness.measuring.profiling import ProfilingPass, requests_of
 from harness.measuring.progress import Progress
 from harness.measuring.resumption import refuse_unlike
@@ -107,7 +107,9 @@ class AtPlace(Surroundings):
             return flushed
 
         place = self.place
-        return await take_reading(Observable(place.ask, place.database, place.server.cpu_s, flush), span)
+        if self.run.scenario.works_on_database_of_run(place.context.variant):
+            return await take_reading(Observable(place.ask, place.database, place.server.cpu_s, flush), span)
+        return await take_reading(Observable(not_ours, place.database, nothing_seen, flush), span)
 
     def beside(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
         entries = [entry for entry in self.run.scenario.timeline if entry.phase == phase.name]
@@ -387,6 +389,16 @@ async def _profile(run: Run, variant: Prepared, number: int, workload: Workload)
             run.target.packages,
         )
         await profiling.run(requests)
+
+
+async def not_ours(query: str, *values: object) -> NoReturn:
+    """In place of the server's answers where it is not what the target works on: they would say that it did nothing."""
+    del query, values
+    raise NotObserved("what is measured has a database of its own, which is not the run's")
+
+
+async def nothing_seen() -> None:
+    """In place of the server's processor time, for the same reason."""
 
 
 @asynccontextmanager

@@ -214,6 +214,11 @@ class Scenario(Section, frozen=True):
         """Sentences on what a run of it cannot show, known once its draws are there."""
         return ()
 
+    def works_on_database_of_run(self, variant: str) -> bool:
+        """Whether what the run's server counts is the variant's doing."""
+        del variant
+        return True
+
     @property
     def redis(self) -> CacheSettings:
         """A Redis of the run's own, where one is wanted."""

@@ -73,7 +73,7 @@ def parsed(document: Mapping[str, Any], directory: Path = Path()) -> Scenario:
 
 def _spelled_now(document: Mapping[str, Any]) -> dict[str, Any]:
     """With the memory system's service under its name, where it is called what it was while there was no other."""
-    renamed = document.get("target") == "http" and "strategies" in document
+    renamed = document.get("target") == "http" and "strategies" in document and "service" not in document
     return {**document, "target": "anima-http"} if renamed else dict(document)
 
 

@@ -43,3 +43,11 @@ def test_a_document_is_gone_through_with_its_keys() -> None:
         "list": ["http://…@c", {"api_key": "…"}],
         "size": 3,
     }
+
+
+def test_a_placeholder_that_names_where_a_secret_comes_from_is_none() -> None:
+    headers = {"Authorization": "Bearer {env.API_KEY}", "X-Api-Key": "{env.API_KEY}", "token": "abc{env.API_KEY}"}
+    assert all_without_secrets({"headers": headers}) == {"headers": {**headers, "token": "…"}}
+    assert without_secrets("password={env.PW} Bearer {env.K} Bearer abc{x}") == (
+        "password={env.PW} Bearer {env.K} Bearer …"
+    )

@@ -18,6 +18,7 @@ from harness.measuring.targets.anima.loading import LoadedMemory
 from harness.measuring.targets.anima.requests import drawings
 from harness.measuring.targets.anima.workloads import WORKLOADS, WorkloadSettings
 from harness.measuring.targets.anima.workloads.protocol import OPERATIONS
+from harness.measuring.targets.protocol import EXTERNAL
 
 TIER_STATES: Final[Mapping[str, tuple[int, float]]] = {
     "active": (0, 0.0),
@@ -110,6 +111,9 @@ class MemoryScenario(Scenario, frozen=True):
     @property
     def variant_names(self) -> tuple[str, ...]:
         return self.strategies
+
+    def works_on_database_of_run(self, variant: str) -> bool:
+        return variant != EXTERNAL
 
     @property
     def redis(self) -> CacheSettings:

@@ -9,7 +9,7 @@ from harness.measuring.arguments import Argument, DrawnOne
 from harness.measuring.own_scenario import Operation
 from harness.measuring.scenario import Section
 from harness.measuring.targets.http.templates import Reference, references
-from harness.redaction import SECRET_NAME
+from harness.redaction import SECRET_NAME, names_another
 
 DRAWN: Final = "(drawn)"
 """Of a reference to what was drawn for a place in `query`, `json` or `form`; no placeholder can be named so."""
@@ -66,7 +66,9 @@ class HttpOperation(Operation, frozen=True):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = Field(
+        default="GET", description="HTTP's word for what is done."
+    )
     path: str = Field(pattern="^/", description="Below the service's address; values in it are quoted.")
     query: Table | None = Field(default=None, description="What stands behind the `?`.")
     headers: Mapping[str, str] = Field(default={}, description="Headers beside those that every client sends.")
@@ -85,7 +87,7 @@ class HttpOperation(Operation, frozen=True):
     def _no_secrets(self) -> Self:
         for place, text in self._texts():
             key = place.rpartition(".")[2]
-            if (SECRET_NAME.search(key) or key.lower() in OF_THE_RUN) and not any(references(text, place)):
+            if (SECRET_NAME.search(key) or key.lower() in OF_THE_RUN) and not names_another(text):
                 raise ValueError(
                     f"{place}: a secret stands here, which no record keeps, so that the run could not be repeated. "
                     'Put it into the environment and write "{env.NAME}"'

@@ -14,7 +14,7 @@ from harness.measuring.servers.service import PORT
 from harness.measuring.servers.service_url import plain
 from harness.measuring.targets.http.operation import HttpOperation
 from harness.measuring.targets.http.templates import ENVIRONMENT, Reference
-from harness.redaction import SECRET_NAME
+from harness.redaction import SECRET_NAME, names_another
 
 DATABASE_PARTS: Final = ("database_url", "database_host", "database_port", "database_name", "database_user")
 """What a service may be told of its database, in its command and in its environment."""
@@ -32,7 +32,7 @@ def _folder_beside(path: Path, info: ValidationInfo) -> Path:
 
 def _no_secret(environment: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in environment.items():
-        if SECRET_NAME.search(name) and "{" not in value:
+        if SECRET_NAME.search(name) and not names_another(value):
             raise ValueError(
                 f"{name}: a secret stands here, which no record keeps. Leave it out: the service has the harness's own "
                 "environment as well"
@@ -87,7 +87,7 @@ class HttpVariant(OwnVariant, frozen=True):
 class HttpScenario(OwnScenario, frozen=True):
     """Before anything is timed each user makes the requests of whose answers others take a part."""
 
-    target: str = "http"
+    target: str
     service: Service
     operations: Annotated[Mapping[str, HttpOperation], Field(min_length=1)]
     variants: Annotated[Mapping[str, HttpVariant], Field(min_length=1)]

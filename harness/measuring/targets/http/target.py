@@ -21,7 +21,7 @@ from yarl import URL
 
 from harness.children import environment
 from harness.errors import EXHAUSTIONS, HarnessError, ProvisioningError, TargetError, UsageError, kind_of
-from harness.measuring.answers import body_of
+from harness.measuring.answers import TOO_LONG, body_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
 from harness.measuring.servers.service import Launch, serving
@@ -302,7 +302,7 @@ class OpenHttp:
                 kept = await self._sent(user, request)
         except TargetError as error:
             told = TargetError(error.kind, f"operations.{name}: {self._without_secrets(str(error))}.")
-            if error.kind in (WRONG, REDIRECTED) or error.kind.startswith("status"):
+            if error.kind in (WRONG, REDIRECTED, TOO_LONG) or error.kind.startswith("status"):
                 self.failed[name] += 1
                 self.last_failures[name] = told
                 if name not in self.succeeded and self.failed[name] >= HOPELESS_AFTER:
