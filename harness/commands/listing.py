@@ -26,5 +26,6 @@ def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """What there is to name on the command line, and a line on each."""
     yield "Scenarios", [(name, title_of(path)) for name, path in shipped().items()]
     for target, kind in TARGETS.items():
-        yield f"Strategies of {target}", list(kind.listed().items())
+        if listed := kind.listed():
+            yield f"Strategies of {target}", list(listed.items())
     yield f"Runs in {output}", [(run.name, runs.load(run).state) for run in runs.all_runs(output)]

@@ -15,14 +15,16 @@ from typing import Annotated, Any, Final, Self, cast
 from pydantic import (
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     computed_field,
     field_validator,
     model_validator,
 )
 
-from harness.measuring.arguments import Argument, Ask, arguments_in
+from harness.measuring.arguments import LIST, OBJECT, Argument, Ask, arguments_in
 from harness.measuring.beside import FileBeside
 from harness.measuring.draws import Draws, Weights
 from harness.measuring.latencies import LATENCIES, LatencyProfile
@@ -44,12 +46,12 @@ SEEDS: Final = 2**53
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
-def _several(value: object) -> object:
+def as_several(value: object) -> object:
     """One stands for a list of one."""
     return [value] if isinstance(value, (str, Path)) else value
 
 
-Files = Annotated[tuple[FileBeside, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])]
+Files = Annotated[tuple[FileBeside, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
 """One file or several, beside the scenario."""
 
 
@@ -73,6 +75,33 @@ class Operation(Section, frozen=True):
     async def with_rows(self, ask: Ask) -> Self:
         changed = {key: await argument.with_rows(ask) for key, argument in arguments_in(self).items()}
         return self.model_copy(update=changed)
+
+
+def _branch(arguments: object) -> str:
+    return OBJECT if isinstance(arguments, dict) else LIST
+
+
+Arguments = Annotated[
+    Annotated[tuple[Argument, ...], Tag(LIST)] | Annotated[dict[str, Argument], Tag(OBJECT)], Discriminator(_branch)
+]
+
+
+class AskedOperation(Operation, frozen=True):
+    """One with `arguments`: a list for those without a name, which are known by their number, or a table."""
+
+    arguments: Arguments = Field(default=(), description="Literals and drawn values: a list, or a table by name.")
+
+    @property
+    def drawn(self) -> Mapping[str, Argument]:
+        if isinstance(self.arguments, dict):
+            return self.arguments
+        return {str(number): argument for number, argument in enumerate(self.arguments, start=1)}
+
+    async def with_rows(self, ask: Ask) -> Self:
+        found = {name: await argument.with_rows(ask) for name, argument in self.drawn.items()}
+        return self.model_copy(
+            update={"arguments": found if isinstance(self.arguments, dict) else tuple(found.values())}
+        )
 
 
 class OwnVariant(Section, frozen=True):
@@ -163,7 +192,7 @@ class OwnScenario(Scenario, frozen=True):
         for name in names:
             if not NAMES[info.field_name].fullmatch(name):
                 raise ValueError(f"{name!r} is no name that a budget can use. Write letters, digits and underscores")
-        return cast("object", section)
+        return section  # pyright: ignore[reportUnknownVariableType]  # It is validated after this.
 
     @model_validator(mode="after")
     def _known_operations(self) -> Self:
@@ -228,6 +257,11 @@ class OwnScenario(Scenario, frozen=True):
         for path in (*self.database.schema_files, *self.database.seed_files):
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return {"name": self.name, "fingerprint": digest.hexdigest()[:16]}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """With its target, which for this scenario is the default, and for a worker would be another's."""
+        return {"target": self.target, **super().told}
 
     @property
     def draws_from_database(self) -> bool:

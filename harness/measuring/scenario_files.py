@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails
 
 from harness.errors import UsageError
-from harness.measuring.arguments import BRANCHES
+from harness.measuring.arguments import BRANCHES, DRAWN, Drawn
 from harness.measuring.arrivals import ARRIVALS
 from harness.measuring.beside import DIRECTORY
 from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
@@ -164,7 +164,9 @@ def _explain(path: Path, scenario: type[Scenario], issue: ErrorDetails) -> str:
     key = ".".join(map(str, location))
     match issue["type"]:
         case "extra_forbidden":
-            fields = list(_model_at(scenario, issue["loc"][:-1]).model_fields)
+            fields = [
+                field.alias or name for name, field in _model_at(scenario, issue["loc"][:-1]).model_fields.items()
+            ]
             return f"{path}: unknown key {key!r}. {suggestion(str(location[-1]), fields)}"
         case "missing":
             return f"{path}: {key!r} is missing."
@@ -189,7 +191,9 @@ def _model_at(scenario: type[Scenario], location: Sequence[object]) -> type[Base
     """The section at this place of a scenario."""
     model: type[BaseModel] = scenario
     for place, part in enumerate(location):
-        if _is_kind(location, place):
+        if part == DRAWN:
+            model = Drawn
+        elif _is_kind(location, place):
             model = KINDS[str(location[place - 1])][str(part)]
         elif part in model.model_fields:
             model = next(_models_in(model.model_fields[str(part)].annotation), model)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.measuring.scenario import Scenario
     from harness.measuring.targets.anima.scenario import MemoryScenario
     from harness.measuring.targets.http.scenario import HttpScenario
+    from harness.measuring.targets.sql.scenario import SqlScenario
 
 PLANTED_IN: Final = "batched"
 
@@ -60,6 +61,18 @@ def _http(scenario: "HttpScenario") -> Target:
     return HttpTarget(scenario)
 
 
+def _sql_scenario() -> "type[Scenario]":
+    from harness.measuring.targets.sql.scenario import SqlScenario  # noqa: PLC0415 -- see above
+
+    return SqlScenario
+
+
+def _sql(scenario: "SqlScenario") -> Target:
+    from harness.measuring.targets.sql.target import SqlTarget  # noqa: PLC0415 -- see above
+
+    return SqlTarget(scenario)
+
+
 TARGETS: Final[dict[str, TargetKind]] = {
     "anima": TargetKind(_memory_scenario, _anima, presets),
     "anima-http": TargetKind(_memory_scenario, _anima_http, lambda: {**presets(), **EXTERNAL_VARIANT}),
@@ -68,6 +81,7 @@ TARGETS: Final[dict[str, TargetKind]] = {
     "planted": TargetKind(
         _memory_scenario, lambda chosen: PlantedTarget(_anima(chosen), PLANTED_IN), lambda: planted_variants(PLANTED_IN)
     ),
+    "sql": TargetKind(_sql_scenario, _sql, dict),
 }
 
 

@@ -88,8 +88,9 @@ def test_no_line_of_a_group_s_list_is_cut(name: str) -> None:
 
 def test_variants_have_one_name_with_and_without_their_target() -> None:
     smoke = scenario_files.load("smoke")
-    assert {name: dict(kind.listed()) for name, kind in TARGETS.items()} == {
-        name: dict(kind.open(smoke).variants()) for name, kind in TARGETS.items()
+    by_themselves = {name: kind for name, kind in TARGETS.items() if kind.listed()}
+    assert {name: dict(kind.listed()) for name, kind in by_themselves.items()} == {
+        name: dict(kind.open(smoke).variants()) for name, kind in by_themselves.items()
     }
 
 

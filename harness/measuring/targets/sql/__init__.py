@@ -1,0 +1,1 @@
+"""Somebody's own SQL statements, on their own schema."""

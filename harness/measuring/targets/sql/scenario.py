@@ -1,0 +1,106 @@
+"""A scenario of SQL statements: what each operation sends, and what a variant has other than the rest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from harness.errors import UsageError
+from harness.measuring.beside import FileBeside
+from harness.measuring.own_scenario import AskedOperation, Files, OwnScenario, OwnVariant, as_several
+from harness.measuring.scenario import Section, known
+from harness.measuring.targets.sql.queries import Statement, mismatch, read_file, read_statement
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
+
+
+class SqlOperation(AskedOperation, frozen=True):
+    """One statement, or several that are one transaction, with `$1` or `:name` for the arguments."""
+
+    sql: Texts = Field(
+        default=(),
+        description="The statement, or a list of them that is one transaction. Without it, the one of `queries` that "
+        "has the operation's name.",
+    )
+
+
+class OtherSql(Section, frozen=True):
+    """What a variant sends for an operation instead."""
+
+    sql: Texts = Field(min_length=1, description="As in the operation; it has the same arguments.")
+
+
+class SqlVariant(OwnVariant, frozen=True):
+    """What differs under this name: the statements, the schema, or the settings of its sessions."""
+
+    migrate: Files = Field(
+        default=(),
+        description="SQL that changes what `schema` and `seed` made: a file beside the scenario, or several.",
+    )
+    queries: FileBeside | None = Field(default=None, description="A file of statements that go before the scenario's.")
+    operations: Mapping[str, OtherSql] = Field(default={}, description="Other statements for operations, by name.")
+    settings: Mapping[str, str] = Field(
+        default={}, description="Settings of PostgreSQL for its sessions, such as work_mem."
+    )
+
+
+class SqlScenario(OwnScenario, frozen=True):
+    """`target = "sql"`: statements on a schema, from this process, on one connection for each user."""
+
+    target: str = "sql"
+    queries: FileBeside | None = Field(
+        default=None, description="A file of statements, each after a line `-- name: operation`, beside the scenario."
+    )
+    operations: Mapping[str, SqlOperation] = Field(description="What is asked, by name.")
+    variants: Mapping[str, SqlVariant] = Field(default={}, description="What is compared, by name; `current` alone.")
+
+    @model_validator(mode="after")
+    def _statements_fit(self) -> Self:
+        for variant in self.variants.values():
+            for name in variant.operations:
+                known("operation for a variant:", name, self.operations)
+        try:
+            for name in self.variants:
+                self.statements(name)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def statements(self, variant: str) -> Mapping[str, tuple[Statement, ...]]:
+        """What each operation sends. Raises `UsageError` where an operation has no statement, or other arguments."""
+        other = self.variants[variant]
+        filed = {**_filed(self.queries), **_filed(other.queries)}
+        return {
+            name: _read(name, self._texts(name, other, filed, _filed(other.queries)), operation)
+            for name, operation in self.operations.items()
+        }
+
+    def _texts(
+        self, name: str, other: SqlVariant, filed: Mapping[str, str], other_filed: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """A variant's own before the scenario's, and what stands in the scenario before what stands in a file."""
+        if name in other.operations:
+            return other.operations[name].sql
+        if name in other_filed:
+            return (other_filed[name],)
+        if self.operations[name].sql:
+            return self.operations[name].sql
+        if name in filed:
+            return (filed[name],)
+        where = f"{self.queries} has none of its name" if self.queries else "there is no file of `queries` either"
+        raise UsageError(f"operations.{name}: `sql` is missing, and {where}.")
+
+
+def _filed(path: Path | None) -> Mapping[str, str]:
+    return read_file(path) if path else {}
+
+
+def _read(name: str, texts: tuple[str, ...], operation: SqlOperation) -> tuple[Statement, ...]:
+    one = len(texts) == 1
+    statements = tuple(
+        read_statement(name if one else f"{name}.{number}", text) for number, text in enumerate(texts, start=1)
+    )
+    if wrong := mismatch(statements, operation.drawn, by_name=isinstance(operation.arguments, dict)):
+        raise UsageError(f"operations.{name}: {wrong}.")
+    return statements

@@ -1,0 +1,206 @@
+"""SQL statements from this process, on one connection for each user."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from harness.errors import TargetError, UsageError
+from harness.measuring.operations import Request
+from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
+from harness.measuring.statements import counting
+from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
+from harness.measuring.targets.sql.queries import Statement
+from harness.measuring.targets.sql.scenario import SqlScenario
+from harness.measuring.targets.sql.sessions import FAILURES, Session, unprepared
+
+REPORT_STATISTICS: Final = "SELECT pg_stat_force_next_flush()"
+OPENED_AT_ONCE: Final = 20
+"""More connections at the same time only wait for each other at the server."""
+
+
+class SqlTarget:
+    """Each variant is what the scenario says of it; those that migrate alike share a database."""
+
+    in_process = True
+    packages = frozenset({"harness"})
+    embedder = None
+
+    def __init__(self, scenario: SqlScenario) -> None:
+        self._scenario = scenario
+        changes = [each.migrate for each in scenario.variants.values()]
+        self._versions: Sequence[tuple[Path, ...]] = [(), *dict.fromkeys(each for each in changes if each)]
+
+    def variants(self) -> Mapping[str, str]:
+        return {name: each.description for name, each in self._scenario.variants.items()}
+
+    def schema_version(self, variant: str) -> int:
+        """0 is what `schema` and `seed` make."""
+        return self._versions.index(self._scenario.variants[variant].migrate)
+
+    @property
+    def contents(self) -> str:
+        database = self._scenario.database
+        return " and ".join(path.name for path in (*database.schema_files, *database.seed_files)) or "nothing"
+
+    async def prepare(self, database_url: str, schema_version: int) -> None:
+        database = self._scenario.database
+        await self._apply(database_url, (*database.schema_files, *database.seed_files))
+        await self.migrate(database_url, schema_version)
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        return 0 if schema_version and 0 in made else None
+
+    async def migrate(self, database_url: str, schema_version: int) -> None:
+        """All that is known of a mistake in a statement is told here, before anything is measured."""
+        await self._apply(database_url, self._versions[schema_version])
+        for variant in self._scenario.variants:
+            if self.schema_version(variant) == schema_version:
+                session = self._session(variant, database_url)
+                try:
+                    await session.open()
+                finally:
+                    await session.close()
+
+    async def _apply(self, database_url: str, files: Sequence[Path]) -> None:
+        connection = await asyncpg.connect(database_url)
+        try:
+            for path in files:
+                await _apply_file(connection, path)
+            await connection.execute("VACUUM (ANALYZE)")
+            # A role on somebody's server may not; the run's facts then say so.
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+                await connection.execute("CHECKPOINT")
+        finally:
+            await connection.close()
+
+    def _session(self, variant: str, database_url: str) -> Session:
+        settings = self._scenario.variants[variant].settings
+        return Session(database_url, self._scenario.statements(variant), settings)
+
+    @asynccontextmanager
+    async def open(self, context: TargetContext) -> AsyncGenerator["OpenSql"]:
+        sessions = [self._session(context.variant, context.database_url) for _ in range(context.users)]
+        side_by_side = asyncio.Semaphore(OPENED_AT_ONCE)
+
+        async def opened(session: Session) -> None:
+            async with side_by_side:
+                await session.open()
+
+        async with AsyncExitStack() as stack:
+            for session in sessions:
+                stack.push_async_callback(session.close)
+            async with asyncio.TaskGroup() as group:
+                for session in sessions:
+                    group.create_task(opened(session))
+            yield OpenSql(sessions, self._scenario.statements(context.variant))
+
+
+async def _apply_file(connection: asyncpg.Connection, path: Path) -> None:
+    """Raises `UsageError` with the line that the server stumbled over."""
+    text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+    try:
+        await connection.execute(text)
+    except asyncpg.PostgresError as error:
+        script = Statement(str(path), text, text, (), ())
+        said = unprepared(script, error).replace("does not prepare", "is refused by the server", 1)
+        raise UsageError(said) from None
+
+
+class OpenSql:
+    """Whoever asks takes a session that is free, and waits only where there are more who ask than users."""
+
+    def __init__(self, sessions: Sequence[Session], operations: Mapping[str, Sequence[Statement]]) -> None:
+        self._sessions = sessions
+        self._operations = operations
+        self._free: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
+        for session in sessions:
+            self._free.put_nowait(session)
+        self._first: dict[str, Mapping[str, object]] = {}
+
+    async def perform(self, request: Request) -> Response:
+        if request.operation not in self._operations:
+            raise TargetError("refused", f"There is no operation {request.operation!r}.")
+        self._first.setdefault(request.operation, request.arguments)
+        session = await self._free.get()
+        try:
+            with counting() as counted:
+                results = await session.perform(request.operation, request.arguments)
+        finally:
+            self._free.put_nowait(session)
+        return Response(
+            statements=counted.statements,
+            round_trips=counted.round_trips,
+            rows=counted.rows,
+            results=results,
+            elapsed_s=counted.elapsed_s,
+            calls=counted.calls,
+        )
+
+    async def prime(self, texts: Sequence[str]) -> None:
+        """Has no cache."""
+
+    async def drain(self) -> None:
+        """Accepts no work that goes on."""
+
+    async def statistics(self) -> TargetStatistics:
+        return TargetStatistics()
+
+    def levels(self) -> Mapping[str, float]:
+        return {}
+
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        session = await self._free.get()
+        try:
+            kinds = {each["index"]: each["access_method"] for each in await session.connection.fetch(ACCESS_METHODS)}
+            return tuple(
+                [
+                    plan
+                    for operation in self._operations
+                    if operation in self._first
+                    for plan in await self._plans_of(session, operation, kinds, executed=executed)
+                ]
+            )
+        finally:
+            self._free.put_nowait(session)
+
+    async def _plans_of(
+        self, session: Session, operation: str, kinds: Mapping[str, str], *, executed: bool
+    ) -> Sequence[StatementPlan]:
+        """In one transaction, as they are sent, since a later one may depend on an earlier one."""
+        transaction = session.connection.transaction()
+        await transaction.start()
+        try:
+            return [
+                read_plan(
+                    statement.name,
+                    await session.connection.fetchval(
+                        (EXPLAIN_EXECUTED if executed else EXPLAIN) + statement.sql,
+                        *session.bound(statement, self._first[operation]),
+                    ),
+                    kinds,
+                )
+                for statement in self._operations[operation]
+            ]
+        except asyncpg.PostgresError as error:
+            raise UsageError(f"{operation} cannot be planned: {error}.") from error
+        finally:
+            await transaction.rollback()
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        """Does not search."""
+        del queries
+        return ()
+
+    async def report_statistics(self) -> bool:
+        try:
+            for session in self._sessions:
+                if not session.connection.is_closed():
+                    await session.connection.execute(REPORT_STATISTICS)
+        except FAILURES:
+            return False
+        return True
