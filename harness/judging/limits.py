@@ -27,6 +27,9 @@ UNITS: Final[Mapping[str, tuple[Unit, Fraction]]] = {
     "%": ("share", Fraction(1, 100)),
     "/s": ("rate", Fraction(1)),
     "/min": ("rate", Fraction(1, 60)),
+    "B": ("amount", Fraction(1)),
+    "kB": ("amount", Fraction(1000)),
+    "MB": ("amount", Fraction(1_000_000)),
 }
 VARIABLES: Final[Mapping[str, str]] = {
     "n": "the results of that request",
@@ -139,13 +142,14 @@ def _read_index(text: str, column: int, source: str) -> Limit:
 
 def _check_quantity(text: str, column: int, metric: str, unit: Unit, found: re.Match[str]) -> None:
     name, rest = _unit(found), found.string[found.end() :]
-    if name not in UNITS and unit == "amount":
+    known = UNITS.get(name, ("amount", 1))[0]
+    if unit == known == "amount" and not (name in UNITS and "bytes" in metric):
         message = f"{metric} has its unit in its name: write a number without one."
         raise misread(text, column + found.start("unit"), message, len(name))
     if name not in UNITS:
         message = f"unknown unit {name!r}. {nearest(name, list(UNITS))}"
         raise misread(text, column + found.start("unit"), message, len(name))
-    if UNITS[name][0] != unit:
+    if known != unit:
         raise misread(text, column, _unit_wanted(metric, unit, _plain(found)), found.end())
     if rest:
         raise misread(text, column + found.end(), "nothing may follow a limit with a unit.", len(rest))
