@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from anima import migrations, strategy
 from anima.assembly import Anima, exact_search, open_anima, pool_of
 from anima.connections import prepare_connection
-from anima.database import Executed
+from anima.database import Executed, Session
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
@@ -25,7 +25,7 @@ from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from anima.spending import Part, spending_of_request
 from anima.work import LANES, current_kind
-from harness.errors import ProvisioningError, TargetError, UsageError, kind_of
+from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import Counted, count, counting
@@ -212,6 +212,15 @@ def expected_failures() -> Generator[None]:
         raise ProvisioningError(str(error)) from error
 
 
+@contextmanager
+def lost_while(doing: str) -> Generator[None]:
+    """A database that was there when the run began: what goes wrong with it now makes the run invalid."""
+    try:
+        yield
+    except AnimaError as error:
+        raise HarnessError(f"{error} That was while {doing}, so this run cannot be judged.") from error
+
+
 async def _settle(database_url: str, *, rewrite: bool) -> None:
     """Vacuumed and analysed; written anew where rows should lie as the schema says and not as they were loaded."""
     connection = await asyncpg.connect(database_url)
@@ -315,17 +324,24 @@ class OpenAnima:
                 self.anima.cache.keep(text, vector)
 
     async def drain(self) -> None:
-        await self.anima.background.drain()
+        with lost_while("background work was waited for"):
+            await self.anima.background.drain()
+
+    @asynccontextmanager
+    async def _session(self, doing: str) -> AsyncGenerator[Session]:
+        with lost_while(doing):
+            async with self.anima.memory.database.session() as session:
+                yield session
 
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         side_by_side = asyncio.Semaphore(1 if executed else PLANNED_AT_ONCE)
-        async with self.anima.memory.database.session() as session:
+        async with self._session("statements were explained") as session:
             indexes = await session.connection.fetch(ACCESS_METHODS)
         access_methods: dict[str, str] = {each["index"]: each["access_method"] for each in indexes}
 
         async def plan(first: Executed) -> StatementPlan:
             explain = EXPLAIN_EXECUTED if executed else EXPLAIN
-            async with side_by_side, self.anima.memory.database.session() as session:
+            async with side_by_side, self._session("statements were explained") as session:
                 transaction = session.connection.transaction()
                 await transaction.start()
                 try:
@@ -339,7 +355,7 @@ class OpenAnima:
 
     async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
         shares: list[float] = []
-        async with self.anima.memory.database.session() as session:
+        async with self._session("recall was measured") as session:
             for request in queries:
                 query = Query.parse(**request.arguments)
                 vector = await asyncio.to_thread(hashed_vector, query.query)

@@ -6,6 +6,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from harness.errors import HarnessError, ProvisioningError
 from harness.measuring.operations import Request
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
@@ -56,3 +57,15 @@ async def test_exact_search_recalls_all_and_an_approximate_one_a_share_and_both_
     connection = await asyncpg.connect(loaded_url)
     assert await connection.fetchval("SELECT count(*) FROM memory_access_log") == 0
     await connection.close()
+
+
+async def test_a_database_that_is_lost_while_background_work_is_waited_for_is_told_and_makes_the_run_invalid(
+    server: Server, loaded_url: str
+) -> None:
+    lost = r"cannot be used .*while background work was waited for"
+    async with AnimaTarget().open(TargetContext("batched", loaded_url)) as target:
+        await target.perform(query("oranges from the market"))
+        await server.drop_database(loaded_url.rpartition("/")[2].partition("?")[0])
+        with pytest.raises(HarnessError, match=lost) as caught:
+            await target.drain()
+    assert not isinstance(caught.value, ProvisioningError)
