@@ -53,8 +53,8 @@ FAULTS = [
     function_fault(
         "access log folded once per query",
         "['accesses']",
-        "SELECT i, t.at FROM",
-        "SELECT DISTINCT ON (t.id) i, t.at FROM",
+        "WHERE t.is_access ORDER BY i, t.at",
+        "WHERE t.is_access AND i = t.memory_ids[1] ORDER BY i, t.at",
     ),
     function_fault(
         "a pair folded once however often it occurred",
@@ -67,12 +67,6 @@ FAULTS = [
         "['co_occurrence_count']",
         "SET co_occurrence_count = known.co_occurrence_count + excluded.co_occurrence_count",
         "SET co_occurrence_count = excluded.co_occurrence_count",
-    ),
-    function_fault(
-        "a merged memory's pairs folded for itself",
-        "['associations']",
-        "array_agg(DISTINCT l.end_id) AS memory_ids",
-        "array_agg(DISTINCT l.id) AS memory_ids",
     ),
     function_fault(
         "ranks not brought up to date",
