@@ -71,7 +71,9 @@ class Journal(Entries):
             raise UsageError(f"The run in {path.parent} is still going on: wait for its end, or end it.") from None
 
     def write(self, kind: str, entry: Mapping[str, Any]) -> None:
-        line = json.dumps({"kind": kind, **entry}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        text = json.dumps({"kind": kind, **entry}, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        # A path whose bytes are no UTF-8 has halves of characters in Python, and no file of JSON may hold them.
+        line = text.encode(errors="replace") + b"\n"
         try:
             written = os.write(self._descriptor, line)
         except OSError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import runs
 from harness.errors import HarnessError, UsageError
 from harness.journal import FILE_NAME, Journal, open_journal, read, reopen_journal, resumable
 from harness.record import DisruptionRecord, Sample
@@ -42,6 +43,14 @@ def test_a_whole_run_becomes_a_complete_record(tmp_path: Path) -> None:
     assert record.variants[0].samples == (SAMPLE,)
     assert record.variants[0].cache == {"hits": 1.0}
     assert record.variants[0].complete
+
+
+def test_a_path_that_is_no_utf_8_costs_no_record(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    with open_journal(tmp_path / "run") as journal:
+        journal.write("run", {**RUN, "command": ["harness", "run", "--output", odd, "\N{GRINNING FACE}\u2028"]})
+    runs.write_record(tmp_path / "run", read(tmp_path / "run" / FILE_NAME))
+    assert runs.load(tmp_path / "run").command[-2:] == ("caf?", "\N{GRINNING FACE}\u2028")
 
 
 def test_a_disruption_belongs_to_its_variant(tmp_path: Path) -> None:
