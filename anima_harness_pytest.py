@@ -67,6 +67,8 @@ def _check_path(path: str) -> None:
         raise pytest.UsageError(
             f"--budget-report={path}: expected a file that ends in .json. Without one, write --budget-report last."
         )
+    if Path(path).is_dir():
+        raise pytest.UsageError(f"--budget-report={path}: this is a directory. Name a file in it.")
     if not Path(path).parent.is_dir():
         raise pytest.UsageError(f"--budget-report={path}: there is no directory {Path(path).parent}. Make it first.")
 
@@ -191,6 +193,7 @@ class BudgetReport:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._unwritten = ""
         self._budgets: dict[str, Sequence[dict[str, Any]]] = {}
         """Of each test what its last report says: earlier ones are of an attempt before, of a step or of a subtest."""
 
@@ -201,11 +204,20 @@ class BudgetReport:
         elif report.when == "setup":
             self._budgets.pop(report.nodeid, None)
 
-    def pytest_sessionfinish(self) -> None:
-        if self._path != TERMINAL_ONLY:
-            tests = [{"test": test, "budgets": budgets} for test, budgets in self._budgets.items()]
-            document = {"schema": "anima-harness/pytest-budgets", "schema_version": 1, "tests": tests}
-            Path(self._path).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._path == TERMINAL_ONLY:
+            return
+        try:
+            self._write()
+        except OSError as error:
+            self._unwritten = f"{self._path} could not be written ({error.strerror}). Name another place, or free some."
+            # What the tests said goes first; but a report that is missing is nothing that went well.
+            session.exitstatus = session.exitstatus or pytest.ExitCode.USAGE_ERROR
+
+    def _write(self) -> None:
+        tests = [{"test": test, "budgets": budgets} for test, budgets in self._budgets.items()]
+        document = {"schema": "anima-harness/pytest-budgets", "schema_version": 1, "tests": tests}
+        Path(self._path).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         terminalreporter.section("budgets")
@@ -217,3 +229,5 @@ class BudgetReport:
                 terminalreporter.write_line(f" {verdict['budget']}: {verdict['sentence']}")
         if not self._budgets:
             terminalreporter.write_line("No budget was judged.")
+        if self._unwritten:
+            terminalreporter.write_line(self._unwritten, red=True)

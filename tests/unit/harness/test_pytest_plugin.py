@@ -335,3 +335,22 @@ def test_a_project_with_a_package_harness_of_its_own_runs_its_tests_and_is_told(
     result = pytester.runpytest_subprocess("-p", "no:randomly")
     assert result.parseoutcomes() == {"passed": 1, "errors": 1}
     result.stdout.fnmatch_lines([f"*in a package `harness`, and here that is another: *{place}. Rename that one*"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_report_that_cannot_be_written_costs_neither_the_list_nor_what_the_tests_said(
+    project: pytest.Pytester,
+) -> None:
+    (project.path / "full.json").symlink_to("/dev/full")
+    result = project.runpytest_inprocess("-p", "no:randomly", "--budget-report=full.json", "-k", "holds")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(
+        ["*= budgets =*", "  PASS *", "full.json could not be written (No space left on device)*"]
+    )
+
+
+def test_a_report_is_not_written_over_a_directory(project: pytest.Pytester) -> None:
+    project.mkdir("out.json")
+    result = project.runpytest_inprocess("--budget-report=out.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*out.json: this is a directory. Name a file in it.*"])
