@@ -11,11 +11,9 @@ from typing import Any, NoReturn
 
 import click
 
-from anima import migrations
 from anima.addresses import address_of
 from anima.embedded import default_directory, embedded_postgres
-from anima.errors import AnimaError, DatabaseUnavailable, DatabaseUnfit, InvalidInput, MigrationFailed
-from anima.rights import refuse_missing_rights
+from anima.errors import AnimaError, DatabaseUnavailable, DatabaseUnfit, InvalidInput, MigrationFailed, extra
 from anima.settings import Settings
 
 
@@ -54,6 +52,8 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
     url = database_url or Settings.from_environment().database_url
     if url is None:
         raise InvalidInput("No database is named: set ANIMA_DATABASE_URL, or give --database-url.")
+    from anima import migrations  # noqa: PLC0415 -- its packages are those of an extra
+
     if status:
         for entry in asyncio.run(migrations.status(url)):
             say(f"{'applied' if entry.applied else 'pending'}  {entry.migration.name}")
@@ -123,6 +123,9 @@ def database_of(settings: Settings) -> Generator[tuple[str, bool]]:
 
 async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
     """Raises `MigrationFailed` when the schema is behind the version and may not be changed, and `DatabaseUnfit`."""
+    from anima import migrations  # noqa: PLC0415 -- as in `migrate`
+    from anima.rights import refuse_missing_rights  # noqa: PLC0415 -- as in `migrate`
+
     needed = [entry for entry in await migrations.status(url) if entry.migration.version <= version]
     pending = [entry.migration.name for entry in needed if not entry.applied]
     if pending and not migrating:
@@ -163,7 +166,7 @@ def main() -> NoReturn:
         if "--debug" in sys.argv:
             raise
         click.echo(f"anima: {told(error)}", err=True)
-        sys.exit(2 if isinstance(error, (InvalidInput, DatabaseUnavailable, DatabaseUnfit)) else 1)
+        sys.exit(2 if isinstance(error, (InvalidInput, DatabaseUnavailable, DatabaseUnfit, ModuleNotFoundError)) else 1)
 
 
 def told(error: Exception) -> str:
@@ -171,6 +174,8 @@ def told(error: Exception) -> str:
     match error:
         case AnimaError():
             return str(error)
+        case ModuleNotFoundError(name=str(module)) if not module.startswith("anima"):
+            return f"This needs {module}, which is not installed: {extra('serve')}."
         case OSError(strerror=str(reason)):
             return f"{reason}{f': {error.filename}' if error.filename else ''}. `anima --debug` shows where."
         case _:

@@ -15,6 +15,11 @@ class AnimaError(Exception):
     """An expected failure; its message is written for the person who can end it."""
 
 
+def extra(name: str) -> str:
+    """How to install an extra. The package is on no index, so pip needs the address of its repository."""
+    return f"pip install 'anima-harness[{name}] @ git+https://github.com/OWNER/anima-harness' (OWNER as you know it)"
+
+
 class InvalidInput(AnimaError):
     """A request, setting or file that the contract does not allow; `issues` are those of a request, part by part."""
 

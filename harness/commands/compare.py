@@ -290,6 +290,6 @@ class Display:
         found = compare_asked(record, asked) if asked else compare(record, margin=margin or MARGIN)
         code = self.show(ComparisonReport(found, (record,)))
         if asked:
-            place = f"Report: {directory / report_files.PAGE}"
+            place = f"Report: {report_files.best(directory)}"
             click.echo(place, err=self.form != "terminal")
         return code

@@ -13,7 +13,7 @@ import click
 import psutil
 
 from harness.commands._shared.options import OUTPUT
-from harness.errors import ExitCode, ProvisioningError, extra
+from harness.errors import ExitCode, ProvisioningError, extra, missing_extra
 from harness.measuring.environment import cpu_model, processors
 from harness.measuring.servers.provisioners import engine_answers
 from harness.measuring.servers.wheel import installation
@@ -97,8 +97,8 @@ def _embedded_postgres() -> MachineFinding:
     what = "embedded PostgreSQL 18 with pgvector"
     try:
         installation(postgres_major=18)
-    except ProvisioningError as error:
-        return MachineFinding(what, present=False, advice=str(error))
+    except (ProvisioningError, ModuleNotFoundError) as error:
+        return MachineFinding(what, present=False, advice=str(missing_extra(error) or error))
     return MachineFinding(what, present=True)
 
 

@@ -20,7 +20,6 @@ from harness.measuring.scenario import ProfileSettings
 from harness.record import INTERRUPTED, RunRecord
 from harness.showing.plan_tables import plans_table
 from harness.showing.profile_tables import culprits_table, lock_waits_table, statement_profile_table, waits_table
-from harness.showing.renderers.html.difference import difference_page
 from harness.showing.renderers.terminal import TerminalRenderer
 from harness.signals import ignored
 
@@ -116,6 +115,8 @@ def _default_variants(records: list[RunRecord], after: str | None) -> list[str]:
 def show(found: tuple[ProfileDifference, ...], plans: PlanComparison, page: Path, *, opened: bool) -> None:
     if not found:
         raise UsageError("Nothing was profiled on both sides. Make profiles with `harness profile`.")
+    from harness.showing.renderers.html.difference import difference_page  # noqa: PLC0415 -- an extra
+
     runs.replace_file(page, difference_page(found, plans))
     tables = *map(culprits_table, found), plans_table(plans), waits_table(found), lock_waits_table(found)
     click.echo(TerminalRenderer().render_tables(tables))

@@ -164,6 +164,7 @@ async def begun(
     watch: Watch | None = None,
 ) -> AsyncGenerator[Run]:
     """A run whose servers are there, and whose journal says where it happens."""
+    target = open_target(scenario)
     progress.preparing("starting PostgreSQL")
     starting = await provisioner(scenario.database)
     async with (
@@ -172,7 +173,7 @@ async def begun(
         keeping_log(server, journal.path.parent),
     ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, open_target(scenario), server, redis, journal, progress, watch)
+        run = Run(scenario, target, server, redis, journal, progress, watch)
         begin(run, resumed)
         yield run
 

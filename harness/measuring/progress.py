@@ -1,12 +1,14 @@
 """What a person sees while a run goes on: the variant, its operation, how far it is, and the p95 until now."""
 
-from collections import defaultdict
+import math
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import accumulate
 from time import perf_counter
-from typing import Final, Protocol, Self, cast
+from typing import Final, Protocol, Self
 
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -25,10 +27,6 @@ from harness.quantities import duration
 from harness.record import Sample
 
 REFRESH_S: Final = 0.25
-
-# Microseconds up to an hour, to three digits: some 200 kilobytes, however many samples there are.
-LATENCY_US_MAX: Final = 3_600_000_000
-LATENCY_DIGITS: Final = 3
 
 
 class Progress(Protocol):
@@ -73,14 +71,22 @@ class Silent:
     def note(self, text: str) -> None: ...
 
 
-class Histogram(Protocol):
-    """What is used of `HdrHistogram`, which has no types of its own."""
+class Latencies:
+    """Latencies to three digits, 900 counts for each power of ten, however many requests there are."""
 
-    def record_value(self, value: int) -> bool: ...
+    def __init__(self) -> None:
+        self.count = 0
+        self._counts = Counter[float]()
 
-    def get_total_count(self) -> int: ...
+    def add(self, latency_s: float) -> None:
+        self.count += 1
+        self._counts[float(f"{latency_s:.2e}")] += 1
 
-    def get_value_at_percentile(self, percentile: float) -> int: ...
+    def p95(self) -> str:
+        """The smallest that 95 % do not exceed. There is one at least."""
+        values = sorted(self._counts)
+        ranks = list(accumulate(self._counts[latency_s] for latency_s in values))
+        return f"p95 {duration(values[bisect_left(ranks, math.ceil(0.95 * self.count))])}"
 
 
 class TerminalProgress:
@@ -97,7 +103,7 @@ class TerminalProgress:
         self._planned: dict[str, tuple[int, float, float]] = {}
         self.waiting = Waiting(self._print, self._what_goes_on, self._share_done, clock)
         self._looking = ExitStack()
-        self._latencies_us: defaultdict[str, Histogram] = defaultdict(new_histogram)
+        self._latencies: defaultdict[str, Latencies] = defaultdict(Latencies)
         self._shown_at = 0.0
         self._failures_shown: set[str] = set()
         self._current = ""
@@ -125,7 +131,7 @@ class TerminalProgress:
 
     def __exit__(self, *_: object) -> None:
         self._looking.close()
-        for phase in list(self._latencies_us):
+        for phase in list(self._latencies):
             self._finish(phase)
         self._bars.stop()
 
@@ -149,10 +155,10 @@ class TerminalProgress:
 
     def sample(self, sample: Sample) -> None:
         """Shows no more often than a person sees: at ten thousand a second, showing each would be the load."""
-        self._latencies_us[self._current].record_value(min(round(1e6 * sample.latency_s), LATENCY_US_MAX))
+        self._latencies[self._current].add(sample.latency_s)
         if (now := perf_counter()) - self._shown_at >= REFRESH_S:
             self._shown_at = now
-            self._bars.update(self._phase, completed=self._count, note=p95(self._latencies_us[self._current]))
+            self._bars.update(self._phase, completed=self._count, note=self._latencies[self._current].p95())
 
     def failure(self, variant: str, operation: str, error: TargetError) -> None:
         """Each kind once per variant and operation: a server that is away would fill the screen."""
@@ -166,9 +172,9 @@ class TerminalProgress:
 
     def _finish(self, phase: str) -> None:
         self._planned.pop(phase, None)
-        latencies_us = self._latencies_us.pop(phase, None)
-        if latencies_us is not None and latencies_us.get_total_count():
-            self._print(f"  {phase}: {latencies_us.get_total_count()} requests, {p95(latencies_us)}")
+        latencies = self._latencies.pop(phase, None)
+        if latencies is not None and latencies.count:
+            self._print(f"  {phase}: {latencies.count} requests, {latencies.p95()}")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(escape(text), style=style, highlight=False)
@@ -182,7 +188,7 @@ class TerminalProgress:
         if self._step not in self._planned:
             return self._step
         requests, time_s, _ = self._planned[self._step]
-        count = self._latencies_us[self._step].get_total_count()
+        count = self._latencies[self._step].count
         return f"{self._step}, {count} of {requests} requests, for at most {time_s:g} s"
 
     def _share_done(self) -> float | None:
@@ -195,18 +201,10 @@ class TerminalProgress:
 
     def _part_done(self, phase: str, requests: int, time_s: float, begun: float, *, alone: bool) -> float:
         """The time counts where no other phase takes turns with it."""
-        by_requests = self._latencies_us[phase].get_total_count() / requests if requests else 0.0
+        by_requests = self._latencies[phase].count / requests if requests else 0.0
         by_time = (self._clock() - begun) / time_s if alone and time_s else 0.0
         return min(max(by_requests, by_time), 1.0)
 
     @property
     def _count(self) -> int:
-        return self._latencies_us[self._current].get_total_count()
-
-
-def new_histogram() -> Histogram:
-    return cast("Histogram", HdrHistogram(1, LATENCY_US_MAX, LATENCY_DIGITS))
-
-
-def p95(latencies_us: Histogram) -> str:
-    return f"p95 {duration(latencies_us.get_value_at_percentile(95) / 1e6)}"
+        return self._latencies[self._current].count

@@ -17,7 +17,6 @@ import asyncpg
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, read_plan
 from harness.measuring.probes import database_counters, write_ahead_log
 from harness.measuring.servers.provisioners._shared.databases import connected
-from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.record import PlanRecord, PlanStep
 
@@ -123,6 +122,8 @@ class LentServer:
 @contextmanager
 def lent_server(schema: Callable[[str], object] | None) -> Generator[LentServer]:
     """`schema` is given the URL of the template, and makes there what every test finds. Raises `ProvisioningError`."""
+    from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner  # noqa: PLC0415 -- an extra
+
     with ThreadPoolExecutor(1) as thread, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
 
         def run(work: Coroutine[Any, Any, T], /) -> T:

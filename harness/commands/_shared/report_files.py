@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, UsageError, missing_extra
 from harness.failures import failures_of
 from harness.journal import LOG_FILE
 from harness.runs import replace_file, write_record
@@ -29,9 +29,23 @@ def write(directory: Path, report: AnyReport, wishes: Iterable[tuple[str, Path]]
     def render(form: str, path: Path) -> None:
         replace_file(path, rendered(report, RENDERERS[form]))
 
+    def render_own(form: str, path: Path) -> None:
+        try:
+            render(form, path)
+        except ModuleNotFoundError as error:
+            if (missing := missing_extra(error)) is None:
+                raise
+            path.unlink(missing_ok=True)
+            again = f"harness report {shlex.quote(str(directory))} --format html > page.html"
+            click.echo(f"note: there is no {path.name}. {missing} Then: {again}", err=True)
+
     formats = REPORT_FORMATS if isinstance(report, Report) else COMPARISON_FORMATS
     own = [(form, directory / file) for form, file in formats.items()]
-    steps = [partial(write_record, directory, report.record), *(partial(render, *wish) for wish in (*wishes, *own))]
+    steps = [
+        partial(write_record, directory, report.record),
+        *(partial(render, *wish) for wish in wishes),
+        *(partial(render_own, *each) for each in own),
+    ]
     return failures_of(steps, directory / LOG_FILE)
 
 
@@ -60,4 +74,10 @@ def show(report: AnyReport, directory: Path, *, everything: bool) -> None:
     click.echo(rendered(report, TerminalRenderer(everything=everything)), nl=False)
     if not everything:
         click.echo(f"All tables: harness report {shlex.quote(str(directory))} --all")
-    click.echo(f"Report: {directory / PAGE}")
+    click.echo(f"Report: {best(directory)}")
+
+
+def best(directory: Path) -> Path:
+    """The page, or what is read in its place where there is none."""
+    names = (PAGE, *REPORT_FORMATS.values(), *COMPARISON_FORMATS.values())
+    return next((directory / name for name in names if (directory / name).exists()), directory)

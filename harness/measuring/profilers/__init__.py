@@ -1,18 +1,28 @@
 """What the profiling pass can observe: name to profiler."""
 
 from collections.abc import Mapping
-from typing import Final
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
 
-from harness.measuring.profilers.protocol import Profiler
-from harness.measuring.profilers.python_stacks import PythonStacks
+from harness.measuring.profilers.protocol import Profiler, Subject
 from harness.measuring.profilers.server_locks import ServerLocks
 from harness.measuring.profilers.server_statements import ServerStatements
 from harness.measuring.profilers.server_waits import ServerWaits
+
+
+class StacksWhenAsked:
+    """Stacks of Python, imported when they are asked for: the sampler is an extra."""
+
+    def observe(self, subject: Subject) -> AbstractAsyncContextManager[dict[str, Any]]:
+        from harness.measuring.profilers.python_stacks import PythonStacks  # noqa: PLC0415 -- see above
+
+        return PythonStacks().observe(subject)
+
 
 # The profiler of stacks comes last: it follows every task and connection that begins while it observes.
 PROFILERS: Final[Mapping[str, Profiler]] = {
     "server_statements": ServerStatements(),
     "server_waits": ServerWaits(),
     "server_locks": ServerLocks(),
-    "python_stacks": PythonStacks(),
+    "python_stacks": StacksWhenAsked(),
 }

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from harness.children import environment
 from harness.errors import ProvisioningError
@@ -134,6 +132,8 @@ REDIS: Final[Mapping[str, Callable[[CacheSettings], AbstractAsyncContextManager[
 
 async def _answering(url: str, source: str) -> RedisServer:
     """The server, as soon as it answers."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 -- an extra
+
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             while True:
@@ -149,6 +149,8 @@ async def _answering(url: str, source: str) -> RedisServer:
 
 
 async def _command(url: str, *command: str) -> object:
+    from redis.asyncio import Redis  # noqa: PLC0415 -- an extra
+
     from_url = cast("Callable[[str], Redis]", Redis.from_url)  # pyright: ignore[reportUnknownMemberType]
     async with from_url(url) as client:
         return await cast("Awaitable[object]", client.execute_command(*command))  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]

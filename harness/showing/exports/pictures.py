@@ -3,14 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from markupsafe import escape
-
-from harness.showing.renderers.html.figure import Figure
-from harness.showing.renderers.html.templates import style
 from harness.showing.report import AnyReport, Report
+
+if TYPE_CHECKING:
+    from harness.showing.renderers.html.figure import Figure
 
 SCALE: Final = 3.0
 TITLE_PX: Final = 22
@@ -27,7 +27,7 @@ class Pictures:
         judged = report if isinstance(report, Report) else Report.of(report.record)
         return [self._write(figure, directory) for figure in all_figures(judged)]
 
-    def _write(self, figure: Figure, directory: Path) -> Path:
+    def _write(self, figure: "Figure", directory: Path) -> Path:
         import vl_convert  # noqa: PLC0415 -- as above
 
         path = directory / f"{slug(figure.key)}.{self.form}"
@@ -36,7 +36,7 @@ class Pictures:
         return path
 
 
-def standalone(figure: Figure) -> str:
+def standalone(figure: "Figure") -> str:
     """A drawing that needs no page around it: its own title, size, colours, font and ground."""
     colours = light_colours()
     drawing = re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], str(figure.svg))
@@ -55,6 +55,8 @@ def standalone(figure: Figure) -> str:
 
 def light_colours() -> dict[str, str]:
     """The style sheet's variables, with those that are stated by others resolved."""
+    from harness.showing.renderers.html.templates import style  # noqa: PLC0415 -- an extra
+
     light = str(style()).partition("@media")[0]
     stated = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", light))
     return {name: re.sub(r"var\((--[\w-]+)\)", lambda found: stated[found[1]], value) for name, value in stated.items()}

@@ -1,10 +1,12 @@
 """How a judged run is shown: the format's name, and its renderer; that for the terminal writes to a file here."""
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
+from harness.judging.comparison import Comparison
+from harness.record import RunRecord
 from harness.showing.renderers.comment import CommentRenderer
 from harness.showing.renderers.github import GithubRenderer
-from harness.showing.renderers.html import HtmlRenderer
 from harness.showing.renderers.json import JsonRenderer
 from harness.showing.renderers.junit import JunitRenderer
 from harness.showing.renderers.markdown import MarkdownRenderer
@@ -12,10 +14,27 @@ from harness.showing.renderers.protocol import Renderer
 from harness.showing.renderers.terminal import UNLIMITED, TerminalRenderer
 from harness.showing.report import AnyReport, ComparisonReport, Report
 
+
+class Page:
+    """The HTML page, imported when one is rendered: what it needs is an extra, and slow to import."""
+
+    suffix: Final = ".html"
+
+    def render(self, report: Report) -> str:
+        from harness.showing.renderers.html import HtmlRenderer  # noqa: PLC0415 -- see above
+
+        return HtmlRenderer().render(report)
+
+    def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord]) -> str:
+        from harness.showing.renderers.html import HtmlRenderer  # noqa: PLC0415 -- see above
+
+        return HtmlRenderer().render_comparison(comparison, records)
+
+
 RENDERERS: Final[dict[str, Renderer]] = {
     "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
     "markdown": MarkdownRenderer(),
-    "html": HtmlRenderer(),
+    "html": Page(),
     "json": JsonRenderer(),
     "junit": JunitRenderer(),
     "github": GithubRenderer(),

@@ -5,12 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from harness.errors import ProvisioningError, extra
-from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.provisioners.external import ExternalProvisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Provisioner
 
 AUTO: Final = "auto"
 """A container where an engine answers, else the embedded server."""
+
+
+def _embedded(settings: DatabaseSettings) -> Provisioner:
+    from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner  # noqa: PLC0415 -- an extra
+
+    return EmbeddedProvisioner.wished(settings)
 
 
 def _containers(settings: DatabaseSettings) -> Provisioner:
@@ -28,7 +33,7 @@ def _containers(settings: DatabaseSettings) -> Provisioner:
 
 
 PROVISIONERS: Final[Mapping[str, Callable[[DatabaseSettings], Provisioner]]] = {
-    "embedded": EmbeddedProvisioner.wished,
+    "embedded": _embedded,
     "testcontainers": _containers,
     "external": ExternalProvisioner.wished,
 }

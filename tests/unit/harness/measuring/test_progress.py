@@ -23,7 +23,7 @@ def test_each_phase_leaves_a_line_with_its_own_figures() -> None:
         progress.phase("batched", "query", 1, 10)
         progress.sample(samples([0.00125])[0])
     assert screen.getvalue().split("\n") == [
-        "  naive: query: 3 requests, p95 3601 s",
+        "  naive: query: 3 requests, p95 7200 s",
         "  batched: query: 1 requests, p95 1.25 ms",
         "",
         "",

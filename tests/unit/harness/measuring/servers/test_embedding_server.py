@@ -12,6 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import Message
 
+from harness.measuring.servers.embedding_api import _listening, application, random_vector
 from harness.measuring.servers.embedding_server import (
     DIMENSIONS,
     FAULT_KINDS,
@@ -22,9 +23,6 @@ from harness.measuring.servers.embedding_server import (
     LatencyModel,
     LogNormalLatency,
     ServerSettings,
-    _listening,
-    application,
-    random_vector,
 )
 
 GUIDE = LogNormalLatency(p50_s=2.8, p95_s=4.5, min_s=2.0, max_s=5.0)
