@@ -12,7 +12,7 @@ from anima.errors import DatabaseUnavailable, InvalidInput
     ("error", "code", "said"),
     [
         (InvalidInput("No such provider."), 2, "anima: No such provider.\n"),
-        (DatabaseUnavailable("Away."), 1, "anima: Away.\n"),
+        (DatabaseUnavailable("Away."), 2, "anima: Away.\n"),
         (
             PermissionError(13, "Permission denied", "/data"),
             1,

@@ -72,5 +72,5 @@ def test_a_change_is_told_as_a_share_unless_it_began_at_nothing() -> None:
 
 def test_without_otava_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "otava.analysis", None)
-    with pytest.raises(UsageError, match=r"pip install 'anima-harness\[history\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'anima-harness\[history\] @ git"):
         time_changes([0.1] * 10)
