@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, CommandPlace]] = {
     "verify": CommandPlace("verify", "verify", "Checks that strategies agree."),
     "selftest": CommandPlace("selftest", "selftest", "Shows how often the judge is wrong."),
     "history": CommandPlace("history.commands", "history", "Keeps a line per run, and shows what has changed."),
+    "init": CommandPlace("init", "init", "Writes a scenario out of what there is already."),
     "list": CommandPlace("listing", "list_", "Lists scenarios, strategies and stored runs."),
     "doctor": CommandPlace("doctor", "doctor", "Says what this machine has, and what is missing."),
     "schema": CommandPlace("schema", "schema", "Prints the JSON schema of a scenario."),

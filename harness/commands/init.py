@@ -1,0 +1,74 @@
+"""`harness init`: writes a scenario that runs, out of what there is already."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import click
+
+from harness.errors import UsageError
+
+
+@click.group()
+def init() -> None:
+    """Writes a scenario that runs, out of what there is already."""
+
+
+@init.command()
+@click.option("--openapi", "source", metavar="FILE|URL", required=True, help="An OpenAPI document, as JSON.")
+@click.option("--url", help="Where the service runs; else where the document was found, or what it says itself.")
+@click.option("--to", "target", type=click.Path(path_type=Path), default="service.toml", show_default=True)
+def http(*, source: str, url: str | None, target: Path) -> None:
+    """Writes a scenario with an operation for each endpoint of a service."""
+    from harness.measuring.targets.http.openapi import scenario_of  # noqa: PLC0415 -- a list of commands needs none
+
+    document = _document(source)
+    text = scenario_of(document, url or _service_url(source, document))
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{target} is there already. Name another file with --to.") from None
+    click.echo(f"Wrote {target}: read what it would send, and then `harness run {target}`.")
+
+
+def _document(source: str) -> Mapping[str, Any]:
+    text = _fetched(source) if "://" in source else _read(Path(source))
+    try:
+        document: object = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{source} is not JSON ({error}). Convert a document in YAML first.") from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{source} is no OpenAPI document.")
+    return cast("Mapping[str, Any]", document)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from None
+
+
+def _fetched(url: str) -> str:
+    import httpx  # noqa: PLC0415 -- slow to import
+
+    try:
+        answer = httpx.get(url, follow_redirects=True, timeout=30.0)
+        answer.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise UsageError(f"{url} cannot be fetched: {error}.") from None
+    return answer.text
+
+
+def _service_url(source: str, document: Mapping[str, Any]) -> str:
+    """Of the first server that the document names as a whole, or of where it was found."""
+    servers = [str(each.get("url", "")) for each in document.get("servers", ()) if isinstance(each, dict)]
+    if absolute := [url for url in servers if url.startswith(("http://", "https://")) and "{" not in url]:
+        return absolute[0].rstrip("/")
+    if "://" not in source:
+        raise UsageError(f"{source} does not say where the service runs. Say it with --url http://127.0.0.1:8000.")
+    below = servers[0].rstrip("/") if servers and servers[0].startswith("/") else ""
+    return urlunsplit((*urlsplit(source)[:2], below, "", ""))

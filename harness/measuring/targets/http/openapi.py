@@ -1,0 +1,219 @@
+"""A scenario out of an OpenAPI document: each endpoint as an operation, with values drawn as its schema wants them.
+
+What writes is proposed with weight 0 where it removes or replaces: somebody decides what a measurement may do.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+from harness.errors import UsageError
+
+Document = Mapping[str, Any]
+
+WEIGHTS: Final[Mapping[str, int]] = {"get": 9, "post": 1, "put": 0, "patch": 0, "delete": 0}
+DEPTH_MAX: Final = 8
+"""Of references: a schema may contain itself."""
+
+BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+HEALTH: Final = re.compile(r"health|ready|live|ping|status")
+PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
+
+
+def scenario_of(document: Document, url: str) -> str:
+    """The text of a scenario file. Raises `UsageError` where the document describes nothing that can be asked."""
+    proposed = {operation.name: operation for operation in _operations(document)}
+    if not proposed:
+        raise UsageError("The document has no `paths` with operations: it is no OpenAPI document of version 3.")
+    mix = {name: operation.weight for name, operation in proposed.items()}
+    if not any(mix.values()):
+        mix = dict.fromkeys(mix, 1)
+    title = str(document.get("info", {}).get("title", "service"))
+    lines = [
+        f"name = {_toml(_slug(title))}",
+        f"title = {_toml(title)}",
+        'target = "http"',
+        f"budgets = {_toml([f'{name}.errors <= 0%' for name, weight in mix.items() if weight])}",
+        "",
+        "[service]",
+        f"url = {_toml(url)}  # or `command`, `env` and `ready`, to have it started on a database of its own",
+        f"ready = {_toml(_ready(proposed.values()))}",
+    ]
+    for operation in proposed.values():
+        lines += ["", f"[operations.{operation.name}]", *operation.lines]
+    lines += ["", "[[phases]]", f"mix = {_toml(mix)}", "requests = 100", "warm_up = 10", "time_s = 30", ""]
+    return "\n".join(lines)
+
+
+class _Proposed:
+    """One endpoint by its method."""
+
+    def __init__(self, document: Document, path: str, method: str, endpoint: Document, shared: Sequence[Any]) -> None:
+        self._document = document
+        self._endpoint = endpoint
+        self.path, self.method, self.weight = path, method, WEIGHTS[method]
+        self.name = _name(str(endpoint.get("operationId") or f"{method}_{path}"))
+        parameters = [_resolved(document, each) for each in (*shared, *endpoint.get("parameters", ()))]
+        self._parameters = {(each["in"], each["name"]): each for each in parameters if "in" in each and "name" in each}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be asked without a value."""
+        needed = any(each.get("required") for each in self._parameters.values())
+        return self.method == "get" and not needed and "{" not in self.path
+
+    @property
+    def lines(self) -> Iterator[str]:
+        names = {name: _name(name) for name in PARAMETER.findall(self.path)}
+        yield f"method = {_toml(self.method.upper())}"
+        yield f"path = {_toml(PARAMETER.sub(lambda found: f'{{{names[found[1]]}}}', self.path))}"
+        query = {name: self._drawn(each) for (place, name), each in self._parameters.items() if _needed(place, each)}
+        if query:
+            yield f"query = {_toml(query)}"
+        if self._is_secured:
+            yield 'headers = { Authorization = "Bearer {env.API_KEY}" }'
+        for content, key in (("application/json", "json"), ("application/x-www-form-urlencoded", "form")):
+            if schema := self._body.get(content, {}).get("schema"):
+                yield f"{key} = {_toml(_value(self._document, schema))}"
+                break
+        if names:
+            drawn = {own: self._drawn(self._parameters.get(("path", name), {})) for name, own in names.items()}
+            yield f"values = {_toml(drawn)}"
+        if status := next((int(each) for each in self._endpoint.get("responses", {}) if re.fullmatch("2..", each)), 0):
+            yield f"expect = {_toml({'status': status})}"
+
+    @property
+    def _body(self) -> Document:
+        body = _resolved(self._document, self._endpoint.get("requestBody", {}))
+        return cast("Document", body.get("content", {}))
+
+    @property
+    def _is_secured(self) -> bool:
+        return bool(self._endpoint.get("security", self._document.get("security")))
+
+    def _drawn(self, parameter: Document) -> object:
+        value = _value(self._document, parameter.get("schema", {}))
+        return value if isinstance(value, dict) else {"literal": {"value": value}}
+
+
+def _needed(place: str, parameter: Document) -> bool:
+    return place == "query" and bool(parameter.get("required"))
+
+
+def _operations(document: Document) -> Iterator[_Proposed]:
+    paths = document.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        endpoints = _resolved(document, item)
+        for method in WEIGHTS:
+            if isinstance(endpoint := endpoints.get(method), dict):
+                yield _Proposed(document, path, method, endpoint, endpoints.get("parameters", ()))
+
+
+def _value(document: Document, schema: Any, depth: int = 0) -> object:  # noqa: ANN401 -- JSON
+    """A value of the schema, with drawn ones in it: of an object what is required, or all where nothing is."""
+    schema = _resolved(document, schema)
+    if depth > DEPTH_MAX:
+        return {}
+    for word in ("const", "example", "default"):
+        if word in schema:
+            return _literal(schema[word])
+    for alternatives in ("oneOf", "anyOf"):
+        if chosen := [each for each in schema.get(alternatives, ()) if each.get("type") != "null"]:
+            return _value(document, chosen[0], depth + 1)
+    if "enum" in schema:
+        return {"uniform": {"of": schema["enum"]}}
+    properties, required = _properties(document, schema)
+    if properties:
+        wanted = {name: each for name, each in properties.items() if name in required} or properties
+        return {name: _value(document, each, depth + 1) for name, each in wanted.items()}
+    return _simple(document, schema, depth)
+
+
+FORMATS: Final[Mapping[str, str]] = {"uuid": "uuid", "date": "date", "date-time": "timestamp"}
+"""Of texts, and the kind of drawn value that has it."""
+
+SHORT: Final = 30
+"""Characters that three words may exceed."""
+
+
+def _simple(document: Document, schema: Document, depth: int) -> object:
+    kinds = schema.get("type", "string")
+    match next((kind for kind in kinds if kind != "null"), "string") if isinstance(kinds, list) else kinds:
+        case "integer" | "number" as kind:
+            return {"uniform": _range(schema, int if kind == "integer" else float)}
+        case "boolean":
+            return {"uniform": {"of": [True, False]}}
+        case "array":
+            return [_value(document, schema.get("items", {}), depth + 1)] if schema.get("minItems") else []
+        case "object":
+            return {}
+        case _:
+            kind = FORMATS.get(schema.get("format", ""))
+            is_one = "pattern" in schema or schema.get("maxLength", SHORT) < SHORT
+            return {kind: {}} if kind else {"words": {"count": 1 if is_one else 3}}
+
+
+def _range(schema: Document, of: type[int] | type[float]) -> dict[str, int | float]:
+    least = schema.get("minimum", 1 if of is int else 0)
+    most = least + (99 if of is int else 1)
+    return {"min": of(least), "max": of(min(schema.get("maximum", most), most))}
+
+
+def _literal(value: object) -> object:
+    return {"literal": {"value": value}} if isinstance(value, dict) or value is None else value
+
+
+def _properties(document: Document, schema: Document) -> tuple[dict[str, Any], set[str]]:
+    """With those of the schemas that it is made of."""
+    properties: dict[str, Any] = dict(schema.get("properties", {}))
+    required = set(schema.get("required", ()))
+    for part in schema.get("allOf", ()):
+        others, needed = _properties(document, _resolved(document, part))
+        properties |= others
+        required |= needed
+    return properties, required
+
+
+def _resolved(document: Document, part: Any) -> Document:  # noqa: ANN401 -- JSON
+    """What a reference within the document leads to. Raises `UsageError` where it leads nowhere."""
+    for _ in range(DEPTH_MAX):
+        if not isinstance(part, dict) or not isinstance(reference := part.get("$ref"), str):
+            break
+        found: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+        if found is None:
+            raise UsageError(f"The document refers to {reference}, which is not in it.")
+        part = found
+    return cast("Document", part) if isinstance(part, dict) else {}
+
+
+def _ready(operations: Any) -> str:  # noqa: ANN401 -- a view of values
+    plain = [each.path for each in operations if each.is_plain]
+    return next((path for path in plain if HEALTH.search(path)), plain[0] if plain else "/")
+
+
+def _name(text: str) -> str:
+    name = re.sub(r"[\W_]+", "_", text, flags=re.ASCII).strip("_") or "operation"
+    return name if not name[0].isdigit() else f"_{name}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "service"
+
+
+def _toml(value: object) -> str:
+    """As an inline value; what TOML cannot say, which is null, is left out by whoever asks."""
+    match value:
+        case dict():
+            entries = (f"{_key(key)} = {_toml(each)}" for key, each in value.items() if each is not None)
+            return f"{{ {', '.join(entries)} }}" if value else "{}"
+        case list():
+            return f"[{', '.join(_toml(each) for each in value if each is not None)}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(key: str) -> str:
+    return key if BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)

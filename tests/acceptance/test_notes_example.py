@@ -1,0 +1,61 @@
+"""The web service of the examples, as it stands: what its README tells to type, and what that says."""
+
+import os
+import re
+import shlex
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Program
+
+CHECKOUT = Path(__file__).parents[2]
+README = CHECKOUT / "examples" / "notes" / "README.md"
+FAILURE = "newest.rows_per_op <= 40"
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """With uvicorn on the PATH, as where a user has installed it."""
+    scripts = [path.locate() for path in distribution("uvicorn").files or () if Path(str(path)).name == "uvicorn"]
+    folders = [str(Path(str(path)).resolve().parent) for path in scripts if Path(str(path)).is_file()]
+    return environment | {"PATH": os.pathsep.join([environment.get("PATH", os.defpath), *folders])}
+
+
+def commands() -> list[list[str]]:
+    lines = re.findall(r"^harness (.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    return [
+        [str(CHECKOUT / word) if word.startswith("examples/") else word for word in shlex.split(line)] for line in lines
+    ]
+
+
+def test_the_gate_of_the_notes_fails_without_the_index(harness: Program) -> None:
+    done = harness(*commands()[0])
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAIL {FAILURE}" in " ".join(done.stdout.split())
+    assert f"FAIL {FAILURE}" in README.read_text(encoding="utf-8")
+
+
+def test_the_gate_of_the_notes_passes_with_the_index(harness: Program) -> None:
+    done = harness(*commands()[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All 3 budgets hold" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        (['service.command=["no-such", "{port}"]'], 2, "there is no program 'no-such'"),
+        (["service.ready=/never", "service.start_timeout_s=3"], 2, "it answers GET /never with HTTP status 404"),
+        (["operations.create.expect.status=299"], 2, "operations.create: HTTP status 201 instead of 299"),
+        (["operations.newest.expect.status=299"], 4, "operations.newest: HTTP status 200 instead of 299"),
+        (["operations.newest.path=/{creates.id}"], 2, "operations.newest.path: nothing gives {creates.id}"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(settings: list[str], code: int, said: str, harness: Program) -> None:
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    done = harness(*commands()[1], *chosen)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
