@@ -14,3 +14,15 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 def test_every_relative_link_leads_somewhere(document: Path) -> None:
     links = LINK.findall(document.read_text(encoding="utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+FOLLOWED = sorted(
+    set(
+        re.findall(r"`((?:anima|harness)/\S+\.py): (\w+)`", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"))
+    )
+)
+
+
+@pytest.mark.parametrize(("file", "name"), FOLLOWED)
+def test_what_a_run_and_a_request_pass_through_is_there(file: str, name: str) -> None:
+    assert re.search(rf"^ *(?:(?:async )?def|class) {name}\b", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
