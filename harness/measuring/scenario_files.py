@@ -17,7 +17,7 @@ from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.shipped import shipped
-from harness.measuring.targets import TARGETS, TargetKind
+from harness.measuring.targets import TARGETS, TargetKind, entry_of
 from harness.measuring.targets.anima.corpora import CORPORA
 
 KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
@@ -78,7 +78,8 @@ def _spelled_now(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(document: Mapping[str, Any]) -> TargetKind:
-    return TARGETS[known("target", document.get("target", DEFAULT_TARGET), TARGETS)]
+    target = document.get("target", DEFAULT_TARGET)
+    return TARGETS[known("target", entry_of(target) if isinstance(target, str) else target, TARGETS)]
 
 
 def _validated(path: Path, document: dict[str, Any], database: str | None, directory: Path = Path()) -> Scenario:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from harness.measuring.scenario import Scenario
     from harness.measuring.targets.anima.scenario import MemoryScenario
     from harness.measuring.targets.http.scenario import HttpScenario
+    from harness.measuring.targets.python.scenario import PythonScenario
     from harness.measuring.targets.sql.scenario import SqlScenario
 
 PLANTED_IN: Final = "batched"
+CLASS: Final = "module:Class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,18 @@ def _sql(scenario: "SqlScenario") -> Target:
     return SqlTarget(scenario)
 
 
+def _python_scenario() -> "type[Scenario]":
+    from harness.measuring.targets.python.scenario import PythonScenario  # noqa: PLC0415 -- see above
+
+    return PythonScenario
+
+
+def _python(scenario: "PythonScenario") -> Target:
+    from harness.measuring.targets.python.target import PythonTarget  # noqa: PLC0415 -- see above
+
+    return PythonTarget(scenario)
+
+
 TARGETS: Final[dict[str, TargetKind]] = {
     "anima": TargetKind(_memory_scenario, _anima, presets),
     "anima-http": TargetKind(_memory_scenario, _anima_http, lambda: {**presets(), **EXTERNAL_VARIANT}),
@@ -81,10 +95,16 @@ TARGETS: Final[dict[str, TargetKind]] = {
     "planted": TargetKind(
         _memory_scenario, lambda chosen: PlantedTarget(_anima(chosen), PLANTED_IN), lambda: planted_variants(PLANTED_IN)
     ),
-    "sql": TargetKind(_sql_scenario, _sql, dict),
+    "sql": TargetKind(_sql_scenario, _sql, dict[str, str]),
+    CLASS: TargetKind(_python_scenario, _python, dict[str, str]),
 }
+
+
+def entry_of(target: str) -> str:
+    """A class is named as `bench:Shop`, and everything else as its entry."""
+    return CLASS if ":" in target else target
 
 
 def open_target(scenario: "Scenario") -> Target:
     """What the scenario measures, as it wants it."""
-    return TARGETS[scenario.target].open(scenario)
+    return TARGETS[entry_of(scenario.target)].open(scenario)

@@ -1,16 +1,12 @@
-"""The service's database: made from the scenario's files, and asked when its sessions have told what they did."""
+"""The service's database, asked when its sessions have told what they did."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import asyncpg
 
-from harness.errors import UsageError
-from harness.measuring.own_scenario import OwnDatabase
+from harness.measuring.own_database import connected
 
 WITHIN_S: Final = 12.0
 POLL_S: Final = 0.2
@@ -30,26 +26,6 @@ SELECT count(*)
 """
 
 
-@asynccontextmanager
-async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Record]]":
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def prepare(url: str, settings: OwnDatabase) -> None:
-    for path in (*settings.schema_files, *settings.seed_files):
-        await _apply(url, path)
-    await _settle(url)
-
-
-async def migrate(url: str, path: Path) -> None:
-    await _apply(url, path)
-    await _settle(url)
-
-
 async def told(url: str) -> bool:
     """Waits until every session has told what it did until now; False where one cannot, since it is in a transaction.
 
@@ -63,20 +39,3 @@ async def told(url: str) -> bool:
             return not await connection.fetchval(IN_TRANSACTION)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
-
-
-async def _apply(url: str, path: Path) -> None:
-    """Raises `UsageError` with what the server says, and the line that it means."""
-    text = await asyncio.to_thread(path.read_text, encoding="utf-8")
-    async with connected(url) as connection:
-        try:
-            await connection.execute(text)
-        except asyncpg.PostgresError as error:
-            position = getattr(error, "position", None)
-            line = f":{text[: int(position)].count(chr(10)) + 1}" if position else ""
-            raise UsageError(f"{path}{line}: {error}.") from error
-
-
-async def _settle(url: str) -> None:
-    async with connected(url) as connection:
-        await connection.execute("VACUUM (ANALYZE)")

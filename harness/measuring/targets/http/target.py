@@ -21,6 +21,7 @@ from yarl import URL
 
 from harness.children import environment
 from harness.errors import EXHAUSTIONS, HarnessError, ProvisioningError, TargetError, UsageError, kind_of
+from harness.measuring import own_database
 from harness.measuring.answers import TOO_LONG, body_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
@@ -85,14 +86,15 @@ class HttpTarget:
         return 0 if schema_version and 0 in made else None
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        await database.prepare(database_url, self._scenario.database)
+        settings = self._scenario.database
+        await own_database.apply(database_url, (*settings.schema_files, *settings.seed_files))
         if schema_version:
             await self.migrate(database_url, schema_version)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         path = self._scenario.variants[self._migrated[schema_version - 1]].migrate
         assert path is not None, "a version is that of a variant that migrates"
-        await database.migrate(database_url, path)
+        await own_database.apply(database_url, [path])
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenHttp"]:

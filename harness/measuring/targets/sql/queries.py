@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import UsageError
+from harness.measuring.pointing import pointed_at
 
 _NAME: Final = re.compile(r"^[ \t]*--[ \t]*name:[ \t]*(?P<name>\w+)[^\n]*$", re.MULTILINE)
 
@@ -49,10 +50,7 @@ class Statement:
         """The line of `written` with a caret below the character that is number `position` of `sql`, from 1."""
         offset = position - 1
         begin, original = max((each for each in self.moved if each[0] <= offset), default=(0, 0))
-        at = min(original + offset - begin, len(self.written))
-        line_begin = self.written.rfind("\n", 0, at) + 1
-        line = self.written[line_begin:].split("\n", 1)[0]
-        return f"    {line}\n    {' ' * (at - line_begin)}^"
+        return pointed_at(self.written, min(original + offset - begin, len(self.written)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """SQL statements from this process, on one connection for each user."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Final
 import asyncpg
 
 from harness.errors import TargetError, UsageError
+from harness.measuring import own_database
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import counting
 from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
 from harness.measuring.targets.sql.queries import Statement
 from harness.measuring.targets.sql.scenario import SqlScenario
-from harness.measuring.targets.sql.sessions import FAILURES, Session, unprepared
+from harness.measuring.targets.sql.sessions import FAILURES, Session
 
 REPORT_STATISTICS: Final = "SELECT pg_stat_force_next_flush()"
 OPENED_AT_ONCE: Final = 20
@@ -49,7 +49,7 @@ class SqlTarget:
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
         database = self._scenario.database
-        await self._apply(database_url, (*database.schema_files, *database.seed_files))
+        await own_database.apply(database_url, (*database.schema_files, *database.seed_files))
         await self.migrate(database_url, schema_version)
 
     def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
@@ -57,7 +57,7 @@ class SqlTarget:
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         """All that is known of a mistake in a statement is told here, before anything is measured."""
-        await self._apply(database_url, self._versions[schema_version])
+        await own_database.apply(database_url, self._versions[schema_version])
         for variant in self._scenario.variants:
             if self.schema_version(variant) == schema_version:
                 session = self._session(variant, database_url)
@@ -65,18 +65,6 @@ class SqlTarget:
                     await session.open()
                 finally:
                     await session.close()
-
-    async def _apply(self, database_url: str, files: Sequence[Path]) -> None:
-        connection = await asyncpg.connect(database_url)
-        try:
-            for path in files:
-                await _apply_file(connection, path)
-            await connection.execute("VACUUM (ANALYZE)")
-            # A role on somebody's server may not; the run's facts then say so.
-            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
-                await connection.execute("CHECKPOINT")
-        finally:
-            await connection.close()
 
     def _session(self, variant: str, database_url: str) -> Session:
         settings = self._scenario.variants[variant].settings
@@ -98,17 +86,6 @@ class SqlTarget:
                 for session in sessions:
                     group.create_task(opened(session))
             yield OpenSql(sessions, self._scenario.statements(context.variant))
-
-
-async def _apply_file(connection: asyncpg.Connection, path: Path) -> None:
-    """Raises `UsageError` with the line that the server stumbled over."""
-    text = await asyncio.to_thread(path.read_text, encoding="utf-8")
-    try:
-        await connection.execute(text)
-    except asyncpg.PostgresError as error:
-        script = Statement(str(path), text, text, (), ())
-        said = unprepared(script, error).replace("does not prepare", "is refused by the server", 1)
-        raise UsageError(said) from None
 
 
 class OpenSql:

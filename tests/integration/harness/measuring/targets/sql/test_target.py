@@ -150,8 +150,7 @@ async def test_a_schema_that_the_server_refuses_is_shown_with_its_line(tmp_path:
     with pytest.raises(UsageError) as refused:
         await SqlTarget(chosen).prepare(empty_url, 0)
     assert str(refused.value) == (
-        f'{tmp_path}/schema.sql is refused by the server: syntax error at or near "TABEL".\n'
-        "    CREATE TABEL b ();\n           ^"
+        f'{tmp_path}/schema.sql:2: syntax error at or near "TABEL".\n    CREATE TABEL b ();\n           ^'
     )
 
 

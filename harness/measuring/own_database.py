@@ -1,0 +1,44 @@
+"""A database as somebody's own files make it: SQL scripts, applied in their order."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+
+from harness.errors import UsageError
+from harness.measuring.pointing import pointed_at
+
+
+@asynccontextmanager
+async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Record]]":
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def apply(url: str, files: Sequence[Path]) -> None:
+    """Vacuumed and analysed afterwards. Raises `UsageError` with what the server says, and the line that it means."""
+    async with connected(url) as connection:
+        for path in files:
+            text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+            try:
+                await connection.execute(text)
+            except asyncpg.PostgresError as error:
+                raise UsageError(refused(path, text, error)) from error
+        await connection.execute("VACUUM (ANALYZE)")
+        # A role on somebody's server may not; the run's facts then say so.
+        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("CHECKPOINT")
+
+
+def refused(path: Path, text: str, error: asyncpg.PostgresError) -> str:
+    position = getattr(error, "position", None)
+    if position is None:
+        return f"{path}: {error}."
+    at = int(position) - 1
+    return f"{path}:{text.count(chr(10), 0, at) + 1}: {error}.\n{pointed_at(text, at)}"

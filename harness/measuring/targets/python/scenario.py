@@ -1,0 +1,93 @@
+"""A scenario of a Python class: its operations and variants are those that the class declares."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from harness.measuring.beside import DIRECTORY
+from harness.measuring.own_scenario import AskedOperation, Files, OwnScenario, OwnVariant
+from harness.measuring.scenario import known, suggestion
+from harness.measuring.targets.python.declared import declared_in
+
+
+class PythonOperation(AskedOperation, frozen=True):
+    """A method of the class, with what it is called with."""
+
+
+class PythonVariant(OwnVariant, frozen=True):
+    """What differs of the database; the class is told the variant's name where its `open` takes a `variant`."""
+
+    migrate: Files = Field(
+        default=(),
+        description="SQL that changes what `schema` and `seed` made: a file beside the scenario, or several.",
+    )
+
+
+class PythonScenario(OwnScenario, frozen=True):
+    """`target = "module:Class"`: async methods under `@operation`, in this process."""
+
+    target: str = Field(pattern=r"^[\w.]+:\w+$", description="The class, as module:Class.")
+    directory: Path = Field(default=Path(), description="Where the module lies; beside the scenario unless stated.")
+    operations: Mapping[str, PythonOperation] = Field(
+        default={}, description="Other arguments than the class declares, by the method's name."
+    )
+    variants: Mapping[str, PythonVariant] = Field(
+        default={}, description="What is compared, by name; those that the class declares, or `current` alone."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _declared(cls, document: object, info: ValidationInfo) -> object:
+        if not isinstance(document, dict):
+            return document
+        stated = cast("dict[str, Any]", document)
+        context = cast("Mapping[str, Path]", info.context or {})
+        directory = Path(stated.get("directory") or context.get(DIRECTORY, Path())).absolute()
+        found = find_class(str(stated.get("target", "")), directory)
+        operations = declared_in(found)
+        if not operations:
+            raise ValueError(f"target: {found.__name__} has no operation. Put @operation() over an async method")
+        for name in operations:
+            if not inspect.iscoroutinefunction(getattr(found, name)):
+                raise ValueError(f"target: {found.__name__}.{name} is an operation and not async. Write `async def`")
+        own: dict[str, Any] = stated.get("operations") or {}
+        for name in own:
+            known(f"operation of {found.__name__}", name, operations)
+        arguments = {name: {"arguments": dict(each.arguments)} for name, each in operations.items()}
+        variants = stated.get("variants") or {name: {} for name in getattr(found, "variants", ())}
+        weights = {name: each.weight for name, each in operations.items()}
+        phases = [
+            phase if {"operation", "mix"} & phase.keys() else {"mix": weights, **phase}
+            for phase in cast("list[dict[str, Any]]", stated.get("phases", []))
+        ]
+        return {
+            **stated,
+            "directory": directory,
+            "operations": {**arguments, **own},
+            **({"variants": variants} if variants else {}),
+            "phases": phases,
+        }
+
+
+def find_class(target: str, directory: Path) -> type:
+    """Raises `ValueError` with what is missing."""
+    module_name, _, name = target.partition(":")
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(
+            f"target: {module_name} cannot be imported: {error}. It is looked for in {directory}"
+        ) from None
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        classes = [each for each, value in vars(module).items() if isinstance(value, type)]
+        message = f"target: {module_name} has no class {name!r}. {suggestion(name, classes)}"
+        raise ValueError(message)  # noqa: TRY004 -- the kind that a validation tells
+    return found

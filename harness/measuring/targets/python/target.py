@@ -1,0 +1,191 @@
+"""A Python class in this process. What it does not have is not told, and never 0."""
+
+import inspect
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import click
+
+from harness.errors import TargetError, kind_of
+from harness.measuring import own_database
+from harness.measuring.operations import Request
+from harness.measuring.plans import StatementPlan
+from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
+from harness.measuring.targets.python.scenario import PythonScenario, find_class
+
+BLOCKED_S: Final = 0.01
+"""How long a method may keep everybody else from going on."""
+BLOCKED_SHARE: Final = 0.5
+"""Of its requests: a busy machine holds up one or another as well."""
+
+
+class PythonTarget:
+    """Each variant is an object of its own; those that migrate alike share a database."""
+
+    in_process = True
+    embedder = None
+
+    def __init__(self, scenario: PythonScenario) -> None:
+        self._scenario = scenario
+        self._class = find_class(scenario.target, scenario.directory)
+        changes = [each.migrate for each in scenario.variants.values()]
+        self._versions: Sequence[tuple[Path, ...]] = [(), *dict.fromkeys(each for each in changes if each)]
+
+    @property
+    def packages(self) -> frozenset[str]:
+        return frozenset({"harness", self._class.__module__.partition(".")[0]})
+
+    def variants(self) -> Mapping[str, str]:
+        return {name: each.description for name, each in self._scenario.variants.items()}
+
+    def schema_version(self, variant: str) -> int:
+        """0 is what `schema`, `seed` and the class's own `prepare` make."""
+        return self._versions.index(self._scenario.variants[variant].migrate)
+
+    @property
+    def contents(self) -> str:
+        return f"what {self._class.__name__} needs"
+
+    async def prepare(self, database_url: str, schema_version: int) -> None:
+        database = self._scenario.database
+        await own_database.apply(database_url, (*database.schema_files, *database.seed_files))
+        if prepare := getattr(self._class(), "prepare", None):
+            await prepare(database_url)
+        await self.migrate(database_url, schema_version)
+
+    def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
+        return 0 if schema_version and 0 in made else None
+
+    async def migrate(self, database_url: str, schema_version: int) -> None:
+        await own_database.apply(database_url, self._versions[schema_version])
+
+    @asynccontextmanager
+    async def open(self, context: TargetContext) -> AsyncGenerator["OpenPython"]:
+        own = self._class()
+        given = {"url": context.database_url, "users": context.users, "variant": context.variant}
+        takes = inspect.signature(own.open).parameters
+        await own.open(**{name: value for name, value in given.items() if name in takes})
+        opened = OpenPython(own, self._scenario)
+        try:
+            yield opened
+        finally:
+            await own.close()
+            for warning in opened.warnings:
+                click.echo(f"warning: {context.variant}: {warning}", err=True)
+
+
+class OpenPython:
+    def __init__(self, own: Any, scenario: PythonScenario) -> None:  # noqa: ANN401 -- somebody's own class
+        self._own = own
+        self._methods: Mapping[str, Callable[..., Coroutine[Any, Any, object]]] = {
+            name: getattr(own, name) for name in scenario.operations
+        }
+        self._by_number = {
+            name: isinstance(operation.arguments, tuple) for name, operation in scenario.operations.items()
+        }
+        self._performed: Counter[str] = Counter()
+        self._blocked: Counter[str] = Counter()
+
+    async def perform(self, request: Request) -> Response:
+        """What the method returns is its own, unless it is a `Response`."""
+        method = self._methods.get(request.operation)
+        if method is None:
+            raise TargetError("refused", f"There is no operation {request.operation!r}.")
+        values = request.arguments
+        steps = _Steps(method(*values.values()) if self._by_number[request.operation] else method(**values))
+        try:
+            answer = await steps
+        except TargetError:
+            raise
+        except Exception as error:
+            raise TargetError(error_class(error), f"{request.operation}: {error}") from error
+        finally:
+            self._performed[request.operation] += 1
+            self._blocked[request.operation] += steps.longest_s > BLOCKED_S
+        return answer if isinstance(answer, Response) else Response()
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Which methods held up all others."""
+        return [
+            f"{name} blocked the event loop for more than {BLOCKED_S * 1000:g} ms in {self._blocked[name]} of {count} "
+            "requests, so all users waited for one. Await what it waits for, or use asyncio.to_thread."
+            for name, count in self._performed.items()
+            if self._blocked[name] > count * BLOCKED_SHARE
+        ]
+
+    async def prime(self, texts: Sequence[str]) -> None:
+        """Knows of no texts."""
+
+    async def drain(self) -> None:
+        if drain := getattr(self._own, "drain", None):
+            await drain()
+
+    async def statistics(self) -> TargetStatistics:
+        """What its `statistics` counts, as the state of a pool."""
+        statistics = getattr(self._own, "statistics", None)
+        return TargetStatistics(pool=dict(await statistics()) if statistics else {})
+
+    def levels(self) -> Mapping[str, float]:
+        return {}
+
+    async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
+        """Does not tell its statements."""
+        del executed
+        return ()
+
+    async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
+        """Does not search."""
+        del queries
+        return ()
+
+    async def report_statistics(self) -> bool:
+        """Its sessions are its own."""
+        return False
+
+
+class _Steps:
+    """A coroutine that knows how long its longest step from one wait to the next took."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        self._coroutine = coroutine
+        self.longest_s = 0.0
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        waiting = self._coroutine.__await__()
+        step: Callable[[], Any] = lambda: next(waiting)  # noqa: E731 -- the first of several
+        while True:
+            begun = perf_counter()
+            try:
+                awaited = step()
+            except StopIteration as ended:
+                return ended.value
+            finally:
+                self.longest_s = max(self.longest_s, perf_counter() - begun)
+            try:
+                yield awaited
+            except BaseException as error:  # noqa: BLE001 -- such as that it is cancelled, which it is to know
+                step = _throwing(waiting, error)
+            else:
+                step = lambda: next(waiting)  # noqa: E731 -- asyncio sends nothing
+
+
+def _throwing(waiting: Generator[Any, Any, object], error: BaseException) -> Callable[[], Any]:
+    return lambda: waiting.throw(error)
+
+
+def error_class(error: BaseException) -> str:
+    """In words that every target uses, and else the name of its class."""
+    match error:
+        case AssertionError():
+            return "wrong answer"
+        case TimeoutError():
+            return "timeout"
+        case ConnectionError():
+            return "broken connection"
+        case _:
+            return kind_of(error)

@@ -1,0 +1,129 @@
+"""A class that is measured: what its operations are, what becomes of their failures, and what its author is told."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import TargetError, UsageError
+from harness.measuring import scenario_files
+from harness.measuring.operations import Request
+from harness.measuring.targets.protocol import Response, TargetContext
+from harness.measuring.targets.python.scenario import PythonScenario
+from harness.measuring.targets.python.target import PythonTarget
+from harness.testing import operation, target_contract
+
+CONTEXT = TargetContext("current", "postgresql://nowhere/none", users=3)
+
+
+class Kept:
+    """What the test's class was told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    async def open(self, url: str, users: int) -> None:
+        self.told.append((url, users))
+
+    async def close(self) -> None:
+        self.told.append("closed")
+
+    @operation(weight=3, number={"sequence": {}}, fixed=7)
+    async def count(self, number: int, fixed: int) -> None:
+        self.told.append((number, fixed))
+        await asyncio.sleep(0)
+
+    @operation()
+    async def tell(self) -> Response:
+        return Response(results=4)
+
+    @operation()
+    async def fail(self) -> None:
+        assert self.told == [], "never"
+
+    @operation()
+    async def block(self) -> None:
+        time.sleep(0.03)  # noqa: ASYNC251 -- the mistake that is to be found
+
+
+class TestCounting(
+    target_contract(
+        type("Counting", (), {name: getattr(Kept, name) for name in ("__init__", "open", "close", "count")})
+    )
+):
+    pass
+
+
+def scenario(**stated: Any) -> PythonScenario:
+    document = {"name": "kept", "target": f"{__name__}:Kept", "phases": [{"requests": 6}]}
+    return PythonScenario.model_validate(document | stated)
+
+
+def test_operations_and_weights_are_those_of_the_class() -> None:
+    found = scenario()
+    assert found.planned == {"mix": {"count": 3, "tell": 1, "fail": 1, "block": 1}}
+    assert scenario_files.parsed(found.told) == found
+
+
+async def test_a_method_gets_what_is_drawn_and_tells_what_it_says() -> None:
+    found = scenario()
+    [drawn, again] = [request for request in found.workload_of(1).by_phase["mix"] if request.operation == "count"][:2]
+    assert (drawn.arguments, again.arguments) == ({"number": 1, "fixed": 7}, {"number": 2, "fixed": 7})
+    async with PythonTarget(found).open(CONTEXT) as opened:
+        assert await opened.perform(drawn) == Response()
+        assert await opened.perform(Request("tell", {})) == Response(results=4)
+        with pytest.raises(TargetError) as failed:
+            await opened.perform(Request("fail", {}))
+        assert failed.value.kind == "wrong answer"
+
+
+async def test_a_method_that_blocks_the_loop_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    async with PythonTarget(scenario()).open(CONTEXT) as opened:
+        await opened.perform(Request("block", {}))
+    assert "block blocked the event loop for more than 10 ms in 1 of 1 requests" in capsys.readouterr().err
+
+
+async def test_a_request_can_be_cancelled() -> None:
+    class Waiting(Kept):
+        @operation()
+        async def wait(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.told.append("cleaned up")
+
+    found = scenario()
+    async with PythonTarget(found).open(CONTEXT) as opened:
+        own = Waiting()
+        opened._methods = {"wait": own.wait}
+        opened._by_number = {"wait": False}
+        waiting = asyncio.ensure_future(opened.perform(Request("wait", {})))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert own.told == ["cleaned up"]
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "message"),
+    [
+        ("nowhere_there:Shop", "", "nowhere_there cannot be imported"),
+        ("own_a:Shap", "class Shop: pass", "own_a has no class 'Shap'. Did you mean 'Shop'"),
+        ("own_b:Shop", "class Shop: pass", "Shop has no operation"),
+        (
+            "own_c:Shop",
+            "from harness.testing import operation\nclass Shop:\n    @operation()\n    def x(self): pass\n",
+            "Shop.x is an operation and not async",
+        ),
+    ],
+)
+def test_a_class_that_cannot_be_measured_is_refused(tmp_path: Path, target: str, code: str, message: str) -> None:
+    (tmp_path / f"{target.partition(':')[0]}.py" if code else tmp_path / "empty.py").write_text(code, encoding="utf-8")
+    path = tmp_path / "own.toml"
+    path.write_text(f'name = "own"\ntarget = "{target}"\n[[phases]]\nrequests = 1\n', encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        scenario_files.load(str(path))
+    assert message in str(refused.value)
