@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
+from harness.measuring.servers.provisioners._shared.databases import free_port
 from tests.waiting import until
 
 
@@ -45,15 +45,10 @@ class RedisServer:
         await until(answers)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def redis_server(directory: Path, *, port: int | None = None) -> Generator[RedisServer]:
     """For tests that say `needs("redis-server")`."""
-    port = port or free_port()
+    port = port or free_port("127.0.0.1")
     options = ("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(directory))
     process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
     try:

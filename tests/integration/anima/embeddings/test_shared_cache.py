@@ -20,8 +20,9 @@ from anima.embeddings.shared_cache import SharedEmbeddings
 from anima.errors import EmbeddingUnavailable
 from anima.model import NewMemory
 from anima.strategy import preset
+from harness.measuring.servers.provisioners._shared.databases import free_port
 from tests.providers import TEXT, VARIANTS, CountedProvider
-from tests.redis_server import RedisServer, free_port, redis_server
+from tests.redis_server import RedisServer, redis_server
 from tests.waiting import until
 
 pytestmark = pytest.mark.needs("redis-server")
@@ -181,7 +182,7 @@ async def test_many_texts_are_looked_up_at_once_and_what_is_new_is_kept(instance
 
 async def test_without_redis_the_provider_is_asked_and_redis_left_alone() -> None:
     async with AsyncExitStack() as stack:
-        instances = Instances(f"redis://127.0.0.1:{free_port()}/0", stack)
+        instances = Instances(f"redis://127.0.0.1:{free_port('127.0.0.1')}/0", stack)
         instance = instances.start()
         assert [(await instance.embed(text)).provider for text in "aab"] == ["counted"] * 3
         assert (await instance.embed_many(["a"]))[0].provider == "counted"

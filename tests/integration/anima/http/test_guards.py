@@ -14,7 +14,8 @@ from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.http.api_keys import new_key, read_keys
 from anima.http.guards import GuardSettings
 from anima.http.rate_limit import limiting
-from tests.redis_server import RedisServer, free_port, redis_server
+from harness.measuring.servers.provisioners._shared.databases import free_port
+from tests.redis_server import RedisServer, redis_server
 from tests.service import options_for, served
 
 
@@ -41,7 +42,7 @@ async def test_a_redis_that_hangs_or_is_gone_lets_clients_pass(
 ) -> None:
     monkeypatch.setattr("anima.http.rate_limit.STORAGE_TIMEOUT_S", 0.1)
     redis.pause()
-    for url in (redis.url, f"redis://127.0.0.1:{free_port()}/0"):
+    for url in (redis.url, f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"):
         async with limiting("1/hour", SecretStr(url)) as limiter:
             assert [await limiter.wait_s("a") for _ in range(3)] == [None] * 3
             assert limiter.circuit.state == "open"
@@ -70,14 +71,16 @@ async def test_no_secret_is_in_any_log_line(database_url: str, caplog: pytest.Lo
         options_for(database_url),
         embeddings=EmbeddingSettings(
             provider="ollama",
-            ollama_url=f"http://user:pass-word-1@127.0.0.1:{free_port()}",
-            openai_url=f"http://127.0.0.1:{free_port()}",
+            ollama_url=f"http://user:pass-word-1@127.0.0.1:{free_port('127.0.0.1')}",
+            openai_url=f"http://127.0.0.1:{free_port('127.0.0.1')}",
             openai_key=SecretStr("sk-secret-2"),
             attempts=2,
         ),
-        shared_cache=SharedCacheSettings(url=SecretStr(f"redis://:pass-word-3@127.0.0.1:{free_port()}/0")),
+        shared_cache=SharedCacheSettings(url=SecretStr(f"redis://:pass-word-3@127.0.0.1:{free_port('127.0.0.1')}/0")),
         guards=GuardSettings(
-            read_keys(SecretStr(made.entry)), "3/hour", SecretStr(f"redis://:pass-word-4@127.0.0.1:{free_port()}/0")
+            read_keys(SecretStr(made.entry)),
+            "3/hour",
+            SecretStr(f"redis://:pass-word-4@127.0.0.1:{free_port('127.0.0.1')}/0"),
         ),
     )
     with served(options) as port:
