@@ -69,7 +69,7 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
 @click.option("--host", metavar="ADDRESS", help="Listen here; 127.0.0.1 is the default, so that only this machine can.")
 @click.option("--port", type=click.IntRange(0, 65535), help="7100 is the default; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Server processes that share the port.")
-@click.option("--strategy", metavar="NAME", help="How requests are served: frontier (the default), batched, naive ...")
+@click.option("--strategy", metavar="NAME", help="How requests are served: batched (the default), frontier, naive ...")
 @database_url_option
 @click.option("--data-directory", type=click.Path(path_type=Path), help="Where the embedded PostgreSQL keeps its data.")
 @click.option("--trace-log", type=click.Path(path_type=Path), metavar="PATH", help="Log operations, to replay them.")

@@ -41,7 +41,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 7100
     workers: PositiveInt = 1
-    strategy: str = "frontier"
+    strategy: str = "batched"
     embedding_provider: str | None = None
     ollama_url: str = "http://127.0.0.1:11434"
     openai_url: str = "https://api.openai.com/v1"

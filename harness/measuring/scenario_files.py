@@ -98,8 +98,10 @@ def _validated(path: Path, document: dict[str, Any], database: str | None, direc
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: this is no UTF-8 ({error}). Save it as UTF-8, which TOML is.") from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: not readable as TOML: {error}.") from None
 
 

@@ -237,3 +237,17 @@ def test_the_memory_systems_service_is_found_under_its_old_name(tmp_path: Path) 
     assert selected.target == "anima-http"
     recorded = {**chosen.model_dump(mode="json"), "target": "http"}
     assert scenario_files.stored("run", recorded, None).target == "anima-http"
+
+
+@pytest.mark.parametrize(("encoding", "complaint"), [("utf-16", "Save it as UTF-8"), ("latin-1", "Save it as UTF-8")])
+def test_a_scenario_in_another_encoding_is_told_so(tmp_path: Path, encoding: str, complaint: str) -> None:
+    copy = tmp_path / "copy.toml"
+    copy.write_text("# é\n" + shipped()["smoke"].read_text(encoding="utf-8"), encoding=encoding)
+    with pytest.raises(UsageError, match=complaint):
+        scenario_files.load(str(copy))
+
+
+def test_an_editors_mark_before_a_scenario_is_passed_over(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.toml"
+    copy.write_text(shipped()["smoke"].read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert scenario_files.load(str(copy)) == scenario_files.load("smoke")
