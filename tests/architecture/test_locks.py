@@ -1,5 +1,6 @@
 """The locks pin everything that pyproject.toml asks for, with hashes, and say nothing about who made them."""
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -65,6 +66,7 @@ def test_tox_comes_in_the_versions_of_the_whole() -> None:
     assert {pin[:2] for pin in pins(TOX)} <= {pin[:2] for pin in pins(WHOLE)}
 
 
+@pytest.mark.skipif("TOX_ENV_NAME" not in os.environ, reason="an environment of one's own may hold more")
 def test_what_is_installed_here_is_what_the_lock_names() -> None:
     """The lock constrains an environment, and a package that it does not name would be installed unseen."""
     versions = {(name, version) for name, version, _ in pins(WHOLE)}

@@ -184,7 +184,7 @@ def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
     copy = tmp_path / "mine.toml"
     copy.write_text(shipped()["smoke"].read_text(encoding="utf-8"), encoding="utf-8")
     assert scenario_files.load(str(copy)) == scenario_files.load("smoke")
-    copy.write_bytes(b"name = \xff")
+    copy.write_bytes(b"name = ")
     with pytest.raises(UsageError, match=r"mine\.toml: not readable as TOML"):
         scenario_files.load(str(copy))
 
