@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from harness.errors import ProvisioningError, extra
+from harness.measuring.servers.provisioners._shared import engine
 from harness.measuring.servers.provisioners.external import ExternalProvisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Provisioner
 
@@ -58,6 +59,8 @@ async def clean_up(settings: DatabaseSettings) -> list[str]:
 
 def engine_answers() -> bool:
     """Whether containers can be started here."""
+    if engine.is_away():
+        return False
     try:
         from harness.measuring.servers.provisioners.testcontainers import engine_answers as answers  # noqa: PLC0415 -- an extra
     except (ImportError, RuntimeError):  # The second where this user has no home, in which testcontainers looks.

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import psutil
 from docker.constants import DEFAULT_UNIX_SOCKET
@@ -41,14 +40,12 @@ from harness.measuring.servers.provisioners._shared.databases import (
     quoted,
     refuse_own_settings,
 )
+from harness.measuring.servers.provisioners._shared.engine import listening
 from harness.measuring.servers.provisioners.protocol import DEFAULT_IMAGE, DatabaseSettings, Disruption
 from harness.measuring.servers.reaper import outliving
 
 ADMINISTRATOR: Final = "postgres"
 PORT: Final = 5432
-ENGINE_PORT: Final = 2375
-SSH_PORT: Final = 22
-ENGINE_TIMEOUT_S: Final = 3.0
 LOCAL: Final = "127.0.0.1"
 PRELOADED: Final = ("pg_stat_statements", "auto_explain")
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory"})
@@ -212,7 +209,7 @@ def engine_answers() -> bool:
 def _engine() -> DockerClient:
     """The engine that testcontainers finds. Raises `ProvisioningError` when there is none."""
     try:
-        _listening(get_docker_host() or DEFAULT_UNIX_SOCKET)
+        listening(get_docker_host() or DEFAULT_UNIX_SOCKET)
         client = DockerClient()
         client.client.ping()
     except (DockerException, OSError) as error:
@@ -221,37 +218,6 @@ def _engine() -> DockerClient:
             "one runs. Without any, use `--database embedded`."
         ) from error
     return client
-
-
-def _listening(engine: str) -> None:
-    """Raises `OSError` where nothing at the address says a word within `ENGINE_TIMEOUT_S`.
-
-    Asked first, since the engine's own client leaves a socket open where it cannot connect, and waits a minute for an
-    engine that is silent. Over SSH only silence counts: a name may be one that its client alone knows.
-    """
-    address = urlsplit(engine)
-    family: socket.AddressFamily = socket.AF_INET
-    place: str | tuple[str, int]
-    match address.scheme:
-        case "unix" | "http+unix":
-            family, place = socket.AF_UNIX, engine.partition("://")[2]
-        case "tcp" | "http" | "https" if address.hostname:
-            family = socket.AF_INET6 if ":" in address.hostname else socket.AF_INET
-            place = (address.hostname, address.port or ENGINE_PORT)
-        case "ssh" if address.hostname:
-            place = (address.hostname, address.port or SSH_PORT)
-        case _:
-            return
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as connection:
-            connection.settimeout(ENGINE_TIMEOUT_S)
-            connection.connect(place)
-            if address.scheme != "ssh":  # There the server speaks first.
-                connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-            connection.recv(1)
-    except OSError as error:
-        if address.scheme != "ssh" or isinstance(error, TimeoutError):
-            raise
 
 
 @asynccontextmanager

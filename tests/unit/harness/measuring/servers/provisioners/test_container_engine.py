@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ProvisioningError
+from harness.measuring.servers.provisioners import engine_answers
+from harness.measuring.servers.provisioners._shared import engine
 
 containers = pytest.importorskip("harness.measuring.servers.provisioners.testcontainers", exc_type=ImportError)
 
@@ -43,6 +46,17 @@ def test_an_engine_that_says_nothing_is_given_up_soon(
     monkeypatch: pytest.MonkeyPatch, silent_port: int, scheme: str
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"{scheme}://127.0.0.1:{silent_port}")
-    monkeypatch.setattr(containers, "ENGINE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(engine, "ENGINE_TIMEOUT_S", 0.05)
     with pytest.raises(ProvisioningError, match=r"No container engine answers \(timed out\).*--database embedded"):
         containers._engine()
+
+
+def test_an_engine_that_says_nothing_is_asked_before_its_client_is_imported(
+    monkeypatch: pytest.MonkeyPatch, silent_port: int
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{silent_port}")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setattr(engine, "ENGINE_TIMEOUT_S", 0.05)
+    monkeypatch.setitem(sys.modules, containers.__name__, None)
+    assert engine.is_away()
+    assert not engine_answers()
