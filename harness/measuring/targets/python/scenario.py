@@ -59,19 +59,23 @@ class PythonScenario(OwnScenario, frozen=True):
         for name in own:
             known(f"operation of {found.__name__}", name, operations)
         arguments = {name: {"arguments": dict(each.arguments)} for name, each in operations.items()}
-        variants = stated.get("variants") or {name: {} for name in getattr(found, "variants", ())}
+        no_difference: dict[str, Any] = {}
+        variants: dict[str, Any] = stated.get("variants") or dict.fromkeys(
+            getattr(found, "variants", ()), no_difference
+        )
         weights = {name: each.weight for name, each in operations.items()}
         phases = [
             phase if {"operation", "mix"} & phase.keys() else {"mix": weights, **phase}
             for phase in cast("list[dict[str, Any]]", stated.get("phases", []))
         ]
-        return {
+        filled: dict[str, Any] = {
             **stated,
             "directory": directory,
             "operations": {**arguments, **own},
             **({"variants": variants} if variants else {}),
             "phases": phases,
         }
+        return filled
 
 
 def find_class(target: str, directory: Path) -> type:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -155,7 +155,8 @@ def _as_type(value: Plain, type_name: str, place: str) -> Any:  # noqa: ANN401 -
             case None:
                 return None
             case list() if type_name.endswith("[]"):
-                return [_as_type(each, type_name.removesuffix("[]"), place) for each in value]
+                values = cast("list[Plain]", value)
+                return [_as_type(each, type_name.removesuffix("[]"), place) for each in values]
             case _ if type_name in _TEXTS:
                 return _literal(value)
             case str() if type_name in _INTEGERS:
