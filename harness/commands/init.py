@@ -65,7 +65,8 @@ def _fetched(url: str) -> str:
 
 def _service_url(source: str, document: Mapping[str, Any]) -> str:
     """Of the first server that the document names as a whole, or of where it was found."""
-    servers = [str(each.get("url", "")) for each in document.get("servers", ()) if isinstance(each, dict)]
+    named = cast("list[object]", document.get("servers", []))
+    servers = [str(cast("dict[str, object]", each).get("url", "")) for each in named if isinstance(each, dict)]
     if absolute := [url for url in servers if url.startswith(("http://", "https://")) and "{" not in url]:
         return absolute[0].rstrip("/")
     if "://" not in source:

@@ -18,7 +18,7 @@ def differences(expected: object, answered: object, place: str) -> Iterator[str]
             for name, value in cast("Mapping[str, Any]", expected).items():
                 yield from differences(value, fields.get(name, NOTHING), f"{place}.{name}")
         case ((list() | tuple()), list()):
-            wanted, found = cast("Sequence[Any]", expected), answered
+            wanted, found = cast("Sequence[object]", expected), cast("Sequence[object]", answered)
             if len(wanted) != len(found):
                 yield f"{place} has {len(found)} items instead of {len(wanted)}"
             for number, (one, other) in enumerate(zip(wanted, found, strict=False)):

@@ -94,7 +94,7 @@ class _Proposed:
 
     def _drawn(self, parameter: Document) -> object:
         value = _value(self._document, parameter.get("schema", {}))
-        return value if isinstance(value, dict) else {"literal": {"value": value}}
+        return cast("object", value) if isinstance(value, dict) else {"literal": {"value": value}}
 
 
 def _needed(place: str, parameter: Document) -> bool:
@@ -102,19 +102,24 @@ def _needed(place: str, parameter: Document) -> bool:
 
 
 def _operations(document: Document) -> Iterator[_Proposed]:
-    paths = document.get("paths")
-    for path, item in paths.items() if isinstance(paths, dict) else ():
+    for path, item in _table(document.get("paths")).items():
         endpoints = _resolved(document, item)
         for method in WEIGHTS:
-            if isinstance(endpoint := endpoints.get(method), dict):
+            if endpoint := _table(endpoints.get(method)):
                 yield _Proposed(document, path, method, endpoint, endpoints.get("parameters", ()))
 
 
-def _value(document: Document, schema: Any, depth: int = 0) -> object:  # noqa: ANN401 -- JSON
+def _table(value: object) -> Document:
+    """Empty where it is none."""
+    return cast("Document", value) if isinstance(value, dict) else {}
+
+
+def _value(document: Document, schema: object, depth: int = 0) -> object:
     """A value of the schema, with drawn ones in it: of an object what is required, or all where nothing is."""
-    schema = _resolved(document, schema)
-    if depth > DEPTH_MAX:
-        return {}
+    return _value_of(document, _resolved(document, schema), depth) if depth <= DEPTH_MAX else {}
+
+
+def _value_of(document: Document, schema: Document, depth: int) -> object:
     for word in ("const", "example", "default"):
         if word in schema:
             return _literal(schema[word])
@@ -138,8 +143,9 @@ SHORT: Final = 30
 
 
 def _simple(document: Document, schema: Document, depth: int) -> object:
-    kinds = schema.get("type", "string")
-    match next((kind for kind in kinds if kind != "null"), "string") if isinstance(kinds, list) else kinds:
+    stated = schema.get("type", "string")
+    kinds = cast("list[object]", stated) if isinstance(stated, list) else [stated]
+    match next((kind for kind in kinds if kind != "null"), "string"):
         case "integer" | "number" as kind:
             return {"uniform": _range(schema, int if kind == "integer" else float)}
         case "boolean":
@@ -161,7 +167,8 @@ def _range(schema: Document, of: type[int] | type[float]) -> dict[str, int | flo
 
 
 def _literal(value: object) -> object:
-    return {"literal": {"value": value}} if isinstance(value, dict) or value is None else value
+    """TOML has no null, and a table would be read as one of drawn values."""
+    return value if value is not None and not _table(value) else {"literal": {"value": value}}
 
 
 def _properties(document: Document, schema: Document) -> tuple[dict[str, Any], set[str]]:
@@ -175,18 +182,20 @@ def _properties(document: Document, schema: Document) -> tuple[dict[str, Any], s
     return properties, required
 
 
-def _resolved(document: Document, part: Any) -> Document:  # noqa: ANN401 -- JSON
+def _resolved(document: Document, part: object) -> Document:
     """What a reference within the document leads to. Raises `UsageError` where it leads nowhere."""
+    resolved = _table(part)
     for _ in range(DEPTH_MAX):
-        if not isinstance(part, dict) or not isinstance(reference := part.get("$ref"), str):
+        reference = resolved.get("$ref")
+        if not isinstance(reference, str):
             break
-        found: Any = document
+        found: object = document
         for step in reference.removeprefix("#/").split("/"):
-            found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+            found = _table(found).get(step.replace("~1", "/").replace("~0", "~"))
         if found is None:
             raise UsageError(f"The document refers to {reference}, which is not in it.")
-        part = found
-    return cast("Document", part) if isinstance(part, dict) else {}
+        resolved = _table(found)
+    return resolved
 
 
 def _ready(operations: Any) -> str:  # noqa: ANN401 -- a view of values
@@ -207,10 +216,11 @@ def _toml(value: object) -> str:
     """As an inline value; what TOML cannot say, which is null, is left out by whoever asks."""
     match value:
         case dict():
-            entries = (f"{_key(key)} = {_toml(each)}" for key, each in value.items() if each is not None)
+            table = cast("dict[str, object]", value)
+            entries = (f"{_key(key)} = {_toml(each)}" for key, each in table.items() if each is not None)
             return f"{{ {', '.join(entries)} }}" if value else "{}"
         case list():
-            return f"[{', '.join(_toml(each) for each in value if each is not None)}]"
+            return f"[{', '.join(_toml(each) for each in cast('list[object]', value) if each is not None)}]"
         case _:
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

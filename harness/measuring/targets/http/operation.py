@@ -1,7 +1,7 @@
 """What a scenario says of one operation of a service: the request, with placeholders, and the answer that is right."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
@@ -144,10 +144,10 @@ def _texts_in(template: object, place: str) -> Iterator[tuple[str, str]]:
         case str():
             yield place, template
         case dict():
-            for key, value in template.items():
+            for key, value in cast("dict[str, object]", template).items():
                 yield from _texts_in(value, f"{place}.{key}")
         case list():
-            for value in template:
+            for value in cast("list[object]", template):
                 yield from _texts_in(value, place)
         case _:
             pass

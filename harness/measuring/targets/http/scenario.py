@@ -90,7 +90,7 @@ class HttpScenario(OwnScenario, frozen=True):
     target: str
     service: Service
     operations: Annotated[Mapping[str, HttpOperation], Field(min_length=1)]
-    variants: Annotated[Mapping[str, HttpVariant], Field(min_length=1)]
+    variants: Mapping[str, HttpVariant] = Field(default={}, description="What is compared, by name; `current` alone.")
 
     def service_of(self, variant: str) -> Service:
         changed = self.variants.get(variant, HttpVariant())

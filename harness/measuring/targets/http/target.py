@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
@@ -432,11 +432,10 @@ def _exhaustion(error: BaseException) -> str | None:
 
 def _pairs(table: object) -> list[tuple[str, str]]:
     """A list gives its name several times."""
-    assert isinstance(table, dict), "a scenario checks it"
     return [
         (name, as_text(value))
-        for name, values in table.items()
-        for value in (values if isinstance(values, list) else [values])
+        for name, values in cast("dict[str, object]", table).items()
+        for value in (cast("list[object]", values) if isinstance(values, list) else [values])
     ]
 
 
