@@ -155,9 +155,9 @@ def _simple(document: Document, schema: Document, depth: int) -> object:
         case "object":
             return {}
         case _:
-            kind = FORMATS.get(schema.get("format", ""))
+            named = FORMATS.get(schema.get("format", ""))
             is_one = "pattern" in schema or schema.get("maxLength", SHORT) < SHORT
-            return {kind: {}} if kind else {"words": {"count": 1 if is_one else 3}}
+            return {named: {}} if named else {"words": {"count": 1 if is_one else 3}}
 
 
 def _range(schema: Document, of: type[int] | type[float]) -> dict[str, int | float]:
@@ -167,8 +167,8 @@ def _range(schema: Document, of: type[int] | type[float]) -> dict[str, int | flo
 
 
 def _literal(value: object) -> object:
-    """TOML has no null, and a table would be read as one of drawn values."""
-    return value if value is not None and not _table(value) else {"literal": {"value": value}}
+    """A table would be read as one of drawn values, and TOML has no null."""
+    return {"literal": {"value": value}} if _table(value) else "" if value is None else value
 
 
 def _properties(document: Document, schema: Document) -> tuple[dict[str, Any], set[str]]:
