@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
 
 import click
 
 from harness.errors import UsageError
+
+FETCH_TIMEOUT_S: Final = 30.0
 
 
 @click.group()
@@ -53,14 +57,13 @@ def _read(path: Path) -> str:
 
 
 def _fetched(url: str) -> str:
-    import httpx  # noqa: PLC0415 -- slow to import
-
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url} is no address of a document: it begins with http:// or https://.")
     try:
-        answer = httpx.get(url, follow_redirects=True, timeout=30.0)
-        answer.raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        with urlopen(url, timeout=FETCH_TIMEOUT_S) as answer:  # noqa: S310 -- of HTTP, see above
+            return str(answer.read().decode("utf-8"))
+    except (OSError, HTTPException, ValueError) as error:
         raise UsageError(f"{url} cannot be fetched: {error}.") from None
-    return answer.text
 
 
 def _service_url(source: str, document: Mapping[str, Any]) -> str:
