@@ -78,8 +78,9 @@ async def _tried(statement: str, database: str, requests: int, seconds: float) -
     request = Request("statement", {})
     async with SqlTarget(scenario).open(TargetContext("current", database)) as target:
         try:
+            response = await target.perform(request)
             for _ in range(WARM_UP):
-                response = await target.perform(request)
+                await target.perform(request)
             elapsed_s: list[float] = []
             end = perf_counter() + seconds
             while len(elapsed_s) < requests and perf_counter() < end:
