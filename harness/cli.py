@@ -27,7 +27,7 @@ class CommandPlace:
 
 COMMANDS: Final[Mapping[str, CommandPlace]] = {
     "run": CommandPlace("run", "run", "Runs a scenario and judges it."),
-    "try": CommandPlace("try_", "try_", "Executes one statement again and again."),
+    "try": CommandPlace("try_", "try_", "Tries one statement, or a scenario's operations once."),
     "report": CommandPlace("report", "report", "Shows a stored run or comparison again."),
     "compare": CommandPlace("compare", "compare_command", "Says which of two strategies, runs or revisions is slower."),
     "profile": CommandPlace("profile", "profile", "Shows where the time goes, before and after."),

@@ -1,6 +1,7 @@
-"""`harness try`: one statement on somebody's own database, again and again: how long it takes, how it is planned."""
+"""`harness try`: one statement again and again, how long it takes and how it is planned; or a scenario's, once each."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -12,10 +13,14 @@ import click
 from harness.commands._shared.options import without_password
 from harness.errors import ExitCode, ProvisioningError, TargetError, UsageError
 from harness.judging.analysis.quantiles import quantile, quantile_bounds
+from harness.measuring import scenario_files
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
+from harness.measuring.scenario import Scenario
 from harness.measuring.servers.addresses import is_url
-from harness.measuring.targets.protocol import TargetContext
+from harness.measuring.servers.provisioners import provisioner
+from harness.measuring.targets import open_target
+from harness.measuring.targets.protocol import Response, TargetContext
 from harness.measuring.targets.sql.queries import read_statement
 from harness.measuring.targets.sql.scenario import SqlScenario
 from harness.measuring.targets.sql.target import SqlTarget
@@ -37,15 +42,20 @@ class Tried:
 
 
 @click.command("try")
-@click.argument("statement")
-@click.option("--database", metavar="URL", callback=without_password, required=True, help="Where it is executed.")
+@click.argument("statement", metavar="STATEMENT|SCENARIO")
+@click.option("--database", metavar="URL", callback=without_password, help="Where a statement is executed.")
 @click.option("--requests", type=click.IntRange(1, 100_000), default=200, show_default=True, help="How often at most.")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long at most.")
-def try_(*, statement: str, database: str, requests: int, seconds: float) -> ExitCode:
+def try_(*, statement: str, database: str | None, requests: int, seconds: float) -> ExitCode:
     """Executes one statement again and again, and says how long it takes and how it is planned.
 
-    One user waits for each answer. The session is read-only, so a statement that writes is refused.
+    One user waits for each answer. The session is read-only, so a statement that writes is refused. Of a scenario, a
+    file, each operation is performed once on its candidate, and what was sent and what came of it is shown.
     """
+    if statement.endswith(".toml"):
+        return _try_scenario(scenario_files.load(statement, database=database))
+    if database is None:
+        raise UsageError("Say with --database URL where the statement is executed; a scenario ends in .toml.")
     if not is_url(database):
         raise UsageError(f"--database {database}: expected a URL, such as postgresql://me@localhost:5432/shop.")
     if placeholders := read_statement("statement", statement).arguments:
@@ -63,6 +73,44 @@ def try_(*, statement: str, database: str, requests: int, seconds: float) -> Exi
     for line in told(tried):
         click.echo(line)
     return ExitCode.PASS
+
+
+def _try_scenario(scenario: Scenario) -> ExitCode:
+    """INVALID where an operation failed: a run of it would measure failures."""
+    with asyncio.Runner() as runner:
+        answers = runner.run(_each_once(scenario))
+    for request, response, failure in answers:
+        click.echo(f"{request.operation} {json.dumps(dict(request.arguments), default=str)}")
+        click.echo(f"  {f'failed, {failure.kind}: {failure}' if failure else _came_back(response)}")
+    return ExitCode.INVALID if any(failure for _, _, failure in answers) else ExitCode.PASS
+
+
+def _came_back(response: Response) -> str:
+    counted = {"rows": response.rows, "statements": response.statements, "results": response.results}
+    return ", ".join(f"{count(each)} {name}" for name, each in counted.items() if each is not None) or "answered"
+
+
+async def _each_once(scenario: Scenario) -> Sequence[tuple[Request, Response, TargetError | None]]:
+    """On a database that is prepared for the candidate, and gone afterwards."""
+    starting = await provisioner(scenario.database)
+    async with starting.start(scenario.database.settings) as server:
+        target = open_target(scenario)
+        url = await server.create_database("tried")
+        await target.prepare(url, target.schema_version(scenario.candidate))
+        drawn = await scenario.with_draws(url) if scenario.draws_from_database else scenario
+        requests = [request for each in drawn.workload_of(1).by_phase.values() for request in each]
+        firsts = {request.operation: request for request in reversed(requests)}
+        answers: list[tuple[Request, Response, TargetError | None]] = []
+        async with target.open(TargetContext(scenario.candidate, url)) as opened:
+            for name in scenario.operation_names:
+                if name not in firsts:
+                    continue
+                try:
+                    answers.append((firsts[name], await opened.perform(firsts[name]), None))
+                except TargetError as failure:
+                    answers.append((firsts[name], Response(), failure))
+        await server.drop_database("tried")
+    return answers
 
 
 async def _tried(statement: str, database: str, requests: int, seconds: float) -> Tried:

@@ -78,3 +78,16 @@ def test_a_python_class_is_measured_as_its_readme_tells(harness: Program) -> Non
     done = harness(*run)
     assert exited_with(0, done), done.stdout + done.stderr
     assert "PASS place_order.errors <= 0%" in " ".join(done.stdout.split())
+
+
+def test_each_operation_of_a_scenario_can_be_tried_once(harness: Program) -> None:
+    done = harness("try", str(CHECKOUT / "examples" / "shop" / "shop.toml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(
+        r'^latest_orders {"1": \d+, "2": 20}\n  20 rows, 1 statements, 20 results$', done.stdout, re.MULTILINE
+    )
+    assert re.search(
+        r'^place_order {"customer_id": \d+, .*}\n  2 rows, 2 statements, 0 results$', done.stdout, re.MULTILINE
+    )
+    wrong = harness("try", "SELECT 1")
+    assert (wrong.returncode, "--database URL" in wrong.stderr) == (2, True)
