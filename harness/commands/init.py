@@ -20,6 +20,53 @@ def init() -> None:
     """Writes a scenario that runs, out of what there is already."""
 
 
+SQL_FILES: Final[Mapping[str, str]] = {
+    "schema.sql": """CREATE TABLE things (id integer PRIMARY KEY, name text NOT NULL);
+""",
+    "seed.sql": """INSERT INTO things SELECT n, 'thing ' || n FROM generate_series(1, 10000) AS n;
+""",
+    "add_index.sql": """CREATE INDEX things_name ON things (name);
+""",
+    "own.toml": """name = "own"
+target = "sql"
+budgets = ["find.plan uses things_name", "find.rows <= 1"]
+
+[database]
+provisioner = "embedded"
+schema = "schema.sql"
+seed = "seed.sql"
+
+[operations.find]
+sql = "SELECT id FROM things WHERE name = $1"
+arguments = [{ zipf = { from = "SELECT name FROM things ORDER BY id" } }]
+
+[variants.before]
+
+[variants.after]
+migrate = "add_index.sql"
+
+[[phases]]
+requests = 100
+warm_up = 10
+""",
+}
+"""A scenario of SQL statements that runs, to be changed bit by bit into somebody's own."""
+
+
+@init.command()
+@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True)
+def sql(*, directory: Path) -> None:
+    """Writes a scenario of SQL statements that runs, with a schema, rows and an index."""
+    for name in SQL_FILES:
+        if (directory / name).exists():
+            raise UsageError(f"{directory / name} is there already. Name another directory with --to.")
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in SQL_FILES.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    scenario = directory / "own.toml"
+    click.echo(f"Wrote {scenario} and its SQL: try it with `harness run {scenario}`, and make it your own.")
+
+
 @init.command()
 @click.option("--openapi", "source", metavar="FILE|URL", required=True, help="An OpenAPI document, as JSON.")
 @click.option("--url", help="Where the service runs; else where the document was found, or what it says itself.")

@@ -91,3 +91,12 @@ def test_each_operation_of_a_scenario_can_be_tried_once(harness: Program) -> Non
     )
     wrong = harness("try", "SELECT 1")
     assert (wrong.returncode, "--database URL" in wrong.stderr) == (2, True)
+
+
+def test_the_scenario_that_init_writes_runs_and_is_not_written_over(harness: Program) -> None:
+    assert harness("init", "sql", "--to", "own").returncode == 0
+    done = harness("run", "own/own.toml")
+    assert exited_with(0, done), done.stdout + done.stderr
+    assert "PASS find.rows <= 1" in " ".join(done.stdout.split())
+    again = harness("init", "sql", "--to", "own")
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
