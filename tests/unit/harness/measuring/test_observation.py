@@ -1,6 +1,8 @@
 """What two readings come to."""
 
-from harness.measuring.observation import Reading
+from harness.measuring.execution import not_ours, nothing_seen
+from harness.measuring.observation import Reading, take_reading
+from harness.measuring.probes.protocol import Observable
 
 
 def test_counters_are_differences_and_levels_are_not() -> None:
@@ -31,3 +33,13 @@ def test_slices_of_a_phase_add_up() -> None:
 def test_what_was_missing_in_one_slice_is_missing_of_them_all() -> None:
     seen, unseen = Reading({"wal_bytes": 100.0}), Reading({}, {"wal_bytes": "the server did not say it"})
     assert seen.plus(unseen) == unseen.plus(seen) == unseen
+
+
+async def test_of_a_database_that_is_not_the_run_s_nothing_is_told() -> None:
+    async def flush() -> bool:
+        return True
+
+    reading = await take_reading(Observable(not_ours, "none", nothing_seen, flush), "whole")
+    counted = {"rows_read", "rows_written", "blocks_read", "wal_bytes", "server_cpu_s"}
+    assert counted <= set(reading.missing)
+    assert counted.isdisjoint(reading.values)
