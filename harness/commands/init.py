@@ -72,7 +72,7 @@ def sql(*, directory: Path) -> None:
 @click.option("--url", help="Where the service runs; else where the document was found, or what it says itself.")
 @click.option("--to", "target", type=click.Path(path_type=Path), default="service.toml", show_default=True)
 def http(*, source: str, url: str | None, target: Path) -> None:
-    """Writes a scenario with an operation for each endpoint of a service."""
+    """Makes each endpoint of a service an operation."""
     from harness.measuring.targets.http.openapi import scenario_of  # noqa: PLC0415 -- a list of commands needs none
 
     document = _document(source)
