@@ -47,7 +47,7 @@ class PythonScenario(OwnScenario, frozen=True):
             return document
         stated = cast("dict[str, Any]", document)
         context = cast("Mapping[str, Path]", info.context or {})
-        directory = Path(stated.get("directory") or context.get(DIRECTORY, Path())).absolute()
+        directory = Path(stated.get("directory") or context.get(DIRECTORY, Path()))
         found = find_class(str(stated.get("target", "")), directory)
         operations = declared_in(found)
         if not operations:
@@ -81,8 +81,9 @@ class PythonScenario(OwnScenario, frozen=True):
 def find_class(target: str, directory: Path) -> type:
     """Raises `ValueError` with what is missing."""
     module_name, _, name = target.partition(":")
-    if str(directory) not in sys.path:
-        sys.path.insert(0, str(directory))
+    place = str(directory.absolute())
+    if place not in sys.path:
+        sys.path.insert(0, place)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
