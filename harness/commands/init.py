@@ -56,7 +56,7 @@ warm_up = 10
 @init.command()
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True)
 def sql(*, directory: Path) -> None:
-    """Writes a scenario of SQL statements that runs, with a schema, rows and an index."""
+    """Writes SQL statements, a schema, and a scenario of them."""
     for name in SQL_FILES:
         if (directory / name).exists():
             raise UsageError(f"{directory / name} is there already. Name another directory with --to.")
