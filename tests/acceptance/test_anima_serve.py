@@ -55,7 +55,7 @@ def serving(
             process.kill()
 
 
-def serve_in_vain(environment: Environment, *arguments: str, code: int = 1) -> str:
+def serve_in_vain(environment: Environment, *arguments: str, code: int = 2) -> str:
     """What is said when it cannot start."""
     command = [sys.executable, "-m", "anima", "serve", *arguments]
     refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -116,7 +116,7 @@ def test_a_data_directory_of_another_version_is_refused(offline: Environment, sh
     data = shared_directory / "anima" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("16\n", encoding="utf-8")
-    told = serve_in_vain(offline, "--data-directory", str(data.parent), code=2)
+    told = serve_in_vain(offline, "--data-directory", str(data.parent))
     assert f"The data in {data.parent} is PostgreSQL 16's, and this is PostgreSQL 18" in told
 
 

@@ -46,6 +46,7 @@ UNLIMITED: Final = 100_000
 """A width that nothing reaches."""
 
 GAP: Final = 2
+HEIGHT: Final = 25
 WORD_MAX: Final = 16
 """Longer words of a text, such as paths, may go on in the next line."""
 
@@ -91,7 +92,10 @@ class TerminalRenderer:
         console = Console(
             file=output,
             width=self._width,
+            height=HEIGHT,  # Without one, rich takes a dumb terminal for 80 columns wide, whatever is said.
             force_terminal=sys.stdout.isatty() if self.colour is None else self.colour,
+            # Who asks for colours gets them, whatever terminal the environment names.
+            color_system="standard" if self.colour else "auto",
             highlight=False,
         )
         for part in parts:
