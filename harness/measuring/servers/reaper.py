@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from types import FrameType
 from typing import Final
 
 import click
@@ -93,10 +94,14 @@ def _tell(watch: Watch) -> None:
     os.write(sys.stdout.fileno(), json.dumps(watch()).encode() + b"\n")
 
 
+def _heed_nothing(_signal: int, _frame: FrameType | None) -> None:
+    """Lets the signal pass."""
+
+
 def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Not SIG_IGN, which what is started here would inherit: a service could not be asked to end.
-        signal.signal(ignored, lambda *_: None)
+        signal.signal(ignored, _heed_nothing)
     told = sys.stdin.readline()
     if not told:
         return

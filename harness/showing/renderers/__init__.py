@@ -18,7 +18,7 @@ from harness.showing.report import AnyReport, ComparisonReport, Report
 class Page:
     """The HTML page, imported when one is rendered: what it needs is an extra, and slow to import."""
 
-    suffix: Final = ".html"
+    suffix = ".html"
 
     def render(self, report: Report) -> str:
         from harness.showing.renderers.html import HtmlRenderer  # noqa: PLC0415 -- see above

@@ -6,7 +6,7 @@ import pytest
 
 from anima import migrations
 from anima.migrations import Migration
-from tests.property.equivalence.faults import Fault, Plant, rewritten
+from tests.property.equivalence.faults import Fault, Plant
 
 STATES, FUNCTIONS = "memory_states", "frontier_functions"
 
@@ -75,12 +75,6 @@ FAULTS = [
         "SET tier = s.tier, resonance_phi = s.resonance_phi,",
     ),
     function_fault(
-        "an exact duplicate not noted for bootstrap",
-        "['active']",
-        "VALUES (added_at, ARRAY[counted_id], false)",
-        "VALUES (added_at, ARRAY[new_id], false)",
-    ),
-    function_fault(
         "threshold > for >=",
         "['duplicate']: expected 'semantic', got None",
         "WHERE e.similarity >= at_least\n",
@@ -93,26 +87,10 @@ FAULTS = [
         "s.resonance_phi",
         STATES,
     ),
-    Fault(
-        "unfolded recalls left out of bootstrap",
-        "['active']",
-        rewritten(
-            "anima.bootstraps.ranked",
-            "LOAD",
-            "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls",
-            "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls WHERE false",
-        ),
-    ),
 ]
 """Where the index is asked instead of all memories being ranked, these count as well."""
 
 INDEX_FAULTS = [
-    function_fault(
-        "memories whose keys are due left out",
-        "['memories']",
-        "WHERE d.id NOT IN (SELECT n.id FROM nearest AS n)",
-        "WHERE false AND d.id NOT IN (SELECT n.id FROM nearest AS n)",
-    ),
     function_fault(
         "estimates cut without their error",
         "['memories']",

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 
 from harness.measuring.arguments import Argument
 from harness.measuring.draws import Draws
@@ -41,7 +41,7 @@ def target_contract(target: type, url: Callable[[], str] = lambda: "") -> type:
 
 
 def _asked(own: Any, name: str) -> Coroutine[Any, Any, object]:  # noqa: ANN401 -- somebody's own class
-    declared = declared_in(cast("type", type(own)))[name]
+    declared = declared_in(type(own))[name]  # pyright: ignore[reportUnknownArgumentType]
     values = {
         key: next(Argument.model_validate(said).stream(lambda place: Draws(1, f"{name} {place}"), key))
         for key, said in declared.arguments.items()

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -155,8 +155,7 @@ def _as_type(value: Plain, type_name: str, place: str) -> Any:  # noqa: ANN401 -
             case None:
                 return None
             case list() if type_name.endswith("[]"):
-                values = cast("list[Plain]", value)
-                return [_as_type(each, type_name.removesuffix("[]"), place) for each in values]
+                return [_as_type(each, type_name.removesuffix("[]"), place) for each in value]  # pyright: ignore[reportUnknownVariableType]
             case _ if type_name in _TEXTS:
                 return _literal(value)
             case str() if type_name in _INTEGERS:
