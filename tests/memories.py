@@ -177,4 +177,8 @@ async def value(session: Session, sql: str, *arguments: object) -> Any:
 
 async def tables(session: Session) -> dict[str, list[str]]:
     """All that the system has written, clocks included, and the queue."""
-    return {name: [row[0] for row in await session.connection.fetch(sql)] for name, sql in TABLES.items()}
+    apart = await session.connection.fetchval("SELECT to_regclass('current_memories') IS NOT NULL")
+    written = {name: sql if apart else sql.replace(" current_", " ") for name, sql in TABLES.items()}
+    written["memory_access_log"] = written["memory_access_log"].replace(" access_log ", " memory_access_log ")
+    written["memory_associations"] = written["memory_associations"].replace(" associations ", " memory_associations ")
+    return {name: [row[0] for row in await session.connection.fetch(sql)] for name, sql in written.items()}
