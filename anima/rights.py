@@ -17,6 +17,12 @@ ON_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tier_promotions": READ_AND_ADD,
     "pgqueuer": ALL,
     "pgqueuer_log": ALL,
+    # From migration 009 on, what changes often lies in these, whichever strategy writes.
+    "memory_states": ALL,
+    "memory_keys": ALL,
+    "memory_keys_due": ALL,
+    "memory_ranks": ALL,
+    "memory_recalls": ALL,
 }
 SCHEMA: Final = "SELECT current_schema(), quote_ident(current_user) AS role, current_setting('search_path') AS path"
 # A table that is not there has no rights to be missing.

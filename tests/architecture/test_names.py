@@ -22,6 +22,8 @@ KNOWN = {
     "Metrics": WIRE,
     "Recall": "the budget metric, and the axis of the memory system: both are called so by those who use them",
     "Reference": "a figure from elsewhere, and the contract as a program: both are in the glossary",
+    "Service": "anima as it is served, and the program that a scenario has started",
+    "Session": "a connection of anima's, and one of a scenario's own SQL: each is called so by its users",
     "Run": "what is measured now, and a call to a lent database",
     "Search": "the axis of the memory system, and the search for a counterexample",
     "Statement": "anima's SQL with its name, and one that a test's call was seen to send",

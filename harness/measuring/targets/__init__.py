@@ -46,9 +46,9 @@ def _anima(scenario: "MemoryScenario") -> Target:
 
 
 def _anima_http(scenario: "MemoryScenario") -> Target:
-    from harness.measuring.targets.anima.served import HttpTarget  # noqa: PLC0415 -- see above
+    from harness.measuring.targets.anima.served import ServedTarget  # noqa: PLC0415 -- see above
 
-    return HttpTarget(_anima(scenario), scenario.service_url)
+    return ServedTarget(_anima(scenario), scenario.service_url)
 
 
 def _http_scenario() -> "type[Scenario]":

@@ -133,7 +133,7 @@ CACHE_STATS: Final = msgspec.json.Decoder(CacheStats)
 METRICS: Final = msgspec.json.Decoder(Metrics)
 
 
-class HttpTarget:
+class ServedTarget:
     """Variants are strategies, each served by a process of its own, and `external`: the scenario's `service_url`."""
 
     in_process = False
@@ -168,7 +168,7 @@ class HttpTarget:
         await self._preparation.migrate(database_url, schema_version)
 
     @asynccontextmanager
-    async def open(self, context: TargetContext) -> AsyncGenerator["OpenHttp"]:
+    async def open(self, context: TargetContext) -> AsyncGenerator["OpenServed"]:
         async with AsyncExitStack() as stack:
             database_url = None
             headers = {"Content-Type": "application/json"}
@@ -184,7 +184,7 @@ class HttpTarget:
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
                 headers=headers,
             )
-            yield OpenHttp(await stack.enter_async_context(session), url, database_url)
+            yield OpenServed(await stack.enter_async_context(session), url, database_url)
 
 
 def anima_serve(context: TargetContext) -> Launch:
@@ -210,7 +210,7 @@ def _stated(service_url: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenHttp:
+class OpenServed:
     """Paths stand below `url`. `database_url` is of a service of our own: another's accepted work is not known."""
 
     session: aiohttp.ClientSession

@@ -7,14 +7,14 @@ import pytest
 
 from harness.errors import HarnessError, ProvisioningError
 from harness.measuring.operations import Request
-from harness.measuring.targets.anima.served import HttpTarget
+from harness.measuring.targets.anima.served import ServedTarget
 from harness.measuring.targets.anima.target import AnimaTarget
 from harness.measuring.targets.protocol import TargetContext
 from tests.waiting import TIMEOUT_S
 
 
 async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database_url: str) -> None:
-    target = HttpTarget(AnimaTarget())
+    target = ServedTarget(AnimaTarget())
     async with target.open(TargetContext("batched", database_url)) as opened:
         before = await opened.statistics()
         added = await opened.perform(Request("add", {"content": "Anna plays tennis.", "is_catalyst": False}))
@@ -39,7 +39,7 @@ async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database
 
 async def test_a_service_that_ends_by_itself_ends_what_uses_it_with_its_last_words(database_url: str) -> None:
     async def use() -> None:
-        async with asyncio.timeout(TIMEOUT_S), HttpTarget(AnimaTarget()).open(TargetContext("batched", database_url)):
+        async with asyncio.timeout(TIMEOUT_S), ServedTarget(AnimaTarget()).open(TargetContext("batched", database_url)):
             (service,) = [process for process in psutil.Process().children(recursive=True) if serves(process)]
             service.kill()
             await asyncio.Event().wait()
@@ -52,7 +52,7 @@ async def test_a_service_that_ends_by_itself_ends_what_uses_it_with_its_last_wor
 async def test_a_service_that_cannot_start_shows_its_last_lines(database_url: str) -> None:
     missing = database_url.rpartition("/")[0] + "/no_such_database"
     with pytest.raises(ProvisioningError, match=r"ended before it was ready\. It said:\n(.|\n)*no_such_database"):
-        async with HttpTarget(AnimaTarget()).open(TargetContext("batched", missing)):
+        async with ServedTarget(AnimaTarget()).open(TargetContext("batched", missing)):
             pass
 
 

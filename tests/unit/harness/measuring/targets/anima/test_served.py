@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError
 from harness.measuring.operations import Request
-from harness.measuring.targets.anima.served import HttpTarget, OpenHttp, _drained, served_in
+from harness.measuring.targets.anima.served import OpenServed, ServedTarget, _drained, served_in
 from harness.measuring.targets.anima.target import AnimaTarget
 from harness.measuring.targets.protocol import EXTERNAL, OpenTarget, Response, TargetContext, TargetStatistics
 
@@ -28,7 +28,7 @@ async def target(handler: Handler) -> AsyncIterator[OpenTarget]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(application) as server:
-        target = HttpTarget(AnimaTarget(), str(server.make_url("/")))
+        target = ServedTarget(AnimaTarget(), str(server.make_url("/")))
         async with target.open(TargetContext(EXTERNAL, "postgresql://none")) as opened:
             yield opened
 
@@ -217,7 +217,7 @@ async def test_where_no_http_is_spoken_a_sentence_says_so(listener: bytes | None
         port = server.sockets[0].getsockname()[1]
         if listener is None:
             server.close()
-        target = HttpTarget(AnimaTarget(), f"http://127.0.0.1:{port}")
+        target = ServedTarget(AnimaTarget(), f"http://127.0.0.1:{port}")
         async with target.open(TargetContext(EXTERNAL, "postgresql://none")) as opened:
             with pytest.raises(ProvisioningError, match=sentence):
                 await opened.prime([])
@@ -226,7 +226,7 @@ async def test_where_no_http_is_spoken_a_sentence_says_so(listener: bytes | None
 async def test_tls_on_a_port_of_plain_http_is_told_as_such() -> None:
     async with TestServer(web.Application()) as server:
         url = str(server.make_url("/")).replace("http://", "https://")
-        async with HttpTarget(AnimaTarget(), url).open(TargetContext(EXTERNAL, "")) as opened:
+        async with ServedTarget(AnimaTarget(), url).open(TargetContext(EXTERNAL, "")) as opened:
             with pytest.raises(ProvisioningError, match=r"cannot be spoken to by TLS .* write http://"):
                 await opened.prime([])
 
@@ -262,7 +262,7 @@ async def test_paths_stand_below_the_prefix(slash: str) -> None:
     application.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(application) as server:
         url = f"{server.make_url('/some/prefix')}{slash}"
-        async with HttpTarget(AnimaTarget(), url).open(TargetContext(EXTERNAL, "")) as opened:
+        async with ServedTarget(AnimaTarget(), url).open(TargetContext(EXTERNAL, "")) as opened:
             for request in (ADD, QUERY, BOOTSTRAP):
                 await opened.perform(request)
             await opened.statistics()
@@ -290,7 +290,7 @@ async def test_what_a_server_does_not_tell_is_not_told(status: int, text: str, m
 async def test_a_server_that_is_away_tells_nothing_and_its_requests_are_errors() -> None:
     async with target(answering({"cache": {"hits": 3}})) as opened:
         before = await opened.statistics()
-        assert isinstance(opened, OpenHttp)
+        assert isinstance(opened, OpenServed)
         gone = replace(opened, url="http://127.0.0.1:9")
         with pytest.raises(TargetError) as error:
             await gone.perform(QUERY)
@@ -339,13 +339,13 @@ async def test_background_work_that_does_not_get_less_is_not_waited_for_without_
 
 async def test_a_server_that_runs_already_has_to_be_named() -> None:
     with pytest.raises(UsageError, match="--set service_url="):
-        async with HttpTarget(AnimaTarget()).open(TargetContext(EXTERNAL, "postgresql://none")):
+        async with ServedTarget(AnimaTarget()).open(TargetContext(EXTERNAL, "postgresql://none")):
             pass
 
 
 async def test_work_that_another_server_has_accepted_is_not_waited_for() -> None:
     async with target(answering({})) as opened:
-        assert isinstance(opened, OpenHttp)
+        assert isinstance(opened, OpenServed)
         await opened.drain()
 
 
