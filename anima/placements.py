@@ -48,7 +48,7 @@ class AfterQuery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InlineAfterAdd:
-    """Adds wait for each other, so that each sees what the other added (docs/decisions/0010)."""
+    """Adds wait for each other, so that each sees what the other added (docs/decisions/0011)."""
 
     consolidation: Consolidation
     evidence: catalysts.Evidence = catalysts.IN_TABLES

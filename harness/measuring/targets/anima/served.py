@@ -1,7 +1,7 @@
 """A server that speaks the contract's HTTP interface: one that runs somewhere, or `anima serve` for each strategy.
 
 The client's part is kept cheap, since it shares the machine with what it measures: aiohttp, and answers decoded no
-further than they are counted (docs/decisions/0011-aiohttp-loads.md).
+further than they are counted (docs/decisions/0009-aiohttp-asks-over-http.md).
 """
 
 import asyncio
