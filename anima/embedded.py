@@ -107,7 +107,8 @@ def embedded_postgres(directory: Path) -> Generator[str]:
             stdout=log,
             stderr=log,
             cwd="/",
-            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+            # The system's programs first: those on PATH may lie where the server's user cannot go.
+            env={"PATH": f"{os.defpath}:{os.environ.get('PATH', os.defpath)}", "LC_ALL": "C", "TZ": "UTC"},
             start_new_session=True,  # Ctrl-C reaches the service, which still needs its database to end.
             user=account and account.pw_uid,
             group=account and account.pw_gid,

@@ -443,7 +443,8 @@ def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "sub
         stderr=log,
         bufsize=0,
         cwd="/",
-        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+        # The system's programs first: those on PATH may lie where the server's user cannot go.
+        env={"PATH": f"{os.defpath}:{os.environ.get('PATH', os.defpath)}", "LC_ALL": "C", "TZ": "UTC"},
         start_new_session=True,
         user=account and account.pw_uid,
         group=account and account.pw_gid,

@@ -281,6 +281,20 @@ async def test_the_server_runs_from_a_place_that_only_root_can_enter() -> None:
         await server.create_database("any")
 
 
+@pytest.mark.needs("root")
+async def test_the_server_runs_when_only_root_can_enter_where_programs_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mkdir", "rm"):
+        program = shutil.which(name)
+        assert program is not None
+        (tmp_path / name).symlink_to(program)
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with EmbeddedProvisioner().start({}) as server:
+        await server.create_database("any")
+
+
 @pytest.mark.usefixtures("private_installation")
 @pytest.mark.needs("root")
 async def test_a_copy_of_the_installation_that_breaks_off_is_said_and_removed(
