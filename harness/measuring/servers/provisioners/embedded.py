@@ -488,9 +488,20 @@ def _copy_for(account: "struct_passwd", source: Path, destination: Path) -> None
         for path in source.iterdir():
             if path.name not in NOT_COPIED:
                 _copy_for(account, path, destination / path.name)
-    else:
+    elif not _linked(source, destination):
         shutil.copy2(source, destination, follow_symlinks=False)
         os.chown(destination, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def _linked(source: Path, destination: Path) -> bool:
+    """Saves the copy of a file that everybody may read, where both are on one file system."""
+    if not source.lstat().st_mode & stat.S_IROTH:
+        return False
+    try:
+        destination.hardlink_to(source)
+    except OSError:
+        return False
+    return True
 
 
 def _make_directory_for(account: "struct_passwd", path: Path) -> None:

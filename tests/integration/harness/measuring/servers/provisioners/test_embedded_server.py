@@ -274,6 +274,16 @@ def private_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gen
     assert private.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.fixture
+def another_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no file have a second name."""
+
+    def refuse(path: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link", str(path), None, str(target))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+
+
 @pytest.mark.usefixtures("private_installation")
 @pytest.mark.needs("root")
 async def test_the_server_runs_from_a_place_that_only_root_can_enter() -> None:
@@ -281,21 +291,32 @@ async def test_the_server_runs_from_a_place_that_only_root_can_enter() -> None:
         await server.create_database("any")
 
 
+@pytest.mark.usefixtures("private_installation", "another_file_system")
 @pytest.mark.needs("root")
-async def test_the_server_runs_when_only_root_can_enter_where_programs_lie(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_server_runs_from_another_file_system_that_only_root_can_enter() -> None:
+    async with EmbeddedProvisioner().start({}) as server:
+        await server.create_database("any")
+
+
+@pytest.fixture
+def private_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only folder on PATH is one that only root can enter."""
     for name in ("mkdir", "rm"):
         program = shutil.which(name)
         assert program is not None
         (tmp_path / name).symlink_to(program)
     tmp_path.chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("private_programs")
+@pytest.mark.needs("root")
+async def test_the_server_runs_when_only_root_can_enter_where_programs_lie() -> None:
     async with EmbeddedProvisioner().start({}) as server:
         await server.create_database("any")
 
 
-@pytest.mark.usefixtures("private_installation")
+@pytest.mark.usefixtures("private_installation", "another_file_system")
 @pytest.mark.needs("root")
 async def test_a_copy_of_the_installation_that_breaks_off_is_said_and_removed(
     directory: Path, monkeypatch: pytest.MonkeyPatch
