@@ -1,7 +1,8 @@
 """`harness init`: writes a scenario that runs, out of what there is already."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, cast
@@ -10,7 +11,9 @@ from urllib.request import urlopen
 
 import click
 
+from harness.commands._shared.options import without_password
 from harness.errors import UsageError
+from harness.measuring.servers.addresses import is_url
 
 FETCH_TIMEOUT_S: Final = 30.0
 
@@ -54,17 +57,45 @@ warm_up = 10
 
 
 @init.command()
+@click.option(
+    "--from", "url", metavar="URL", callback=without_password, help="A database: its tables and costliest statements."
+)
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True)
-def sql(*, directory: Path) -> None:
-    """Writes SQL statements, a schema, and a scenario of them."""
-    for name in SQL_FILES:
+def sql(*, url: str | None, directory: Path) -> None:
+    """Writes SQL statements, a schema, and a scenario of them.
+
+    With --from they are those of a database, which is only read: its ten statements that pg_stat_statements counted
+    most time for. Its rows, and the values in its statements, are not copied.
+    """
+    scenario = directory / "own.toml"
+    if url is None:
+        _write(directory, SQL_FILES)
+        click.echo(f"Wrote {scenario} and its SQL: try it with `harness run {scenario}`, and make it your own.")
+        return
+    from harness.measuring.targets.sql.existing import proposal_of  # noqa: PLC0415 -- a list of commands needs none
+
+    if not is_url(url):
+        raise UsageError(f"--from {url}: expected a URL, such as postgresql://me@localhost:5432/shop.")
+    _refuse_existing(directory, ("schema.sql", "seed.sql", "own.toml"))
+    with asyncio.Runner() as runner:
+        proposal = runner.run(proposal_of(url))
+    _write(directory, proposal.files)
+    for remark in proposal.remarks:
+        click.echo(remark)
+    click.echo(f"Wrote {scenario} and its SQL: try it with `harness try {scenario}`, and make it your own.")
+
+
+def _write(directory: Path, files: Mapping[str, str]) -> None:
+    _refuse_existing(directory, files)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (directory / name).write_text(text, encoding="utf-8")
+
+
+def _refuse_existing(directory: Path, names: Iterable[str]) -> None:
+    for name in names:
         if (directory / name).exists():
             raise UsageError(f"{directory / name} is there already. Name another directory with --to.")
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in SQL_FILES.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    scenario = directory / "own.toml"
-    click.echo(f"Wrote {scenario} and its SQL: try it with `harness run {scenario}`, and make it your own.")
 
 
 @init.command()

@@ -3,12 +3,12 @@
 What writes is proposed with weight 0 where it removes or replaces: somebody decides what a measurement may do.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from harness.errors import UsageError
+from harness.measuring.toml import identifier, inline, slug
 
 Document = Mapping[str, Any]
 
@@ -16,7 +16,6 @@ WEIGHTS: Final[Mapping[str, int]] = {"get": 9, "post": 1, "put": 0, "patch": 0, 
 DEPTH_MAX: Final = 8
 """Of references: a schema may contain itself."""
 
-BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 HEALTH: Final = re.compile(r"health|ready|live|ping|status")
 PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 
@@ -31,18 +30,18 @@ def scenario_of(document: Document, url: str) -> str:
         mix = dict.fromkeys(mix, 1)
     title = str(document.get("info", {}).get("title", "service"))
     lines = [
-        f"name = {_toml(_slug(title))}",
-        f"title = {_toml(title)}",
+        f"name = {inline(slug(title))}",
+        f"title = {inline(title)}",
         'target = "http"',
-        f"budgets = {_toml([f'{name}.errors <= 0%' for name, weight in mix.items() if weight])}",
+        f"budgets = {inline([f'{name}.errors <= 0%' for name, weight in mix.items() if weight])}",
         "",
         "[service]",
-        f"url = {_toml(url)}  # or `command`, `env` and `ready`, to have it started on a database of its own",
-        f"ready = {_toml(_ready(proposed.values()))}",
+        f"url = {inline(url)}  # or `command`, `env` and `ready`, to have it started on a database of its own",
+        f"ready = {inline(_ready(proposed.values()))}",
     ]
     for operation in proposed.values():
         lines += ["", f"[operations.{operation.name}]", *operation.lines]
-    lines += ["", "[[phases]]", f"mix = {_toml(mix)}", "requests = 100", "warm_up = 10", "time_s = 30", ""]
+    lines += ["", "[[phases]]", f"mix = {inline(mix)}", "requests = 100", "warm_up = 10", "time_s = 30", ""]
     return "\n".join(lines)
 
 
@@ -53,7 +52,7 @@ class _Proposed:
         self._document = document
         self._endpoint = endpoint
         self.path, self.method, self.weight = path, method, WEIGHTS[method]
-        self.name = _name(str(endpoint.get("operationId") or f"{method}_{path}"))
+        self.name = identifier(str(endpoint.get("operationId") or f"{method}_{path}"))
         parameters = [_resolved(document, each) for each in (*shared, *endpoint.get("parameters", ()))]
         self._parameters = {(each["in"], each["name"]): each for each in parameters if "in" in each and "name" in each}
 
@@ -65,23 +64,23 @@ class _Proposed:
 
     @property
     def lines(self) -> Iterator[str]:
-        names = {name: _name(name) for name in PARAMETER.findall(self.path)}
-        yield f"method = {_toml(self.method.upper())}"
-        yield f"path = {_toml(PARAMETER.sub(lambda found: f'{{{names[found[1]]}}}', self.path))}"
+        names = {name: identifier(name) for name in PARAMETER.findall(self.path)}
+        yield f"method = {inline(self.method.upper())}"
+        yield f"path = {inline(PARAMETER.sub(lambda found: f'{{{names[found[1]]}}}', self.path))}"
         query = {name: self._drawn(each) for (place, name), each in self._parameters.items() if _needed(place, each)}
         if query:
-            yield f"query = {_toml(query)}"
+            yield f"query = {inline(query)}"
         if self._is_secured:
             yield 'headers = { Authorization = "Bearer {env.API_KEY}" }'
         for content, key in (("application/json", "json"), ("application/x-www-form-urlencoded", "form")):
             if schema := self._body.get(content, {}).get("schema"):
-                yield f"{key} = {_toml(_value(self._document, schema))}"
+                yield f"{key} = {inline(_value(self._document, schema))}"
                 break
         if names:
             drawn = {own: self._drawn(self._parameters.get(("path", name), {})) for name, own in names.items()}
-            yield f"values = {_toml(drawn)}"
+            yield f"values = {inline(drawn)}"
         if status := next((int(each) for each in self._endpoint.get("responses", {}) if re.fullmatch("2..", each)), 0):
-            yield f"expect = {_toml({'status': status})}"
+            yield f"expect = {inline({'status': status})}"
 
     @property
     def _body(self) -> Document:
@@ -201,29 +200,3 @@ def _resolved(document: Document, part: object) -> Document:
 def _ready(operations: Any) -> str:  # noqa: ANN401 -- a view of values
     plain = [each.path for each in operations if each.is_plain]
     return next((path for path in plain if HEALTH.search(path)), plain[0] if plain else "/")
-
-
-def _name(text: str) -> str:
-    name = re.sub(r"[\W_]+", "_", text, flags=re.ASCII).strip("_") or "operation"
-    return name if not name[0].isdigit() else f"_{name}"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "service"
-
-
-def _toml(value: object) -> str:
-    """As an inline value; what TOML cannot say, which is null, is left out by whoever asks."""
-    match value:
-        case dict():
-            table = cast("dict[str, object]", value)
-            entries = (f"{_key(key)} = {_toml(each)}" for key, each in table.items() if each is not None)
-            return f"{{ {', '.join(entries)} }}" if value else "{}"
-        case list():
-            return f"[{', '.join(_toml(each) for each in cast('list[object]', value) if each is not None)}]"
-        case _:
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(key: str) -> str:
-    return key if BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)

@@ -1,9 +1,11 @@
 """Copies a database through `pg_dump` and `pg_restore`, for servers that do not let PostgreSQL copy it itself.
 
-The copy has the same rows and the same indexes, built anew, which takes as long as building them did.
+The copy has the same rows and the same indexes, built anew, which takes as long as building them did. A schema alone
+is had as SQL.
 """
 
 import asyncio
+import re
 import tempfile
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -18,6 +20,18 @@ POSTGRES_MAJOR: Final = 18
 
 # What an administrator has put there belongs to nobody's copy: owners, grants, and comments on extensions.
 OPTIONS: Final = ("--no-owner", "--no-privileges", "--no-comments")
+SCHEMA_ONLY: Final = (
+    *OPTIONS,
+    "--schema-only",
+    "--no-tablespaces",
+    "--no-publications",
+    "--no-subscriptions",
+    "--no-security-labels",
+    "--exclude-extension=pg_stat_statements",
+)
+OF_PSQL_OR_THE_SESSION: Final = re.compile(r"^(?:\\|SET |SELECT pg_catalog\.set_config\().*\n", re.MULTILINE)
+CHECKS_OFF: Final = "SET check_function_bodies = false;\n"
+"""A function may name what comes later."""
 
 
 async def dump_and_restore(source_url: str, destination_url: str) -> None:
@@ -28,8 +42,16 @@ async def dump_and_restore(source_url: str, destination_url: str) -> None:
     await _run("psql", destination_url, "--no-psqlrc", "--quiet", "--command=VACUUM (ANALYZE)")
 
 
-async def _run(program: str, url: str, *arguments: str) -> None:
-    """The password goes through the environment, which nobody else on the machine can read."""
+async def schema_of(url: str) -> str:
+    """The SQL that makes its schema, for any server and session. Raises `ProvisioningError`."""
+    dumped = await _run("pg_dump", url, *SCHEMA_ONLY)
+    head, begin, rest = dumped.partition("\n\n--\n-- Name: ")
+    end = re.compile(r"^\\unrestrict .*\n", re.MULTILINE)
+    return CHECKS_OFF + OF_PSQL_OR_THE_SESSION.sub("", head) + begin + end.sub("", rest)
+
+
+async def _run(program: str, url: str, *arguments: str) -> str:
+    """Returns what it writes. The password goes through the environment, which nobody else on the machine can read."""
     parts = urlsplit(url)
     process = await asyncio.create_subprocess_exec(
         installation(POSTGRES_MAJOR) / "bin" / program,
@@ -41,7 +63,7 @@ async def _run(program: str, url: str, *arguments: str) -> None:
         env=environment(**({"PGPASSWORD": unquote(parts.password)} if parts.password else {})),
     )
     try:
-        _, complaint = await process.communicate()
+        written, complaint = await process.communicate()
     except asyncio.CancelledError:
         process.kill()
         await process.wait()
@@ -50,6 +72,7 @@ async def _run(program: str, url: str, *arguments: str) -> None:
         raise ProvisioningError(
             f"The database could not be copied at {address(url)}: {complaint.decode(errors='replace').strip()}"
         )
+    return written.decode()
 
 
 def _without_password(netloc: str) -> str:
