@@ -25,20 +25,26 @@ from anima.strategy import Strategy
 
 @dataclass(frozen=True, slots=True)
 class MemorySystem:
-    """One strategy on one database. Methods raise `EmbeddingUnavailable`, `InvalidEmbedding`, `DatabaseUnavailable`.
-
-    `search` alone records nothing: it is there for whoever compares searches.
-    """
+    """One strategy on one database. Methods raise `EmbeddingUnavailable`, `InvalidEmbedding`, `DatabaseUnavailable`."""
 
     strategy: Strategy
+    """The strategy, whose choices the parts below are."""
     database: Database
+    """The pool, through which all SQL goes."""
     embeddings: EmbeddingProvider
+    """What turns texts into vectors."""
     search: Search
+    """The search alone, which records nothing: it is there for whoever compares searches."""
     recall: Recall
+    """A query's search and the records of it."""
     bootstraps: BootstrapLoader
+    """What loads the memories for a new conversation."""
     after_add: AfterAdd
+    """What is done after an add: inline, or in the background."""
     clock: Callable[[], datetime]
+    """The time of day, as memories are stamped with it."""
     new_id: Callable[[], UUID]
+    """A fresh number for a memory."""
 
     async def add(self, new: NewMemory) -> Added:
         """Counts an exact duplicate, merges a semantic one, and writes what is new."""

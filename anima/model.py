@@ -159,21 +159,37 @@ class Memory:
     """A row of `memories`, its embedding left out."""
 
     id: UUID
+    """The memory's number, drawn when it was added."""
     content: str
+    """Its text."""
     content_hash: str
+    """The SHA-256 of its text, in hexadecimal."""
     tier: Tier
+    """How established it is."""
     tier_last_updated: datetime
+    """When its tier was last set."""
     access_count: int
+    """How often queries returned it."""
     last_accessed: datetime
+    """When a query last returned it, or when it was added."""
     accessed_in_conversation_ids: tuple[str, ...]
+    """The conversations in which it was returned."""
     category: str | None
+    """What its author filed it under; None where nothing was stated."""
     tags: tuple[str, ...]
+    """Words that its author gave it."""
     source: str | None
+    """Where its author had it from; None where nothing was stated."""
     resonance_phi: float
+    """How much it has resonated, 0 to 5."""
     is_catalyst: bool
+    """Whether it is marked as a turning point."""
     metadata: Mapping[str, object]
+    """What else is known of it; the variants of its text, where memories were merged into it."""
     created_at: datetime
+    """When it was added."""
     updated_at: datetime
+    """When it was last changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,33 +36,61 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
     database_url: Annotated[str, AfterValidator(understood)] | None = Field(default=None, repr=False)
+    """The database, as postgresql://; None where the service brings its own."""
     data_directory: Path | None = None
+    """Where the service's own database lies; None is a folder of the user's."""
     xdg_data_home: str | None = None
+    """The folder for data of programs, by the XDG convention; None where the user has set none."""
     host: str = "127.0.0.1"
+    """The address at which the service listens."""
     port: Annotated[int, Field(ge=0, le=65535)] = 7100
+    """The port at which it listens; 0 is any that is free."""
     workers: PositiveInt = 1
+    """How many server processes share the port."""
     strategy: str = "batched"
+    """The name of the strategy."""
     embedding_provider: str | None = None
+    """The name of the provider; None takes the one that embedded what is stored, or the first that there is."""
     ollama_url: str = "http://127.0.0.1:11434"
+    """The address of Ollama."""
     openai_url: str = "https://api.openai.com/v1"
+    """The address of a service that speaks OpenAI's API."""
     openai_key: SecretStr | None = None
+    """The key for that service; None where it asks for none."""
     embedding_timeout_s: PositiveFloat = 5.0
+    """How long one attempt at an embedding may take."""
     embedding_load_timeout_s: PositiveFloat = 60.0
+    """How long it may take where a server may have to load its model."""
     redis_url: SecretStr | None = None
+    """The Redis of a shared cache; None where there is none."""
     pool_size: PositiveInt | None = None
+    """How many connections a server process has; None leaves it to the strategy."""
     acquire_timeout_s: PositiveFloat | None = None
+    """How many seconds a request waits for a connection; None leaves it to the strategy."""
     command_timeout_s: PositiveFloat = 30.0
+    """How many seconds an answer of the database is waited for."""
     statement_timeout_s: PositiveFloat = 30.0
+    """After how many seconds the database ends a statement."""
     idle_in_transaction_timeout_s: PositiveFloat = 30.0
+    """After how many seconds the database ends a session that does nothing in a transaction."""
     shutdown_timeout_s: PositiveInt = 30
+    """How many seconds requests in flight may take after the signal to end."""
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """Where traces are sent; None where none are."""
     trace_log: Path | None = None
+    """The log of operations for replay; None where none is written."""
     trace_contents: bool = False
+    """Whether that log has texts as they are, and not others in their place."""
     warm_texts: Path | None = None
+    """A file of texts that are embedded before the first request; None where there is none."""
     api_keys: SecretStr | None = None
+    """The hashes of the keys that may ask; None where nobody is asked for one."""
     without_keys: bool = False
+    """Whether the service may be reached from elsewhere without a key."""
     rate_limit: str | None = None
+    """How much each client may ask, such as `100/minute`; None is without a limit."""
     cors_origins: str | None = None
+    """The pages whose scripts may ask, separated by commas; None is none."""
 
     @property
     def is_provider_named(self) -> bool:

@@ -22,25 +22,39 @@ Placement = Literal["inline", "background"]
 class Strategy:
     """A choice on each axis.
 
-    `schema_version` is the migration the database is at, and `pool_size` and `acquire_timeout_s` shape the pool:
-    the guide counts both among its fixes, so they belong to what is compared.
+    The guide counts the schema and the pool among its fixes, so they belong to what is compared.
     """
 
     name: str
+    """The name by which it is chosen and reported."""
     description: str
+    """What it does, in a line."""
     recall: RecallName
+    """Whether a query's search and records are one statement, or one after the other."""
     search: SearchName
+    """How memories are found and ranked."""
     access_records: AccessRecordName
+    """How accesses are recorded."""
     associations: AssociationName
+    """How pairs are recorded."""
     association_placement: Placement
+    """When pairs are recorded: before the response, or in the background."""
     consolidation: ConsolidationName
+    """How a semantic duplicate is found."""
     consolidation_placement: Placement
+    """When it is looked for: before the response, or in the background."""
     bootstrap: BootstrapName
+    """How the memories for a new conversation are loaded."""
     bootstrap_records_access: bool
+    """Whether a bootstrap counts as an access of what it returns."""
     embedding_cache: bool
+    """Whether embeddings are kept in the process."""
     schema_version: int
+    """The number of the migration that its database is at."""
     pool_size: int
+    """How many connections a process has at most."""
     acquire_timeout_s: float
+    """How many seconds a request waits for a connection."""
 
 
 NAIVE: Final = Strategy(

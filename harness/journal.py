@@ -159,8 +159,8 @@ def resumable(path: Path) -> Resumable:
     return Resumable(record, passes, told.sampled_on_s)
 
 
-def _read(path: Path) -> "tuple[_Told, RunRecord]":
-    told, place = _Told(), str(path)
+def _read(path: Path) -> "tuple[_Replay, RunRecord]":
+    told, place = _Replay(), str(path)
     try:
         for number, entry in enumerate(_entries(path), start=1):
             place = f"{path}, line {number}"
@@ -217,20 +217,31 @@ class _Pass:
 
 
 @dataclass(slots=True)
-class _Told:
+class _Replay:
     """What the entries until now come to."""
 
     run: dict[str, Any] = field(default_factory=lambda: {"environment": {"host": {}, "software": {}, "server": {}}})
+    """The head of the run record, as far as it is known."""
     passes: list[_Pass] = field(default_factory=list[_Pass])
+    """The passes of variants, the last of which may have been cut off."""
     looks: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+    """When it was looked whether the run may end."""
     resumptions: list[Resumption] = field(default_factory=list[Resumption])
+    """When it went on after it had ended before its time."""
     elapsed_before_s: float = 0.0
+    """How many seconds the run had taken before it went on last."""
     profiles: list[ProfileRecord] = field(default_factory=list[ProfileRecord])
+    """What profilers observed."""
     statement_profiles: list[StatementProfile] = field(default_factory=list[StatementProfile])
+    """Statements that were executed once by themselves."""
     elapsed_s: float = 0.0
+    """How many seconds the run has taken in all."""
     sampled_on_s: float = 0.0
+    """How many seconds its rounds beyond the planned ones took."""
     interruption: str | None = NO_END
+    """Why it is partial; None where it came to its end."""
     aborted_by: str | None = None
+    """The budget that ended it early; None where none did."""
 
     def take(self, kind: str, entry: dict[str, Any]) -> bool:
         """Whether the kind of entry is known."""

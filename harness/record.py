@@ -28,30 +28,46 @@ class Frozen(BaseModel):
 
 
 class Sample(Frozen):
-    """One request. `phase` is the name of its phase; `stage` counts from 0 where the phase has stages.
-
-    `scheduled` says that the start was set before, in an open loop.
-    """
+    """One request. What is None was not measured, or the target could not say it."""
 
     operation: str
+    """The operation's name."""
     round: int
+    """The round, counted from 1."""
     phase: str = ""
+    """The name of its phase; empty in records that are older than phases."""
     stage: int | None = None
+    """The stage of its phase, counted from 0; None where the phase has none."""
     scheduled: bool = False
+    """Whether its start was set before, in an open loop."""
     intended_s: float
+    """When it was to start, as an offset from the start of the timed pass."""
     started_s: float
+    """When it did start, as such an offset."""
     ended_s: float
+    """When its answer was there, as such an offset."""
     error: str | None = None
+    """Why it failed, in a word; None where it did not."""
     first_time_text: bool | None = None
+    """Whether its text had not been embedded before in the run; None where there is no text."""
     embedding: str | None = None
+    """Who made the embedding: a provider's name, or `cache`."""
     elapsed_s: dict[str, float] | None = None
+    """Seconds of it by what they went to: waiting for the pool, for the embedding, and each statement by its name."""
     calls: dict[str, int] | None = None
+    """How often each statement was sent, by its name."""
     statements: int | None = None
+    """How many SQL statements were sent, transaction control excluded."""
     round_trips: int | None = None
+    """How often the server was waited for, transaction control included."""
     rows: int | None = None
+    """How many rows came back."""
     results: int | None = None
+    """How many results the answer has."""
     promotions: int | None = None
+    """How many memories were promoted."""
     server_s: float | None = None
+    """How long a server says that it took, in seconds."""
 
     @property
     def service_time_s(self) -> float:
@@ -94,34 +110,45 @@ class LevelsRecord(Frozen):
 
 
 class PhaseRecord(Frozen):
-    """What one phase set out to send in one round, and what became of it.
-
-    `users` is the most of them in a closed loop. `rate_per_s_target` and `planned` are of an open one: its mean rate,
-    and how many starts it planned. `dropped` of these would have exceeded the cap on requests in flight. The load
-    generator had so many `processes`. `started_s` and `ended_s` are offsets from the start of the variant's timed pass
-    of this round; the end is the last answer's. `counters` are what probes counted, by the names that they give;
-    `uncounted` says why others are not among them. `levels` are of a target in the one process that sent all requests.
-    `drain_s` is how long the background work that the phase had left behind went on after it.
-    """
+    """What one phase set out to send in one round, and what became of it."""
 
     name: str
+    """The phase's name."""
     workload: str
+    """What was asked: an operation, a mix or a trace."""
     round: int
+    """The round, counted from 1."""
     arrival: str
+    """The kind of its arrival."""
     loop: Loop
+    """Whether starts were scheduled."""
     users: int | None = None
+    """The most virtual users of a closed loop; None of an open one."""
     rate_per_s_target: float | None = None
+    """The mean planned rate of an open loop; None of a closed one."""
     planned: int | None = None
+    """How many starts an open loop planned; None of a closed one."""
     processes: int = 1
+    """How many processes the load generator had."""
     started: int
+    """How many requests were started."""
     dropped: int = 0
+    """How many planned starts were left out, as they would have exceeded the cap on requests in flight."""
     started_s: float
+    """When it began, as an offset from the start of the variant's timed pass of this round."""
     ended_s: float
+    """When its last answer was there, as such an offset."""
     stages: tuple[StageRecord, ...] = ()
+    """Its stages in order; empty where it has none."""
     counters: dict[str, float] = {}
+    """What probes counted, by the names that they give."""
     uncounted: dict[str, str] = {}
+    """Of what probes could not count, why."""
     levels: LevelsRecord | None = None
+    """What went up and down, where one process sent all requests; else None."""
     drain_s: float | None = None
+    """How many seconds the background work that it left behind went on after it; None where there is none to wait for.
+    """
 
 
 class DisruptionRecord(Frozen):
@@ -169,24 +196,28 @@ class LockWaitRecord(Frozen):
 
 
 class ProfileRecord(Frozen):
-    """One variant's operation in one round of the profiling pass, which nothing of the timed pass is taken from.
-
-    `stacks` maps frames, separated by `;` and the outermost first, to seconds in all `requests`. `profiled_s` and
-    `plain_s` are the mean service times with the profiler and without, of alternating halves of one list of requests.
-    `waits` counts in how many looks at the server a session of the variant waited for what, or used the processor.
-    `server_statements` is empty where the server does not count them.
-    """
+    """One variant's operation in one round of the profiling pass, which nothing of the timed pass is taken from."""
 
     variant: str
+    """The variant's name."""
     operation: str
+    """The operation's name."""
     round: int
+    """The round of the profiling pass, counted from 1."""
     requests: int
+    """How many requests were profiled."""
     profiled_s: float
+    """The mean service time with the profiler, in seconds."""
     plain_s: float
+    """The mean service time without the profiler, in seconds, of the other half of one list of requests."""
     stacks: dict[str, float] = {}
+    """Seconds in all requests by frames, which `;` separates, the outermost first."""
     waits: dict[str, int] = {}
+    """In how many looks at the server a session of the variant waited for what, or used the processor."""
     lock_waits: tuple[LockWaitRecord, ...] = ()
+    """The waits for locks that other sessions held."""
     server_statements: tuple[ServerStatement, ...] = ()
+    """What the server counted of statements; empty where it does not count them."""
 
 
 class BackgroundRecord(Frozen):
@@ -212,25 +243,32 @@ class StepExecution(Frozen):
 
 
 class PlanStep(Frozen):
-    """One step of a plan, above those that it takes its rows from; an empty text says that the step has no such thing.
-
-    `node_type`, `join_type` and `strategy` are EXPLAIN's words. `relation` is what is read or written: a table, a
-    function or a part of the statement by its name. `role` is that of a part which is planned by itself, such as
-    `CTE candidates`. `omitted` counts the steps below this one that the record has no room for.
-    """
+    """One step of a plan, above those that it takes its rows from. An empty text says that it has no such thing."""
 
     node_type: str
+    """What it does, in EXPLAIN's word."""
     join_type: str = ""
+    """How it joins, in EXPLAIN's word."""
     strategy: str = ""
+    """How it groups, in EXPLAIN's word."""
     relation: str = ""
+    """What is read or written: a table, a function or a part of the statement, by its name."""
     index: str = ""
+    """The index that it reads."""
     access_method: str = ""
+    """The kind of that index, such as `btree` or `hnsw`."""
     role: str = ""
+    """The name of a part that is planned by itself, such as `CTE candidates`."""
     is_parallel: bool = False
+    """Whether several processes share it."""
     rows_estimated: float = 0
+    """How many rows the planner expected of one execution."""
     executed: StepExecution | None = None
+    """What it came to; None where the statement was not executed."""
     omitted: int = 0
+    """How many steps below it the record has no room for."""
     steps: tuple["PlanStep", ...] = ()
+    """The steps that it takes its rows from."""
 
     def walk(self) -> Iterator["PlanStep"]:
         """This step and all below it, each before those that it takes its rows from."""
@@ -290,31 +328,43 @@ class StatementProfile(PlanRecord):
 
 
 class VariantRecord(Frozen):
-    """One variant's timed passes. `phases` holds one entry for each phase and round that came to its end.
-
-    A control is the variant that it names, measured again: what differs between the two is noise. `plans` are those of
-    its statements before the timed pass. `recalls` are shares, one per sampled query, of exact search's results that it
-    found. Both are of its last round.
-
-    `served` is how many requests its server says that it answered, by operation and status; of all its rounds.
-    """
+    """One variant's timed passes."""
 
     name: str
+    """The variant's name."""
     description: str
+    """What it is, in a line."""
     schema_version: int
+    """The number of the migration that its database was at; 0 where the target has none."""
     control_of: str | None = None
+    """The variant that it measured again, so that what differs between the two is noise; None where it is no control.
+    """
     in_process: bool = True
+    """Whether the target worked in the process of the load generator."""
     samples: tuple[Sample, ...] = ()
+    """What was measured of each request."""
     phases: tuple[PhaseRecord, ...] = ()
+    """One entry for each phase and round that came to its end."""
     disruptions: tuple[DisruptionRecord, ...] = ()
+    """What a timeline did to the database."""
     plans: tuple[PlanRecord, ...] = ()
+    """The plans of its statements before the timed pass of its last round."""
     recalls: tuple[float, ...] = ()
+    """One share per sampled query: how much of exact search's results it found in its last round."""
     cache: dict[str, float] = {}
+    """What its embedding cache counted, by name; empty without one."""
     pool: dict[str, float] = {}
+    """What its pool of connections counted, by name; empty without one."""
     served: dict[str, int] = {}
+    """How many requests its server says that it answered in all rounds, by operation and status; empty where none says
+    so.
+    """
     background: tuple[BackgroundRecord, ...] = ()
+    """What was done after responses, by kind."""
     drain_s: float | None = None
+    """How many seconds its background work went on after its passes; None where there is none."""
     complete: bool = False
+    """Whether all of its rounds came to their end."""
 
     @model_validator(mode="before")
     @classmethod
@@ -353,27 +403,41 @@ class Resumption(Frozen):
 
 
 class RunRecord(Frozen):
-    """A whole run. `state` is `partial` unless every variant ended; `interruption` says why it is not complete.
-
-    `looks` are the times at which the run was looked at to see whether it may end: how many samples each variant had.
-    A run that was to end with its planned rounds has none. `aborted_by` is the budget that ended it early, if one did.
-    `comparison` is what it was made to compare; a run without it is judged by its budgets.
-    """
+    """A whole run."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    """The version of this format."""
     run_id: str
+    """The name of the run."""
     started_at: datetime
+    """When it began."""
     elapsed_s: float
+    """How many seconds it took."""
     state: Literal["complete", "partial"]
+    """Whether every variant came to its end."""
     interruption: str | None = None
+    """Why a partial run is one; None of a complete one."""
     command: tuple[str, ...]
+    """The command that measured it."""
     scenario: dict[str, Any]
+    """What was to be measured."""
     corpus: dict[str, str | int]
+    """What tells the data from another: its name, a fingerprint, how much of it."""
     environment: EnvironmentRecord
+    """What host, software and server it had."""
     variants: tuple[VariantRecord, ...]
+    """What was measured of each variant."""
     profiles: tuple[ProfileRecord, ...] = ()
+    """What profilers observed."""
     statement_profiles: tuple[StatementProfile, ...] = ()
+    """Statements that were executed once by themselves."""
     looks: tuple[dict[str, int], ...] = ()
+    """When it was looked whether the run may end: how many samples each variant had. It is empty where a run was to end
+    with its planned rounds.
+    """
     aborted_by: str | None = None
+    """The budget that ended it early; None where none did."""
     resumptions: tuple[Resumption, ...] = ()
+    """When it went on after it had ended before its time."""
     comparison: ComparisonSettings | None = None
+    """What it was made to compare; None where it is judged by its budgets."""

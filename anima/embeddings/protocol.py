@@ -72,20 +72,26 @@ class EmbeddingProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """Each look-up is a hit, a miss (one call of the provider) or coalesced (it waited for another's call).
-
-    `hit_rate` is the share of hits in all look-ups; `bytes` counts the vectors held.
-    """
+    """What a cache counted since its process started."""
 
     hits: int
+    """How many look-ups the cache answered."""
     misses: int
+    """How many look-ups called the provider."""
     coalesced: int
+    """How many look-ups waited for the call of another one."""
     evictions: int
+    """How many vectors were left out because the cache was full."""
     expirations: int
+    """How many vectors were left out because they had become too old."""
     size: int
+    """How many vectors are held."""
     max_size: int
+    """How many vectors are held at most."""
     hit_rate: float
+    """The share of hits in all look-ups, 0 to 1."""
     bytes: int
+    """How many bytes the vectors that are held take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +133,32 @@ HttpAddress = Annotated[str, AfterValidator(_http_address)]
 
 
 class EmbeddingSettings(BaseModel):
-    """What providers are made from. `provider` is a name of the registry; `timeout_s` is for one attempt.
-
-    The first call, one after a long pause and one after a timeout may take `load_timeout_s`: the server may have to
-    load its model. A server is asked by `calls_max` at once. After `failures_max` failures in a row it is left alone
-    for `open_s`.
-    """
+    """What providers are made from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     provider: str = "ollama"
+    """A name of the registry."""
     ollama_url: HttpAddress = "http://127.0.0.1:11434"
+    """The address of Ollama."""
     openai_url: HttpAddress = "https://api.openai.com/v1"
+    """The address of a service that speaks OpenAI's API."""
     openai_key: Annotated[SecretStr, AfterValidator(_header_value)] | None = None
+    """The key for that service; None where it asks for none."""
     timeout_s: PositiveFloat = 5.0
+    """How long one attempt may take."""
     load_timeout_s: PositiveFloat = 60.0
+    """How long the first call may take, and one after a long pause or a timeout, for which a server may have to load
+    its model.
+    """
     attempts: PositiveInt = 3
+    """How often a call is attempted in all."""
     calls_max: PositiveInt = 64
+    """By how many calls at once a server is asked."""
     failures_max: PositiveInt = 5
+    """After how many failures in a row a server is left alone."""
     open_s: PositiveFloat = 10.0
+    """For how many seconds a server is then left alone."""
 
 
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -18,21 +18,37 @@ class MemoryRow(Struct, frozen=True):
     """A memory under the names of its columns, as existing clients read them."""
 
     id: UUID
+    """The memory's number, drawn when it was added."""
     content: str
+    """Its text."""
     content_hash: str
+    """The SHA-256 of its text, in hexadecimal."""
     tier: Tier
+    """How established it is."""
     tier_last_updated: datetime
+    """When its tier was last set."""
     access_count: int
+    """How often queries returned it."""
     last_accessed: datetime
+    """When a query last returned it, or when it was added."""
     accessed_in_conversation_ids: tuple[str, ...]
+    """The conversations in which it was returned."""
     category: str | None
+    """What its author filed it under; null where nothing was stated."""
     tags: tuple[str, ...]
+    """Words that its author gave it."""
     source: str | None
+    """Where its author had it from; null where nothing was stated."""
     resonance_phi: float
+    """How much it has resonated, 0 to 5."""
     is_catalyst: bool
+    """Whether it is marked as a turning point."""
     metadata: Mapping[str, Any]
+    """What else is known of it; the variants of its text, where memories were merged into it."""
     created_at: datetime
+    """When it was added."""
     updated_at: datetime
+    """When it was last changed."""
 
     @classmethod
     def of(cls, memory: Memory) -> "MemoryRow":
@@ -153,17 +169,26 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class CacheState(Struct, frozen=True, rename="camel"):
-    """Counts since the process started; each look-up is a hit, a miss, or joined another's call."""
+    """What the cache of this process counted since it started."""
 
     hits: int
+    """How many look-ups the cache answered."""
     misses: int
+    """How many look-ups called the provider."""
     hit_rate: float
+    """The share of hits in all look-ups, 0 to 1."""
     size: int
+    """How many vectors are held."""
     max_size: int
+    """How many vectors are held at most."""
     coalesced: int
+    """How many look-ups waited for the call of another one."""
     evictions: int
+    """How many vectors were left out because the cache was full."""
     expirations: int
+    """How many vectors were left out because they had become too old."""
     bytes: int
+    """How many bytes the vectors that are held take."""
 
 
 class CacheReport(Struct, frozen=True):

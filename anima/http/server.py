@@ -57,22 +57,36 @@ LOGGING: Final[dict[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """What a server process is made from; it travels to each worker."""
+    """What a server process is made from; it travels to each of them."""
 
     database_url: str = field(repr=False)
+    """The database, as postgresql://."""
     strategy: Strategy
+    """The strategy by which requests are answered."""
     embeddings: EmbeddingSettings
+    """What the embedding provider is made from."""
     shared_cache: SharedCacheSettings | None = None
+    """The cache in Redis; None where there is none."""
     host: str = "127.0.0.1"
+    """The address at which the service listens."""
     port: int = 7100
+    """The port at which it listens; 0 is any that is free."""
     workers: int = 1
+    """How many server processes share the port."""
     shutdown_timeout_s: int = 30
+    """How many seconds requests in flight may take after the signal to end."""
     pool: PoolSettings | None = None
+    """The pool of connections; None leaves it to the strategy."""
     metrics_directory: Path | None = None
+    """Where server processes leave their measurements for each other; None where there is one process."""
     otlp_endpoint: str | None = None
+    """Where traces are sent; None where none are."""
     trace_log: TraceLogSettings | None = None
+    """The log of operations for replay; None where none is written."""
     guards: GuardSettings = UNGUARDED
+    """Who may ask how much."""
     warm_texts: Sequence[str] = ()
+    """Texts that are embedded before the first request."""
 
 
 def options_from(settings: Settings, database_url: str) -> ServiceOptions:

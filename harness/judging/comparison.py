@@ -105,28 +105,43 @@ class CounterComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is known about a candidate. `objections` say why timings cannot be judged; `notes` what a reader must know.
+    """What is known about a candidate.
 
-    `detectable` is the least slowdown of any operation that some figure of it would show; None without a control.
-    Latencies (`metrics`) and `counters` decide the outcome. `processor_times` explain it, and are judged by themselves,
-    so that latencies need not share their risk of a false alarm with them. `plans` explain too.
+    Latencies (`metrics`) and `counters` decide the outcome. `processor_times` and `plans` explain it.
     """
 
     outcome: Outcome
+    """Whether the candidate is slower, faster or the same."""
     exit_code: ExitCode
+    """The exit code of the command that compared."""
     sentence: str
+    """The outcome in a sentence."""
     objections: tuple[str, ...]
+    """Why timings cannot be judged; empty where they can."""
     notes: tuple[str, ...]
+    """What a reader must know beside the outcome."""
     baseline: Side
+    """The known side."""
     candidate: Side
+    """The side in question."""
     control: str | None
+    """The name of the baseline that was measured again; None without one."""
     rounds: int
+    """How many rounds both sides have."""
     margin: float
+    """The share of the baseline under which a change does not matter."""
     detectable: float | None
+    """The least slowdown of any operation that some figure of it would show, as a share; None without a control."""
     metrics: tuple[MetricComparison, ...]
+    """Latencies of both sides."""
     processor_times: tuple[MetricComparison, ...]
+    """Processor time of both sides, judged by itself, so that latencies need not share their risk of a false alarm with
+    it.
+    """
     counters: tuple[CounterComparison, ...]
+    """What was counted on both sides."""
     plans: PlanComparison
+    """How the plans of both sides differ."""
 
 
 def compare(

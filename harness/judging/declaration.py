@@ -69,29 +69,42 @@ def _names(operations: object) -> object:
 
 
 class Declaration(BaseModel):
-    """`strategies` are the rungs of the ladder in order; `baseline` and `candidate` are its ends unless named.
-
-    `planned` says how many requests of each operation each phase has, in one round.
-    """
+    """What a run set out to do; a key that its record lacks has the default."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = ""
+    """The name of the scenario."""
     title: str = ""
+    """The heading of a report."""
     description: str = ""
+    """What the run is for."""
     expectations: str = ""
+    """What its author expects of the figures."""
     strategies: tuple[str, ...] = ()
+    """The rungs of the ladder in order."""
     baseline: str | None = None
+    """The variant that others are compared with; None is the ladder's first."""
     candidate: str | None = None
+    """The variant that is compared with it; None is the ladder's last."""
     operations: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    """The names of the operations that phases perform."""
     budgets: tuple[str, ...] = ()
+    """The budgets as their author wrote them."""
     references: tuple[Reference, ...] = ()
+    """Figures from elsewhere, to stand beside measured ones."""
     rounds: int = 1
+    """How many rounds were planned."""
     phases: tuple[DeclaredPhase, ...] = ()
+    """What was asked, one phase after the other."""
     planned: dict[str, dict[str, int]] = {}
+    """How many requests of each operation each phase has in one round."""
     recall_queries: int = 0
+    """How many queries of each variant were to be held against exact search; 0 means none."""
     sampling: DeclaredSampling = DeclaredSampling()
+    """How long the run may go on beyond its planned rounds."""
     latency: DeclaredLatency = DeclaredLatency()
+    """How far away the database was put."""
 
     @property
     def pair(self) -> tuple[str, ...]:

@@ -18,29 +18,40 @@ from harness.record import INTERRUPTED, RunRecord
 
 @dataclass(frozen=True, slots=True)
 class BudgetVerdict:
-    """One budget's outcome; values are in seconds, as ratios or as counts, as `unit` says.
-
-    `budget` is its canonical text, `subject`, `texts` and `metric` are what that text names. `excess` is how far the
-    measured value lies on the wrong side of the limit, negative when it holds. `n_effective` is as how many the `n`
-    requests count where they resemble their neighbours.
-    """
+    """One budget's outcome; values are in seconds, as ratios or as counts, as `unit` says."""
 
     budget: str
+    """The budget in its canonical text."""
     subject: str
+    """The operation or phase that it names."""
     texts: Literal["all", "known", "first"]
+    """Which requests it means: those with known texts, with first-time ones, or all."""
     metric: str
+    """The metric that it names."""
     variant: str
+    """The variant that was held to it."""
     outcome: Outcome
+    """Whether it holds."""
     unit: Unit
+    """In what its values are."""
     sentence: str
+    """How it stands, in a sentence."""
     n: int = 0
+    """How many requests the value was computed from."""
     n_effective: int | None = None
+    """As how many these count where they resemble their neighbours; None where it is as many."""
     measured: float | None = None
+    """The measured value; None where there is none."""
     limit: float | None = None
+    """What it is held to; None where the limit depends on each request."""
     excess: float | None = None
+    """How far the measured value lies on the wrong side of the limit, negative when it holds; None without a value."""
     lower: float | None = None
+    """The lower confidence bound of a sampled value; None of an exact one."""
     upper: float | None = None
+    """The upper confidence bound of a sampled value; None of an exact one."""
     further_samples: int | None = None
+    """How many more requests might decide it; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

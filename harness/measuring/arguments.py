@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
+    Field,
     RootModel,
     Tag,
     create_model,
@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from harness.measuring.draws import Draws
+from harness.measuring.section import Section
 from harness.measuring.values import VALUES
 from harness.measuring.values.protocol import DrawnValue, Plain
 
@@ -24,10 +25,8 @@ Ask = Callable[[str], Awaitable[Sequence[Plain]]]
 """The first column of the rows of a statement."""
 
 
-class DrawnOne(BaseModel, frozen=True):
+class DrawnOne(Section, frozen=True):
     """A table with one key, the kind of a drawn value."""
-
-    model_config = ConfigDict(extra="forbid")
 
     @model_serializer
     def _one(self) -> dict[str, object]:
@@ -47,7 +46,9 @@ class DrawnOne(BaseModel, frozen=True):
 if TYPE_CHECKING:
     Drawn = DrawnOne
 else:
-    _kinds: Final[Mapping[str, Any]] = {kind: (settings | None, None) for kind, settings in VALUES.items()}
+    _kinds: Final[Mapping[str, Any]] = {
+        kind: (settings | None, Field(default=None, description=settings.__doc__)) for kind, settings in VALUES.items()
+    }
     Drawn = create_model("Drawn", __base__=DrawnOne, **_kinds)
 
 # In the place of a mistake pydantic names the branch as well, which is no key of a scenario: see `scenario_files`.

@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from harness.measuring.section import Section
 from harness.measuring.servers.embedding_server import LatencyModel, LogNormalLatency
 
 
-class LatencyProfile(BaseModel):
-    """`database_rtt_ms` is added to each round trip; `embedding` None means vectors are made in the process."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class LatencyProfile(Section, frozen=True):
+    """How far away the database and the embedding server are put, for all variants of a run."""
 
     description: str
+    """What distance it stands for, in a report's words."""
     database_rtt_ms: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """How many milliseconds are added to each round trip to the database."""
     embedding: LatencyModel | None = None
+    """How long the embedding server takes; without it, vectors are made in the process."""
 
 
 LATENCIES: Final[Mapping[str, LatencyProfile]] = {

@@ -29,7 +29,8 @@ from harness.measuring.beside import FileBeside
 from harness.measuring.draws import Draws, Weights
 from harness.measuring.latencies import LATENCIES, LatencyProfile
 from harness.measuring.operations import Request, Workload
-from harness.measuring.scenario import Phase, Scenario, Section, known
+from harness.measuring.scenario import Phase, Scenario, known
+from harness.measuring.section import Section
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
 
 ONLY_VARIANT: Final = "current"
@@ -89,7 +90,8 @@ Arguments = Annotated[
 class AskedOperation(Operation, frozen=True):
     """One with `arguments`: a list for those without a name, which are known by their number, or a table."""
 
-    arguments: Arguments = Field(default=(), description="Literals and drawn values: a list, or a table by name.")
+    arguments: Arguments = ()
+    """Literals and drawn values: a list, or a table by name."""
 
     @property
     def drawn(self) -> Mapping[str, Argument]:
@@ -107,27 +109,28 @@ class AskedOperation(Operation, frozen=True):
 class OwnVariant(Section, frozen=True):
     """What differs from the scenario under this name."""
 
-    description: str = Field(default="", description="One line for reports.")
+    description: str = ""
+    """One line for reports."""
 
 
-class OwnDatabase(DatabaseSettings):
+class OwnDatabase(DatabaseSettings, frozen=True):
     """`schema` is applied once, and then `seed`; every variant and round gets a clone of that."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    schema_files: Files = Field(
-        default=(), alias="schema", description="SQL that makes the tables: a file beside the scenario, or several."
-    )
-    seed_files: Files = Field(
-        default=(), alias="seed", description="SQL that fills them: a file beside the scenario, or several."
-    )
+    schema_files: Files = Field(default=(), alias="schema")
+    """SQL that makes the tables: a file beside the scenario, or several."""
+    seed_files: Files = Field(default=(), alias="seed")
+    """SQL that fills them: a file beside the scenario, or several."""
 
 
 class OwnPhase(Phase, frozen=True):
     """One `operation`, or a `mix` of several, for a while; all of them equally unless stated. Named after it."""
 
-    operation: str | None = Field(default=None, description="The only operation of the phase.")
-    mix: Mapping[str, Weight] = Field(default={}, description="How often each operation occurs beside the others.")
+    operation: str | None = None
+    """The only operation of the phase."""
+    mix: Mapping[str, Weight] = {}
+    """How often each operation occurs beside the others."""
 
     @model_validator(mode="before")
     @classmethod
@@ -158,16 +161,24 @@ class OwnPhase(Phase, frozen=True):
 
 
 class OwnScenario(Scenario, frozen=True):
-    """`baseline` and `candidate` are the first and the last variant unless stated."""
+    """A scenario of somebody's own operations on somebody's own database."""
 
     title: str = ""
+    """The heading of a report; the scenario's name unless stated."""
     baseline: str = ""
+    """The variant that others are compared with; the first unless stated."""
     candidate: str = ""
+    """The variant that is compared with the baseline; the last unless stated."""
     latency: LatencyProfile = LATENCIES["local"]
-    operations: Mapping[str, Operation] = Field(description="What is asked, by name.")
-    variants: Mapping[str, OwnVariant] = Field(default={}, description="What is compared, by name; `current` alone.")
+    """The latency model: how far away the database is put; `local` unless stated, which adds nothing."""
+    operations: Mapping[str, Operation]
+    """What is asked, by name."""
+    variants: Mapping[str, OwnVariant] = {}
+    """What is compared, by name; `current` alone."""
     database: OwnDatabase = OwnDatabase()
+    """Where PostgreSQL comes from, and what is in it before the run."""
     phases: Annotated[tuple[OwnPhase, ...], Field(min_length=1)]
+    """What is asked, one phase after the other."""
 
     @model_validator(mode="before")
     @classmethod

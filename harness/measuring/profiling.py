@@ -29,17 +29,26 @@ WARM_UP: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ProfilingPass:
-    """One variant in one round."""
+    """One variant in one round of the profiling pass."""
 
     target: OpenTarget
+    """The open target that is profiled."""
     variant: str
+    """The variant's name."""
     round_number: int
+    """The round, counted from 1."""
     settings: ProfileSettings
+    """How many requests are profiled, and for how long."""
     journal: Journal
+    """Where profiles go."""
     progress: Progress
+    """Who is told how far it is."""
     admin_url: str
+    """The server, for an administrator."""
     database: str
+    """The name of the variant's database."""
     packages: frozenset[str]
+    """The packages that are measured, whose functions are frames of their own."""
 
     async def run(self, requests: Mapping[str, Sequence[Request]]) -> None:
         """Profiles each operation in turn; what its requests accepted is done before the next one begins."""

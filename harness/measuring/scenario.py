@@ -7,8 +7,6 @@ from itertools import islice
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     computed_field,
     field_validator,
@@ -22,6 +20,7 @@ from harness.measuring.arrivals.protocol import Arrival, PhaseBounds
 from harness.measuring.draws import Draws
 from harness.measuring.latencies import LATENCIES, LatencyProfile
 from harness.measuring.operations import Workload
+from harness.measuring.section import Section
 from harness.measuring.servers.embedding_server import NO_FAULTS, Faults
 from harness.measuring.servers.provisioners import AUTO, PROVISIONERS
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
@@ -39,23 +38,19 @@ LASTING: Final[frozenset[Action]] = frozenset({"pause", "fill_disk", "cut_networ
 """What goes on until something ends it."""
 
 
-class Section(BaseModel, frozen=True):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
 class Phase(Section, frozen=True):
-    """Operations for a while, whose requests start as `arrival` says. What is sent is the target's to say.
-
-    No request starts after `time_s`, so a slow variant gives fewer samples of a closed loop. `requests` is how many
-    there are at most in a closed loop; an open one sets it by its rate. `warm_up` requests come first, for half of the
-    time at most, and are discarded. A trace says itself what is sent.
-    """
+    """Operations for a while, whose requests start as `arrival` says. What is sent is the target's to say."""
 
     name: Annotated[str, Field(min_length=1)]
+    """The name by which budgets and reports know the phase; that of what it sends unless stated."""
     arrival: ArrivalSection = ClosedLoopSettings()
+    """When requests start: users who wait for answers, or a schedule."""
     requests: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    """How many requests there are at most in a closed loop; an open one sets it by its rate."""
     warm_up: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """How many requests come before the others and are discarded; they take half of the time at most."""
     time_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
+    """After how many seconds no request starts any more; a minute unless stated."""
 
     @property
     def asks(self) -> str:
@@ -101,15 +96,16 @@ class Variant:
 
 
 class TimelineEntry(Section, frozen=True):
-    """What is done to the database `at_s` seconds after a phase began, for `for_s` seconds.
-
-    A restarted or killed server stays down for that long, or comes back at once where nothing is stated.
-    """
+    """What is done to the database in a phase."""
 
     phase: str
+    """The name of the phase in which it is done."""
     at_s: Annotated[float, Field(ge=0)]
+    """How many seconds after the beginning of the phase it is done."""
     action: Annotated[Action, WithJsonSchema({"enum": list(ACTIONS)})]
+    """What is done to the database."""
     for_s: Annotated[float | None, Field(gt=0, le=3_600)] = None
+    """After how many seconds it ends; a restarted or killed server comes back at once where nothing is stated."""
 
     @field_validator("action", mode="before")
     @classmethod
@@ -126,53 +122,73 @@ class TimelineEntry(Section, frozen=True):
 
 
 class Sampling(Section, frozen=True):
-    """How long rounds beyond the planned ones may go on, in all, while more samples could settle the verdict."""
+    """How long a run may go on while more samples could settle its verdict."""
 
     time_s_max: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """How many seconds the rounds beyond the planned ones may take in all; 0 means that there are none."""
 
 
 class ProfileSettings(Section, frozen=True):
     """`[profile]`: a pass of its own after the timed one, of the baseline and the candidate.
 
-    Each round profiles `requests` of each operation one after the other, for `time_s` at most, and performs as many
-    without a profiler. Fewer than two rounds cannot tell a change from noise.
+    Each round performs as many requests without a profiler. Fewer than two rounds cannot tell a change from noise.
     """
 
     rounds: Annotated[int, Field(ge=2, le=100)] = 6
+    """How many rounds are profiled."""
     requests: Annotated[int, Field(ge=2, le=10_000)] = 10
+    """How many requests of each operation a round profiles, one after the other."""
     time_s: Annotated[float, Field(gt=0, le=3_600)] = 5.0
+    """After how many seconds a round starts no further request of an operation."""
 
 
 class Scenario(Section, frozen=True):
-    """What is run, how far away, and what must hold. What is measured, on what data, the target's own scenario adds.
-
-    With `control`, each round measures the baseline a second time, so that the noise of a comparison is known.
-    Where each phase is cut into `slices`, the variants of a round take turns at them, so that a machine that becomes
-    slower does so for all of them. `recall_queries` is of how many queries each variant's results are held against
-    exact search, after the timed pass, where the target can search exactly.
-    """
+    """What is run, how far away, and what must hold. What is measured, on what data, the target's own scenario adds."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """The name of the scenario, by which runs are filed."""
     title: str
+    """The heading of a report."""
     description: str = ""
+    """What the run is for, in a paragraph of the report."""
     expectations: str = ""
+    """What its author expects of the figures, in a paragraph of the report."""
     target: str
+    """What is measured: `anima`, `anima-http`, `http`, `sql`, `null`, or a class as `module:Class`."""
     baseline: str
+    """The variant that others are compared with; the first unless stated."""
     candidate: str
+    """The variant that is compared with the baseline; the last unless stated."""
     control: bool = False
+    """Whether each round measures the baseline a second time, so that the noise of a comparison is known."""
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """How often every variant is measured, each time on a fresh clone of the database."""
     slices: Annotated[int, Field(ge=1, le=1_000)] = 1
-    workers: Annotated[int, Field(ge=1, le=64, description="Processes that share the load; 1 is this one.")] = 1
+    """Into how many equal parts a phase is cut, at which the variants of a round take turns, so that a machine that
+    becomes slower does so for all of them.
+    """
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many processes share the load; 1 is this one."""
     seed: int = 1
+    """The seed of all draws: with the same one, every run sends the same requests."""
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
+    """The latency model: how far away the database and the embedding server are put."""
     database: DatabaseSettings = DatabaseSettings()
+    """Where PostgreSQL comes from, and how it is set up."""
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    """What is asked, one phase after the other."""
     timeline: tuple[TimelineEntry, ...] = ()
+    """What is done to the database while phases go on, such as a restart."""
     sampling: Sampling = Sampling()
+    """Rounds beyond the planned ones; none unless stated."""
     profile: ProfileSettings | None = None
+    """A profiling pass after the timed one; none unless stated."""
     budgets: tuple[str, ...] = ()
+    """The budgets that must hold, one line each, such as `query.p95 <= 300ms`."""
     references: tuple[dict[str, str | float], ...] = ()
+    """Figures from elsewhere that stand beside measured ones in a report, and are not budgets."""
     recall_queries: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How many queries of each variant are held against exact search after the timed pass; 0 means none."""
 
     @property
     def variant_names(self) -> tuple[str, ...]:

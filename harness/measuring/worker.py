@@ -47,24 +47,32 @@ STANDARD_ERROR: Final = 2
 
 
 class Task(BaseModel):
-    """What is to be done for a variant on a database of its own. What has a default is for `measure`.
-
-    `share` is a number from 0 and of how many equal shares of the load.
-    """
+    """What a worker is to do for a variant on a database of its own. What has a default is for `measure`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     protocol: Literal[1] = PROTOCOL
+    """The version of this format."""
     task: Literal["prepare", "measure"]
+    """Whether the database is to be prepared, or a pass to be measured."""
     scenario: dict[str, Any]
+    """The scenario, as JSON."""
     variant: str
+    """The variant's name in the record."""
     strategy: str
+    """The variant that the target knows it as."""
     database_url: str
+    """The database of the variant."""
     embedding_url: str | None = None
+    """The embedding server; None where vectors are made in the process."""
     redis_url: str | None = None
+    """The Redis of the run; None where there is none."""
     round: int = 1
+    """The round, counted from 1."""
     share: tuple[int, int] = (0, 1)
+    """Which part of the load is this worker's: a number from 0, and of how many equal parts."""
     paced: bool = False
+    """Whether it waits before each turn until its parent lets it go on."""
 
 
 class Lines(Entries):

@@ -66,14 +66,23 @@ class ListedSection:
     """A section as it is listed, and for whom it is."""
 
     id: str
+    """What addresses point at."""
     label: str
+    """Its entry in a navigation."""
     title: str
+    """Its heading."""
     tables: Tables
+    """Its tables."""
     audiences: frozenset[Audience] = ALL
+    """Who gets to see it."""
     further: Tables = lambda _report, _audience: ()
+    """Tables that explain the others, on a page."""
     figures: tuple[str, ...] = ()
+    """The names of the figures that belong to it."""
     sentence: Callable[[Report], str] = lambda _: ""
+    """What stands below its heading; empty without."""
     has_more: Callable[[Report], bool] = lambda _: False
+    """Whether there is something of it beside its tables."""
 
 
 def sections(report: Report, audience: Audience) -> Iterator[ReportSection]:

@@ -16,21 +16,28 @@ SHARE_MIN: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class StatementCosts:
-    """Of one execution: the mean of `calls`, or the one that EXPLAIN carried out where `calls` is None.
-
-    A statement without a name goes by the begin of its text, and nobody asked for its plan.
-    """
+    """What one execution of a statement costs: the mean of `calls`, or the one that EXPLAIN carried out."""
 
     variant: str
+    """The variant's name."""
     statement: str
+    """The statement's name, or the beginning of its text where it has none."""
     plan: PlanRecord
+    """Its plan; one of no steps where nobody asked for it."""
     calls: int | None
+    """How many executions it is the mean of; None of the one that EXPLAIN carried out."""
     execution_ms: float
+    """Milliseconds of its execution."""
     planning_ms: float | None
+    """Milliseconds of its planning; None where they were not measured."""
     rows: float
+    """How many rows it gave."""
     blocks_hit: float
+    """How many blocks of 8 KiB were found in the server's memory."""
     blocks_read: float
+    """How many blocks of 8 KiB were read from elsewhere."""
     wal_bytes: float
+    """How many bytes of WAL it wrote."""
 
 
 def statement_costs(record: RunRecord, variant: str) -> Iterable[StatementCosts]:

@@ -57,27 +57,38 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class OperationSummary:
-    """One operation of one variant, all texts or only those that were known (seen earlier in the run) or new.
-
-    `users` worked side by side, or `rate_per_s` starts a second were planned. `hit_rate` is the share of
-    embeddings that came from the cache.
-    """
+    """One operation of one variant: all of its requests, or only those of one group of texts."""
 
     variant: str
+    """The variant's name."""
     operation: str
+    """The operation's name."""
     texts: TextGroup
+    """Which requests are meant: all, those with known texts, or those with first-time ones."""
     requests: int
+    """How many requests there were."""
     errors: int
+    """How many of them failed."""
     users: int | None
+    """How many users worked side by side; None of an open loop."""
     rate_per_s: float | None
+    """How many starts per second were planned; None of a closed loop."""
     p50: Quantile
+    """The median latency, with its bounds."""
     p95: Quantile
+    """The latency that 95 of 100 requests stay below, with its bounds."""
     maximum_s: float
+    """The greatest latency in seconds."""
     statements: Spread | None
+    """SQL statements per request; None where the target counts none."""
     round_trips: Spread | None
+    """Waits for the server per request; None where the target counts none."""
     results: Spread | None
+    """Results per request; None where the target counts none."""
     promotions: int
+    """How many memories were promoted in all."""
     hit_rate: float | None
+    """The share of embeddings that the cache answered; None where no text was embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,40 +101,57 @@ class ErrorSummary:
 
 @dataclass(frozen=True, slots=True)
 class DisruptionSummary:
-    """What a timeline did to the database, and the requests that were under way at some moment of it.
-
-    `began_s` is an offset from the start of the timed pass, and None where the phase was over before.
-    """
+    """What a timeline did to the database, and the requests that were under way at some moment of it."""
 
     variant: str
+    """The variant's name."""
     round: int
+    """The round, counted from 1."""
     phase: str
+    """The name of the phase."""
     action: str
+    """What was done."""
     planned_s: float
+    """When it was to be done, in seconds after the phase began."""
     began_s: float | None
+    """When it was done, as an offset from the start of the timed pass; None where the phase was over before."""
     lasted_s: float | None
+    """After how many seconds the database was as before; None where it did not become so."""
     requests: int
+    """How many requests were under way."""
     errors: int
+    """How many of them failed."""
     latency_max_s: float | None
+    """The greatest latency of them, in seconds; None where there were none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSummary:
-    """One operation as its client saw it, and as its server did: how often, how often in vain, and how long it took.
+    """One operation as its client saw it, and as its server did: how often, how many failed, and how long it took.
 
-    Quantiles are of the answers that say how long the server took. It may not count: `served` and `failed` are None.
+    Quantiles are of the answers that say how long the server took.
     """
 
     variant: str
+    """The variant's name."""
     operation: str
+    """The operation's name."""
     requests: int
+    """How many requests the client sent."""
     served: int | None
+    """How many the server says that it answered; None where it does not count."""
     errors: int
+    """How many failed, as the client saw it."""
     failed: int | None
+    """How many failed, as the server says; None where it does not count."""
     client_p50_s: float
+    """The client's median, in seconds."""
     service_p50_s: float
+    """The server's median, in seconds."""
     client_p95_s: float
+    """The client's 95th percentile, in seconds."""
     service_p95_s: float
+    """The server's 95th percentile, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,21 +351,34 @@ class _Stretch(Generic[T]):
 
 @dataclass(slots=True)
 class _Series(Generic[T]):
-    """The calls of one measurement, made until their budgets are decided. `most` is the most that one of them sent."""
+    """The calls of one measurement, made until their budgets are decided."""
 
     clock: Callable[[], float]
+    """The time in seconds, from any beginning."""
     budgets: tuple[Budget, ...]
+    """What the calls are held to."""
     effort: Effort
+    """How many calls are made at least and at most."""
     lent: LentDatabase | None = None
+    """The test's database, whose statements are counted; None where it lent none."""
     reported: bool = False
+    """Whether a report shows it."""
     counters: dict[str, float] = field(default_factory=dict[str, float])
+    """What was counted of the database, by the names of probes."""
     plan: PlanRecord | None = None
+    """How PostgreSQL executes the statements that the last call sent; None until it was asked."""
     samples: list[Sample] = field(default_factory=list[Sample])
+    """What was measured of each call."""
     looks: list[int] = field(default_factory=list[int])
+    """After how many calls it was looked whether the budgets are decided."""
     most: Sent = field(default_factory=Sent)
+    """The most statements that one call sent."""
     strays: int = 0
+    """How many statements were seen outside of a call."""
     last: _Call[T] | None = None
+    """The call before; None at first."""
     begun_s: float = 0.0
+    """When the first call began, by the clock."""
 
     @contextmanager
     def counted(self) -> Generator[None]:

@@ -24,20 +24,26 @@ COUNTERS: Final = ("statements", "round_trips", "rows")
 
 
 class HistoryEntry(Frozen):
-    """One run. `circumstances` is equal for runs that are alike; `place` is the same for people.
-
-    `metrics` are by variant, operation and name; those that end in `_s` are seconds, the others counts.
-    """
+    """One run."""
 
     schema_version: Literal[1] = 1
+    """The version of this format."""
     run_id: str
+    """The name of the run."""
     started_at: datetime
+    """When it began."""
     revision: str | None
+    """The git revision of what was measured; None outside of a checkout."""
     scenario: str
+    """The name of its scenario."""
     outcome: str
+    """Its verdict."""
     circumstances: str
+    """A digest that is equal for runs which are alike."""
     place: str
+    """The circumstances as a person reads them."""
     metrics: dict[str, dict[str, dict[str, float]]]
+    """Figures by variant, operation and name; those that end in `_s` are seconds, the others counts."""
 
 
 def entry_of(record: RunRecord, revision: str | None) -> HistoryEntry:

@@ -17,14 +17,23 @@ class PerOperation:
     """`counters` are added up, and `factor` brings them to the unit of the metric's name."""
 
     counters: tuple[str, ...]
+    """The counters whose sum it is."""
     meaning: str
+    """What it measures, for people."""
     factor: float = 1.0
+    """What brings the counters to the unit of the metric's name."""
     unit: Unit = "amount"
+    """In what it is shown."""
     kind: Literal["exact", "sampled"] = "exact"
+    """Whether it is a fact about the run or an estimate."""
     subject: str | None = None
+    """The only operation that may be named before it; None where any may."""
     scope: Scope = "phase"
+    """Whether it is counted for a phase or for an operation."""
     ends_a_run: bool = False
+    """Whether a run may end early when it fails."""
     samples_min: int = 1
+    """How many requests it needs."""
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         requests = sum(phase.started for phase in observed.phases)

@@ -83,28 +83,34 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The measured value beside its limit, in seconds, as a ratio, or as a count; `n` is what it was computed from.
-
-    `lower` and `upper` are one-sided 95 % confidence bounds of a sampled value; over several looks they hold together.
-    `n_later` is how many there were in the end, where the first `n` of them decided. `n_effective` is as how many
-    independent requests the `n` count, where that is fewer. `reason` says why there is no verdict
-    (INVALID), or which request is meant; `where`, which window. `finding` is a sentence on what is no number, and
-    `warning` one on what the outcome does not show.
-    """
+    """What a budget comes to for one variant. Values are seconds, ratios or counts, as the metric's unit is."""
 
     outcome: Outcome
+    """Whether the budget holds."""
     n: int
+    """How many requests the value was computed from."""
     n_effective: int | None = None
+    """As how many independent requests these count; None where it is as many."""
     measured: float | None = None
+    """The measured value; None where there is none."""
     limit: float | None = None
+    """What it is held to; None where the limit depends on each request."""
     lower: float | None = None
+    """A one-sided 95 % confidence bound below a sampled value, over all looks; None of an exact one."""
     upper: float | None = None
+    """A one-sided 95 % confidence bound above a sampled value, over all looks; None of an exact one."""
     further_samples: int | None = None
+    """How many more requests might decide it; None where that is not known."""
     n_later: int = 0
+    """How many requests there were in the end, where the first `n` of them decided; else 0."""
     reason: str = ""
+    """Why there is no verdict, or which request is meant; empty where nothing has to be said."""
     where: str = ""
+    """Which window is meant; empty where the whole phase is."""
     finding: str = ""
+    """A sentence on what is no number; empty without."""
     warning: str = ""
+    """A sentence on what the outcome does not show; empty without."""
 
 
 class BudgetMetric(Protocol):

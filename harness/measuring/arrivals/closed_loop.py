@@ -19,9 +19,13 @@ class ClosedLoopSettings(ArrivalSettings, frozen=True):
     """`arrival` with `kind = "closed_loop"`: each of `users` waits for an answer, thinks, and asks again."""
 
     kind: Literal["closed_loop"] = "closed_loop"
+    """The name of the arrival: users who wait for answers."""
     users: Annotated[int, Field(ge=1, le=USERS_MAX)] = 1
+    """How many virtual users there are."""
     think_time_s: ThinkTimeS = 0.0
+    """How many seconds a user does nothing between an answer and the next request, on average."""
     think_time: ThinkTimeLaw = "constant"
+    """Whether every think time is the same, or they are distributed exponentially."""
 
     def check(self, bounds: PhaseBounds) -> None:
         bounds.with_requests(self.kind)

@@ -11,7 +11,9 @@ class ConstantRateSettings(ArrivalSettings, frozen=True):
     """`arrival` with `kind = "constant_rate"`: a start every 1 / `rate_per_s` seconds."""
 
     kind: Literal["constant_rate"] = "constant_rate"
+    """The name of the arrival: a schedule with equal distances."""
     rate_per_s: Rate
+    """How many requests start per second."""
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
     def check(self, bounds: PhaseBounds) -> None:

@@ -13,7 +13,9 @@ class PoissonSettings(ArrivalSettings, frozen=True):
     """`arrival` with `kind = "poisson"`: exponential distances, 1 / `rate_per_s` seconds on average; seeded."""
 
     kind: Literal["poisson"] = "poisson"
+    """The name of the arrival: a schedule of independent users, whose distances are distributed exponentially."""
     rate_per_s: Rate
+    """How many requests start per second, on average."""
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
     def check(self, bounds: PhaseBounds) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from harness.measuring.clock import Clock
 from harness.measuring.draws import Draws
 from harness.measuring.operations import Request
+from harness.measuring.section import Section
 from harness.record import Loop, StageRecord
 
 PHASE_TIME_S: Final = 60.0
@@ -75,8 +74,11 @@ class PhaseBounds:
     """What a phase says beside its arrival; None where it says nothing."""
 
     requests: int | None = None
+    """How many requests there are at most."""
     warm_up: int = 0
+    """How many requests come before the others and are discarded."""
     time_s: float | None = None
+    """After how many seconds no request starts any more."""
 
     @property
     def duration_s(self) -> float:
@@ -102,12 +104,11 @@ class PhaseBounds:
             raise ValueError(f"`time_s` stands beside {kind}, whose parts have their own. Leave `time_s` out.")
 
 
-class ArrivalSettings(BaseModel, frozen=True):
+class ArrivalSettings(Section, frozen=True):
     """What a phase's `arrival` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
     kind: str
+    """The name of the arrival."""
 
     @abstractmethod
     def check(self, bounds: PhaseBounds) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightMax, Schedule
 from harness.measuring.arrivals._shared.virtual_users import (
@@ -18,20 +18,22 @@ from harness.measuring.arrivals._shared.virtual_users import (
     VirtualUsers,
 )
 from harness.measuring.arrivals.protocol import Arrival, ArrivalSettings, PhaseBounds, Streams
+from harness.measuring.section import Section
 from harness.record import StageRecord
 
 ROUNDING: float = 1e-9
 """Of a start: by so much may the sum of a rate over time miss the whole number that it stands for."""
 
 
-class Stage(BaseModel, frozen=True):
-    """`time_s` in which the users or the rate go from where they are, at first 0, to what is stated; 0 is a jump."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+class Stage(Section, frozen=True):
+    """A part of a phase in which the users or the rate go in a straight line to what is stated, at first from 0."""
 
     time_s: Annotated[float, Field(ge=0, le=86_400)]
+    """How many seconds the stage takes; 0 is a jump."""
     users: Annotated[int | None, Field(ge=0, le=USERS_MAX)] = None
+    """How many virtual users there are at its end; it is left out in stages of a rate."""
     rate_per_s: Annotated[float | None, Field(ge=0, le=1_000_000)] = None
+    """How many requests per second start at its end; it is left out in stages of users."""
 
     @model_validator(mode="after")
     def _goes_to_one(self) -> Self:
@@ -47,9 +49,13 @@ class StagesSettings(ArrivalSettings, frozen=True):
     """
 
     kind: Literal["stages"] = "stages"
+    """The name of the arrival: users or a rate that change."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    """The stages, one after the other."""
     think_time_s: ThinkTimeS = 0.0
+    """How many seconds a user does nothing between an answer and the next request, on average."""
     think_time: ThinkTimeLaw = "constant"
+    """Whether every think time is the same, or they are distributed exponentially."""
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
     @model_validator(mode="after")

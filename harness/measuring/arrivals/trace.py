@@ -32,10 +32,11 @@ class TraceSettings(ArrivalSettings, frozen=True):
     """
 
     kind: Literal["trace"] = "trace"
+    """The name of the arrival: a recorded log of operations that is sent again."""
     path: Path
-    speed: Annotated[
-        float, Field(gt=0, le=1_000_000, description="How often the log's own rate; 2 takes half its time.")
-    ] = 1.0
+    """The trace log, relative to the working directory."""
+    speed: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    """How often the log's own rate; 2 takes half its time."""
     in_flight_max: InFlightMax = IN_FLIGHT_MAX
 
     def check(self, bounds: PhaseBounds) -> None:

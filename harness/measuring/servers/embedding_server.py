@@ -40,27 +40,34 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class FixedLatency(Frozen):
-    """Each answer waits for `delay_s` before it is computed."""
+    """Each answer takes equally long."""
 
     kind: Literal["fixed"] = "fixed"
+    """The name of the distribution: always the same."""
     delay_s: NonNegativeFloat = 0.0
+    """How many seconds each answer waits before it is computed."""
 
     def draw_s(self, _generator: random.Random) -> float:
         return self.delay_s
 
 
 class LogNormalLatency(Frozen):
-    """Delays of the log-normal distribution with these two quantiles, clamped to `min_s` and `max_s`."""
+    """Delays of the log-normal distribution with these two quantiles."""
 
     kind: Literal["log_normal"] = "log_normal"
+    """The name of the distribution: log-normal."""
     p50_s: PositiveFloat
+    """The median delay in seconds."""
     p95_s: PositiveFloat
+    """The delay in seconds that 95 of 100 answers stay below."""
     min_s: NonNegativeFloat = 0.0
+    """The least delay in seconds; shorter ones are raised to it."""
     max_s: PositiveFloat | None = None
+    """The greatest delay in seconds, to which longer ones are cut; none unless stated."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -84,11 +91,17 @@ class Faults(Frozen):
     """For each way to fail, the share of requests that fail in it; 1 is always."""
 
     http_500: Share = 0.0
+    """The share of requests that are answered with status 500."""
     hang: Share = 0.0
+    """The share of requests that are never answered."""
     wrong_dimension: Share = 0.0
+    """The share of requests that are answered with a vector of another length."""
     nan: Share = 0.0
+    """The share of requests that are answered with a vector which holds no numbers."""
     html: Share = 0.0
+    """The share of requests that are answered with a page in place of JSON."""
     connection_closed: Share = 0.0
+    """The share of requests whose connection is closed without an answer."""
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Self:

@@ -13,10 +13,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from harness.children import environment
 from harness.errors import ProvisioningError
+from harness.measuring.section import Section
 from harness.measuring.servers.provisioners import AUTO, engine_answers
 from harness.measuring.servers.provisioners._shared.databases import free_port
 from harness.measuring.servers.reaper import outliving
@@ -35,13 +34,13 @@ IN_CONTAINER: Final = (
 )
 
 
-class CacheSettings(BaseModel):
+class CacheSettings(Section, frozen=True):
     """What a scenario's `[cache]` says."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    redis: str | None = Field(default=None, description="Where the second tier's Redis comes from; none unless stated.")
-    image: str = Field(default="redis:7", description="container: Redis.")
+    redis: str | None = None
+    """Where the second tier's Redis comes from; none unless stated."""
+    image: str = "redis:7"
+    """container: Redis."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,24 +18,28 @@ LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the target did, as far as it can say.
-
-    `statements` are SQL statements, transaction control excluded; `round_trips` are waits for the server,
-    transaction control included; `embedding` is who answered (a provider's name or `cache`). `server_s` is how long a
-    server says that it took. `elapsed_s` says how much of it was waiting for `pool` (a connection), for `embedding`, of
-    that for the call of another request (`coalesced`) and for attempts that failed (`retries`), and for each statement
-    by its name; `calls` says how often each statement was sent.
-    """
+    """What the target did for one request, as far as it can say; None is of what it cannot."""
 
     statements: int | None = None
+    """How many SQL statements were sent, transaction control excluded."""
     round_trips: int | None = None
+    """How often the server was waited for, transaction control included."""
     rows: int | None = None
+    """How many rows came back."""
     results: int | None = None
+    """How many results the answer has."""
     promotions: int | None = None
+    """How many memories were promoted."""
     embedding: str | None = None
+    """Who made the embedding: a provider's name, or `cache`."""
     server_s: float | None = None
+    """How long a server says that it took, in seconds."""
     elapsed_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Seconds of it by what they went to: waiting for `pool` (a connection), for `embedding`, of that for the call of
+    another request (`coalesced`) and for attempts that failed (`retries`), and each statement by its name.
+    """
     calls: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How often each statement was sent, by its name."""
 
 
 @dataclass(frozen=True, slots=True)

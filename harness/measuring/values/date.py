@@ -4,17 +4,19 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from harness.measuring.draws import Draws
 from harness.measuring.values.protocol import DrawnValue, Plain
 
 
 class Date(DrawnValue, frozen=True):
-    """Each day is as likely; both ends belong to the range."""
+    """A day of a range, as 2026-03-01; each is as likely, and both ends belong to the range."""
 
-    min: dt.date = Field(default=dt.date(2026, 1, 1), description="The first day.")
-    max: dt.date = Field(default=dt.date(2026, 12, 31), description="The last day.")
+    min: dt.date = dt.date(2026, 1, 1)
+    """The first day."""
+    max: dt.date = dt.date(2026, 12, 31)
+    """The last day."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from itertools import repeat
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from harness.measuring.draws import Draws
 from harness.measuring.values.protocol import DrawnValue, Plain
 
 
 class Literal(DrawnValue, frozen=True):
-    """`{ literal = { value = { words = {} } } }` stands for the object with the key `words`."""
+    """What it says, for an object that would otherwise be read as a drawn value.
 
-    value: JsonValue = Field(description="What every request gets.")
+    `{ literal = { value = { words = {} } } }` stands for the object with the key `words`.
+    """
+
+    value: JsonValue
+    """What every request gets."""
 
     def stream(self, draws: Draws) -> Iterator[Plain]:
         del draws

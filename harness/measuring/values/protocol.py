@@ -4,18 +4,19 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from harness.measuring.draws import Draws
+from harness.measuring.section import Section
 
 Plain = Any
 """A value as JSON has it: text, a number, a truth value, null, or a list or object of these."""
 
 
-class DrawnValue(BaseModel, frozen=True):
+class DrawnValue(Section, frozen=True):
     """What a scenario says of one drawn value, under the name of its kind."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, validate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     @abstractmethod
     def stream(self, draws: Draws) -> Iterator[Plain]:

@@ -14,9 +14,10 @@ WORDS_MAX: Final = 12
 
 
 class Sentences(DrawnValue, frozen=True):
-    """Of English words without a meaning together."""
+    """A text of several sentences, as a note has them, of English words without a meaning together."""
 
-    count: Annotated[int, Field(ge=1, le=10_000, description="How many sentences.")] = 2
+    count: Annotated[int, Field(ge=1, le=10_000)] = 2
+    """How many sentences."""
 
     def stream(self, draws: Draws) -> Iterator[Plain]:
         while True:

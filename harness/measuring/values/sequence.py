@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 from itertools import count
 
-from pydantic import Field
-
 from harness.measuring.draws import Draws
 from harness.measuring.values.protocol import DrawnValue, Plain
 
 
 class Sequence(DrawnValue, frozen=True):
-    """Every round begins with `start` again, on a database of its own."""
+    """One number after another, so that none occurs twice in a round.
 
-    start: int = Field(default=1, description="The first number.")
-    step: int = Field(default=1, description="What each further one is more.")
+    Every round begins with `start` again, on a database of its own.
+    """
+
+    start: int = 1
+    """The first number."""
+    step: int = 1
+    """What each further one is more."""
 
     def stream(self, draws: Draws) -> Iterator[Plain]:
         del draws

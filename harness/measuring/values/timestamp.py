@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from harness.measuring.draws import Draws
 from harness.measuring.values.protocol import DrawnValue, Plain
@@ -16,14 +16,15 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 class Timestamp(DrawnValue, frozen=True):
-    """Each second is as likely; both ends belong to the range. UTC, where no zone is stated."""
+    """A second of a range, as 2026-03-01T12:00:00+00:00; each is as likely, and both ends belong to the range.
 
-    min: Annotated[datetime, AfterValidator(_in_utc)] = Field(
-        default=datetime(2026, 1, 1, tzinfo=UTC), description="The first moment."
-    )
-    max: Annotated[datetime, AfterValidator(_in_utc)] = Field(
-        default=datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC), description="The last moment."
-    )
+    A moment without a zone is in UTC.
+    """
+
+    min: Annotated[datetime, AfterValidator(_in_utc)] = datetime(2026, 1, 1, tzinfo=UTC)
+    """The first moment."""
+    max: Annotated[datetime, AfterValidator(_in_utc)] = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
+    """The last moment."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

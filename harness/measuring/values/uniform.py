@@ -8,7 +8,10 @@ from harness.measuring.values.protocol import Plain
 
 
 class Uniform(Choices, frozen=True):
-    """A range of whole numbers contains both of its ends; one with a fraction in it gives fractions."""
+    """Each value as likely as any other.
+
+    A range of whole numbers contains both of its ends; one with a fraction in it gives fractions.
+    """
 
     def stream(self, draws: Draws) -> Iterator[Plain]:
         if isinstance(self.min, float) or isinstance(self.max, float):

@@ -8,7 +8,7 @@ from harness.measuring.values.protocol import DrawnValue, Plain
 
 
 class Uuid(DrawnValue, frozen=True):
-    """Of version 4."""
+    """A random UUID of version 4 for each request, as text."""
 
     def stream(self, draws: Draws) -> Iterator[Plain]:
         while True:

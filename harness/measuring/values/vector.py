@@ -11,9 +11,10 @@ from harness.measuring.values.protocol import DrawnValue, Plain
 
 
 class Vector(DrawnValue, frozen=True):
-    """Of length one."""
+    """A list of numbers in a random direction and of length one, as a search among embeddings asks with."""
 
-    dimensions: Annotated[int, Field(ge=1, le=16_000, description="How many numbers.")]
+    dimensions: Annotated[int, Field(ge=1, le=16_000)]
+    """How many numbers."""
 
     def stream(self, draws: Draws) -> Iterator[Plain]:
         while True:

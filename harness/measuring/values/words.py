@@ -11,9 +11,10 @@ from harness.measuring.values.protocol import DrawnValue, Plain
 
 
 class Words(DrawnValue, frozen=True):
-    """English words, in lower case and separated by blanks."""
+    """A few English words after each other, as a title or a search has them, in lower case and separated by blanks."""
 
-    count: Annotated[int, Field(ge=1, le=10_000, description="How many words.")] = 3
+    count: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """How many words."""
 
     def stream(self, draws: Draws) -> Iterator[Plain]:
         while True:

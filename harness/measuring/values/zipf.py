@@ -14,11 +14,13 @@ RANKS_MAX: Final = 1_000_000
 
 
 class Zipf(Choices, frozen=True):
-    """The value at rank r, counted from 1 in the order given, is drawn in proportion to 1 / r ** `exponent`."""
+    """A few values often and most seldom, as customers, products and questions are asked for.
 
-    exponent: Annotated[
-        float, Field(gt=0, le=10, description="How much more often the first ones are drawn than the others.")
-    ] = 1.0
+    The value at rank r, counted from 1 in the order given, is drawn in proportion to 1 / r ** `exponent`.
+    """
+
+    exponent: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """How much more often the first ones are drawn than the others."""
 
     @model_validator(mode="after")
     def _few_enough(self) -> Self:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from harness.measuring.section import Section
 from harness.measuring.servers.addresses import refuse_password
 
 DEFAULT_IMAGE: Final = "pgvector/pgvector:pg17"
@@ -25,42 +26,32 @@ leaves no room where those databases lie.
 """
 
 
-class DatabaseSettings(BaseModel):
+class DatabaseSettings(Section, frozen=True):
     """What a scenario's `[database]` says. A provisioner reads the keys that are for it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    provisioner: str = Field(default="auto", description="Where PostgreSQL comes from.")
-    settings: dict[str, str] = Field(default={}, description="Settings of the server, as in postgresql.conf.")
-    postgres_major: int = Field(default=18, description="embedded: the version of PostgreSQL.")
-    image: str = Field(default=DEFAULT_IMAGE, description="testcontainers: PostgreSQL with pgvector.")
-    cpus: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="testcontainers: how many processors the container may use; all unless stated."
-    )
-    memory_mb: Annotated[int, Field(ge=256)] | None = Field(
-        default=None, description="testcontainers: how much memory the container may use; all unless stated."
-    )
-    shm_mb: Annotated[int, Field(ge=64)] = Field(
-        default=1024,
-        description="testcontainers: the limit of /dev/shm, where a parallel index build keeps maintenance_work_mem.",
-    )
-    disk_mb: Annotated[int, Field(ge=32)] | None = Field(
-        default=None,
-        description="embedded (as root), testcontainers: the size of a disk in memory for the databases of the run, "
-        "which `fill_disk` can fill.",
-    )
+    provisioner: str = "auto"
+    """Where PostgreSQL comes from."""
+    settings: dict[str, str] = Field(default={})
+    """Settings of the server, as in postgresql.conf."""
+    postgres_major: int = 18
+    """embedded: the version of PostgreSQL."""
+    image: str = DEFAULT_IMAGE
+    """testcontainers: PostgreSQL with pgvector."""
+    cpus: Annotated[float, Field(gt=0)] | None = None
+    """testcontainers: how many processors the container may use; all unless stated."""
+    memory_mb: Annotated[int, Field(ge=256)] | None = None
+    """testcontainers: how much memory the container may use; all unless stated."""
+    shm_mb: Annotated[int, Field(ge=64)] = 1024
+    """testcontainers: the limit of /dev/shm, where a parallel index build keeps maintenance_work_mem."""
+    disk_mb: Annotated[int, Field(ge=32)] | None = None
+    """embedded (as root), testcontainers: the size of a disk in memory for the databases of the run, which `fill_disk`
+    can fill.
+    """
     # A report is for showing around: it names neither the server nor who logs in.
-    url: str | None = Field(
-        default=None,
-        exclude=True,
-        repr=False,
-        description="external: postgresql://user@host:port/database, without its password.",
-    )
-    prefix: str = Field(
-        default="harness",
-        pattern=r"^[a-z][a-z0-9_]{0,15}$",
-        description="external: what the names of the databases that a run makes begin with.",
-    )
+    url: str | None = Field(default=None, exclude=True, repr=False)
+    """external: postgresql://user@host:port/database, without its password."""
+    prefix: str = Field(default="harness", pattern=r"^[a-z][a-z0-9_]{0,15}$")
+    """external: what the names of the databases that a run makes begin with."""
 
     @field_validator("url")
     @classmethod

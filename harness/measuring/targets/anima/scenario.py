@@ -33,6 +33,7 @@ class MemoryPhase(Phase, frozen=True):
     """A workload for a while. The name tells phases of one workload apart. A trace says itself what is sent."""
 
     workload: str | None = None
+    """The workload: an operation, or `mix`. It is left out where a trace says what is sent."""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,18 +71,26 @@ def _roles_can_be_left_out(schema: dict[str, Any]) -> None:
 
 
 class MemoryScenario(Scenario, frozen=True):
-    """`recall_queries` are held against exact search with the vectors of the run's own embedding server."""
+    """A scenario of the memory system: its strategies are the variants."""
 
     model_config = ConfigDict(json_schema_extra=_roles_can_be_left_out)
 
     target: str = "anima"
+    """The memory system in this process (`anima`), or over HTTP (`anima-http`)."""
     service_url: Annotated[str, AfterValidator(plain)] | None = None
+    """The address of a service that runs already, for the strategy `external`; none unless stated."""
     strategies: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The strategies that are measured, in the order of the ladder."""
     cache: CacheSettings = CacheSettings()
+    """Whether embeddings are kept in a Redis as well."""
     corpus: CorpusSection
+    """Where texts come from."""
     workload: WorkloadSettings = WorkloadSettings()
+    """What is asked of the memory system."""
     phases: Annotated[tuple[MemoryPhase, ...], Field(min_length=1)]
+    """What is asked, one phase after the other."""
     embedding_faults: Faults = NO_FAULTS
+    """What the run's embedding server does wrong; nothing unless stated."""
 
     @field_validator("cache")
     @classmethod

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 
 from harness.measuring.arguments import Argument, DrawnOne
 from harness.measuring.own_scenario import Operation
-from harness.measuring.scenario import Section
+from harness.measuring.section import Section
 from harness.measuring.targets.http.templates import Reference, references
 from harness.redaction import SECRET_NAME, names_another
 
@@ -32,10 +32,10 @@ class Expectation(Section, frozen=True):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    status: Status | tuple[Status, ...] | None = Field(default=None, description="One status, or several.")
-    json_: JsonValue = Field(
-        default=None, alias="json", description="What the JSON holds at least; may hold the request's placeholders."
-    )
+    status: Status | tuple[Status, ...] | None = None
+    """One status, or several."""
+    json_: JsonValue = Field(default=None, alias="json")
+    """What the JSON holds at least; may hold the request's placeholders."""
 
     def allows(self, status: int) -> bool:
         match self.status:
@@ -66,16 +66,22 @@ class HttpOperation(Operation, frozen=True):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = Field(
-        default="GET", description="HTTP's word for what is done."
-    )
-    path: str = Field(pattern="^/", description="Below the service's address; values in it are quoted.")
-    query: Table | None = Field(default=None, description="What stands behind the `?`.")
-    headers: Mapping[str, str] = Field(default={}, description="Headers beside those that every client sends.")
-    json_: Argument | None = Field(default=None, alias="json", description="The body, sent as JSON.")
-    form: Table | None = Field(default=None, description="The body, sent as a browser sends a form.")
-    values: Table | None = Field(default=None, description="Values drawn for each request, by the names of `{name}`.")
-    expect: Expectation = Field(default=Expectation(), description="What makes an answer a right one.")
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
+    """HTTP's word for what is done."""
+    path: str = Field(pattern="^/")
+    """Below the service's address; values in it are quoted."""
+    query: Table | None = None
+    """What stands behind the `?`."""
+    headers: Mapping[str, str] = {}
+    """Headers beside those that every client sends."""
+    json_: Argument | None = Field(default=None, alias="json")
+    """The body, sent as JSON."""
+    form: Table | None = None
+    """The body, sent as a browser sends a form."""
+    values: Table | None = None
+    """Values drawn for each request, by the names of `{name}`."""
+    expect: Expectation = Expectation()
+    """What makes an answer a right one."""
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from harness.measuring.beside import DIRECTORY, FileBeside
 from harness.measuring.own_scenario import ONLY_VARIANT, OwnScenario, OwnVariant
-from harness.measuring.scenario import Section, suggestion
+from harness.measuring.scenario import suggestion
+from harness.measuring.section import Section
 from harness.measuring.servers.service import PORT
 from harness.measuring.servers.service_url import plain
 from harness.measuring.targets.http.operation import HttpOperation
@@ -53,16 +54,18 @@ class Service(Section, frozen=True):
         description="The program and its arguments, without a shell. {port} stands for the port on 127.0.0.1, and "
         f"{', '.join(f'{{{part}}}' for part in DATABASE_PARTS)} for its database.",
     )
-    env: Environment = Field(
-        default={}, description="Variables beside those that the harness has, with what stands in `command`."
-    )
-    directory: Folder = Field(
-        default=Path(), validate_default=True, description="Where it is started; beside the scenario unless stated."
-    )
-    ready: str = Field(default="/", pattern="^/", description="The path that is answered with success once it is up.")
-    start_timeout_s: float = Field(default=60.0, gt=0, le=3_600, description="How long it may take to be ready.")
-    url: Url | None = Field(default=None, description="Of a service that runs already, with a database of its own.")
-    timeout_s: float = Field(default=60.0, gt=0, le=3_600, description="How long one answer is waited for.")
+    env: Environment = Field(default={})
+    """Variables beside those that the harness has, with what stands in `command`."""
+    directory: Folder = Field(default=Path(), validate_default=True)
+    """Where it is started; beside the scenario unless stated."""
+    ready: str = Field(default="/", pattern="^/")
+    """The path that is answered with success once it is up."""
+    start_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
+    """How long it may take to be ready."""
+    url: Url | None = None
+    """Of a service that runs already, with a database of its own."""
+    timeout_s: float = Field(default=60.0, gt=0, le=3_600)
+    """How long one answer is waited for."""
 
     def fault(self) -> str | None:
         if bool(self.command) == (self.url is not None):
@@ -77,20 +80,29 @@ class Service(Section, frozen=True):
 class HttpVariant(OwnVariant, frozen=True):
     """What differs of the service or of its database."""
 
-    command: tuple[str, ...] = Field(default=(), description="In place of the service's.")
-    env: Environment = Field(default={}, description="Beside the service's.")
-    directory: Folder | None = Field(default=None, description="In place of the service's.")
-    url: Url | None = Field(default=None, description="In place of the service's `command` or `url`.")
-    migrate: FileBeside | None = Field(default=None, description="SQL that changes the database, after `seed`.")
+    command: tuple[str, ...] = ()
+    """In place of the service's."""
+    env: Environment = Field(default={})
+    """Beside the service's."""
+    directory: Folder | None = None
+    """In place of the service's."""
+    url: Url | None = None
+    """In place of the service's `command` or `url`."""
+    migrate: FileBeside | None = None
+    """SQL that changes the database, after `seed`."""
 
 
 class HttpScenario(OwnScenario, frozen=True):
     """Before anything is timed each user makes the requests of whose answers others take a part."""
 
     target: str
+    """The name of the target, `http`."""
     service: Service
+    """The service that is measured."""
     operations: Annotated[Mapping[str, HttpOperation], Field(min_length=1)]
-    variants: Mapping[str, HttpVariant] = Field(default={}, description="What is compared, by name; `current` alone.")
+    """What is asked, by name."""
+    variants: Mapping[str, HttpVariant] = {}
+    """What is compared, by name; `current` alone."""
 
     def service_of(self, variant: str) -> Service:
         changed = self.variants.get(variant, HttpVariant())

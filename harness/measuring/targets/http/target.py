@@ -233,19 +233,33 @@ class OpenHttp:
     """A service that answers at `url`. `counted` is its database, where what its sessions did is waited for."""
 
     scenario: HttpScenario
+    """What the run's scenario says."""
     exchanges: Mapping[str, Exchange]
+    """What is sent and expected, by operation."""
     service: Service
+    """The variant's service."""
     url: str
+    """The address at which it answers."""
     connector: aiohttp.BaseConnector
+    """The connections that all users share."""
     stack: AsyncExitStack
+    """What is closed with the target."""
     secrets: Mapping[Reference, str]
+    """The values of variables of the environment, by their placeholders."""
     counted: str | None
+    """The service's database, where what its sessions did is waited for; None where it is not the run's."""
     users_planned: int
+    """How many users ask at once."""
     idle: list[User] = field(default_factory=list[User])
+    """The users who wait for nothing."""
     begun: list[User] = field(default_factory=list[User])
+    """All users so far."""
     succeeded: set[str] = field(default_factory=set[str])
+    """The operations of which one answer was right."""
     failed: Counter[str] = field(default_factory=Counter[str])
+    """How many answers were wrong, by operation."""
     last_failures: dict[str, TargetError] = field(default_factory=dict[str, TargetError])
+    """The last wrong answer, by operation."""
 
     async def perform(self, request: Request) -> Response:
         user = self.idle.pop() if self.idle else await self._further_user()

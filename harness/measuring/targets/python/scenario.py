@@ -22,23 +22,21 @@ class PythonOperation(AskedOperation, frozen=True):
 class PythonVariant(OwnVariant, frozen=True):
     """What differs of the database; the class is told the variant's name where its `open` takes a `variant`."""
 
-    migrate: Files = Field(
-        default=(),
-        description="SQL that changes what `schema` and `seed` made: a file beside the scenario, or several.",
-    )
+    migrate: Files = ()
+    """SQL that changes what `schema` and `seed` made: a file beside the scenario, or several."""
 
 
 class PythonScenario(OwnScenario, frozen=True):
     """`target = "module:Class"`: async methods under `@operation`, in this process."""
 
-    target: str = Field(pattern=r"^[\w.]+:\w+$", description="The class, as module:Class.")
-    directory: Path = Field(default=Path(), description="Where the module lies; beside the scenario unless stated.")
-    operations: Mapping[str, PythonOperation] = Field(
-        default={}, description="Other arguments than the class declares, by the method's name."
-    )
-    variants: Mapping[str, PythonVariant] = Field(
-        default={}, description="What is compared, by name; those that the class declares, or `current` alone."
-    )
+    target: str = Field(pattern=r"^[\w.]+:\w+$")
+    """The class, as module:Class."""
+    directory: Path = Path()
+    """Where the module lies; beside the scenario unless stated."""
+    operations: Mapping[str, PythonOperation] = {}
+    """Other arguments than the class declares, by the method's name."""
+    variants: Mapping[str, PythonVariant] = {}
+    """What is compared, by name; those that the class declares, or `current` alone."""
 
     @model_validator(mode="before")
     @classmethod

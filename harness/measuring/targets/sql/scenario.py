@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from harness.errors import UsageError
 from harness.measuring.beside import FileBeside
 from harness.measuring.own_scenario import AskedOperation, Files, OwnScenario, OwnVariant, as_several
-from harness.measuring.scenario import Section, known
+from harness.measuring.scenario import known
+from harness.measuring.section import Section
 from harness.measuring.targets.sql.queries import Statement, mismatch, read_file, read_statement
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
@@ -18,42 +19,43 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input
 class SqlOperation(AskedOperation, frozen=True):
     """One statement, or several that are one transaction, with `$1` or `:name` for the arguments."""
 
-    sql: Texts = Field(
-        default=(),
-        description="The statement, or a list of them that is one transaction. Without it, the one of `queries` that "
-        "has the operation's name.",
-    )
+    sql: Texts = ()
+    """The statement, or a list of them that is one transaction. Without it, the one of `queries` that has the
+    operation's name.
+    """
 
 
 class OtherSql(Section, frozen=True):
     """What a variant sends for an operation instead."""
 
-    sql: Texts = Field(min_length=1, description="As in the operation; it has the same arguments.")
+    sql: Texts = Field(min_length=1)
+    """As in the operation; it has the same arguments."""
 
 
 class SqlVariant(OwnVariant, frozen=True):
     """What differs under this name: the statements, the schema, or the settings of its sessions."""
 
-    migrate: Files = Field(
-        default=(),
-        description="SQL that changes what `schema` and `seed` made: a file beside the scenario, or several.",
-    )
-    queries: FileBeside | None = Field(default=None, description="A file of statements that go before the scenario's.")
-    operations: Mapping[str, OtherSql] = Field(default={}, description="Other statements for operations, by name.")
-    settings: Mapping[str, str] = Field(
-        default={}, description="Settings of PostgreSQL for its sessions, such as work_mem."
-    )
+    migrate: Files = ()
+    """SQL that changes what `schema` and `seed` made: a file beside the scenario, or several."""
+    queries: FileBeside | None = None
+    """A file of statements that go before the scenario's."""
+    operations: Mapping[str, OtherSql] = {}
+    """Other statements for operations, by name."""
+    settings: Mapping[str, str] = {}
+    """Settings of PostgreSQL for its sessions, such as work_mem."""
 
 
 class SqlScenario(OwnScenario, frozen=True):
     """`target = "sql"`: statements on a schema, from this process, on one connection for each user."""
 
     target: str = "sql"
-    queries: FileBeside | None = Field(
-        default=None, description="A file of statements, each after a line `-- name: operation`, beside the scenario."
-    )
-    operations: Mapping[str, SqlOperation] = Field(description="What is asked, by name.")
-    variants: Mapping[str, SqlVariant] = Field(default={}, description="What is compared, by name; `current` alone.")
+    """The name of the target, `sql`."""
+    queries: FileBeside | None = None
+    """A file of statements, each after a line `-- name: operation`, beside the scenario."""
+    operations: Mapping[str, SqlOperation]
+    """What is asked, by name."""
+    variants: Mapping[str, SqlVariant] = {}
+    """What is compared, by name; `current` alone."""
 
     @model_validator(mode="after")
     def _statements_fit(self) -> Self:

@@ -21,18 +21,18 @@ SHOWN_MAX: Final = 80
 class Choices(DrawnValue, frozen=True):
     """Exactly one of `min` and `max`, `of`, `from` and `file` says what there is to choose from."""
 
-    min: int | float | None = Field(default=None, description="The least of a range.")
-    max: int | float | None = Field(default=None, description="The greatest of a range, which it contains.")
-    of: tuple[JsonValue, ...] | None = Field(default=None, min_length=1, description="The values themselves.")
-    from_: str | None = Field(
-        default=None,
-        alias="from",
-        description="A statement that is run once, on the prepared database; the first column of its rows is drawn.",
-    )
-    file: FileBeside | None = Field(default=None, description="A file with one value a line, beside the scenario.")
-    rows: tuple[JsonValue, ...] | None = Field(
-        default=None, description="What the statement of `from` gave. A run fills it in; a scenario leaves it out."
-    )
+    min: int | float | None = None
+    """The least of a range."""
+    max: int | float | None = None
+    """The greatest of a range, which it contains."""
+    of: tuple[JsonValue, ...] | None = Field(default=None, min_length=1)
+    """The values themselves."""
+    from_: str | None = Field(default=None, alias="from")
+    """A statement that is run once, on the prepared database; the first column of its rows is drawn."""
+    file: FileBeside | None = None
+    """A file with one value a line, beside the scenario."""
+    rows: tuple[JsonValue, ...] | None = None
+    """What the statement of `from` gave. A run fills it in; a scenario leaves it out."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -112,22 +112,26 @@ Disruptions = Mapping[Disruption, Callable[[], AbstractAsyncContextManager[None]
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A `Server` that is reached as an administrator. Frozen: its databases change, what it is does not.
-
-    `prefix` begins the name of each of its databases, `database_settings` hold in them and nowhere else, and they lie
-    in `tablespace` if there is one. `disruptions` and `cannot` have between them each disruption but the one that is a
-    statement.
-    """
+    """A `Server` that is reached as an administrator. It is frozen: its databases change, what it is does not."""
 
     admin_url: str = field(repr=False)
+    """The server, for an administrator."""
     facts: ServerFacts
+    """What a run records about it."""
     prefix: str = ""
+    """What the name of each of its databases begins with."""
     database_settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Settings that hold in its databases and nowhere else."""
     tablespace: str | None = None
+    """Where its databases lie; None is the server's default."""
     read_log: Callable[[], str] = field(default=str, repr=False, compare=False)
+    """The log of the server, as far as it can be read; else empty."""
     read_cpu_s: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
+    """The processor time of the server in seconds; None where it cannot be read."""
     disruptions: Disruptions = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+    """How each disruption is done that is no statement."""
     cannot: Mapping[Disruption, str] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+    """Of each disruption that cannot be done here, why."""
 
     async def create_database(self, name: str) -> str:
         full = self._full(name)

@@ -67,17 +67,15 @@ class QueryLine(BaseModel):
     conversation_id: Annotated[str, Field(min_length=1, max_length=200), STORABLE] | None = None
 
 
-class FileSettings(CorpusSettings):
+class FileSettings(CorpusSettings, frozen=True):
     """`[corpus]` with `kind = "file"`. Paths are relative to the working directory."""
 
     kind: Literal["file"] = "file"
-    memories_path: Path = Field(
-        description="JSON Lines with `content` and optionally category, tags, source and is_catalyst; or plain text."
-    )
-    queries_path: Path | None = Field(
-        default=None,
-        description="JSON Lines with `query` and optionally conversation_id; or plain text. Absent: derived.",
-    )
+    """The name of the corpus: texts of your own."""
+    memories_path: Path
+    """JSON Lines with `content` and optionally category, tags, source and is_catalyst; or plain text."""
+    queries_path: Path | None = None
+    """JSON Lines with `query` and optionally conversation_id; or plain text. Absent: derived."""
 
     def open(self) -> Corpus:
         corpus = FileCorpus(self)

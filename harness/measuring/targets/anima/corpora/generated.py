@@ -42,23 +42,17 @@ FINGERPRINTED_TEXTS: Final = 1_000
 T = TypeVar("T")
 
 
-class GeneratedSettings(CorpusSettings):
+class GeneratedSettings(CorpusSettings, frozen=True):
     """`[corpus]` with `kind = "generated"`."""
 
     kind: Literal["generated"] = "generated"
+    """The name of the corpus: texts that are made up."""
     seed: int = 1
-    near_duplicate_rate: float = Field(
-        default=0.02,
-        ge=0,
-        le=0.5,
-        description="The share of memories that repeat an earlier one with a small change of wording.",
-    )
-    catalyst_rate: float = Field(
-        default=0.01,
-        ge=0,
-        le=1,
-        description="The share of memories that hold a catalyst marker; half of them are declared catalysts too.",
-    )
+    """The seed of the texts: with the same one, they are the same."""
+    near_duplicate_rate: float = Field(default=0.02, ge=0, le=0.5)
+    """The share of memories that repeat an earlier one with a small change of wording."""
+    catalyst_rate: float = Field(default=0.01, ge=0, le=1)
+    """The share of memories that hold a catalyst marker; half of them are declared catalysts too."""
 
     def open(self) -> Corpus:
         return GeneratedCorpus(self)

@@ -5,7 +5,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from harness.measuring.section import Section
 
 Tier = Literal["active", "thread", "stable", "network"]
 TIERS: Final[tuple[Tier, ...]] = ("active", "thread", "stable", "network")
@@ -72,15 +74,17 @@ class Corpus(Protocol):
         ...
 
 
-class TierShares(BaseModel):
+class TierShares(Section, frozen=True):
     """Which share of the loaded memories each tier holds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     active: Share = 0.0
+    """The share of active memories."""
     thread: Share = 0.0
+    """The share of memories of the tier `thread`."""
     stable: Share = 0.0
+    """The share of stable memories."""
     network: Share = 0.0
+    """The share of memories of the tier `network`."""
 
     @model_validator(mode="after")
     def _make_a_whole(self) -> Self:
@@ -101,16 +105,13 @@ class TierShares(BaseModel):
         return tuple(tiers)
 
 
-class CorpusSettings(BaseModel):
+class CorpusSettings(Section, frozen=True):
     """What a scenario's `[corpus]` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    size: int = Field(ge=1, description="Memories that are loaded before the run.")
-    tiers: TierShares = Field(
-        default=TierShares(active=0.85, thread=0.10, stable=0.05),
-        description="The share of the loaded memories in each tier; together they are 1.",
-    )
+    size: int = Field(ge=1)
+    """Memories that are loaded before the run."""
+    tiers: TierShares = TierShares(active=0.85, thread=0.1, stable=0.05)
+    """The share of the loaded memories in each tier; together they are 1."""
 
     @abstractmethod
     def open(self) -> Corpus:

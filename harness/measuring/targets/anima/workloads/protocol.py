@@ -3,30 +3,19 @@
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from harness.measuring.draws import Draws
+from harness.measuring.section import Section
 
 
-class WorkloadSection(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class AddSettings(WorkloadSection):
+class AddSettings(Section, frozen=True):
     """`[workload.add]`. What is not known is a memory whose text nobody has embedded before."""
 
-    known_text_rate: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="The share of adds whose text is embedded before: recalled and then stored, or stored again.",
-    )
-    duplicate_rate: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="The share of adds, among the known ones, that store a loaded memory again: exact duplicates.",
-    )
+    known_text_rate: float = Field(default=0.5, ge=0, le=1)
+    """The share of adds whose text is embedded before: recalled and then stored, or stored again."""
+    duplicate_rate: float = Field(default=0.1, ge=0, le=1)
+    """The share of adds, among the known ones, that store a loaded memory again: exact duplicates."""
 
     @model_validator(mode="after")
     def _duplicates_are_known(self) -> Self:
@@ -41,38 +30,40 @@ class AddSettings(WorkloadSection):
 ResultLimit = Annotated[int, Field(ge=1, le=100)]
 
 
-class QuerySettings(WorkloadSection):
+class QuerySettings(Section, frozen=True):
     """`[workload.query]`. What is not known is a question of its own, asked once."""
 
-    known_text_rate: float = Field(
-        default=0.9, ge=0, le=1, description="The share of queries whose text is embedded before."
-    )
-    distinct_texts: int = Field(default=50, ge=1, le=100_000, description="Questions that the known ones repeat.")
-    zipf_exponent: float = Field(
-        default=1.1, ge=0, le=10, description="How much the first of these questions are preferred; 0: not at all."
-    )
-    limit: ResultLimit | Annotated[tuple[ResultLimit, ...], Field(min_length=1)] = Field(
-        default=20,
-        description="Memories to return. Of several, each query draws one: the sweep that a law in n asks for.",
-    )
-    similarity_threshold: float = Field(
-        default=0.0, ge=0, le=1, description="0 returns `limit` memories whatever the provider's similarities are."
-    )
+    known_text_rate: float = Field(default=0.9, ge=0, le=1)
+    """The share of queries whose text is embedded before."""
+    distinct_texts: int = Field(default=50, ge=1, le=100_000)
+    """Questions that the known ones repeat."""
+    zipf_exponent: float = Field(default=1.1, ge=0, le=10)
+    """How much the first of these questions are preferred; 0: not at all."""
+    limit: ResultLimit | Annotated[tuple[ResultLimit, ...], Field(min_length=1)] = 20
+    """Memories to return. Of several, each query draws one: the sweep that a law in n asks for."""
+    similarity_threshold: float = Field(default=0.0, ge=0, le=1)
+    """0 returns `limit` memories whatever the provider's similarities are."""
 
 
-class BootstrapSettings(WorkloadSection):
+class BootstrapSettings(Section, frozen=True):
     """`[workload.bootstrap]`."""
 
     limit: int = Field(default=50, ge=1, le=200)
-    active_limit: int | None = Field(default=None, ge=0, description="Absent: all active ones, as in the guide.")
+    """How many memories are returned at most."""
+    active_limit: int | None = Field(default=None, ge=0)
+    """Absent: all active ones, as in the guide."""
+    """How many active memories are returned at most; all of them unless stated, as in the guide."""
 
 
-class MixSettings(WorkloadSection):
+class MixSettings(Section, frozen=True):
     """`[workload.mix]`: how often each operation comes, relative to the others."""
 
     add: float = Field(default=0, ge=0)
+    """The weight of `add`."""
     query: float = Field(default=0, ge=0)
+    """The weight of `query`."""
     bootstrap: float = Field(default=0, ge=0)
+    """The weight of `bootstrap`."""
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
@@ -81,14 +72,19 @@ class MixSettings(WorkloadSection):
         return self
 
 
-class WorkloadSettings(WorkloadSection):
+class WorkloadSettings(Section, frozen=True):
     """A scenario's `[workload]`."""
 
-    conversations: int = Field(default=20, ge=1, description="Conversations that queries and bootstraps belong to.")
+    conversations: int = Field(default=20, ge=1)
+    """Conversations that queries and bootstraps belong to."""
     add: AddSettings = AddSettings()
+    """What is added."""
     query: QuerySettings = QuerySettings()
+    """What is queried."""
     bootstrap: BootstrapSettings = BootstrapSettings()
+    """What conversations begin with."""
     mix: MixSettings = MixSettings(add=0.2, query=0.6, bootstrap=0.2)
+    """How often each operation comes in the workload `mix`."""
 
 
 OperationName = Literal["add", "query", "bootstrap"]
