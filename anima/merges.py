@@ -71,6 +71,10 @@ MOVE_ASSOCIATIONS: Final = Statement(
 )
 
 
+class SeveralMerges(Exception):
+    """More than one memory has an older duplicate: each needs a transaction of its own."""
+
+
 async def consolidate(
     session: Session, consolidation: Consolidation, memory_id: UUID, at: datetime
 ) -> tuple[UUID, ...]:
@@ -89,11 +93,14 @@ async def consolidate(
 async def consolidate_all(
     session: Session, consolidation: Consolidation, moments: Mapping[UUID, datetime]
 ) -> dict[UUID, tuple[UUID, ...]]:
-    """What `consolidate` does for each memory at its moment, in this order, with one look at all before the first.
+    """What `consolidate` does for each memory at its moment, with one look at all of them.
 
-    Rows are locked from the first merge to the end of the transaction, and most memories have nothing to merge with.
+    Raises `SeveralMerges` before it has written anything: each merge locks two rows in the order of their ids, and the
+    rows of two in one transaction would be in no order that others could share. Most memories have none.
     """
     found = await _duplicates(session, consolidation, list(moments))
+    if sum(duplicates.older is not None for duplicates in found.values()) > 1:
+        raise SeveralMerges
     return {
         memory_id: found[memory_id].newer
         if found[memory_id].older is None

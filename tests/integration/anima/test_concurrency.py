@@ -23,6 +23,7 @@ from anima.consolidations.protocol import Candidate, Consolidation, Duplicates, 
 from anima.database import Session, open_database
 from anima.model import Found, NewMemory, Promotion, Query, Tier, association_strength
 from anima.strategy import AssociationName, Strategy
+from anima.work import Consolidate
 from tests.memories import EAST, NOON, PLACED, leaning, opened, plant, rows, session_on, value, vector
 from tests.waiting import until
 
@@ -239,6 +240,26 @@ async def test_merges_of_memories_that_occurred_together_do_not_deadlock(databas
         frozenset((older, other_older)),
         frozenset((older, bystander)),
     }
+
+
+@pytest.mark.parametrize(("name", "table"), [("batched", "memories"), ("frontier", "memory_states")])
+async def test_merges_of_one_batch_lock_rows_in_no_other_order_than_queries(
+    database_url: str, session: Session, name: str, table: str
+) -> None:
+    """While a merge waits for a row, it holds none with a greater id: whoever has the first will want that as well."""
+    waited_for, survivor, merged_before = [UUID(int=number) for number in (1, 2, 3)]
+    for memory_id, minute in ((survivor, 0), (merged_before, 1), (waited_for, 2)):
+        await plant(session, EAST, memory_id=memory_id, created_at=NOON.replace(minute=minute))
+    works = [Consolidate(memory_id=memory_id, at=NOON) for memory_id in (merged_before, waited_for)]
+    lock = f"SELECT FROM {table} WHERE id = $1 FOR UPDATE NOWAIT"
+    async with opened(database_url, PLACED[name]) as anima, asyncio.TaskGroup() as group:
+        await anima.background.accept(session, works)
+        async with session_on(database_url) as asking, asking.transaction():
+            await asking.connection.execute(lock, waited_for)
+            group.create_task(anima.background.run_once("consolidation"))
+            await until(partial(waiting, session, 1))
+            await asking.connection.execute(lock, survivor)
+    assert await value(session, "SELECT array_agg(id) FROM memories WHERE deleted_at IS NULL") == [survivor]
 
 
 async def hold(session: Session, first: UUID, second: UUID) -> None:
