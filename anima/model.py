@@ -225,7 +225,8 @@ class Added:
 class Found:
     """`memories` in the order of the contract; `promotions` those that this query caused.
 
-    `is_proven` says that an index proved the answer complete, or that none was needed; else all memories were ranked.
+    `is_proven` says that an index proved the answer complete, or that none was needed. Else all memories were ranked,
+    or something may be missing (an approximate search).
     """
 
     memories: tuple[FoundMemory, ...]

@@ -66,6 +66,8 @@ class Sample(Frozen):
     """How many results the answer has."""
     promotions: int | None = None
     """How many memories were promoted."""
+    proven: bool | None = None
+    """Whether a search is known to have missed nothing without having ranked everything; None where nobody tells."""
     server_s: float | None = None
     """How long a server says that it took, in seconds."""
 

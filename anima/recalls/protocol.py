@@ -29,7 +29,7 @@ class Recalled:
 
     memories: tuple[FoundMemory, ...]
     promotions: tuple[Promotion, ...]
-    is_proven: bool = True
+    is_proven: bool
 
 
 class Recall(Protocol):

@@ -18,7 +18,7 @@ class StepwiseRecall:
     async def perform(self, session: Session, query: Query, embedding: Vector, at: datetime) -> Recalled:
         found = await self.steps.search.find(session, query, embedding)
         if not found:
-            return Recalled((), ())
+            return Recalled((), (), self.steps.search.is_complete)
         memory_ids = [result.memory.id for result in found]
         async with self.steps.after_query.boundary(session):
             if query.conversation_id is not None and len(memory_ids) > 1:
@@ -26,7 +26,7 @@ class StepwiseRecall:
                 await self.steps.after_query.associate(session, CoOccurrence(memory_ids, query.conversation_id, at))
             access = Access(memory_ids, query.conversation_id, at)
             promotions = await self.steps.access_records.record(session, access)
-        return Recalled(promoted(found, promotions), promotions)
+        return Recalled(promoted(found, promotions), promotions, self.steps.search.is_complete)
 
 
 def promoted(found: tuple[FoundMemory, ...], promotions: tuple[Promotion, ...]) -> tuple[FoundMemory, ...]:

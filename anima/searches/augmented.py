@@ -31,6 +31,7 @@ class AugmentedSearch:
     """Ranks so many memories at once without asking the index."""
 
     ranked_at_once: int = RANKED_AT_ONCE
+    is_complete: bool = True
 
     async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]:
         rows = await session.fetch(

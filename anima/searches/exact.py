@@ -25,6 +25,8 @@ FIND: Final = Statement(
 
 
 class ExactSearch:
+    is_complete = True
+
     async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]:
         rows = await session.fetch(FIND, embedding, list(query.tiers), query.similarity_threshold, query.limit)
         return tuple(map(found_from, rows))

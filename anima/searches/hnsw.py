@@ -34,6 +34,8 @@ FIND: Final = Statement(
 
 
 class HnswSearch:
+    is_complete = False
+
     async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]:
         rows = await session.fetch(
             FIND,

@@ -16,4 +16,9 @@ class Search(Protocol):
     Ordered by structural weight, then phi, both descending, then id; at most `query.limit`.
     """
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that belongs to an answer can be missing from it."""
+        ...
+
     async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]: ...

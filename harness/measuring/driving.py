@@ -178,6 +178,7 @@ class TimedPhase:
             rows=response.rows,
             results=response.results,
             promotions=response.promotions,
+            proven=response.proven,
             embedding=response.embedding,
             elapsed_s={name: round(elapsed_s, 6) for name, elapsed_s in response.elapsed_s.items()} or None,
             calls=dict(response.calls) or None,

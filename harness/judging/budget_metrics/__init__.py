@@ -18,6 +18,7 @@ from harness.judging.budget_metrics.per_operation import PerOperation
 from harness.judging.budget_metrics.plan_uses import PlanUses
 from harness.judging.budget_metrics.pool_refusals import PoolRefusals
 from harness.judging.budget_metrics.protocol import BudgetMetric
+from harness.judging.budget_metrics.proven import Proven
 from harness.judging.budget_metrics.recall import Recall
 from harness.judging.budget_metrics.request_count import RequestCount
 from harness.judging.budget_metrics.throughput import Throughput
@@ -56,6 +57,7 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     ),
     "plan": PlanUses(),
     "recall": Recall(),
+    "proven": Proven(),
     "hit_rate": HitRate(),
     "failures": BackgroundFailures(),
     "refusals": PoolRefusals(),

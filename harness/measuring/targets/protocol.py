@@ -30,6 +30,8 @@ class Response:
     """How many results the answer has."""
     promotions: int | None = None
     """How many memories were promoted."""
+    proven: bool | None = None
+    """Whether a search is known to have missed nothing without having ranked everything."""
     embedding: str | None = None
     """Who made the embedding: a provider's name, or `cache`."""
     server_s: float | None = None

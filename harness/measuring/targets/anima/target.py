@@ -293,6 +293,7 @@ class OpenAnima:
             rows=counted.rows,
             results=response.results,
             promotions=response.promotions,
+            proven=response.proven,
             embedding=response.embedding,
             elapsed_s={**{part: spent[part] for part in PARTS if part in spent}, **counted.elapsed_s},
             calls=counted.calls,
@@ -309,6 +310,7 @@ class OpenAnima:
                 return Response(
                     results=len(found.memories),
                     promotions=len(found.promotions),
+                    proven=found.is_proven,
                     embedding=found.embedding_provider,
                 )
             case "bootstrap":

@@ -19,7 +19,8 @@ WITHOUT_NUMBER = sorted(word for word, metric in METRICS.items() if metric.unit 
 
 def observed(n: int = 400) -> Observed:
     """Well-sampled requests that all cost something."""
-    fields: dict[str, Any] = {"statements": 3, "round_trips": 5, "rows": 20, "results": 20, "promotions": 1}
+    counts: dict[str, Any] = {"statements": 3, "round_trips": 5, "rows": 20, "results": 20, "promotions": 1}
+    fields = counts | {"proven": True}
     answered = samples([0.05] * n, embedding="cache", **fields) + samples([0.2] * n, embedding="ollama", **fields)
     work = BackgroundRecord(kind="co_occurrence", count=4, failures=2, statements=4, round_trips=4)
     everything = (*answered, *samples([0.1], error="503 DATABASE_BUSY"))
@@ -52,6 +53,14 @@ def word(request: pytest.FixtureRequest) -> str:
     """Of a metric whose value is a number."""
     name: str = request.param
     return name
+
+
+def test_proven_is_a_share_of_the_searches_that_say_so() -> None:
+    told = [*samples([0.1] * 3, proven=True), *samples([0.1], proven=False)]
+    seen = Observed(variant("frontier", told), (*told, *samples([0.1] * 4), *samples([0.1], error="x", proven=False)))
+    assert evaluated("proven", ">=", "75", seen).outcome is Outcome.PASS
+    failed = evaluated("proven", ">=", "76", seen)
+    assert (failed.outcome, failed.measured, failed.n) == (Outcome.FAIL, 0.75, 4)
 
 
 @pytest.mark.parametrize("word", sorted(METRICS))

@@ -44,6 +44,14 @@ async def test_the_plans_are_those_of_the_statements_that_it_executed(loaded_url
     assert not {"begin", "commit"} & plans.keys()
 
 
+@pytest.mark.parametrize(("variant", "proven"), [("batched", True), ("frontier", True), ("approximate", False)])
+async def test_it_says_whether_a_search_was_proven(loaded_url: str, variant: str, proven: bool) -> None:
+    await AnimaTarget().migrate(loaded_url, AnimaTarget().schema_version("frontier"))
+    async with AnimaTarget().open(TargetContext(variant, loaded_url)) as target:
+        for asked in (query("a boat at sea"), query("nothing like it", similarity_threshold=1.0)):
+            assert (await target.perform(asked)).proven is proven
+
+
 async def test_exact_search_recalls_all_and_an_approximate_one_a_share_and_both_leave_no_trace(
     loaded_url: str,
 ) -> None:

@@ -1,0 +1,29 @@
+"""proven: the share of requests whose search was proven complete without ranking everything."""
+
+from typing import Literal
+
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
+from harness.judging.limits import Limit
+from harness.quantities import Unit
+
+
+class Proven:
+    unit: Unit = "share"
+    kind: Literal["exact", "sampled"] = "exact"
+    subject: str | None = None
+    scope: Scope = "requests"
+    ends_a_run: bool = False
+    samples_min: int = 1
+    meaning = "The share of this run's searches that an index proved complete, or that needed no index."
+
+    def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
+        told = [sample.proven for sample in observed.answered if sample.proven is not None]
+        if not told:
+            return Evaluation(Outcome.INVALID, n=0, reason="the target did not say whether its searches were proven")
+        share = sum(told) / len(told)
+        return Evaluation(
+            outcome=Outcome.PASS if limit.excess(share) <= 0 else Outcome.FAIL,
+            n=len(told),
+            measured=share,
+            limit=limit.value(),
+        )
