@@ -13,7 +13,7 @@ import click
 
 from anima.addresses import address_of
 from anima.embedded import default_directory, embedded_postgres
-from anima.errors import AnimaError, DatabaseUnavailable, DatabaseUnfit, InvalidInput, MigrationFailed, extra
+from anima.errors import AnimaError, DatabaseUnavailable, DatabaseUnfit, InvalidInput, extra
 from anima.settings import Settings
 
 
@@ -69,7 +69,7 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
 @click.option("--host", metavar="ADDRESS", help="Listen here; 127.0.0.1 is the default, so that only this machine can.")
 @click.option("--port", type=click.IntRange(0, 65535), help="7100 is the default; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Server processes that share the port.")
-@click.option("--strategy", metavar="NAME", help="How requests are served: batched (the default), frontier, naive ...")
+@click.option("--strategy", metavar="NAME", help="How requests are served: frontier (the default), batched, naive ...")
 @database_url_option
 @click.option("--data-directory", type=click.Path(path_type=Path), help="Where the embedded PostgreSQL keeps its data.")
 @click.option("--trace-log", type=click.Path(path_type=Path), metavar="PATH", help="Log operations, to replay them.")
@@ -84,12 +84,16 @@ def serve(*, migrating: bool, **options: object) -> None:
     # What it takes to serve takes long to load, and no other command needs it.
     from anima.http import server  # noqa: PLC0415 -- see above
     from anima.provider_choice import chosen  # noqa: PLC0415 -- see above
+    from anima.strategy_choice import chosen_strategy  # noqa: PLC0415 -- see above
 
     given = {name: option for name, option in options.items() if option is not None}
     settings = Settings.from_environment().model_copy(update=given)
     server.end_on_signals()
     with database_of(settings) as (url, is_own):
-        service = server.options_from(settings, url)
+        served = asyncio.run(chosen_strategy(settings.strategy, url, is_named=settings.is_strategy_named))
+        if served.remark:
+            click.echo(served.remark, err=True)
+        service = server.options_from(settings, served.strategy, url)
         asyncio.run(prepare_schema(url, service.strategy.schema_version, migrating=migrating or is_own))
         choice = asyncio.run(chosen(service.embeddings, url, is_named=settings.is_provider_named))
         if choice.remark:
@@ -122,14 +126,14 @@ def database_of(settings: Settings) -> Generator[tuple[str, bool]]:
 
 
 async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
-    """Raises `MigrationFailed` when the schema is behind the version and may not be changed, and `DatabaseUnfit`."""
+    """Raises `DatabaseUnfit`, also where the schema is behind the version and may not be changed."""
     from anima import migrations  # noqa: PLC0415 -- as in `migrate`
     from anima.rights import refuse_missing_rights  # noqa: PLC0415 -- as in `migrate`
 
     needed = [entry for entry in await migrations.status(url) if entry.migration.version <= version]
     pending = [entry.migration.name for entry in needed if not entry.applied]
     if pending and not migrating:
-        raise MigrationFailed(
+        raise DatabaseUnfit(
             f"The database lacks {', '.join(pending)}. Run `anima migrate`, or start with `anima serve --migrate`."
         )
     if pending:

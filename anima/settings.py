@@ -47,7 +47,7 @@ class Settings(BaseModel):
     """The port at which it listens; 0 is any that is free."""
     workers: PositiveInt = 1
     """How many server processes share the port."""
-    strategy: str = "batched"
+    strategy: str = "frontier"
     """The name of the strategy."""
     embedding_provider: str | None = None
     """The name of the provider; None takes the one that embedded what is stored, or the first that there is."""
@@ -96,6 +96,10 @@ class Settings(BaseModel):
     def is_provider_named(self) -> bool:
         """By its name, or by where it is."""
         return bool(self.model_fields_set & {"embedding_provider", "ollama_url", "openai_key"})
+
+    @property
+    def is_strategy_named(self) -> bool:
+        return "strategy" in self.model_fields_set
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

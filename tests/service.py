@@ -12,7 +12,7 @@ from anima.assembly import Anima
 from anima.embeddings.protocol import EmbeddingSettings
 from anima.http.app import Watchers, application
 from anima.http.server import ServiceOptions, configuration, listening
-from anima.strategy import BATCHED
+from anima.strategy import FRONTIER
 from tests.waiting import TIMEOUT_S
 
 
@@ -25,7 +25,7 @@ async def client_of(anima: Anima, watchers: Watchers | None = None) -> AsyncGene
 
 
 def options_for(database_url: str) -> ServiceOptions:
-    return ServiceOptions(database_url, BATCHED, EmbeddingSettings(provider="hashing"), port=0)
+    return ServiceOptions(database_url, FRONTIER, EmbeddingSettings(provider="hashing"), port=0)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from anima.http.trace_log import OperationObserver, TraceLog, TraceLogSettings, 
 from anima.http.warming import texts_in, warm
 from anima.provider_choice import warn_of_another_maker
 from anima.settings import Settings, variable_of
-from anima.strategy import Strategy, preset
+from anima.strategy import Strategy
 
 BACKLOG: Final = 2048
 METRICS_INTERVAL_S: Final = 5.0
@@ -89,9 +89,8 @@ class ServiceOptions:
     """Texts that are embedded before the first request."""
 
 
-def options_from(settings: Settings, database_url: str) -> ServiceOptions:
+def options_from(settings: Settings, strategy: Strategy, database_url: str) -> ServiceOptions:
     """Raises `InvalidInput`."""
-    strategy = preset(settings.strategy)
     return ServiceOptions(
         database_url=database_url,
         strategy=strategy,

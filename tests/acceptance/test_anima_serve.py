@@ -181,7 +181,7 @@ async def test_a_signal_waits_for_the_request_in_flight(offline: Environment, se
 
     with serving(offline | {"ANIMA_DATABASE_URL": url}) as (process, address), ThreadPoolExecutor(1) as client:
         async with session_on(url) as holder, holder.transaction():
-            await holder.connection.execute("SELECT FROM memories WHERE id = $1 FOR UPDATE", memory_id)
+            await holder.connection.execute("SELECT FROM memory_states WHERE id = $1 FOR UPDATE", memory_id)
             answer = client.submit(add, address, "a day")
             await until(somebody_waits)
             process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What tests of the service share: one on the strategy with all fixes, and a client of it."""
+"""What tests of the service share: one of the default strategy, unless a test names another, and a client of it."""
 
 from collections.abc import AsyncGenerator
 
@@ -6,14 +6,20 @@ import httpx
 import pytest
 
 from anima.assembly import Anima
-from anima.strategy import BATCHED
+from anima.settings import Settings
+from anima.strategy import Strategy, preset
 from tests.memories import opened
 from tests.service import client_of
 
 
 @pytest.fixture
-async def anima(database_url: str) -> AsyncGenerator[Anima]:
-    async with opened(database_url, BATCHED) as anima:
+def strategy(request: pytest.FixtureRequest) -> Strategy:
+    return preset(getattr(request, "param", Settings().strategy))
+
+
+@pytest.fixture
+async def anima(database_url: str, strategy: Strategy) -> AsyncGenerator[Anima]:
+    async with opened(database_url, strategy) as anima:
         yield anima
 
 

@@ -68,14 +68,14 @@ async def test_a_client_that_hangs_up_leaves_no_transaction_behind(
         return bool(await value(session, LOCK_WAITS) == count)
 
     async with session_on(database_url) as holder, holder.transaction():
-        await holder.connection.execute("SELECT FROM memories WHERE id = $1 FOR UPDATE", memory_id)
+        await holder.connection.execute("SELECT FROM memory_states WHERE id = $1 FOR UPDATE", memory_id)
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ADD % (len(body), body))
         await until(lambda: waits(1))
         writer.close()
         await writer.wait_closed()
         await until(lambda: waits(0))
-    assert await value(session, "SELECT access_count FROM memories WHERE id = $1", memory_id) == 0
+    assert await value(session, "SELECT access_count FROM memory_states WHERE id = $1", memory_id) == 0
 
 
 Drawn = tuple[str, str, bytes]

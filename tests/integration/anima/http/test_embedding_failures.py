@@ -11,7 +11,7 @@ from anima.assembly import open_anima
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.ollama import OllamaEmbeddings
 from anima.embeddings.protocol import EmbeddingSettings
-from anima.strategy import BATCHED, NAIVE, Strategy
+from anima.strategy import FRONTIER, NAIVE, Strategy
 from tests.service import client_of
 
 ADD, QUERY = "/api/v1/memories/add", "/api/v1/memories/query"
@@ -35,7 +35,7 @@ async def client_on(url: str, strategy: Strategy) -> AsyncGenerator[httpx.AsyncC
         yield client
 
 
-@pytest.mark.parametrize("strategy", [BATCHED, NAIVE], ids=["batched", "naive"])
+@pytest.mark.parametrize("strategy", [FRONTIER, NAIVE], ids=["frontier", "naive"])
 async def test_a_bad_text_is_refused_for_its_sender_alone(database_url: str, strategy: Strategy) -> None:
     async with client_on(database_url, strategy) as client:
         for _ in range(3):
@@ -47,7 +47,7 @@ async def test_a_bad_text_is_refused_for_its_sender_alone(database_url: str, str
 
 
 async def test_a_client_is_told_to_wait_for_as_long_as_the_provider_asks(database_url: str) -> None:
-    async with client_on(database_url, BATCHED) as client:
+    async with client_on(database_url, FRONTIER) as client:
         for content in ("busy", "another"):
             busy = await client.post(ADD, json={"content": content})
             assert (busy.status_code, busy.json()["error"]["code"]) == (503, "EMBEDDING_UNAVAILABLE")

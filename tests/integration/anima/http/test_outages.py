@@ -11,7 +11,7 @@ import pytest
 
 from anima.assembly import Anima
 from anima.migrations import migrate
-from anima.strategy import BATCHED
+from anima.strategy import FRONTIER
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.provisioners.protocol import Disruption, Server
 from tests.memories import opened
@@ -34,7 +34,7 @@ def fragile(runner: asyncio.Runner) -> Generator[Server]:
 async def fragile_anima(fragile: Server) -> AsyncGenerator[Anima]:
     url = await fragile.create_database("fragile")
     await migrate(url)
-    async with opened(url, BATCHED) as anima:
+    async with opened(url, FRONTIER) as anima:
         yield anima
     await fragile.drop_database("fragile")
 

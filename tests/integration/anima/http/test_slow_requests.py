@@ -9,7 +9,7 @@ import pytest
 from anima.embeddings.protocol import Embedded
 from anima.http.app import Watchers
 from anima.http.timing import SlowRequestLog
-from anima.strategy import BATCHED
+from anima.strategy import FRONTIER
 from tests.memories import StatedEmbeddings, opened
 from tests.service import client_of
 
@@ -25,7 +25,7 @@ async def test_a_slow_request_is_one_line_of_json(
 
     monkeypatch.setattr(StatedEmbeddings, "embed", embed_later)
     watchers = Watchers(requests=[SlowRequestLog(limit_ms=10)])
-    async with opened(database_url, BATCHED) as anima, client_of(anima, watchers) as client:
+    async with opened(database_url, FRONTIER) as anima, client_of(anima, watchers) as client:
         with caplog.at_level(logging.WARNING, "anima.http.timing"):
             answer = await client.post("/api/v1/memories/add", json={"content": "a secret"})
     (line,) = (json.loads(record.message) for record in caplog.records)
@@ -39,6 +39,6 @@ async def test_a_slow_request_is_one_line_of_json(
 
 async def test_a_quick_request_leaves_no_line(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     watchers = Watchers(requests=[SlowRequestLog(limit_ms=600_000)])
-    async with opened(database_url, BATCHED) as anima, client_of(anima, watchers) as client:
+    async with opened(database_url, FRONTIER) as anima, client_of(anima, watchers) as client:
         await client.get("/health")
     assert caplog.records == []

@@ -28,6 +28,9 @@ ROW = {
 }
 
 
+in_each_strategy = pytest.mark.parametrize("strategy", ["batched", "approximate", "frontier"], indirect=True)
+
+
 def checked_meta(answer: httpx.Response) -> dict[str, Any]:
     """Its `meta`, without what every answer has."""
     meta: dict[str, Any] = answer.json()["meta"]
@@ -40,6 +43,7 @@ async def add(client: httpx.AsyncClient, content: str, **fields: object) -> http
     return await client.post("/api/v1/memories/add", json={"content": content, **fields})
 
 
+@in_each_strategy
 async def test_a_new_memory_is_201_and_its_duplicate_200(client: httpx.AsyncClient) -> None:
     fields = {"category": "test", "tags": ["a", "b"], "source": "s", "isCatalyst": True}
     first = await add(client, "a day at sea", **fields)
@@ -59,6 +63,7 @@ async def test_a_new_memory_is_201_and_its_duplicate_200(client: httpx.AsyncClie
     assert checked_meta(second) == {"embeddingProvider": "cache"}
 
 
+@in_each_strategy
 async def test_a_query_answers_with_rows_time_and_promotions(client: httpx.AsyncClient) -> None:
     await add(client, "a day at sea")
     question = {"query": "a day at sea", "limit": 5, "similarityThreshold": 0.1, "conversationId": "test-1"}
@@ -76,6 +81,7 @@ async def test_a_query_answers_with_rows_time_and_promotions(client: httpx.Async
     assert "promotions" not in again.json()["meta"]
 
 
+@in_each_strategy
 async def test_bootstrap_answers_by_tier(client: httpx.AsyncClient) -> None:
     await add(client, "a day at sea")
     parameters = {"conversationId": "test-1", "limit": "10", "includeThread": "false"}

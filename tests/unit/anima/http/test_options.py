@@ -8,14 +8,15 @@ import pytest
 from anima.errors import InvalidInput
 from anima.http.server import NotStarted, ServiceOptions, failing_start, options_from, tracer_of
 from anima.settings import Settings
+from anima.strategy import FRONTIER
 from tests.service import options_for
 
 URL = "postgresql://h/d"
 
 
 def test_redis_is_used_when_it_is_named() -> None:
-    assert options_from(Settings.from_environment({}), URL).shared_cache is None
-    options = options_from(Settings.from_environment({"ANIMA_REDIS_URL": "redis://u:secret@h:6379/0"}), URL)
+    assert options_from(Settings.from_environment({}), FRONTIER, URL).shared_cache is None
+    options = options_from(Settings.from_environment({"ANIMA_REDIS_URL": "redis://u:secret@h:6379/0"}), FRONTIER, URL)
     assert options.shared_cache is not None
     assert options.shared_cache.url.get_secret_value() == "redis://u:secret@h:6379/0"
     assert "secret" not in repr(options)
@@ -23,13 +24,13 @@ def test_redis_is_used_when_it_is_named() -> None:
 
 def test_a_wrong_address_is_refused_by_the_name_of_its_variable_and_without_its_text() -> None:
     with pytest.raises(InvalidInput, match="ANIMA_REDIS_URL: ") as refusal:
-        options_from(Settings.from_environment({"ANIMA_REDIS_URL": "http://u:secret@h"}), URL)
+        options_from(Settings.from_environment({"ANIMA_REDIS_URL": "http://u:secret@h"}), FRONTIER, URL)
     assert "secret" not in str(refusal.value)
 
 
 def test_the_time_limits_of_the_provider_are_settings() -> None:
     environment = {"ANIMA_EMBEDDING_TIMEOUT_S": "2.5", "ANIMA_EMBEDDING_LOAD_TIMEOUT_S": "300"}
-    embeddings = options_from(Settings.from_environment(environment), URL).embeddings
+    embeddings = options_from(Settings.from_environment(environment), FRONTIER, URL).embeddings
     assert (embeddings.timeout_s, embeddings.load_timeout_s) == (2.5, 300.0)
 
 
