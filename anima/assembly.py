@@ -16,6 +16,7 @@ from anima.bootstraps import BOOTSTRAPS
 from anima.consolidations import CONSOLIDATIONS
 from anima.database import Database, Observer, PoolSettings, ignore, open_database
 from anima.embeddings import PROVIDERS
+from anima.embeddings.batching import BatchingEmbeddings
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, SharedCacheSettings
@@ -98,6 +99,8 @@ def tiers(provider: EmbeddingProvider, strategy: Strategy, shared_cache: SharedC
     """A cache in the process, if the strategy has one; behind it one in Redis, if there is one; then the provider."""
     if not strategy.embedding_cache:
         return Tiers(provider)
+    if strategy.embedding_batches and provider.server_calls():
+        provider = BatchingEmbeddings(provider)
     shared = SharedEmbeddings.connect(provider, shared_cache) if shared_cache else None
     cache = CachedEmbeddings(shared or provider)
     return Tiers(cache, cache, shared)

@@ -49,6 +49,8 @@ class Strategy:
     """Whether a bootstrap counts as an access of what it returns."""
     embedding_cache: bool
     """Whether embeddings are kept in the process."""
+    embedding_batches: bool
+    """Whether texts that are asked for at the same time go to the provider's server in one call."""
     schema_version: int
     """The number of the migration that its database is at."""
     pool_size: int
@@ -70,6 +72,7 @@ NAIVE: Final = Strategy(
     bootstrap="three_queries",
     bootstrap_records_access=True,
     embedding_cache=False,
+    embedding_batches=False,
     schema_version=6,
     pool_size=20,
     acquire_timeout_s=2.0,
@@ -132,6 +135,7 @@ FRONTIER: Final = replace(
     association_placement="inline",
     consolidation="augmented",
     bootstrap="ranked",
+    embedding_batches=True,
     schema_version=12,
 )
 

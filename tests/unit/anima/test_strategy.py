@@ -46,6 +46,7 @@ def test_naive_is_the_system_before_the_fixes() -> None:
         ("bootstrap", "three_queries"),
         ("bootstrap_records_access", True),
         ("embedding_cache", False),
+        ("embedding_batches", False),
         ("schema_version", 6),
         ("pool_size", 20),
         ("acquire_timeout_s", 2.0),
