@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 from urllib.request import urlopen
 
 import click
@@ -100,7 +100,7 @@ def _refuse_existing(directory: Path, names: Iterable[str]) -> None:
 
 @init.command()
 @click.option("--openapi", "source", metavar="FILE|URL", required=True, help="An OpenAPI document, as JSON.")
-@click.option("--url", help="Where the service runs; else where the document was found, or what it says itself.")
+@click.option("--url", help="Where the service runs, if not where the document was found, or says so.")
 @click.option("--to", "target", type=click.Path(path_type=Path), default="service.toml", show_default=True)
 def http(*, source: str, url: str | None, target: Path) -> None:
     """Makes each endpoint of a service an operation."""
@@ -108,12 +108,38 @@ def http(*, source: str, url: str | None, target: Path) -> None:
 
     document = _document(source)
     text = scenario_of(document, url or _service_url(source, document))
+    _write_new(target, text)
+    click.echo(f"Wrote {target}: read what it would send, and then `harness run {target}`.")
+
+
+PYTEST_FILE: Final = '''"""What may not become slower: `pytest` fails where a budget does not hold."""
+
+import json
+
+DOCUMENT = json.dumps([{"id": number, "name": f"thing {number}"} for number in range(1000)])
+
+
+def test_reading_is_quick(budget):
+    """Put a function of your own in the place of `json.loads`."""
+    things = budget("p95 <= 50ms", "errors <= 0%").measure(json.loads, DOCUMENT)
+    assert len(things) == 1000
+'''
+
+
+@init.command()
+@click.option("--to", "target", type=click.Path(path_type=Path), default="test_performance.py", show_default=True)
+def pytest(*, target: Path) -> None:
+    """Writes a test with a budget."""
+    _write_new(target, PYTEST_FILE)
+    click.echo(f"Wrote {target}: run it with `pytest {target}`, and put a function of your own into it.")
+
+
+def _write_new(target: Path, text: str) -> None:
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{target} is there already. Name another file with --to.") from None
-    click.echo(f"Wrote {target}: read what it would send, and then `harness run {target}`.")
 
 
 def _document(source: str) -> Mapping[str, Any]:
@@ -145,12 +171,25 @@ def _fetched(url: str) -> str:
 
 
 def _service_url(source: str, document: Mapping[str, Any]) -> str:
-    """Of the first server that the document names as a whole, or of where it was found."""
-    named = cast("list[object]", document.get("servers", []))
-    servers = [str(cast("dict[str, object]", each).get("url", "")) for each in named if isinstance(each, dict)]
-    if absolute := [url for url in servers if url.startswith(("http://", "https://")) and "{" not in url]:
-        return absolute[0].rstrip("/")
-    if "://" not in source:
-        raise UsageError(f"{source} does not say where the service runs. Say it with --url http://127.0.0.1:8000.")
-    below = servers[0].rstrip("/") if servers and servers[0].startswith("/") else ""
-    return urlunsplit((*urlsplit(source)[:2], below, "", ""))
+    """Where the document was found, below the path of the first server that it names; else that server, if whole.
+
+    A service that tells of itself often names the one that customers use, which nobody means to load by accident.
+    """
+    named = document.get("servers")
+    servers = [
+        _filled(cast("dict[str, Any]", each)) for each in cast("list[object]", named or []) if isinstance(each, dict)
+    ]
+    if "://" in source:
+        path = urlsplit(urljoin(source, servers[0])).path if servers else ""
+        return urlunsplit((*urlsplit(source)[:2], path.rstrip("/"), "", ""))
+    if whole := [url for url in servers if url.startswith(("http://", "https://")) and "{" not in url]:
+        return whole[0].rstrip("/")
+    raise UsageError(f"{source} does not say where the service runs. Say it with --url http://127.0.0.1:8000.")
+
+
+def _filled(server: Mapping[str, Any]) -> str:
+    """Its address, with what its variables are unless stated."""
+    url = str(server.get("url", ""))
+    for name, variable in cast("dict[str, dict[str, object]]", server.get("variables", {})).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", f"{{{name}}}")))
+    return url
