@@ -160,7 +160,7 @@ def compare(
         _common_phases(variants, share_rounds=True),
         paired,
         control=control.name if control else None,
-        objections=judge(record, budgets=()).objections,
+        objections=judge(record, budgets=()).against_timings,
         notes=() if control else (NO_CONTROL,),
         margin=margin,
         risk=risk,
@@ -213,7 +213,7 @@ def compare_runs(
         unpaired,
         control=None,
         objections=[
-            f"{each.run_id}: {objection}" for each in records for objection in judge(each, budgets=()).objections
+            f"{each.run_id}: {objection}" for each in records for objection in judge(each, budgets=()).against_timings
         ],
         notes=(*(f"These runs are unlike: {each}." for each in differing), APART),
         margin=margin,

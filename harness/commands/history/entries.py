@@ -49,7 +49,7 @@ class HistoryEntry(Frozen):
 def entry_of(record: RunRecord, revision: str | None) -> HistoryEntry:
     """Raises `UsageError` for a run that cannot be judged: half a run would look like a change."""
     verdict = judge(record)
-    if verdict.objections:
+    if verdict.against_timings:
         raise UsageError(f"{record.run_id} has no place in a history. {verdict.sentence}")
     return HistoryEntry(
         run_id=record.run_id,

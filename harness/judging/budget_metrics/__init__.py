@@ -41,10 +41,13 @@ METRICS: Final[dict[str, BudgetMetric]] = {
         ("blocks_read", "blocks_hit"), "Blocks of the database that the server asked for, for each request."
     ),
     "client_cpu_ms_per_op": PerOperation(
-        ("client_cpu_s",), "Processor milliseconds of the load generator's process for each request.", factor=1000
+        ("client_cpu_s",),
+        "Processor milliseconds of the load generator's process for each request.",
+        factor=1000,
+        timed=True,
     ),
     "server_cpu_ms_per_op": PerOperation(
-        ("server_cpu_s",), "Processor milliseconds of the database server for each request.", factor=1000
+        ("server_cpu_s",), "Processor milliseconds of the database server for each request.", factor=1000, timed=True
     ),
     "background_queued_at_end": BackgroundQueue(
         queued_at_end, "count", "Pieces of background work that were accepted and not done when the phase ended."

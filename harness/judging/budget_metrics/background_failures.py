@@ -12,6 +12,7 @@ class BackgroundFailures:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "background"
     scope: Scope = "variant"
+    timed = False
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "How many pieces of background work failed."

@@ -40,6 +40,7 @@ class BackgroundQueue:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "phase"
+    timed = True
     ends_a_run: bool = False
     samples_min: int = 1
 

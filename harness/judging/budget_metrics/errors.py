@@ -14,6 +14,7 @@ class Errors:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = False
     ends_a_run: bool = True
     samples_min: int = 1
     meaning = "The share of this run's requests that failed."

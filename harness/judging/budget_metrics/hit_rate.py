@@ -15,6 +15,7 @@ class HitRate:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "cache"
     scope: Scope = "requests"
+    timed = False
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The share of this run's answered requests with a text to embed whose embedding came from the cache."

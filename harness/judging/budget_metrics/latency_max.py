@@ -13,6 +13,7 @@ class LatencyMax:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = True
     ends_a_run: bool = True
     samples_min: int = 1
     meaning = "The latency of this run's slowest request; a failed request exceeds any limit."

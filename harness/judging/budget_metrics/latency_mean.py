@@ -16,6 +16,7 @@ class LatencyMean:
     kind: Literal["exact", "sampled"] = "sampled"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = True
     ends_a_run: bool = True
     samples_min: int = 2
     meaning = "The average latency of the answered requests; its 95% bounds (Student's t) are approximate."

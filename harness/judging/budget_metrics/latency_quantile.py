@@ -26,6 +26,7 @@ class LatencyQuantile:
     kind: Literal["exact", "sampled"] = "sampled"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = True
     ends_a_run: bool = True
     meaning: str = (
         "The latency that this share of the requests does not exceed; a failed request exceeds any limit. "

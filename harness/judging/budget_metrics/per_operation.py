@@ -30,6 +30,8 @@ class PerOperation:
     """The only operation that may be named before it; None where any may."""
     scope: Scope = "phase"
     """Whether it is counted for a phase or for an operation."""
+    timed: bool = False
+    """Whether it depends on how fast the machine was."""
     ends_a_run: bool = False
     """Whether a run may end early when it fails."""
     samples_min: int = 1

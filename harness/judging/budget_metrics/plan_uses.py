@@ -19,6 +19,7 @@ class PlanUses:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "statement"
+    timed = False
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The index, or kind of index, that a statement's plan uses; before the dot stands the statement's name."

@@ -15,6 +15,7 @@ class PoolRefusals:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "pool"
     scope: Scope = "variant"
+    timed = True
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "How many requests failed since no connection to the database became free in time."

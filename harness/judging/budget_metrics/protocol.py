@@ -134,6 +134,11 @@ class BudgetMetric(Protocol):
     def scope(self) -> Scope: ...
 
     @property
+    def timed(self) -> bool:
+        """Whether the value depends on how fast the machine was, as counts of statements and rows do not."""
+        ...
+
+    @property
     def ends_a_run(self) -> bool: ...
 
     @property

@@ -12,6 +12,7 @@ class Proven:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = False
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The share of this run's searches that an index proved complete, or that needed no index."

@@ -16,6 +16,7 @@ class Recall:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "query"
     scope: Scope = "variant"
+    timed = False
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The share of exact search's results that the variant's search found, averaged over the sampled queries."

@@ -22,6 +22,7 @@ class RequestCount:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = False
     ends_a_run: bool = True
     samples_min: int = 1
 

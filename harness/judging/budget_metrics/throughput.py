@@ -15,6 +15,7 @@ class Throughput:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = True
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The answered requests of each second that their phases took."

@@ -15,6 +15,7 @@ class Within:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
+    timed = True
     ends_a_run: bool = False
     samples_min: int = 1
     meaning: str = "The share of this run's requests that were answered without an error in less than this time."

@@ -9,6 +9,7 @@ from harness.record import RunRecord, VariantRecord
 
 
 class DriftingLatencies:
+    of_timings_only = True
     meaning = (
         "Latencies of an operation rose or fell by a quarter or more within its passes, or from round to round, and a "
         "trend test finds it with a risk of 0.1% at most. Passes of fewer than 50 requests are not tested."

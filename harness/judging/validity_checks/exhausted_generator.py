@@ -18,6 +18,7 @@ assert ADVICE.keys() == EXHAUSTIONS.keys(), "each has its advice"
 
 
 class ExhaustedGenerator:
+    of_timings_only = False
     meaning = (
         "The load generator's side ran out of open files, ports or buffers (EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS) "
         "for a request."

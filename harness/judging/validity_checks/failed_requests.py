@@ -8,6 +8,7 @@ from harness.record import RunRecord
 
 
 class FailedRequests:
+    of_timings_only = False
     meaning = "Every request of an operation failed."
 
     def objections(self, record: RunRecord) -> Iterator[str]:

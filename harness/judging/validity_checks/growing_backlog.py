@@ -18,6 +18,7 @@ DRAIN_SHARE_MIN: Final = 0.1
 
 
 class GrowingBacklog:
+    of_timings_only = True
     meaning = (
         "A phase was too short to be sustained: its background queue grew in each fifth of it, to 50 pieces or more, "
         "which took more than 10% of the phase's time to do afterwards."

@@ -13,6 +13,7 @@ LATENESS_MAX_SHARE: Final = 0.05
 
 
 class LateGenerator:
+    of_timings_only = True
     meaning = "In an open loop, the p99 of the starts' lateness exceeds 1 ms and 5% of the latencies' p50."
 
     def objections(self, record: RunRecord) -> Iterator[str]:

@@ -11,6 +11,7 @@ MISSED_MAX: Final = 0.01
 
 
 class MissedRate:
+    of_timings_only = True
     meaning = "In an open loop, more than 1% of the planned requests were not started."
 
     def objections(self, record: RunRecord) -> Iterator[str]:

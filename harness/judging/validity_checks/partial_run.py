@@ -9,6 +9,7 @@ from harness.record import RunRecord
 
 
 class PartialRun:
+    of_timings_only = False
     meaning = "The run broke off, or no request was measured."
 
     def objections(self, record: RunRecord) -> Iterator[str]:

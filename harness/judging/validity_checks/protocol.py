@@ -14,6 +14,11 @@ class ValidityCheck(Protocol):
         """One sentence for the manual: when the run is INVALID, by which figure."""
         ...
 
+    @property
+    def of_timings_only(self) -> bool:
+        """Whether what was counted, such as statements, is right all the same."""
+        ...
+
     def objections(self, record: RunRecord) -> Iterator[str]:
         """Clauses without a full stop, each with what was seen, where, and what to do."""
         ...

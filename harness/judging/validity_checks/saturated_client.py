@@ -15,6 +15,7 @@ BUSY_MAX: Final = 0.9
 
 
 class SaturatedClient:
+    of_timings_only = True
     meaning = (
         "The load generator used more than 90% of a processor for each of its processes; not in a closed loop on a "
         "target that lives in its process."

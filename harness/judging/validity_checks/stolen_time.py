@@ -11,6 +11,7 @@ STEAL_MAX: Final = 0.05
 
 
 class StolenTime:
+    of_timings_only = True
     meaning = "The hypervisor gave more than 5% of the machine's processor time to others while a variant was timed."
 
     def objections(self, record: RunRecord) -> Iterator[str]:

@@ -10,6 +10,7 @@ STOPPED_MAX_S: Final = 1.0
 
 
 class StoppedGenerator:
+    of_timings_only = True
     meaning = "While a phase was timed, the load generator stood still, or its machine slept, for more than 1 s in all."
 
     def objections(self, record: RunRecord) -> Iterator[str]:

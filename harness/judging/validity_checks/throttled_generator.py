@@ -11,6 +11,7 @@ THROTTLED_MAX: Final = 0.05
 
 
 class ThrottledGenerator:
+    of_timings_only = True
     meaning = (
         "A processor quota, such as a container's limit, stopped the load generator in more than 5% of its periods "
         "while a variant was timed."

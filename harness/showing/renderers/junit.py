@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
+from harness.judging.verdict import Verdict
 from harness.record import RunRecord
 from harness.showing.comparison_tables import comparison_title, findings
 from harness.showing.report import Report
@@ -50,7 +51,7 @@ class JunitRenderer:
         record, verdict = report.record, report.verdict
         scenario = report.summary.declaration.name or "harness"
         cases = [
-            _whole(scenario, "the run can be judged", verdict.objections, verdict.sentence),
+            _whole(scenario, "the run can be judged", _objections(verdict), verdict.sentence),
             *(Case(f"{scenario}.{each.variant}", each.budget, each.outcome, each.sentence) for each in verdict.budgets),
         ]
         known = {"run_id": record.run_id, "verdict": verdict.outcome.value, "sentence": verdict.sentence}
@@ -64,6 +65,10 @@ class JunitRenderer:
         ]
         known = {"verdict": comparison.outcome.value, "sentence": comparison.sentence}
         return _document(title, cases, known)
+
+
+def _objections(verdict: Verdict) -> Sequence[str]:
+    return verdict.against_timings if verdict.outcome is Outcome.INVALID else ()
 
 
 def _whole(classname: str, name: str, objections: Sequence[str], sentence: str) -> Case:

@@ -22,5 +22,7 @@ def test_every_metric_is_in_the_manual_with_its_unit_kind_and_meaning(name: str)
 
 
 @pytest.mark.parametrize("name", sorted(VALIDITY_CHECKS))
-def test_every_reason_for_invalid_is_in_the_manual(name: str) -> None:
-    assert f"- {VALIDITY_CHECKS[name].meaning}\n" in MANUAL
+def test_every_reason_for_invalid_is_in_the_manual_where_it_belongs(name: str) -> None:
+    of_all, of_timings = MANUAL.split("These spoil timings only.")
+    check = VALIDITY_CHECKS[name]
+    assert f"- {check.meaning}\n" in (of_timings if check.of_timings_only else of_all)

@@ -8,7 +8,7 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.verdict import BudgetVerdict, Verdict, judge, wanting
 from harness.record import INTERRUPTED, Resumption, RunRecord
-from tests.records import guide_record, record, sample, samples, variant
+from tests.records import guide_record, phase, record, sample, samples, variant
 
 
 def judged(run: RunRecord, *texts: str) -> Verdict:
@@ -133,6 +133,28 @@ def test_an_empty_a_failed_and_a_partial_run_never_pass(run: RunRecord, objectio
     verdict = judged(run, *texts)
     assert (verdict.outcome, verdict.exit_code) == (Outcome.INVALID, ExitCode.INVALID)
     assert objection in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("texts", "outcome"),
+    [
+        ([], Outcome.INVALID),
+        (["query.p95 <= 300ms"], Outcome.INVALID),
+        (["query.p95 <= 1ms"], Outcome.INVALID),
+        (["query.p95 <= 300ms", "query.statements <= 3"], Outcome.INVALID),
+        (["query.p95 <= 300ms", "query.statements <= 2"], Outcome.FAIL),
+        (["query.statements <= 3"], Outcome.PASS),
+        (["query.statements <= 2"], Outcome.FAIL),
+    ],
+)
+def test_what_is_counted_is_judged_where_timings_cannot_be(texts: list[str], outcome: Outcome) -> None:
+    stolen = phase(counters={"host_cpu_s": 10.0, "host_steal_s": 1.0})
+    run = record(variant("batched", samples([0.1] * 80, statements=3), phases=(stolen,)))
+    verdict = judged(run, *texts)
+    assert (verdict.outcome, verdict.exit_code) == (outcome, ExitCode[outcome.name])
+    assert "cannot be judged: 10% of the processor time was stolen" in verdict.sentence
+    assert verdict.objections == ()
+    assert verdict.against_timings == verdict.timing_objections != ()
 
 
 def test_an_interrupted_run_has_an_exit_code_of_its_own() -> None:
