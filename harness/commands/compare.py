@@ -1,4 +1,4 @@
-"""`harness compare`: whether one strategy, stored run or git revision is slower than another."""
+"""`harness compare`: whether one strategy or variant, stored run or git revision is slower than another."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ from harness.judging.comparison import ROUNDS_ADVISED, compare, compare_asked, c
 from harness.judging.likeness import unlike
 from harness.measuring import scenario_files
 from harness.measuring.execution import execute
+from harness.measuring.own_revisions import execute_own_revisions, repository
+from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.recording import Work, record_run
 from harness.measuring.revision_execution import Sides, execute_revisions
 from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
@@ -41,7 +43,7 @@ WORKER: Final = "harness/worker.py"
 @click.command("compare")
 @click.argument("baseline", metavar="A")
 @click.argument("candidate", metavar="[B]", required=False)
-@click.option("--strategies", "kind", flag_value="strategies", help="A and B are strategies.")
+@click.option("--strategies", "kind", flag_value="strategies", help="A and B are strategies, or variants of SCENARIO.")
 @click.option("--runs", "kind", flag_value="runs", help="A and B are stored runs.")
 @click.option("--revisions", "kind", flag_value="revisions", help="A and B are git revisions.")
 @click.option("--scenario", "scenario_name", metavar="SCENARIO", default="local", show_default=True)
@@ -52,13 +54,14 @@ WORKER: Final = "harness/worker.py"
     help=f"How often both sides take turns within a round; {SLICES_ADVISED}, or 1 where phases have schedules.",
 )
 @SAMPLE_FOR
-@click.option("--variant", metavar="NAME", help="Of two runs or revisions: which strategy, instead of the candidate.")
+@click.option("--variant", metavar="NAME", help="Of two runs or revisions: which variant, instead of the candidate.")
 @click.option(
     "--environment",
     type=click.Choice(list(INSTALLS)),
     default="own",
     show_default=True,
-    help="Of two revisions: install each in an environment of its own, or share the libraries that are here.",
+    help="Of two revisions of this repository: install each in an environment of its own, or share the libraries that "
+    "are here. A service of your own says it itself, with `install`.",
 )
 @click.option("--anyway", is_flag=True, help="Compare runs that are unlike; the output then says so.")
 @click.option(
@@ -67,7 +70,7 @@ WORKER: Final = "harness/worker.py"
     help=f"A change by less than this share does not matter; {MARGIN}, or what was asked of a stored comparison.",
 )
 @click.option(
-    "--profile", "profiled", is_flag=True, help="Of two strategies: also make flame graphs of both, for the page."
+    "--profile", "profiled", is_flag=True, help="Of two strategies or variants: also make flame graphs, for the page."
 )
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True)
 @SETTINGS
@@ -94,7 +97,7 @@ def compare_command(
     output: Path,
     everything: bool,
 ) -> ExitCode:
-    """Measures two strategies or git revisions in turn, or reads two stored runs, and says which is slower.
+    """Measures two strategies, variants or git revisions in turn, or reads two stored runs: which is slower?
 
     With one run alone, what was compared in it is shown again. Exit codes: 0 not slower, 1 slower or more of something
     that is counted, 2 usage or configuration, 3 undecided, 4 invalid, 130 interrupted.
@@ -109,7 +112,7 @@ def compare_command(
     plan = Plan(scenario_name, (*settings, f"rounds={rounds}", *sampling), database, slices, profiled)
     further = partial(wanting, margin=margin)
     if kind is None:
-        kind = kind_of(names, output)
+        kind = kind_of(names, output, plan.nameable())
     match kind:
         case "strategies":
             chosen = of_strategies(names, plan)
@@ -122,7 +125,10 @@ def compare_command(
         case "revisions":
             chosen, sides = of_revisions(names, plan, variant)
             asked = ComparisonSettings(baseline=sides.names[0], candidate=sides.names[1], margin=margin)
-            work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
+            if isinstance(chosen, OwnScenario):
+                work: Work = partial(execute_own_revisions, sides, repository(chosen), wanting=further)
+            else:
+                work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
             return display.show_stored(*measured(chosen, output, asked, work, sides.declared))
         case _:
             assert_never(kind)
@@ -146,36 +152,56 @@ class Plan:
         profile = ProfileSettings() if self.profiled and chosen.profile is None else chosen.profile
         return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut, "profile": profile})
 
+    def nameable(self) -> "Nameable":
+        """What may be compared in one run of it. Raises `UsageError`."""
+        chosen = scenario_files.load(self.scenario, settings=self.settings, database=self.database)
+        if isinstance(chosen, OwnScenario):
+            return Nameable(f"variant of {self.scenario}", chosen.variant_names)
+        return STRATEGIES
 
-def kind_of(names: Sequence[str], output: Path) -> Kind:
+
+@dataclass(frozen=True, slots=True)
+class Nameable:
+    """Strategies, or the variants of somebody's own scenario."""
+
+    word: str
+    names: Sequence[str]
+
+
+STRATEGIES: Final = Nameable("strategy", [name for kind in TARGETS.values() for name in kind.listed()])
+
+
+def kind_of(names: Sequence[str], output: Path, nameable: Nameable = STRATEGIES) -> Kind:
     """What both names are. Raises `UsageError` when that is nothing, or more than one thing."""
-    known: dict[str, list[Kind]] = {name: [kind for kind in KINDS if KINDS[kind](name, output)] for name in names}
-    common: list[Kind] = [kind for kind in KINDS if all(kind in kinds for kinds in known.values())]
+    kinds: Mapping[Kind, Callable[[str], bool]] = {
+        "strategies": nameable.names.__contains__,
+        "runs": partial(is_run, output=output),
+        "revisions": is_revision,
+    }
+    known: dict[str, list[Kind]] = {name: [kind for kind in kinds if kinds[kind](name)] for name in names}
+    common: list[Kind] = [kind for kind in kinds if all(kind in found for found in known.values())]
     if len(common) == 1:
         return common[0]
     if common:
         flags = " or ".join(f"--{kind}" for kind in common)
         raise UsageError(f"{' and '.join(names)} can be read as {' and as '.join(common)}. Say which with {flags}.")
-    raise UsageError(" ".join([*(_described(name, kinds) for name, kinds in known.items()), TWO_OF_A_KIND]))
+    raise UsageError(" ".join([*(_described(name, found, nameable) for name, found in known.items()), TWO_OF_A_KIND]))
 
 
-SINGULAR: Final[Mapping[Kind, str]] = {"strategies": "a strategy", "runs": "a run", "revisions": "a git revision"}
-TWO_OF_A_KIND: Final = "Name two strategies, two runs or two git revisions; `harness list` shows the first two."
+TWO_OF_A_KIND: Final = (
+    "Name two strategies, two runs or two git revisions; `harness list` shows the first two. Variants of your own are "
+    "those of the file that --scenario names."
+)
 
 
-def _described(name: str, kinds: Sequence[Kind]) -> str:
+def _described(name: str, kinds: Sequence[Kind], nameable: Nameable) -> str:
     if kinds:
-        return f"{name!r} is {' and '.join(SINGULAR[kind] for kind in kinds)}."
+        singular = {"strategies": f"a {nameable.word}", "runs": "a run", "revisions": "a git revision"}
+        return f"{name!r} is {' and '.join(singular[kind] for kind in kinds)}."
     reason = f"git says: {said}\n" if (said := obstacle(name)) else ""
-    return f"{name!r} is no strategy, no run and no git revision. {reason}{suggestion(name, list(strategies()))}"
-
-
-def strategies() -> Mapping[str, str]:
-    return {name: note for kind in TARGETS.values() for name, note in kind.listed().items()}
-
-
-def is_strategy(name: str, _output: Path) -> bool:
-    return name in strategies()
+    return (
+        f"{name!r} is no {nameable.word}, no run and no git revision. {reason}{suggestion(name, list(nameable.names))}"
+    )
 
 
 def is_run(name: str, output: Path) -> bool:
@@ -186,39 +212,37 @@ def is_run(name: str, output: Path) -> bool:
     return True
 
 
-def is_revision(name: str, _output: Path) -> bool:
+def is_revision(name: str) -> bool:
     return resolve(name) is not None
-
-
-KINDS: Final[Mapping[Kind, Callable[[str, Path], bool]]] = {
-    "strategies": is_strategy,
-    "runs": is_run,
-    "revisions": is_revision,
-}
 
 
 def of_strategies(names: tuple[str, str], plan: Plan) -> Scenario:
     """The scenario with these two and a control. Raises `UsageError`."""
     if names[0] == names[1]:
+        other = another(names[0], plan.nameable())
+        named = f"Name another one: `harness compare {other} {names[0]}`. " if other else ""
         raise UsageError(
             f"{names[0]} stands on both sides. Every comparison measures its baseline twice, and says how much noise "
-            f"that shows. Name another one: `harness compare {another(names[0])} {names[0]}`. What compares one thing "
-            "with itself is `harness compare HEAD HEAD`."
+            f"that shows. {named}What compares one thing with itself is `harness compare HEAD HEAD`."
         )
     pair = (f'baseline="{names[0]}"', f'candidate="{names[1]}"', "control=true")
     return plan.load(*pair, strategies=",".join(names))
 
 
-def another(name: str) -> str:
+def another(name: str, nameable: Nameable) -> str | None:
     """Of the same target, the first: what the system was before its fixes."""
-    target = next(found for found in (kind.listed() for kind in TARGETS.values()) if name in found)
-    return next((each for each in target if each != name), "naive")
+    listed = [list(kind.listed()) for kind in TARGETS.values()]
+    names = next((found for found in listed if name in found), nameable.names)
+    return next((each for each in names if each != name), None)
 
 
 def of_revisions(names: tuple[str, str], plan: Plan, strategy: str | None) -> tuple[Scenario, Sides]:
-    """The scenario with one strategy, by default its candidate, that both revisions run. Raises `UsageError`."""
+    """The scenario with one variant, by default its candidate, that both revisions run. Raises `UsageError`."""
+    whole = plan.load()
     baseline, candidate = (known_revision(name) for name in names)
-    sides = Sides(baseline, candidate, strategy or plan.load().candidate)
+    if not isinstance(whole, OwnScenario):
+        refuse_too_old(baseline, candidate)
+    sides = Sides(baseline, candidate, strategy or whole.candidate)
     chosen = plan.load(strategies=sides.strategy)
     if chosen.timeline:
         raise UsageError(f"{plan.scenario} disrupts the server by a timeline, which revisions are not measured with.")
@@ -226,14 +250,19 @@ def of_revisions(names: tuple[str, str], plan: Plan, strategy: str | None) -> tu
 
 
 def known_revision(name: str) -> Revision:
-    """Raises `UsageError` for one that git does not know, or that is older than the worker that would run it."""
+    """Raises `UsageError` for one that git does not know."""
     revision = resolve(name)
     if revision is None:
         reason = obstacle(name) or "`git log --oneline --all` lists what it knows."
         raise UsageError(f"git knows no revision {name!r} here: {reason}")
-    if not holds(revision, WORKER):
-        raise UsageError(f"{revision} has no {WORKER}, so it is too old to be measured beside another revision.")
     return revision
+
+
+def refuse_too_old(*revisions: Revision) -> None:
+    """Raises `UsageError` for one that is older than the worker that would run it."""
+    for revision in revisions:
+        if not holds(revision, WORKER):
+            raise UsageError(f"{revision} has no {WORKER}, so it is too old to be measured beside another revision.")
 
 
 def measured(

@@ -31,7 +31,11 @@ PAGE: Final = "profile.html"
 @click.option("--strategies", metavar="A,B", help="Profile these: the first is the baseline, the last the candidate.")
 @click.option("--rounds", type=click.IntRange(2, 100), default=6, show_default=True, help="Of each strategy.")
 @click.option("--requests", type=click.IntRange(2, 10_000), default=10, show_default=True, help="In each round.")
-@click.option("--control", is_flag=True, help="Profile the baseline twice: what differs then is noise.")
+@click.option(
+    "--control",
+    is_flag=True,
+    help="Profile the baseline twice: what differs then is noise. So it is where there is one variant.",
+)
 @SETTINGS
 @DATABASE
 @OUTPUT
@@ -53,15 +57,9 @@ def profile(
     chosen = scenario_files.load(name, settings=settings, strategies=strategies, database=database)
     timed = chosen.profile or ProfileSettings()
     profiling = timed.model_copy(update={"rounds": rounds, "requests": requests})
-    chosen = chosen.model_copy(
-        update={
-            "rounds": 0,
-            "budgets": (),
-            "references": (),
-            "control": control,
-            "strategies": (chosen.baseline,) if control else (chosen.baseline, chosen.candidate),
-            "profile": profiling,
-        }
+    alone = control or chosen.baseline == chosen.candidate
+    chosen = chosen.only([chosen.baseline] if alone else [chosen.baseline, chosen.candidate]).model_copy(
+        update={"rounds": 0, "budgets": (), "references": (), "control": alone, "profile": profiling}
     )
     directory = output / runs.new_id(f"profile-{chosen.name}", datetime.now(UTC))
     recorded = record_run(chosen, directory)

@@ -13,7 +13,7 @@ NOT_COMPARED: Final = frozenset(
     {
         *("name", "title", "description", "expectations", "budgets", "references"),
         # What is compared, and how often; the server that came of the wish for a database is compared itself.
-        *("strategies", "baseline", "candidate", "control", "rounds", "sampling", "database"),
+        *("strategies", "variants", "baseline", "candidate", "control", "rounds", "sampling", "database"),
     }
 )
 """Keys of a scenario."""

@@ -39,7 +39,8 @@ class LocalWorker:
         self._share = share
         self._phase: TimedPhase | None = None
         self._drain_s = 0.0
-        self._plans: Sequence[StatementPlan] = ()
+        self._plans: dict[str, StatementPlan] = {}
+        self._planned: set[str] = set()
         self._before = TargetStatistics()
 
     async def prepare(self) -> None:
@@ -49,7 +50,7 @@ class LocalWorker:
             await self._warm_up(phase)
         await self._target.drain()
         keep_from_collector()
-        self._plans = await self._target.plans()
+        await self._plan()
         self._before = await self._target.statistics()
         self.flushed = await self._target.report_statistics()
 
@@ -73,15 +74,22 @@ class LocalWorker:
 
     async def end(self) -> Entry:
         statistics = (await self._target.statistics()).since(self._before)
+        if not self._planned.issuperset(self._pass.scenario.operation_names):
+            await self._plan()
         return {
             "drain_s": self._drain_s,
             "cache": cache_figures(statistics.cache),
             "pool": dict(statistics.pool),
             "served": dict(statistics.served),
             "background": [asdict(work) for work in statistics.background],
-            "plans": [plan.record.model_dump(exclude_defaults=True) for plan in self._plans],
+            "plans": [plan.record.model_dump(exclude_defaults=True) for plan in self._plans.values()],
             "recalls": await self._target.recalls(self._sampled_queries()),
         }
+
+    async def _plan(self) -> None:
+        """Of what was executed until now; of what a warm-up has not asked, after the timed pass."""
+        for plan in await self._target.plans():
+            self._plans.setdefault(plan.record.statement, plan)
 
     def _sampled_queries(self) -> Sequence[Request]:
         """As many as are wanted, spread over all that the workload asks."""
@@ -99,6 +107,7 @@ class LocalWorker:
         )
 
         async def issue(request: Request, _intended: float) -> None:
+            self._planned.add(request.operation)
             await perform(self._pass, self._target, request)
 
         # Twice as many users, since background work shares the connections, and each prepares its own statements.

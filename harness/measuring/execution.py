@@ -140,7 +140,7 @@ async def execute(
     workload = None if scenario.draws_from_database else scenario.workload_of(1)
     async with begun(scenario, journal, progress, resumed, watch) as begun_run:
         prepared = await _load(begun_run)
-        run = await _drawn(begun_run, prepared[scenario.baseline].template) if workload is None else begun_run
+        run = await drawn(begun_run, prepared[scenario.baseline].template) if workload is None else begun_run
         workload = workload or run.scenario.workload_of(1)
         for doubt in run.scenario.doubts:
             progress.note(doubt)
@@ -295,11 +295,11 @@ async def _load(run: Run) -> Mapping[str, Prepared]:
     return {variant.name: _prepared(run, variant, templates) for variant in run.scenario.lineup}
 
 
-async def _drawn(run: Run, template: str) -> Run:
+async def drawn(run: Run, template: str) -> Run:
     """The run with what its scenario draws from a clone of the template."""
-    drawn = await run.scenario.with_draws(await run.server.clone_database(template, DRAWN_FROM))
+    scenario = await run.scenario.with_draws(await run.server.clone_database(template, DRAWN_FROM))
     await run.server.drop_database(DRAWN_FROM)
-    return replace(run, scenario=drawn)
+    return replace(run, scenario=scenario)
 
 
 def _prepared(run: Run, variant: Variant, templates: Mapping[int, str]) -> Prepared:

@@ -7,7 +7,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, cast
@@ -223,6 +223,12 @@ class OwnScenario(Scenario, frozen=True):
     def variant_names(self) -> tuple[str, ...]:
         return tuple(self.variants)
 
+    def only(self, names: Sequence[str]) -> Self:
+        kept = {name: self.variants[name] for name in names}
+        roles = {"baseline": names[0], "candidate": names[-1]}
+        ends = {role: other for role, other in roles.items() if getattr(self, role) not in names}
+        return self.model_copy(update={"variants": kept, **ends})
+
     @property
     def operation_names(self) -> tuple[str, ...]:
         performed = {name for phase in self.phases for name in self.shares(phase)}
@@ -273,6 +279,21 @@ class OwnScenario(Scenario, frozen=True):
     def told(self) -> dict[str, Any]:
         """With its target, which for this scenario is the default, and for a worker would be another's."""
         return {"target": self.target, **super().told}
+
+    @property
+    def is_loaded_here(self) -> bool:
+        """Whether code of the user's is loaded by the process that asks, which has room for one version of it."""
+        return False
+
+    @property
+    def bound_to_no_revision(self) -> str:
+        """A sentence where a checkout of another revision would not change what is measured; else empty."""
+        return ""
+
+    @property
+    def installs(self) -> Sequence[tuple[Path, Sequence[str]]]:
+        """The commands that make a checkout ready, each with the folder in which it is started."""
+        return ()
 
     @property
     def draws_from_database(self) -> bool:

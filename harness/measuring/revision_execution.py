@@ -77,7 +77,7 @@ async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> Sequen
     """Each revision prepares its own database. Raises `UsageError` where they are not about the same."""
     templates = ("template_1", "template_2")
     facts = [
-        await _prepare(run, sides.strategy, name, checkout, template)
+        await prepared_by_worker(run, sides.strategy, name, checkout, template)
         for name, checkout, template in zip(sides.names, ready, templates, strict=True)
     ]
     for what in ("corpus", "requests"):
@@ -100,7 +100,9 @@ async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> Sequen
     return one, other, replace(one, name=f"{one.name} (control)", control_of=one.name)
 
 
-async def _prepare(run: Run, strategy: str, name: str, checkout: Checkout, template: str) -> Mapping[str, Any]:
+async def prepared_by_worker(
+    run: Run, strategy: str, name: str, checkout: Checkout, template: str
+) -> Mapping[str, Any]:
     """What the revision's worker says of the database that it has prepared."""
     run.progress.preparing(f"{name}: loading {run.target.contents}")
     task = Task(

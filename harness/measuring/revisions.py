@@ -22,6 +22,7 @@ from harness.measuring.workers import Interpreter
 
 LOCK_FILE: Final = "requirements.lock"
 LINES_QUOTED: Final = 8
+USE_SHARED: Final = "Correct what it names, or use the libraries that are installed here with --environment shared."
 COMMIT: Final = re.compile(r"[0-9a-f]{4,40}")
 REFERENCE: Final = re.compile(r"[\w./-]+")
 
@@ -43,6 +44,7 @@ class Checkout:
 
     revision: Revision
     interpreter: Interpreter
+    directory: Path
 
 
 Install = Callable[[Revision, Path, Path, Callable[[str], None]], Awaitable[Checkout]]
@@ -117,7 +119,7 @@ async def own_environment(
         await _run(revision, *pip, "--no-deps", "--no-build-isolation", "--editable", str(directory))
     else:
         await _run(revision, *pip, "--editable", str(directory))
-    return Checkout(revision, Interpreter(program, environment_apart()))
+    return Checkout(revision, Interpreter(program, environment_apart()), directory)
 
 
 async def shared_environment(
@@ -125,7 +127,7 @@ async def shared_environment(
 ) -> Checkout:
     """This interpreter and its libraries, with the revision's own code before them: right where both need the same."""
     del environment, report
-    return Checkout(revision, Interpreter(sys.executable, child_environment(PYTHONPATH=str(directory))))
+    return Checkout(revision, Interpreter(sys.executable, child_environment(PYTHONPATH=str(directory))), directory)
 
 
 INSTALLS: Final[Mapping[str, Install]] = {"own": own_environment, "shared": shared_environment}
@@ -143,10 +145,26 @@ def _worktree(revision: Revision, directory: Path) -> Generator[None]:
 
 
 async def _run(revision: Revision, *command: str) -> None:
-    """Raises `UsageError` with the command's last lines."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment_apart()
-    )
+    await run_to_install(revision, command, USE_SHARED)
+
+
+async def run_to_install(
+    revision: Revision, command: Sequence[str], advice: str, *, directory: Path | None = None
+) -> None:
+    """Raises `UsageError` with the command's last lines, and the advice."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment_apart(),
+            cwd=directory,
+        )
+    except OSError as error:
+        raise UsageError(
+            f"{revision} could not be installed: {command[0]} cannot be started ({error}). {advice}"
+        ) from None
     try:
         output, _ = await process.communicate()
     finally:
@@ -156,6 +174,5 @@ async def _run(revision: Revision, *command: str) -> None:
     if process.returncode:
         last = "\n".join(output.decode(errors="replace").strip().splitlines()[-LINES_QUOTED:])
         raise UsageError(
-            f"{revision} could not be installed: {' '.join(command)} ended with {process.returncode}.\n{last}\n"
-            "Correct what it names, or use the libraries that are installed here with --environment shared."
+            f"{revision} could not be installed: {' '.join(command)} ended with {process.returncode}.\n{last}\n{advice}"
         )

@@ -204,6 +204,10 @@ class Scenario(Section, frozen=True):
         """How many requests of each operation the phase has in one round; as many as its weights expect."""
         raise NotImplementedError
 
+    def only(self, names: Sequence[str]) -> Self:
+        """With these variants alone, the first and the last of them as what the scenario's are not among them."""
+        raise NotImplementedError
+
     def workloads(self) -> Iterator[Workload]:
         """The requests of the planned rounds, which are all the same, and then those of each further round.
 

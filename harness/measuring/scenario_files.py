@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.measuring.arguments import BRANCHES, DRAWN, Drawn
 from harness.measuring.arrivals import ARRIVALS
 from harness.measuring.beside import DIRECTORY
+from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import AUTO
@@ -49,9 +50,11 @@ def load(
         _set(document, setting)
     _name_settings(document, settings)
     document = _spelled_now(document)
-    if strategies is not None:
-        _select(document, [name.strip() for name in strategies.split(",")])
-    return _validated(path, document, database, path.parent)
+    names = [name.strip() for name in strategies.split(",")] if strategies is not None else []
+    if names and not _is_own(document):
+        _select(document, names)
+    chosen = _validated(path, document, database, path.parent)
+    return _selected(chosen, names) if names and isinstance(chosen, OwnScenario) else chosen
 
 
 def stored(run_id: str, scenario: Mapping[str, Any], database: str | None) -> Scenario:
@@ -75,6 +78,12 @@ def _spelled_now(document: Mapping[str, Any]) -> dict[str, Any]:
     """With the memory system's service under its name, where it is called what it was while there was no other."""
     renamed = document.get("target") == "http" and "strategies" in document and "service" not in document
     return {**document, "target": "anima-http"} if renamed else dict(document)
+
+
+def _is_own(document: Mapping[str, Any]) -> bool:
+    target = document.get("target", DEFAULT_TARGET)
+    kind = TARGETS.get(entry_of(target)) if isinstance(target, str) else None
+    return kind is not None and issubclass(kind.scenario(), OwnScenario)
 
 
 def _kind(document: Mapping[str, Any]) -> TargetKind:
@@ -133,18 +142,19 @@ def _name_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
 
 
 def _select(document: dict[str, Any], names: Sequence[str]) -> None:
-    """Runs only these variants, with the scenario's baseline and candidate where they are among them."""
-    if "operations" in document:
-        variants = document.get("variants", {})
-        try:
-            document["variants"] = {known("variant", name, variants): variants[name] for name in names}
-        except ValueError as error:
-            raise UsageError(f"--strategies: {error}") from None
-    else:
-        document["strategies"] = list(names)
+    """Runs only these strategies, with the scenario's baseline and candidate where they are among them."""
+    document["strategies"] = list(names)
     for role, fallback in (("baseline", names[0]), ("candidate", names[-1])):
         if document.get(role) not in names:
             document[role] = fallback
+
+
+def _selected(chosen: OwnScenario, names: Sequence[str]) -> OwnScenario:
+    """Only these variants, which its target may be who names. Raises `UsageError`."""
+    try:
+        return chosen.only([known("variant", name, chosen.variants) for name in names])
+    except ValueError as error:
+        raise UsageError(f"--strategies: {error}") from None
 
 
 def json_schema() -> dict[str, Any]:

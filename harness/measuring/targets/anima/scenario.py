@@ -121,6 +121,11 @@ class MemoryScenario(Scenario, frozen=True):
     def variant_names(self) -> tuple[str, ...]:
         return self.strategies
 
+    def only(self, names: Sequence[str]) -> Self:
+        roles = {"baseline": names[0], "candidate": names[-1]}
+        ends = {role: other for role, other in roles.items() if getattr(self, role) not in names}
+        return self.model_copy(update={"strategies": tuple(names), **ends})
+
     def works_on_database_of_run(self, variant: str) -> bool:
         return variant != EXTERNAL
 

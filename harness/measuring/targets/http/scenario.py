@@ -1,11 +1,11 @@
 """A scenario of somebody's own service: how it is started or where it runs, and what it is asked."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Self, cast
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from harness.measuring.beside import DIRECTORY, FileBeside
 from harness.measuring.own_scenario import ONLY_VARIANT, OwnScenario, OwnVariant
@@ -41,6 +41,16 @@ def _no_secret(environment: Mapping[str, str]) -> Mapping[str, str]:
     return environment
 
 
+def _commands(value: object) -> object:
+    """One command stands for a list of one."""
+    is_one = isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in cast("list[object]", value))
+    return [value] if value and is_one else value  # pyright: ignore[reportUnknownVariableType]  # It is validated.
+
+
+Commands = Annotated[
+    tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...],
+    BeforeValidator(_commands, json_schema_input_type=list[str] | list[list[str]]),
+]
 Environment = Annotated[Mapping[str, str], AfterValidator(_no_secret)]
 Folder = Annotated[Path, AfterValidator(_folder_beside)]
 Url = Annotated[str, AfterValidator(plain)]
@@ -56,6 +66,9 @@ class Service(Section, frozen=True):
     )
     env: Environment = Field(default={})
     """Variables beside those that the harness has, with what stands in `command`."""
+    install: Commands = ()
+    """Makes a checkout of a git revision ready, for `harness compare --revisions`: the program and its arguments,
+    without a shell, or several such lists; started in `directory`."""
     directory: Folder = Field(default=Path(), validate_default=True)
     """Where it is started; beside the scenario unless stated."""
     ready: str = Field(default="/", pattern="^/")
@@ -112,6 +125,21 @@ class HttpScenario(OwnScenario, frozen=True):
         if changed.command or changed.url is not None:
             other |= {"command": changed.command, "url": changed.url}
         return self.service.model_copy(update=other)
+
+    @property
+    def bound_to_no_revision(self) -> str:
+        running = next((url for name in self.variants if (url := self.service_of(name).url) is not None), None)
+        if running is None:
+            return ""
+        return (
+            f"{running} runs already, whatever revision is checked out here. State `service.command`, with which each "
+            "revision is started, and what its checkout needs before as `service.install`."
+        )
+
+    @property
+    def installs(self) -> Sequence[tuple[Path, Sequence[str]]]:
+        services = [self.service_of(name) for name in self.variants]
+        return [(each.directory, command) for each in services for command in each.install]
 
     def works_on_database_of_run(self, variant: str) -> bool:
         return self.service_of(variant).url is None

@@ -38,6 +38,10 @@ class PythonScenario(OwnScenario, frozen=True):
     variants: Mapping[str, PythonVariant] = {}
     """What is compared, by name; those that the class declares, or `current` alone."""
 
+    @property
+    def is_loaded_here(self) -> bool:
+        return True
+
     @model_validator(mode="before")
     @classmethod
     def _declared(cls, document: object, info: ValidationInfo) -> object:

@@ -96,3 +96,23 @@ def test_revisions_run_one_strategy_under_the_names_that_they_were_given() -> No
         of_revisions(("topic", "main"), Plan("smoke", (), None), None)
     with pytest.raises(UsageError, match="git knows no revision 'nowhere'"):
         of_revisions(("main", "nowhere"), Plan("smoke", (), None), None)
+
+
+SHOP = str(Path(__file__).parents[4] / "examples" / "shop" / "shop.toml")
+
+
+def test_variants_of_an_own_scenario_are_compared_by_their_names(places: Path) -> None:
+    plan = Plan(SHOP, (), None)
+    assert kind_of(("before", "after"), places, plan.nameable()) == "strategies"
+    chosen = of_strategies(("after", "before"), plan)
+    assert [variant.name for variant in chosen.lineup] == ["after", "before", "after (control)"]
+    with pytest.raises(UsageError, match=r"'befor' is no variant of .*shop.toml, no run .* Did you mean 'before'"):
+        kind_of(("befor", "after"), places, plan.nameable())
+    with pytest.raises(UsageError, match=r"after stands on both sides.*`harness compare before after`"):
+        of_strategies(("after", "after"), plan)
+
+
+@pytest.mark.usefixtures("places")
+def test_revisions_of_an_own_scenario_need_no_worker_of_theirs() -> None:
+    chosen, sides = of_revisions(("main", "topic"), Plan(SHOP, (), None), None)
+    assert (chosen.variant_names, sides.strategy) == (("after",), "after")

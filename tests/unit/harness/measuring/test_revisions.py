@@ -65,7 +65,7 @@ class Installer:
         self.read.append((directory / "file").read_text(encoding="utf-8"))
         if self.read[-1] == self._failing:
             raise UsageError("cannot be installed")
-        return Checkout(revision, Interpreter(sys.executable, {}))
+        return Checkout(revision, Interpreter(sys.executable, {}), directory)
 
 
 def worktrees() -> int:
