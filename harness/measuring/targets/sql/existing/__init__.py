@@ -13,7 +13,7 @@ from harness.errors import ProvisioningError, UsageError
 from harness.measuring.servers.addresses import address, completed
 from harness.measuring.servers.provisioners._shared.dumps import schema_of
 from harness.measuring.targets.sql.existing.arguments import LIMIT, drawn, mentioned, places_of, rows_of
-from harness.measuring.targets.sql.existing.catalog import Connection, Table, quoted, read_tables
+from harness.measuring.targets.sql.existing.catalog import Connection, SqlTable, quoted, read_tables
 from harness.measuring.targets.sql.existing.costly import Costly, Costs, read_costs
 from harness.measuring.targets.sql.existing.seeding import Seed, seed_of
 from harness.measuring.toml import identifier, inline, slug, text_block
@@ -40,7 +40,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ProposedStatement:
     """`lacks` says why it cannot be performed as it stands."""
 
     name: str
@@ -95,10 +95,12 @@ def _on_extensions(lacking: set[str]) -> Iterator[str]:
         )
 
 
-async def _operations(connection: Connection, costs: Costs, tables: Sequence[Table], seed: Seed) -> Sequence[Operation]:
+async def _operations(
+    connection: Connection, costs: Costs, tables: Sequence[SqlTable], seed: Seed
+) -> Sequence[ProposedStatement]:
     """As many as can be performed, with those between them that cannot."""
     taken: set[str] = set()
-    operations: list[Operation] = []
+    operations: list[ProposedStatement] = []
     for each in costs.statements:
         if sum(1 for operation in operations if not operation.lacks) == PROPOSED_MAX:
             break
@@ -112,8 +114,8 @@ async def _operations(connection: Connection, costs: Costs, tables: Sequence[Tab
 
 
 async def _operation(
-    connection: Connection, name: str, costly: Costly, told: str, filled: tuple[Sequence[Table], Seed]
-) -> Operation:
+    connection: Connection, name: str, costly: Costly, told: str, filled: tuple[Sequence[SqlTable], Seed]
+) -> ProposedStatement:
     """`filled` are the tables, and what the rows are that they get."""
     tables, seed = filled
     places = places_of(costly.sql, tables)
@@ -127,10 +129,10 @@ async def _operation(
                 arguments.append(drawn(places[number], type_name, by_oid, seed.rows))
             except KeyError:
                 lacks = f"nothing is known to draw for ${number}, which is {type_name}"
-                return Operation(name, costly.sql, (), costly.calls, told, lacks)
+                return ProposedStatement(name, costly.sql, (), costly.calls, told, lacks)
     except asyncpg.PostgresError as error:
-        return Operation(name, costly.sql, (), costly.calls, told, f"it does not prepare ({error})")
-    return Operation(name, costly.sql, arguments, costly.calls, told)
+        return ProposedStatement(name, costly.sql, (), costly.calls, told, f"it does not prepare ({error})")
+    return ProposedStatement(name, costly.sql, arguments, costly.calls, told)
 
 
 def _verb(sql: str) -> str:
@@ -149,25 +151,25 @@ def _free_name(verb: str, table: str, conditions: Sequence[str], taken: set[str]
     return name
 
 
-def _lookups(tables: Sequence[Table]) -> Sequence[Operation]:
+def _lookups(tables: Sequence[SqlTable]) -> Sequence[ProposedStatement]:
     """What the indexes of the largest tables are there for, where nobody counted what is asked."""
     indexed = [(table, columns) for table in sorted(tables, key=lambda each: -each.rows) for columns in table.indexes]
     taken: set[str] = set()
-    operations: list[Operation] = []
+    operations: list[ProposedStatement] = []
     for table, columns in indexed[:PROPOSED_MAX]:
         conditions = " AND ".join(f"{quoted(column)} = ${number}" for number, column in enumerate(columns, start=1))
         sql = f"SELECT * FROM {table.sql} WHERE {conditions} LIMIT {LIMIT}"  # noqa: S608 -- quoted
         arguments = [rows_of(table, table.columns[column]) for column in columns]
         name = _free_name("select", table.name, columns, taken)
-        operations.append(Operation(name, sql, arguments, 1, "proposed for an index"))
+        operations.append(ProposedStatement(name, sql, arguments, 1, "proposed for an index"))
     if operations:
         return operations
     table = max(tables, key=lambda each: each.rows)
     name = _free_name("select", table.name, (), taken)
-    return [Operation(name, f"SELECT * FROM {table.sql} LIMIT {LIMIT}", (), 1, "there is no index")]  # noqa: S608 -- quoted
+    return [ProposedStatement(name, f"SELECT * FROM {table.sql} LIMIT {LIMIT}", (), 1, "there is no index")]  # noqa: S608 -- quoted
 
 
-def _scenario(name: str, operations: Sequence[Operation]) -> str:
+def _scenario(name: str, operations: Sequence[ProposedStatement]) -> str:
     able = [each for each in operations if not each.lacks]
     lines = [
         f"name = {inline(slug(name))}",

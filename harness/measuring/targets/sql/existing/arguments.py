@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.measuring.targets.sql.existing.catalog import RESERVED, Column, Table, quoted
+from harness.measuring.targets.sql.existing.catalog import RESERVED, SqlTable, TableColumn, quoted
 from harness.measuring.targets.sql.existing.seeding import NUMBERS, TEXTS
 
 ROWS_DRAWN_MAX: Final = 10_000
@@ -57,30 +57,30 @@ OF_TYPE: Final[Mapping[str, object]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Beside:
     """What a placeholder stands beside. `is_written` says that it becomes a value of the column."""
 
-    table: Table | None = None
-    column: Column | None = None
+    table: SqlTable | None = None
+    column: TableColumn | None = None
     counts: str = ""
     is_written: bool = False
 
 
-def places_of(sql: str, tables: Sequence[Table]) -> Mapping[int, Place]:
+def places_of(sql: str, tables: Sequence[SqlTable]) -> Mapping[int, Beside]:
     """By the number of the placeholder."""
     named = _named(sql, tables)
     written = dict(_inserted(sql, named))
-    found: dict[int, Place] = {}
+    found: dict[int, Beside] = {}
     for placeholder in PLACEHOLDER.finditer(sql):
         number = int(placeholder[1])
-        if number not in found or found[number] == Place():
+        if number not in found or found[number] == Beside():
             found[number] = written.get(placeholder.start()) or _place(sql, placeholder, named)
     return found
 
 
-def _named(sql: str, tables: Sequence[Table]) -> Mapping[str, Table]:
+def _named(sql: str, tables: Sequence[SqlTable]) -> Mapping[str, SqlTable]:
     """The tables that a statement mentions, by what it calls them."""
-    named: dict[str, Table] = {}
+    named: dict[str, SqlTable] = {}
     for table in tables:
         name = re.escape(quoted(table.name))
         written = rf'(?:{name}|"{name}")' if '"' not in name else name
@@ -97,7 +97,7 @@ def _named(sql: str, tables: Sequence[Table]) -> Mapping[str, Table]:
     return named
 
 
-def mentioned(sql: str, tables: Sequence[Table]) -> Sequence[Table]:
+def mentioned(sql: str, tables: Sequence[SqlTable]) -> Sequence[SqlTable]:
     return list({table.oid: table for table in _named(sql, tables).values()}.values())
 
 
@@ -105,23 +105,23 @@ def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
-def _place(sql: str, placeholder: "re.Match[str]", named: Mapping[str, Table]) -> Place:
+def _place(sql: str, placeholder: "re.Match[str]", named: Mapping[str, SqlTable]) -> Beside:
     before, after = sql[: placeholder.start()], sql[placeholder.end() :]
     if counted := COUNTED.search(before):
-        return Place(counts=counted[1].upper())
+        return Beside(counts=counted[1].upper())
     beside = BEHIND.search(before) or AHEAD.search(after)
     if beside is None:
-        return Place()
+        return Beside()
     column, of = _bare(beside["column"]), _bare(beside["of"] or "")
     candidates = [named[of]] if of in named else [] if of else list(dict.fromkeys(named))
-    tables = [each if isinstance(each, Table) else named[each] for each in candidates]
+    tables = [each if isinstance(each, SqlTable) else named[each] for each in candidates]
     table = next((each for each in tables if column in each.columns), None)
     if table is None:
-        return Place()
-    return Place(table, table.columns[column], is_written=SET.search(before) is not None)
+        return Beside()
+    return Beside(table, table.columns[column], is_written=SET.search(before) is not None)
 
 
-def _inserted(sql: str, named: Mapping[str, Table]) -> Iterator[tuple[int, Place]]:
+def _inserted(sql: str, named: Mapping[str, SqlTable]) -> Iterator[tuple[int, Beside]]:
     """By where a placeholder stands: those that are values of columns as a whole, in order."""
     for insert in INSERTED.finditer(sql):
         table = named.get(_bare(insert["table"]))
@@ -132,7 +132,7 @@ def _inserted(sql: str, named: Mapping[str, Table]) -> Iterator[tuple[int, Place
             column = columns[number % len(columns)]
             stated = re.fullmatch(r"\s*\(?\s*\$\d+(?:::[\w ]+(?:\([\d, ]*\))?(?:\[\])?)?\s*\)?\s*", item)
             if column and stated:
-                yield begin + item.index("$"), Place(table, column, is_written=True)
+                yield begin + item.index("$"), Beside(table, column, is_written=True)
 
 
 def _items(sql: str, begin: int) -> Iterator[tuple[int, str]]:
@@ -162,12 +162,12 @@ def _is_call(item: str) -> bool:
     return item.count("(") > item.count(")") and not item.lstrip().startswith("(")
 
 
-def drawn(place: Place, type_name: str, tables: Mapping[int, Table], rows: Mapping[int, int]) -> object:
+def drawn(place: Beside, type_name: str, tables: Mapping[int, SqlTable], rows: Mapping[int, int]) -> object:
     """What the scenario says of it, as TOML has it. Raises `LookupError` where no value of the type is known."""
     if place.counts:
         return 0 if place.counts == "OFFSET" else LIMIT
     if type_name.endswith("[]"):
-        one = drawn(Place(place.table, place.column), type_name.removesuffix("[]"), tables, rows)
+        one = drawn(Beside(place.table, place.column), type_name.removesuffix("[]"), tables, rows)
         return [one] * IN_A_LIST
     if place.table and place.column:
         found = _written(place.table, place.column, tables, rows) if place.is_written else None
@@ -178,7 +178,7 @@ def drawn(place: Place, type_name: str, tables: Mapping[int, Table], rows: Mappi
 
 
 def _written(
-    table: Table, column: Column, tables: Mapping[int, Table], rows: Mapping[int, int]
+    table: SqlTable, column: TableColumn, tables: Mapping[int, SqlTable], rows: Mapping[int, int]
 ) -> Mapping[str, object] | None:
     """What leads to a row that is there, or is not there yet."""
     key = table.foreign_key(column.name)
@@ -190,7 +190,7 @@ def _written(
     return None
 
 
-def _of_column(table: Table, column: Column, *, is_written: bool) -> Mapping[str, object] | None:
+def _of_column(table: SqlTable, column: TableColumn, *, is_written: bool) -> Mapping[str, object] | None:
     if column.base == "vector":
         length = re.search(r"\((\d+)\)", column.type)
         return {"vector": {"dimensions": int(length[1])}} if length else None
@@ -199,7 +199,7 @@ def _of_column(table: Table, column: Column, *, is_written: bool) -> Mapping[str
     return rows_of(table, column)
 
 
-def _is_free(table: Table, column: Column) -> bool:
+def _is_free(table: SqlTable, column: TableColumn) -> bool:
     """Whether any value of its type does: no check, and no list of labels, says which ones do."""
     return not (column.checks or column.is_enum or column.is_checked) and (
         column.base in OF_TYPE
@@ -208,7 +208,7 @@ def _is_free(table: Table, column: Column) -> bool:
     )
 
 
-def rows_of(table: Table, column: Column) -> Mapping[str, object]:
+def rows_of(table: SqlTable, column: TableColumn) -> Mapping[str, object]:
     """The values that the column has."""
     name = quoted(column.name)
     statement = (

@@ -93,7 +93,7 @@ def quoted(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """`type` is whole, as `numeric(10,2)`, and `base` its bare name; of a domain, those of what it is made of.
 
     `distinct` is how many values it has, negative as a share of the rows; 0 where nobody knows. `checks` are the
@@ -125,7 +125,7 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SqlTable:
     """`oid` is what others refer to it by; `unique` and `indexes` are columns in their order."""
 
     oid: int
@@ -133,7 +133,7 @@ class Table:
     name: str
     rows: int
     is_partitioned: bool
-    columns: Mapping[str, Column]
+    columns: Mapping[str, TableColumn]
     unique: tuple[tuple[str, ...], ...]
     indexes: tuple[tuple[str, ...], ...]
     foreign_keys: tuple[ForeignKey, ...]
@@ -156,7 +156,7 @@ class Table:
         return any(column in columns for columns in self.unique)
 
 
-async def read_tables(connection: Connection) -> Sequence[Table]:
+async def read_tables(connection: Connection) -> Sequence[SqlTable]:
     """In the order of their names."""
     path = await connection.fetchval(SEARCH_PATH)
     async with connection.transaction():
@@ -170,12 +170,12 @@ async def read_tables(connection: Connection) -> Sequence[Table]:
     for each in constraints:
         if each["is_check"] and len(each["columns"]) == 1:
             checks[each["table"], each["columns"][0]].append(each["definition"])
-    read: list[Table] = []
+    read: list[SqlTable] = []
     for table in tables:
         own = table["oid"]
         its_indexes = [each for each in indexes if each["table"] == own and each["columns"]]
         read.append(
-            Table(
+            SqlTable(
                 own,
                 table["schema"],
                 table["name"],
@@ -195,8 +195,8 @@ async def read_tables(connection: Connection) -> Sequence[Table]:
     return read
 
 
-def _column(row: "asyncpg.Record", checks: Sequence[str]) -> Column:
-    return Column(
+def _column(row: "asyncpg.Record", checks: Sequence[str]) -> TableColumn:
+    return TableColumn(
         row["name"],
         row["type"],
         row["base"],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
-from harness.measuring.targets.sql.existing.catalog import Column, ForeignKey, Table, quoted
+from harness.measuring.targets.sql.existing.catalog import ForeignKey, SqlTable, TableColumn, quoted
 
 ROWS_MAX: Final = 100_000
 """Of one table."""
@@ -68,13 +68,13 @@ class Seed:
     unfilled: Sequence[str]
 
 
-def seed_of(tables: Sequence[Table]) -> Seed:
+def seed_of(tables: Sequence[SqlTable]) -> Seed:
     """Of tables in an order in which a key finds what it leads to."""
     return _Seeding(tables).seed()
 
 
 class _Seeding:
-    def __init__(self, tables: Sequence[Table]) -> None:
+    def __init__(self, tables: Sequence[SqlTable]) -> None:
         most = min(ROWS_MAX, ROWS_WHOLE_MAX // max(1, len(tables)))
         self._tables = {table.oid: table for table in tables}
         self._rows = {table.oid: min(most, table.rows or ROWS_MIN) for table in tables}
@@ -109,10 +109,10 @@ class _Seeding:
         self._skipped.add((optional or within)[0])
 
     @staticmethod
-    def _is_needed(table: Table, key: ForeignKey) -> bool:
+    def _is_needed(table: SqlTable, key: ForeignKey) -> bool:
         return all(table.columns[column].is_needed for column in key.columns)
 
-    def _block(self, table: Table) -> str:
+    def _block(self, table: SqlTable) -> str:
         if reason := self._unfillable(table):
             self._unfilled[table.oid] = f"{table.sql} is empty: {reason}."
             return f"-- {self._unfilled[table.oid]} Write its rows here."
@@ -130,14 +130,14 @@ class _Seeding:
         ]
         return "\n".join([*lines, *self._sequences(table, written)])
 
-    def _sequences(self, table: Table, written: Mapping[str, str]) -> Iterator[str]:
+    def _sequences(self, table: SqlTable, written: Mapping[str, str]) -> Iterator[str]:
         """They go on behind what was written."""
         for name in written:
             if table.columns[name].base in {"int2", "int4", "int8"} and table.columns[name].has_sequence:
                 sequence = f"pg_get_serial_sequence({_literal(table.whole_sql)}, {_literal(name)})"
                 yield f"SELECT setval({sequence}, max({quoted(name)})) FROM {table.whole_sql};"  # noqa: S608 -- quoted
 
-    def _unfillable(self, table: Table) -> str | None:
+    def _unfillable(self, table: SqlTable) -> str | None:
         if table.is_partitioned:
             return "it is partitioned, and which rows its partitions take is not known"
         for column in table.columns.values():
@@ -149,7 +149,7 @@ class _Seeding:
                     return f"nothing is known to make {column.name} of, which is {column.type}"
         return None
 
-    def _value(self, table: Table, column: Column, row: str, depth: int = 0) -> str | None:
+    def _value(self, table: SqlTable, column: TableColumn, row: str, depth: int = 0) -> str | None:
         """An expression for the row with this number; None where the server gives one, or nobody can."""
         if column.is_generated or depth > DEPTH_MAX:
             return None
@@ -163,7 +163,7 @@ class _Seeding:
         place = table.foreign_keys.index(key)
         return self._value(other, target, f"(1 + {_mixed(row, place)} % {self._rows[key.other]})", depth + 1)
 
-    def _number(self, table: Table, column: Column, row: str) -> str:
+    def _number(self, table: SqlTable, column: TableColumn, row: str) -> str:
         """That of the value: each row's own, or one of as many as there are different ones."""
         rows = self._rows[table.oid]
         count = int(column.distinct if column.distinct >= 0 else -column.distinct * rows)
@@ -181,7 +181,7 @@ def _mixed(row: str, place: int) -> str:
     return f"{row} * {PRIMES[place % len(PRIMES)]} % {MODULUS}"
 
 
-def made(column: Column, number: str) -> str | None:
+def made(column: TableColumn, number: str) -> str | None:
     """An expression for a value of the column's type, which its own checks take."""
     if checked := _of_checks(column, " ".join(column.checks), number):
         return checked
@@ -190,7 +190,7 @@ def made(column: Column, number: str) -> str | None:
     return None if column.is_checked else _of_type(column, number)
 
 
-def _of_checks(column: Column, checks: str, number: str) -> str | None:
+def _of_checks(column: TableColumn, checks: str, number: str) -> str | None:
     literals = LITERAL.findall(checks)
     if column.base in TEXTS and literals and "~~" not in checks:
         listed = ", ".join(f"'{each}'" for each in literals)
@@ -200,7 +200,7 @@ def _of_checks(column: Column, checks: str, number: str) -> str | None:
     return None
 
 
-def _of_type(column: Column, number: str) -> str | None:
+def _of_type(column: TableColumn, number: str) -> str | None:
     parts = [int(each) for each in PARTS.findall(column.type)]
     match column.base, parts:
         case _ if column.is_array:
@@ -225,7 +225,7 @@ def _within(bounds: Sequence[tuple[str, str]], number: str) -> str:
     return f"{low} + ({number}) % {max(1, high - low + 1)}"
 
 
-def _text(column: Column, parts: Sequence[int], number: str) -> str:
+def _text(column: TableColumn, parts: Sequence[int], number: str) -> str:
     most = parts[0] if parts else None
     if most is not None and most < len(column.name) + 8:
         return f"right(md5(({number})::text), {most})" if most > 1 else f"chr(97 + ({number}) % 26)"

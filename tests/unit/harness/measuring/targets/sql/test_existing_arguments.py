@@ -3,12 +3,12 @@
 import pytest
 
 from harness.measuring.targets.sql.existing.arguments import places_of
-from harness.measuring.targets.sql.existing.catalog import Column, Table
+from harness.measuring.targets.sql.existing.catalog import SqlTable, TableColumn
 from harness.measuring.targets.sql.existing.costly import cleaned
 
 
-def column(name: str) -> Column:
-    return Column(
+def column(name: str) -> TableColumn:
+    return TableColumn(
         name,
         "text",
         "text",
@@ -27,9 +27,9 @@ def column(name: str) -> Column:
     )
 
 
-def table(oid: int, name: str, *columns: str) -> Table:
+def table(oid: int, name: str, *columns: str) -> SqlTable:
     named = {each: column(each) for each in columns}
-    return Table(oid, "public", name, 10, False, named, (), (), (), True)
+    return SqlTable(oid, "public", name, 10, False, named, (), (), (), True)
 
 
 TABLES = (
