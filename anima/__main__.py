@@ -61,7 +61,10 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
     applied = asyncio.run(migrations.migrate(url, to=to))
     for migration in applied:
         say(f"applied  {migration.name}")
-    if not applied:
+    mended = asyncio.run(migrations.mend_indexes(url))
+    for index in mended:
+        say(f"made again  {index}")
+    if not applied and not mended:
         say("Nothing to do: the schema is up to date.")
 
 
@@ -139,6 +142,14 @@ async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
     if pending:
         await migrations.migrate(url, to=version)
     await refuse_missing_rights(url)
+    if migrating:
+        await migrations.mend_indexes(url)
+    elif unusable := await migrations.unusable_indexes(url):
+        say(
+            f"Of the database's indexes {', '.join(unusable)} cannot be used: answers are right, and slow. "
+            "Run `anima migrate`, which makes them again beside readers and writers.",
+            err=True,
+        )
 
 
 def say(text: str, *, err: bool = False) -> None:

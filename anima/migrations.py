@@ -23,7 +23,7 @@ FILE_NAME: Final = re.compile(r"(?P<version>\d{3})_(?P<title>\w+)\.sql")
 DECLARATION: Final = re.compile(r"-- transaction: (?P<transaction>yes|no)\n")
 REQUIREMENT: Final = re.compile(r"^-- requires: pgvector (?P<version>[\d.]+)$", re.MULTILINE)
 INDEX_CREATED: Final = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (?P<index>\w+)")
-
+INDEX_DROPPED: Final = re.compile(r"DROP INDEX CONCURRENTLY IF EXISTS (?P<index>\w+)")
 
 VECTOR_VERSION: Final = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
 
@@ -131,6 +131,47 @@ async def status(url: str) -> tuple[Status, ...]:
         )
         applied = await _applied(connection) if known else set[int]()
     return tuple(Status(migration, migration.version in applied) for migration in load())
+
+
+async def unusable_indexes(url: str) -> tuple[str, ...]:
+    """The names of the indexes that the applied migrations have made, and that are missing or invalid now.
+
+    PostgreSQL then answers without them: rightly, and slowly.
+    """
+    async with connected(url) as connection:
+        return tuple(await _unusable_indexes(connection))
+
+
+async def mend_indexes(url: str) -> tuple[str, ...]:
+    """Makes those indexes again, beside readers and writers; returns their names. Raises `MigrationFailed`."""
+    async with connected(url) as connection, _exclusive(connection):
+        unusable = await _unusable_indexes(connection)
+        for index, statement in unusable.items():
+            try:
+                await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+                await connection.execute(statement)
+            except asyncpg.PostgresError as error:
+                raise MigrationFailed(
+                    f"The index {index} could not be made again: {in_one_line(error)}. Mend the cause and run it again."
+                ) from error
+    return tuple(unusable)
+
+
+async def _unusable_indexes(connection: "asyncpg.Connection[Row]") -> dict[str, str]:
+    """The statement that makes it, by the name of the index."""
+    applied = await _applied(connection)
+    wanted: dict[str, str] = {}
+    for migration in load():
+        if migration.version in applied and not migration.in_transaction:
+            for statement in _statements(migration.sql):
+                wanted |= dict.fromkeys(INDEX_CREATED.findall(statement), statement)
+                wanted = {name: made for name, made in wanted.items() if name not in INDEX_DROPPED.findall(statement)}
+    usable = await connection.fetch(
+        "SELECT relname FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid"
+        " WHERE indisvalid AND relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY($1)",
+        list(wanted),
+    )
+    return {index: statement for index, statement in wanted.items() if index not in {row["relname"] for row in usable}}
 
 
 @asynccontextmanager
