@@ -70,6 +70,7 @@ def add(address: str, content: str) -> tuple[int, Any]:
         return answer.status, json.load(answer)
 
 
+@pytest.mark.slow
 def test_the_embedded_database_keeps_memories_from_one_start_to_the_next(
     offline: Environment, shared_directory: Path
 ) -> None:
@@ -98,6 +99,7 @@ ELSEWHERE = {
 """Variables by which somebody's shell names another server."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a,b", "a" * 120])
 def test_the_embedded_database_is_reached_whatever_its_directory_is_called_and_the_environment_names(
     offline: Environment, shared_directory: Path, name: str

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import Program
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +81,7 @@ def commit(repository: Path, message: str) -> None:
     subprocess.run([*git, "commit", "-q", "-m", message], cwd=repository, check=True)
 
 
+@pytest.mark.slow
 def test_a_statement_that_a_revision_adds_is_found(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     scenario = tiny(requests=3)

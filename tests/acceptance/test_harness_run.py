@@ -116,6 +116,7 @@ async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
     await until(gone)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_reported_from_its_journal(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     harness("run", str(tiny()))
     journal = only_run(tmp_path) / "journal.jsonl"
@@ -127,6 +128,7 @@ def test_a_killed_run_is_reported_from_its_journal(harness: Program, tiny: Scena
     assert "partial" in report.stdout
 
 
+@pytest.mark.slow
 def test_a_run_samples_on_and_one_that_was_cut_off_goes_on(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     path = tiny("query.p95 <= 10s", requests=40, extra="\n[sampling]\ntime_s_max = 60\n")
     done = judged_by_time(harness("run", str(path), "--strategies", "batched"), tmp_path)
@@ -148,6 +150,7 @@ def test_a_run_samples_on_and_one_that_was_cut_off_goes_on(harness: Program, tin
     assert [sum(s.round == number for s in record.variants[0].samples) for number in (1, 2)] == [40, 40]
 
 
+@pytest.mark.slow
 async def test_a_run_of_two_workers_that_was_killed_goes_on_and_counts_nothing_twice(
     tiny: Scenario, tmp_path: Path, environment: dict[str, str], harness: Program
 ) -> None:
@@ -174,6 +177,7 @@ async def test_a_run_of_two_workers_that_was_killed_goes_on_and_counts_nothing_t
         assert [(phase.started, phase.processes) for phase in variant.phases] == [(40, 2)]
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_told_and_what_was_measured_is_whole(
     tiny: Scenario, tmp_path: Path, environment: dict[str, str], harness: Program
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Program
-from tests.acceptance.test_examples import exited_with
 
 SQL = """
 name = "statements"
@@ -114,7 +113,7 @@ def compared(harness: Program, repository: Path, scenario: str) -> tuple[subproc
 def test_a_class_is_loaded_from_each_revision(harness: Program, repository: Path) -> None:
     done, _ = compared(harness, repository, "class")
     assert "find statements grew from 1 to 2" in done.stdout, done.stdout + done.stderr
-    assert exited_with(1, done)
+    assert done.returncode == 1, done.stdout + done.stderr
 
 
 def test_statements_come_from_each_revision_s_own_file(harness: Program, repository: Path) -> None:

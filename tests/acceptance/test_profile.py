@@ -63,6 +63,7 @@ def installed(tmp_path: Path) -> Path:
     return environment / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_installed_from_a_wheel_a_profile_names_the_functions_of_what_is_measured(
     installed: Path, environment: dict[str, str], tiny: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -229,6 +229,7 @@ async def test_a_database_is_migrated_to_the_asked_version_and_cloned_there(prov
 VECTOR_INDEXES = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'"
 
 
+@pytest.mark.slow
 async def test_a_template_of_10_000_memories_is_cloned_with_its_index(
     provisioned: Server, name: str, record_property: Callable[[str, object], None]
 ) -> None:

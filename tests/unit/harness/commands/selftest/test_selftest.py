@@ -44,6 +44,7 @@ def test_what_is_promised_nothing_is_told() -> None:
     assert table([finding]).row_count == 1
 
 
+@pytest.mark.slow
 def test_a_judge_that_looks_six_times_at_the_full_level_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the sequential rule is there to prevent."""
 
@@ -69,6 +70,7 @@ def test_drifting_samples_are_promised_nothing() -> None:
 WRONG_EVENTS = {event: what for event, what in simulated.EVENTS.items() if what[1] is not Outcome.UNDECIDED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["correlated", "noisy neighbour"])
 def test_dependent_samples_are_judged_wrongly_no_more_often_than_promised(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -131,11 +131,13 @@ def simulated(draw: np.random.Generator, runs: int, slowdown: float) -> tuple[fl
     return false / runs, found / runs
 
 
+@pytest.mark.slow
 def test_identical_code_raises_an_alarm_in_at_most_one_run_of_a_hundred() -> None:
     false, found = simulated(np.random.default_rng(20260102), runs=200, slowdown=0)
     assert max(false, found) <= 0.01
 
 
+@pytest.mark.slow
 def test_a_slowdown_of_ten_percent_is_found_in_99_runs_of_a_hundred() -> None:
     false, found = simulated(np.random.default_rng(20260103), runs=200, slowdown=0.10)
     assert found >= 0.99

@@ -99,6 +99,7 @@ def test_an_axis_says_what_its_scale_is(page: str) -> None:
             assert "scale: linear to 10, then logarithmic" in told, label
 
 
+@pytest.mark.slow
 def test_a_page_of_a_hundred_thousand_requests_stays_small() -> None:
     times_s = [0.001 * (1 + number % 977) for number in range(100_000)]
     run = record(variant("naive", samples(times_s)), variant("batched", samples(times_s)))
