@@ -33,7 +33,7 @@ from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.servers.redis_server import RedisServer, redis_server
 from harness.measuring.targets import open_target
-from harness.measuring.targets.protocol import Target, TargetContext
+from harness.measuring.targets.protocol import Target, TargetContext, nothing_shared
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
 from harness.measuring.turns import Gate, Part, at_once, in_turns
 from harness.measuring.worker import Task
@@ -342,14 +342,20 @@ async def _workers(
             await here.prepare()
             yield [here]
     else:
-        async with working(_tasks(run, variant, measured, place), variant.interpreter) as processes:
-            workers = [ProcessWorker(measured, process, flushed=run.target.in_process) for process in processes]
+        shared = run.target.shared if variant.interpreter is None else nothing_shared
+        async with (
+            shared(place.context) as context,
+            working(_tasks(run, variant, measured, context), variant.interpreter) as processes,
+        ):
+            # Workers of this revision say themselves what their sessions did not tell the server.
+            flushed = variant.interpreter is None or run.target.in_process
+            workers = [ProcessWorker(measured, process, flushed=flushed) for process in processes]
             await all_of(worker.prepare() for worker in workers)
             yield workers
 
 
-def _tasks(run: Run, variant: Prepared, measured: Pass, place: Place) -> Sequence[Task]:
-    """A share of the pass for each worker. One of another revision has it all."""
+def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext) -> Sequence[Task]:
+    """A share of the pass for each worker. One of another revision has it all, and all that it needs of its own."""
     shares = 1 if variant.interpreter else run.scenario.workers
     return [
         Task(
@@ -357,9 +363,10 @@ def _tasks(run: Run, variant: Prepared, measured: Pass, place: Place) -> Sequenc
             scenario=run.scenario.told,
             variant=variant.name,
             strategy=variant.strategy,
-            database_url=place.context.database_url,
-            embedding_url=place.context.embedding_url,
-            redis_url=place.context.redis_url,
+            database_url=context.database_url,
+            embedding_url=context.embedding_url,
+            redis_url=context.redis_url,
+            service_url=context.service_url,
             round=measured.round_number,
             share=(index, shares),
             paced=True,

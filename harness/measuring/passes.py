@@ -150,7 +150,8 @@ async def all_of(begun: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 def _counted(record: PhaseRecord, timed: Reading, whole: Reading) -> PhaseRecord:
     """What workers count of themselves is not to be seen from here, so it goes before what is."""
     counters = {**timed.values, **whole.values, **record.counters}
-    missing = {**timed.missing, **whole.missing}
+    missing = {**timed.missing, **whole.missing, **record.uncounted}
+    counters = {name: value for name, value in counters.items() if name not in record.uncounted}
     uncounted = {name: why for name, why in missing.items() if name not in counters}
     return record.model_copy(update={"counters": counters, "uncounted": uncounted})
 
@@ -168,6 +169,7 @@ def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:
             "started_s": min(record.started_s for record in records),
             "ended_s": max(record.ended_s for record in records),
             "counters": added(record.counters for record in records),
+            "uncounted": {name: why for record in records for name, why in record.uncounted.items()},
             # Readings of several processes are of different moments.
             "levels": records[0].levels if len(records) == 1 else None,
             "drain_s": max((record.drain_s for record in records if record.drain_s is not None), default=None),

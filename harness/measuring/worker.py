@@ -34,6 +34,7 @@ from harness.measuring.driving import LocalWorker
 from harness.measuring.observation import Reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, measure
+from harness.measuring.probes.database_counters import UNTOLD, DatabaseCounters
 from harness.measuring.probes.protocol import Span
 from harness.measuring.progress import Silent
 from harness.measuring.scenario import Scenario
@@ -67,6 +68,8 @@ class Task(BaseModel):
     """The embedding server; None where vectors are made in the process."""
     redis_url: str | None = None
     """The Redis of the run; None where there is none."""
+    service_url: str | None = None
+    """Where the service has been started for all workers; None where each starts its own, or there is none."""
     round: int = 1
     """The round, counted from 1."""
     share: tuple[int, int] = (0, 1)
@@ -168,6 +171,7 @@ async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: L
         max(1, side_by_side),
         task.embedding_url,
         task.redis_url,
+        task.service_url,
     )
     surroundings = InStep(caller, lines) if task.paced else Surroundings()
     measured = Pass(scenario, task.variant, task.round, lines, Silent(), surroundings)
@@ -196,11 +200,13 @@ class InStep(Surroundings):
         await self._caller.told_to_go()
 
     async def observe(self, span: Span, *, flushed: bool) -> Reading:
-        del flushed
         if span == "timed":
             return Reading({"timed_client_cpu_s": time.process_time()})
         memory_bytes = psutil.Process().memory_info().rss
-        return Reading({"client_cpu_s": time.process_time(), "client_memory_bytes": float(memory_bytes)})
+        return Reading(
+            {"client_cpu_s": time.process_time(), "client_memory_bytes": float(memory_bytes)},
+            {} if flushed else dict.fromkeys(DatabaseCounters.counters, UNTOLD),
+        )
 
 
 async def main() -> None:

@@ -89,7 +89,7 @@ async def working(tasks: Sequence[Task], interpreter: Interpreter | None = None)
     try:
         for number, task in enumerate(tasks, start=1):
             workers.append(await _start(f"Worker {number} of {len(tasks)} of {task.variant}", interpreter))
-            workers[-1].tell(task.model_dump_json())
+            workers[-1].tell(task.model_dump_json(exclude_defaults=True))
         yield workers
     finally:
         await asyncio.gather(*map(_end, workers))

@@ -19,6 +19,8 @@ SELECT tup_returned AS rows_read,
  WHERE datname = $1
 """
 
+UNTOLD: Final = "the target's sessions cannot be made to report to the server's statistics"
+
 
 class DatabaseCounters:
     span: Span = "whole"
@@ -33,7 +35,7 @@ class DatabaseCounters:
 
     async def read(self, observable: Observable) -> Mapping[str, float]:
         if not await observable.flush():
-            raise NotObserved("the target's sessions cannot be made to report to the server's statistics")
+            raise NotObserved(UNTOLD)
         row = await observable.ask(READ, observable.database)
         if row is None:
             raise NotObserved(f"the server has no statistics of {observable.database}")

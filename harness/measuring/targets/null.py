@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
-from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
+from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
 
 
 class NullTarget:
@@ -31,6 +31,8 @@ class NullTarget:
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         """Has no schema."""
+
+    shared = staticmethod(nothing_shared)
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenNull"]:

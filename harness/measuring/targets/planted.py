@@ -6,7 +6,7 @@ variant's own database and is waited for, and a slowdown makes every request tak
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
@@ -86,6 +86,9 @@ class PlantedTarget:
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         await self.healthy.migrate(database_url, schema_version)
+
+    def shared(self, context: TargetContext) -> AbstractAsyncContextManager[TargetContext]:
+        return self.healthy.shared(context)
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenPlanted"]:

@@ -1,7 +1,7 @@
 """The seam between a request and the system under measurement."""
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -99,8 +99,8 @@ def _grown(counters: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str,
 class TargetContext:
     """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any.
 
-    `redis_url` is that of an empty
-    Redis for the second tier of a cache, where the scenario wants one; it contains a password.
+    `redis_url` is that of an empty Redis for the second tier of a cache, where the scenario wants one; it contains a
+    password. `service_url` is where the variant's service has been started for all who ask it; None: nobody has.
     """
 
     variant: str
@@ -108,6 +108,13 @@ class TargetContext:
     users: int = 1
     embedding_url: str | None = None
     redis_url: str | None = field(default=None, repr=False)
+    service_url: str | None = None
+
+
+@asynccontextmanager
+async def nothing_shared(context: TargetContext) -> AsyncGenerator[TargetContext]:
+    """For a target of which each process that asks has its own."""
+    yield context
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +218,10 @@ class Target(Protocol):
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         """Brings a clone of its base to the version."""
+        ...
+
+    def shared(self, context: TargetContext) -> AbstractAsyncContextManager[TargetContext]:
+        """Starts what several processes that ask have in common, such as a service; they are told it by the context."""
         ...
 
     def open(self, context: TargetContext) -> AbstractAsyncContextManager[OpenTarget]: ...

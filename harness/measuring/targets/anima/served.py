@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter
@@ -168,11 +168,21 @@ class ServedTarget:
         await self._preparation.migrate(database_url, schema_version)
 
     @asynccontextmanager
+    async def shared(self, context: TargetContext) -> AsyncGenerator[TargetContext]:
+        if context.variant == EXTERNAL:
+            yield context
+            return
+        async with serving(anima_serve(context)) as url:
+            yield replace(context, service_url=url)
+
+    @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenServed"]:
         async with AsyncExitStack() as stack:
             database_url = None
             headers = {"Content-Type": "application/json"}
-            if context.variant == EXTERNAL:
+            if context.service_url is not None:
+                url, database_url = context.service_url, context.database_url
+            elif context.variant == EXTERNAL:
                 url = _stated(self._service_url)
                 headers |= key_header()
             else:

@@ -41,6 +41,7 @@ from harness.measuring.targets.protocol import (
     TargetContext,
     TargetStatistics,
     Verification,
+    nothing_shared,
 )
 
 TABLES_VERSION: Final = 4
@@ -120,6 +121,8 @@ class AnimaTarget:
         except AnimaError as error:
             raise ProvisioningError(str(error)) from error
         await _settle(database_url, rewrite=schema_version >= STORAGE_VERSION)
+
+    shared = staticmethod(nothing_shared)
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenAnima"]:

@@ -9,7 +9,7 @@ import sysconfig
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -97,12 +97,21 @@ class HttpTarget:
         await own_database.apply(database_url, [path])
 
     @asynccontextmanager
+    async def shared(self, context: TargetContext) -> AsyncGenerator[TargetContext]:
+        service = self._scenario.service_of(context.variant)
+        if service.url is not None:
+            yield context
+            return
+        async with serving(launch(self._scenario.name, service, context)) as url:
+            yield replace(context, service_url=url)
+
+    @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenHttp"]:
         scenario = self._scenario
         service = scenario.service_of(context.variant)
         secrets = secrets_of(scenario)
         async with AsyncExitStack() as stack:
-            url = service.url
+            url = service.url or context.service_url
             if url is None:
                 url = await stack.enter_async_context(serving(launch(scenario.name, service, context)))
             connector = await stack.enter_async_context(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S))

@@ -14,7 +14,7 @@ from harness.errors import TargetError, kind_of
 from harness.measuring import own_database
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
-from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
+from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
 from harness.measuring.targets.python.scenario import PythonScenario, find_class
 
 BLOCKED_S: Final = 0.01
@@ -62,6 +62,8 @@ class PythonTarget:
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         await own_database.apply(database_url, self._versions[schema_version])
+
+    shared = staticmethod(nothing_shared)
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenPython"]:

@@ -13,7 +13,7 @@ from harness.measuring import own_database
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import counting
-from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics
+from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
 from harness.measuring.targets.sql.queries import Statement
 from harness.measuring.targets.sql.scenario import SqlScenario
 from harness.measuring.targets.sql.sessions import FAILURES, Session
@@ -69,6 +69,8 @@ class SqlTarget:
     def _session(self, variant: str, database_url: str) -> Session:
         settings = self._scenario.variants[variant].settings
         return Session(database_url, self._scenario.statements(variant), settings)
+
+    shared = staticmethod(nothing_shared)
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenSql"]:

@@ -12,7 +12,7 @@ from harness.measuring import scenario_files
 from harness.measuring.driving import LocalWorker
 from harness.measuring.heartbeat import Clocks, Heartbeat
 from harness.measuring.operations import Request
-from harness.measuring.passes import Pass, Surroundings, measure
+from harness.measuring.passes import Pass, Surroundings, measure, phase_of_all
 from harness.measuring.progress import Silent
 from harness.measuring.targets.null import OpenNull
 from harness.measuring.targets.protocol import Response
@@ -104,3 +104,19 @@ async def test_a_wall_clock_that_is_set_during_a_run_changes_no_latency_and_is_r
     (phase,) = noted.phases
     assert phase.counters["wall_clock_step_s"] <= -3600
     assert phase.counters["generator_stopped_s"] == phase.counters["machine_asleep_s"] == 0.0
+
+
+def test_what_one_of_several_workers_could_not_count_is_not_counted() -> None:
+    told = PhaseRecord(
+        name="mix",
+        workload="mix",
+        round=1,
+        arrival="closed_loop",
+        loop="closed",
+        started=1,
+        started_s=0.0,
+        ended_s=1.0,
+        counters={"rows_read": 5.0},
+    )
+    untold = told.model_copy(update={"counters": {}, "uncounted": {"rows_read": "its sessions cannot report"}})
+    assert phase_of_all([told, untold]).uncounted == untold.uncounted
