@@ -229,7 +229,7 @@ async def _apply(connection: "asyncpg.Connection[Row]", migration: Migration) ->
                 await _record(connection, migration)
         else:
             await _drop_invalid_indexes(connection, migration)
-            for statement in _statements(migration.sql):
+            for statement in statements(migration.sql):
                 await connection.execute(statement)
             await _record(connection, migration)
     except asyncpg.PostgresError as error:
@@ -261,7 +261,7 @@ def in_one_line(error: asyncpg.PostgresError) -> str:
     return " ".join(str(error).split()).removesuffix(".")
 
 
-def _statements(sql: str) -> list[str]:
+def statements(sql: str) -> list[str]:
     """The statements of a file that runs outside a transaction; sent together they would be in one."""
     without_comments = re.sub(r"--[^\n]*", "", sql)
     return [statement.strip() for statement in without_comments.split(";") if statement.strip()]

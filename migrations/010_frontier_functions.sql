@@ -56,7 +56,8 @@ $$;
 -- that was not looked at reaches the last of it, or nothing of it reaches the threshold. An answer that the threshold
 -- cuts short is proven by similarity only, since far down in the order of weight the index misses more. Where nothing
 -- is proven it looks at more, and at last ranks all. The nearest few are found by a narrow search (`ef_search`), more
--- than that by a broad one. It may start by similarity where that proved the last answer.
+-- than that by a broad one. Of the quiet memories few reach an answer that the resonant ones can fill: they are searched
+-- broadly once more than an eighth of it is theirs. It may start by similarity where that proved the last answer.
 CREATE FUNCTION find_memories(
     question vector, tiers text [], threshold double precision, most integer, ranked_at_once integer,
     starts_by_similarity boolean, OUT answers found_memory [], OUT is_proven boolean, OUT by_similarity boolean
@@ -77,7 +78,11 @@ DECLARE
     looked_at bigint;
     quiet bigint;
     resonant bigint;
+    from_quiet bigint;
+    is_widened boolean := false;
     seen uuid [] := '{}';
+    seen_phi double precision [] := '{}';
+    seen_weight double precision [] := '{}';
     reached double precision;
     reached_resonant double precision;
     least_weight double precision;
@@ -95,37 +100,47 @@ BEGIN
         RETURN;
     END IF;
 
-    FOR attempt IN 1..5 LOOP
+    FOR attempt IN 1..6 LOOP
         ordering := CASE WHEN by_similarity THEN unweighted ELSE weighted END;
-        PERFORM set_config('hnsw.ef_search', CASE WHEN by_similarity THEN breadth ELSE '300' END, true);
         wanted := CASE WHEN by_similarity THEN wanted_by_similarity ELSE wanted_by_weight END;
-        WITH nearest AS MATERIALIZED (
-            (
+        IF NOT is_widened THEN
+            PERFORM set_config('hnsw.ef_search', CASE WHEN by_similarity THEN breadth ELSE '300' END, true);
+            SELECT
+                count(*), min(n.reach), seen || array_agg(n.id), seen_phi || array_agg(n.phi), seen_weight || array_agg(n.weight)
+            INTO resonant, reached_resonant, seen, seen_phi, seen_weight
+            FROM (
                 SELECT k.id, k.phi, -0.7 * (k.key <#> weighted) AS weight, -(k.key <#> ordering) AS reach
-                FROM memory_keys AS k JOIN memory_states AS s ON s.id = k.id
-                WHERE k.phi <= 0.5 AND (cardinality(tiers) = 0 OR s.tier = ANY(tiers))
+                FROM memory_keys AS k
+                WHERE k.phi > 0.5
+                    AND (cardinality(tiers) = 0 OR EXISTS (SELECT FROM memory_states AS s WHERE s.id = k.id AND s.tier = ANY(tiers)))
                 ORDER BY k.key <#> ordering
                 LIMIT wanted
-            )
-            UNION ALL
-            (
-                SELECT k.id, k.phi, -0.7 * (k.key <#> weighted), -(k.key <#> ordering)
-                FROM memory_keys AS k JOIN memory_states AS s ON s.id = k.id
-                WHERE k.phi > 0.5 AND (cardinality(tiers) = 0 OR s.tier = ANY(tiers))
-                ORDER BY k.key <#> ordering
-                LIMIT wanted
-            )
-        ),
-        candidate AS (
-            SELECT id, phi, weight FROM nearest
+            ) AS n;
+            IF NOT by_similarity AND resonant >= most THEN
+                PERFORM set_config('hnsw.ef_search', least(wanted, 300)::text, true);
+            END IF;
+        END IF;
+        SELECT
+            count(*), min(n.reach), seen || array_agg(n.id), seen_phi || array_agg(n.phi), seen_weight || array_agg(n.weight)
+        INTO quiet, reached, seen, seen_phi, seen_weight
+        FROM (
+            SELECT k.id, k.phi, -0.7 * (k.key <#> weighted) AS weight, -(k.key <#> ordering) AS reach
+            FROM memory_keys AS k
+            WHERE k.phi <= 0.5
+                AND (cardinality(tiers) = 0 OR EXISTS (SELECT FROM memory_states AS s WHERE s.id = k.id AND s.tier = ANY(tiers)))
+            ORDER BY k.key <#> ordering
+            LIMIT wanted
+        ) AS n;
+        WITH candidate AS (
+            SELECT DISTINCT id, phi, weight FROM unnest(seen, seen_phi, seen_weight) AS n (id, phi, weight)
             UNION ALL
             SELECT k.id, k.phi, -0.7 * (k.key <#> weighted)
-            FROM (SELECT unnest(seen) AS id UNION SELECT id FROM memory_keys_due) AS d JOIN memory_keys AS k ON k.id = d.id
-            WHERE d.id NOT IN (SELECT n.id FROM nearest AS n)
+            FROM (SELECT id FROM memory_keys_due GROUP BY id) AS d JOIN memory_keys AS k ON k.id = d.id
+            WHERE d.id <> ALL(seen)
         ),
         estimated AS MATERIALIZED (
             SELECT
-                s.*, c.weight + 0.06 * (s.resonance_phi - c.phi) AS weight,
+                s.*, c.phi, c.weight + 0.06 * (s.resonance_phi - c.phi) AS weight,
                 (c.weight - 0.06 * c.phi) / 0.7 AS similarity_estimated
             FROM candidate AS c JOIN memory_states AS s ON s.id = c.id
             WHERE s.is_live AND (cardinality(tiers) = 0 OR s.tier = ANY(tiers))
@@ -161,12 +176,15 @@ BEGIN
                 ORDER BY structural_weight DESC, resonance_phi DESC, id
             ),
             (SELECT min(structural_weight) FROM answer),
-            (SELECT count(*) FROM nearest WHERE phi <= 0.5),
-            (SELECT count(*) FROM nearest WHERE phi > 0.5),
-            (SELECT min(reach) FROM nearest WHERE phi <= 0.5),
-            (SELECT min(reach) FROM nearest WHERE phi > 0.5),
-            seen || ARRAY(SELECT id FROM nearest)
-        INTO answers, least_weight, quiet, resonant, reached, reached_resonant, seen;
+            (SELECT count(*) FROM answer WHERE phi <= 0.5)
+        INTO answers, least_weight, from_quiet;
+
+        IF NOT by_similarity AND NOT is_widened AND resonant >= most AND from_quiet > most / 8 THEN
+            is_widened := true;
+            PERFORM set_config('hnsw.ef_search', '300', true);
+            CONTINUE;
+        END IF;
+        is_widened := false;
 
         -- An index that gave fewer than it was asked for has no more, unless many equal vectors have cut it into parts, or
         -- so few were in the asked tiers that it stopped early (`hnsw.max_scan_tuples`).

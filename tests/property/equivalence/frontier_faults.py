@@ -106,8 +106,8 @@ INDEX_FAULTS = [
     function_fault(
         "a search that is never widened",
         "['memories']",
-        "FOR attempt IN 1..5 LOOP",
-        "wanted_by_weight := 2; FOR attempt IN 1..5 LOOP IF attempt > 1 THEN RETURN; END IF;",
+        "FOR attempt IN 1..6 LOOP",
+        "wanted_by_weight := 2; FOR attempt IN 1..6 LOOP IF attempt > 1 THEN RETURN; END IF;",
     ),
     function_fault(
         "phi does not decide a tie",

@@ -1,0 +1,374 @@
+"""What `frontier` costs beside the bare statements that it is held to, in one run and in turns, as ratios.
+
+    python benchmarks/frontier.py DIRECTORY --size 10000 --size 100000 --phi skewed --phi uniform
+
+`DIRECTORY` keeps the prepared memories (prepared_corpus.py). A ratio is the median of those of the rounds, with the
+least and the most of them; milliseconds are medians of all. A bare search is one statement on a table of its own with
+an HNSW index, as broad as a recall of 0.99 takes.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+from prepared_corpus import SEED, load, prepare
+
+from anima import migrations
+from anima.assembly import Anima, Tiers, connect, now, pool_of
+from anima.connections import Connection, prepare_connection
+from anima.database import PoolSettings, open_database
+from anima.embeddings.cache import CachedEmbeddings
+from anima.embeddings.hashing import HashingEmbeddings, hashed_vector
+from anima.embeddings.protocol import Vector
+from anima.model import BootstrapRequest, NewMemory, Query
+from anima.searches.protocol import RANKED_AT_ONCE
+from anima.strategy import BATCHED, FRONTIER, Strategy
+from harness.measuring.servers.network import delay_proxy, with_endpoint
+from harness.measuring.servers.provisioners import provisioner
+from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Server
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
+
+LIMIT: Final = 20
+RECALL_MIN: Final = 0.99
+BREADTHS: Final = (40, 60, 80, 100, 150, 200, 300, 400, 600, 800, 1000)
+ONE_WAY_S: Final = 0.001
+CONNECTIONS: Final = 4
+SERVER: Final = {"shared_buffers": "2GB", "maintenance_work_mem": "3GB", "max_wal_size": "8GB", "jit": "off"}
+
+# `n` numbers the memories, `total` is how many there are; 7919 is prime to both.
+PHI: Final = {
+    "light": "CASE WHEN n % 20 < 17 THEN 0 WHEN n % 20 < 19 THEN 0.5 ELSE 2 END",
+    "skewed": "least(5, round(0.5 * total::numeric / (1 + (n * 7919) % total)) / 10)",
+    "uniform": "5 * ((n * 7919) % total) / total::float8",
+    "equal": "2.5",
+}
+"""As the scenarios' tiers have it; after use by Zipf's law, one memory in a hundred at 5; evenly; all alike."""
+
+FILL: Final = """
+    WITH numbered AS (
+        SELECT *, row_number() OVER (ORDER BY created_at, id) - 1 AS n, count(*) OVER () AS total FROM memories
+    )
+    INSERT INTO memory_states
+    SELECT
+        id, CASE WHEN n % 20 < 17 THEN 'active' WHEN n % 20 < 19 THEN 'thread' ELSE 'stable' END, created_at,
+        CASE WHEN n % 20 < 17 THEN 0 WHEN n % 20 < 19 THEN 5 ELSE 20 END, created_at, '{{}}', {phi}, {phi}, updated_at,
+        true
+    FROM numbered;
+    INSERT INTO memory_keys
+    SELECT m.id, s.key_phi, key_of(m.embedding, s.key_phi) FROM memories AS m JOIN memory_states AS s ON s.id = m.id;
+    INSERT INTO memory_ranks
+    SELECT s.id, s.tier, s.last_accessed, s.resonance_phi, s.access_count FROM memory_states AS s;
+"""
+BARE: Final = """
+    CREATE TABLE bare (LIKE memories INCLUDING DEFAULTS, key halfvec(768) NOT NULL);
+    INSERT INTO bare SELECT m.*, m.embedding::halfvec FROM memories AS m;
+    ALTER TABLE bare DROP COLUMN embedding, ADD PRIMARY KEY (id);
+    CREATE INDEX bare_key ON bare USING hnsw (key halfvec_cosine_ops) WITH (m = 16, ef_construction = 64);
+"""
+BARE_SEARCH: Final = """
+    SELECT id, content, content_hash, tier, tier_last_updated, access_count, last_accessed,
+        accessed_in_conversation_ids, category, tags, source, resonance_phi, is_catalyst, metadata, created_at,
+        updated_at, 1 - (key <=> $1) AS similarity
+    FROM bare ORDER BY key <=> $1 LIMIT 20
+"""
+BARE_EXACT: Final = "SELECT id FROM (SELECT id, key <=> $1 AS distance FROM bare OFFSET 0) ORDER BY distance LIMIT 20"
+BARE_INSERT: Final = """
+    INSERT INTO bare (id, content, content_hash, key, category, tags, source)
+    VALUES ($1, $2, $3, $4::vector, $5, $6, $7)
+"""
+EXACT: Final = "SELECT id FROM unnest(find_by_ranking_all($1, '{}', $2, 20)) AS a"
+FOUND: Final = """
+    SELECT o.is_proven, ARRAY(SELECT a.id FROM unnest(o.answers) AS a) AS ids
+    FROM find_memories($1, '{}', $2, 20, $3, $2 > 0::float8) AS o
+"""
+HOT: Final = """
+    SELECT n_tup_hot_upd::float8 / nullif(n_tup_upd, 0) FROM pg_stat_user_tables WHERE relname = 'memory_states'
+"""
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Milliseconds of what was done in turns, by name, one list for each round."""
+
+    times_ms: dict[str, list[list[float]]] = field(default_factory=dict[str, list[list[float]]])
+
+    def begin(self) -> None:
+        for rounds in self.times_ms.values():
+            rounds.append([])
+
+    async def time(self, name: str, act: Awaitable[Any]) -> Any:  # noqa: ANN401 -- whatever it gives
+        started = perf_counter()
+        result = await act
+        self.times_ms.setdefault(name, [[]])[-1].append((perf_counter() - started) * 1000)
+        return result
+
+    def median_ms(self, name: str) -> float:
+        return statistics.median(taken for taken_in_round in self.times_ms[name] for taken in taken_in_round)
+
+    def ratio(self, name: str, base: str) -> str:
+        pairs = zip(self.times_ms[name], self.times_ms[base], strict=True)
+        ratios = [statistics.median(ones) / statistics.median(others) for ones, others in pairs if ones and others]
+        return (
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
+            f"{self.median_ms(name):.2f} ms beside {self.median_ms(base):.2f} ms"
+        )
+
+
+def tell(what: str, target: str, value: str) -> None:
+    print(f"  {what:44} {target:>18}   {value}", flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One database, its questions, and a connection for what is bare."""
+
+    url: str
+    questions: list[str]
+    vectors: list[Vector]
+    bare: "asyncpg.Connection[Any]"
+    anima: Anima
+    rounds: int
+
+    def query(self, number: int) -> Query:
+        return Query(
+            query=self.questions[number], similarity_threshold=0.0, limit=LIMIT, conversation_id=f"c{number % 20}"
+        )
+
+    async def recall_of_bare(self) -> None:
+        """Leaves the connection as broad as it takes."""
+        exact = [{row["id"] for row in await self.bare.fetch(BARE_EXACT, vector)} for vector in self.vectors]
+        breadth, reached = 0, 0.0
+        for breadth in BREADTHS:
+            await self.bare.execute(f"SET hnsw.ef_search = {breadth}")
+            found = [{row["id"] for row in await self.bare.fetch(BARE_SEARCH, vector)} for vector in self.vectors]
+            reached = recall(found, exact)
+            if reached >= RECALL_MIN:
+                break
+        tell("bare search: recall", "", f"{reached:.4f} with ef_search = {breadth}")
+
+    async def recall(self, threshold: float) -> None:
+        exact = [{row["id"] for row in await self.bare.fetch(EXACT, vector, threshold)} for vector in self.vectors]
+        rows = [await self.bare.fetchrow(FOUND, vector, threshold, RANKED_AT_ONCE) for vector in self.vectors]
+        proven = statistics.mean(bool(row["is_proven"]) for row in rows if row)
+        found = [set(row["ids"]) for row in rows if row]
+        tell(f"recall, threshold {threshold:g}", ">= 0.99", f"{recall(found, exact):.4f}; proven {proven:.0%}")
+
+    async def query_and_write(self) -> None:
+        for number in range(len(self.vectors)):  # The first write to a page after a checkpoint logs all of it.
+            await self.anima.memory.query(self.query(number))
+        rounds = Rounds()
+        before = await self.written()
+        for _ in range(self.rounds):
+            rounds.begin()
+            for number, vector in enumerate(self.vectors):
+                await rounds.time("bare", self.bare.fetch(BARE_SEARCH, vector))
+                await rounds.time("query", self.anima.memory.query(self.query(number)))
+        written = (await self.written() - before) / (self.rounds * len(self.vectors))
+        tell("query with all it writes / bare search", "<= 1.5", rounds.ratio("query", "bare"))
+        tell("query: WAL", "<= 8 kB", f"{written / 1000:.1f} kB")
+        await self.anima.memory.database.report_statistics()
+        tell("access updates that are HOT", "100 %", f"{await self.bare.fetchval(HOT):.1%}")
+
+    async def written(self) -> int:
+        lsn: int = await self.bare.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'")
+        return int(lsn)
+
+    async def bootstrap(self) -> None:
+        rounds = Rounds()
+        await self.anima.background.drain()
+        request = BootstrapRequest(conversation_id="c", active_limit=35)
+        for _ in range(self.rounds):
+            rounds.begin()
+            for vector in self.vectors:
+                await rounds.time("bare", self.bare.fetch(BARE_SEARCH, vector))
+                await rounds.time("bootstrap", self.anima.memory.bootstrap(request))
+        tell("bootstrap of 50", "<= 1.5 ms", f"{rounds.median_ms('bootstrap'):.2f} ms")
+
+    async def add(self, new: list[NewMemory]) -> None:
+        rounds = Rounds()
+        vectors = [hashed_vector(memory.content) for memory in new]
+        for start in range(0, len(new), max(1, len(new) // self.rounds)):
+            rounds.begin()
+            for number in range(start, min(len(new), start + max(1, len(new) // self.rounds))):
+                memory, vector = new[number], vectors[number]
+                fields = (memory.content, f"{number:064x}", vector, memory.category, list(memory.tags), memory.source)
+                await rounds.time("bare", self.bare.execute(BARE_INSERT, uuid4(), *fields))
+                await rounds.time("add", self.anima.memory.add(memory))
+        tell("add / bare INSERT", "<= 1.3", rounds.ratio("add", "bare"))
+
+
+def recall(found: list[set[Any]], exact: list[set[Any]]) -> float:
+    return sum(len(one & other) for one, other in zip(found, exact, strict=True)) / max(1, sum(map(len, exact)))
+
+
+async def throughput(anima: Anima, queries: list[Query], seconds: float) -> float:
+    """Queries per second on `CONNECTIONS` connections."""
+    until = perf_counter() + seconds
+    counts = [0] * CONNECTIONS
+
+    async def ask(user: int) -> None:
+        while perf_counter() < until:
+            await anima.memory.query(queries[(user * 7 + counts[user]) % len(queries)])
+            counts[user] += 1
+
+    started = perf_counter()
+    await asyncio.gather(*map(ask, range(CONNECTIONS)))
+    return sum(counts) / (perf_counter() - started)
+
+
+@asynccontextmanager
+async def opened(url: str, strategy: Strategy, texts: list[str], connections: int) -> AsyncGenerator[Anima]:
+    """A system whose cache knows the texts, with its connections open."""
+    embeddings = CachedEmbeddings(HashingEmbeddings())
+    for text in texts:
+        embeddings.keep(text, hashed_vector(text))
+    settings = PoolSettings(connections, size_min=connections, acquire_timeout_s=pool_of(strategy).acquire_timeout_s)
+    async with open_database(url, settings) as database:
+        yield connect(strategy, database, Tiers(embeddings, embeddings), clock=now, new_id=uuid4)
+
+
+async def over_network(measured: Measurement) -> None:
+    parts = urlsplit(measured.url)
+    async with (
+        delay_proxy(str(parts.hostname), int(parts.port or 5432), one_way_delay_s=ONE_WAY_S) as proxy,
+        opened(with_endpoint(measured.url, proxy.host, proxy.port), FRONTIER, measured.questions, 1) as far,
+    ):
+        request = BootstrapRequest(conversation_id="c", active_limit=35)
+        acts: dict[str, Callable[[Anima], Awaitable[Any]]] = {
+            "query": lambda anima: anima.memory.query(measured.query(0)),
+            "bootstrap": lambda anima: anima.memory.bootstrap(request),
+            "add": lambda anima: anima.memory.add(NewMemory(content=f"a note of its own, {uuid4()}")),
+        }
+        for name, act in acts.items():
+            await act(far)
+            rounds, before = Rounds(), (await proxy.counters()).round_trips
+            for _ in range(measured.rounds):
+                rounds.begin()
+                for _ in range(5):
+                    await rounds.time("near", act(measured.anima))
+                    await rounds.time("far", act(far))
+            trips = ((await proxy.counters()).round_trips - before) / (5 * measured.rounds)
+            added_ms = rounds.median_ms("far") - rounds.median_ms("near")
+            tell(f"{name} through 1 ms each way", "1 round trip", f"{trips:g} round trips, {added_ms:.1f} ms longer")
+
+
+async def all_active(url: str) -> None:
+    """The client's processor time for each 10,000 memories."""
+    spent: dict[str, list[float]] = {}
+    async with (
+        opened(url, FRONTIER, [], 1) as frontier,
+        opened(url, replace(BATCHED, schema_version=12), [], 1) as batched,
+    ):
+        for _ in range(8):
+            for name, anima in (("frontier", frontier), ("batched", batched)):
+                started = process_time()
+                bootstrap = await anima.memory.bootstrap(BootstrapRequest(conversation_id="c"))
+                spent.setdefault(name, []).append((process_time() - started) * 1e7 / bootstrap.distribution["total"])
+    best = {name: min(taken) for name, taken in spent.items()}
+    value = (
+        f"{best['frontier'] / best['batched']:.2f}; at best {best['frontier']:.0f} ms beside {best['batched']:.0f} ms"
+    )
+    tell("all active: client's time for 10,000 / batched", "<= 0.5", value)
+
+
+async def made(server: Server, directory: Path, size: int) -> str:
+    """A database with the memories, without their vectors' indexes, and the bare table."""
+    url = await server.create_database(f"base_{size}")
+    await migrations.migrate(url)
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "ALTER TABLE memories DISABLE TRIGGER USER; DROP INDEX idx_memory_keys_quiet, idx_memory_keys_resonant"
+    )
+    await load(connection, directory, size)
+    await connection.execute(BARE, timeout=None)
+    await connection.execute("VACUUM (ANALYZE)", timeout=None)
+    await connection.close()
+    return url
+
+
+async def with_phi(server: Server, size: int, phi: str) -> str:
+    url = await server.clone_database(f"base_{size}", f"{phi}_{size}")
+    connection = await asyncpg.connect(url)
+    await connection.execute(FILL.format(phi=PHI[phi]), timeout=None)
+    for migration in migrations.load():
+        if migration.title == "fill_memory_states":
+            for statement in migrations.statements(migration.sql):
+                await connection.execute(statement, timeout=None)
+    for statement in ("ALTER TABLE memories ENABLE TRIGGER USER", "VACUUM (ANALYZE)", "CHECKPOINT"):
+        await connection.execute(statement, timeout=None)
+    await connection.close()
+    return url
+
+
+async def measure(server: Server, chosen: argparse.Namespace, size: int, phi: str) -> None:
+    url = await with_phi(server, size, phi)
+    print(
+        f"{size:,} memories, phi {phi}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors",
+        flush=True,
+    )
+    corpus = GeneratedSettings(size=size, seed=SEED).open()
+    questions = [question.query for question in corpus.queries(chosen.questions)]
+    bare = await asyncpg.connect(url, connection_class=Connection)
+    await prepare_connection(bare)
+    new = [
+        NewMemory(content=memory.content, category=memory.category, tags=memory.tags, source=memory.source)
+        for memory in corpus.new_memories(chosen.adds)
+    ]
+    async with opened(url, FRONTIER, [*questions, *(memory.content for memory in new)], 1) as anima:
+        measured = Measurement(url, questions, list(map(hashed_vector, questions)), bare, anima, chosen.rounds)
+        await measured.recall_of_bare()
+        for threshold in (0.0, 0.2, 0.5):
+            await measured.recall(threshold)
+        await measured.query_and_write()
+        await measured.bootstrap()
+        await measured.add(new)
+        await anima.background.drain()
+        await measured.recall(0.0)
+        await over_network(measured)
+    async with opened(url, FRONTIER, questions, CONNECTIONS) as anima:
+        queries = list(map(measured.query, range(len(questions))))
+        rates = [await throughput(anima, queries, chosen.seconds) for _ in range(3)]
+        value = f"{statistics.median(rates):.0f} a second ({min(rates):.0f} to {max(rates):.0f})"
+        tell(f"queries on {CONNECTIONS} connections", ">= 300 a second", value)
+    await bare.close()
+    await all_active(url)
+    await server.drop_database(f"{phi}_{size}")
+
+
+async def run(chosen: argparse.Namespace) -> None:
+    await asyncio.to_thread(prepare, chosen.directory, max(chosen.size))
+    found = await provisioner(DatabaseSettings(provisioner="embedded"))
+    async with found.start(SERVER) as server:
+        for size in chosen.size:
+            await made(server, chosen.directory, size)
+            for phi in chosen.phi:
+                await measure(server, chosen, size, phi)
+            await server.drop_database(f"base_{size}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--size", type=int, action="append", help="memories, in tens of thousands (10000)")
+    parser.add_argument("--phi", choices=PHI, action="append", help="how phi is distributed (skewed)")
+    parser.add_argument("--questions", type=int, default=40)
+    parser.add_argument("--adds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of throughput, three times")
+    chosen = parser.parse_args()
+    chosen.size, chosen.phi = chosen.size or [10_000], chosen.phi or ["skewed"]
+    asyncio.run(run(chosen))
+
+
+if __name__ == "__main__":
+    main()
