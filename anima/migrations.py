@@ -163,7 +163,7 @@ async def _unusable_indexes(connection: "asyncpg.Connection[Row]") -> dict[str, 
     wanted: dict[str, str] = {}
     for migration in load():
         if migration.version in applied and not migration.in_transaction:
-            for statement in _statements(migration.sql):
+            for statement in statements(migration.sql):
                 wanted |= dict.fromkeys(INDEX_CREATED.findall(statement), statement)
                 wanted = {name: made for name, made in wanted.items() if name not in INDEX_DROPPED.findall(statement)}
     usable = await connection.fetch(
