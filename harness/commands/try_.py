@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
@@ -14,18 +14,22 @@ from harness.commands._shared.options import without_password
 from harness.errors import ExitCode, ProvisioningError, TargetError, UsageError
 from harness.judging.analysis.quantiles import quantile, quantile_bounds
 from harness.measuring import scenario_files
+from harness.measuring.exchanges import ExchangeLine, listening
 from harness.measuring.operations import Request
+from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.plans import StatementPlan
 from harness.measuring.scenario import Scenario
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import provisioner
+from harness.measuring.shipped import shipped
 from harness.measuring.targets import open_target
-from harness.measuring.targets.protocol import Response, TargetContext
+from harness.measuring.targets.protocol import OpenTarget, Response, TargetContext
 from harness.measuring.targets.sql.queries import read_statement
 from harness.measuring.targets.sql.scenario import SqlScenario
 from harness.measuring.targets.sql.target import SqlTarget
 from harness.quantities import count, duration
 from harness.record import PlanStep
+from harness.redaction import without_secrets
 
 WARM_UP: Final = 5
 PERCENTILES: Final = (0.5, 0.95, 0.99)
@@ -52,7 +56,7 @@ def try_(*, statement: str, database: str | None, requests: int, seconds: float)
     One user waits for each answer. The session is read-only, so a statement that writes is refused. Of a scenario, a
     file, each operation is performed once on its candidate, and what was sent and what came of it is shown.
     """
-    if statement.endswith(".toml"):
+    if statement.endswith(".toml") or statement in shipped():
         return _try_scenario(scenario_files.load(statement, database=database))
     if database is None:
         raise UsageError("Say with --database URL where the statement is executed; a scenario ends in .toml.")
@@ -78,11 +82,14 @@ def try_(*, statement: str, database: str | None, requests: int, seconds: float)
 def _try_scenario(scenario: Scenario) -> ExitCode:
     """INVALID where an operation failed: a run of it would measure failures."""
     with asyncio.Runner() as runner:
-        answers = runner.run(_each_once(scenario))
-    for request, response, failure in answers:
-        click.echo(f"{request.operation} {json.dumps(dict(request.arguments), default=str)}")
-        click.echo(f"  {f'failed, {failure.kind}: {failure}' if failure else _came_back(response)}")
-    return ExitCode.INVALID if any(failure for _, _, failure in answers) else ExitCode.PASS
+        attempts = runner.run(_each_once(scenario))
+    for each in attempts:
+        request, failure = each.request, each.failure
+        click.echo(f"{request.operation} {without_secrets(json.dumps(dict(request.arguments), default=str))}")
+        click.echo(f"  {f'failed, {failure.kind}: {failure}' if failure else _came_back(each.response)}")
+        for line in each.lines:
+            click.echo(f"  {'came back' if line.came_back else 'sent'}: {line.text}")
+    return ExitCode.INVALID if any(each.failure for each in attempts) else ExitCode.PASS
 
 
 def _came_back(response: Response) -> str:
@@ -90,7 +97,17 @@ def _came_back(response: Response) -> str:
     return ", ".join(f"{count(each)} {name}" for name, each in counted.items() if each is not None) or "answered"
 
 
-async def _each_once(scenario: Scenario) -> Sequence[tuple[Request, Response, TargetError | None]]:
+@dataclass(slots=True)
+class Attempt:
+    """`lines` are what was sent and what came back, as far as the target shows it."""
+
+    request: Request
+    response: Response = field(default_factory=Response)
+    failure: TargetError | None = None
+    lines: list[ExchangeLine] = field(default_factory=list[ExchangeLine])
+
+
+async def _each_once(scenario: Scenario) -> Sequence[Attempt]:
     """On a database that is prepared for the candidate, and gone afterwards."""
     starting = await provisioner(scenario.database)
     async with starting.start(scenario.database.settings) as server:
@@ -98,19 +115,32 @@ async def _each_once(scenario: Scenario) -> Sequence[tuple[Request, Response, Ta
         url = await server.create_database("tried")
         await target.prepare(url, target.schema_version(scenario.candidate))
         drawn = await scenario.with_draws(url) if scenario.draws_from_database else scenario
-        requests = [request for each in drawn.workload_of(1).by_phase.values() for request in each]
-        firsts = {request.operation: request for request in reversed(requests)}
-        answers: list[tuple[Request, Response, TargetError | None]] = []
         async with target.open(TargetContext(scenario.candidate, url)) as opened:
-            for name in scenario.operation_names:
-                if name not in firsts:
-                    continue
-                try:
-                    answers.append((firsts[name], await opened.perform(firsts[name]), None))
-                except TargetError as failure:
-                    answers.append((firsts[name], Response(), failure))
+            await opened.prime([])
+            attempts = [await _attempt(opened, request) for request in firsts(drawn)]
         await server.drop_database("tried")
-    return answers
+    return attempts
+
+
+def firsts(scenario: Scenario) -> Sequence[Request]:
+    """One of each operation, also of one that is asked too seldom for a short run to contain it."""
+    requests = [request for each in scenario.workload_of(1).by_phase.values() for request in each]
+    firsts = {request.operation: request for request in reversed(requests)}
+    if isinstance(scenario, OwnScenario):
+        for name in scenario.operation_names:
+            if name not in firsts:
+                firsts[name] = next(scenario.operations[name].requests(name, scenario.seed))
+    return [firsts[name] for name in scenario.operation_names if name in firsts]
+
+
+async def _attempt(opened: OpenTarget, request: Request) -> Attempt:
+    attempt = Attempt(request)
+    with listening(attempt.lines.append):
+        try:
+            attempt.response = await opened.perform(request)
+        except TargetError as failure:
+            attempt.failure = failure
+    return attempt
 
 
 async def _tried(statement: str, database: str, requests: int, seconds: float) -> Tried:

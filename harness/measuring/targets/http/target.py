@@ -21,7 +21,7 @@ from yarl import URL
 
 from harness.children import environment
 from harness.errors import EXHAUSTIONS, HarnessError, ProvisioningError, TargetError, UsageError, kind_of
-from harness.measuring import own_database
+from harness.measuring import exchanges, own_database
 from harness.measuring.answers import TOO_LONG, body_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
@@ -215,6 +215,13 @@ class Exchange:
             told["data"] = aiohttp.FormData(_pairs(self._form(lookup)))
         return told
 
+    def shown(self, lookup: Lookup) -> str:
+        """What stands behind the address: the query, the headers and the body."""
+        query = "&".join(f"{name}={value}" for name, value in _pairs(self._query(lookup))) if self._query else ""
+        headers = [f"{name}: {filled(lookup)}" for name, filled in self._headers.items()]
+        body = [as_text(filled(lookup)) for filled in (self._json, self._form) if filled]
+        return " ".join([f"?{query}" if query else "", *headers, *body]).rstrip()
+
     def path(self, lookup: Lookup) -> str:
         return self._path(lookup)
 
@@ -355,8 +362,10 @@ class OpenHttp:
         except LookupError as error:
             raise TargetError(WRONG, f"there is no value for {error} yet") from error
         address = URL(self.url + path)
+        exchanges.sent(lambda: self._without_secrets(f"{exchange.operation.method} {address}{exchange.shown(lookup)}"))
         async with user.session.request(exchange.operation.method, address, **told) as answer:
             body = await body_of(answer)
+            exchanges.came_back(lambda: self._without_secrets(f"HTTP status {answer.status}{_excerpt(body)}"))
             if not exchange.operation.expect.allows(answer.status):
                 raise TargetError(
                     f"status {answer.status}",

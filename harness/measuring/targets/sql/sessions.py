@@ -10,6 +10,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
 from harness.errors import TargetError, UsageError
+from harness.measuring import exchanges
 from harness.measuring.statements import count
 from harness.measuring.targets.sql.queries import Statement
 from harness.measuring.values.protocol import Plain
@@ -91,10 +92,12 @@ class Session:
 
     async def _send(self, statement: Statement, arguments: Mapping[str, Plain]) -> int:
         prepared = self._prepared[statement.name]
+        exchanges.sent(lambda: statement.written)
         begun = perf_counter()
         rows = await prepared.fetch(*self.bound(statement, arguments))
         tag = _CHANGED.search(prepared.get_statusmsg() or "")
         count(statement.name, elapsed_s=perf_counter() - begun, rows=int(tag[1]) if tag else len(rows), control=False)
+        exchanges.came_back(lambda: _first_of(rows) or str(prepared.get_statusmsg()))
         return len(rows)
 
     async def _control(self, command: str) -> None:
@@ -139,6 +142,11 @@ async def _take_text(connection: asyncpg.Connection, prepared: Sequence[Prepared
     }
     for schema, name in sorted(types):
         await connection.set_type_codec(name, schema=schema, encoder=_literal, decoder=str, format="text")
+
+
+def _first_of(rows: "Sequence[asyncpg.Record]") -> str:
+    """Empty without rows."""
+    return json.dumps(dict(rows[0]), default=str, ensure_ascii=False) if rows else ""
 
 
 def _literal(value: Plain) -> str:

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from harness.errors import HarnessError, ProvisioningError, TargetError
 from harness.measuring import scenario_files
+from harness.measuring.exchanges import listening
 from harness.measuring.operations import Request
 from harness.measuring.targets.http.scenario import HttpScenario
 from harness.measuring.targets.http.target import HttpTarget, OpenHttp
@@ -216,3 +217,30 @@ async def test_what_nobody_counted_is_not_told() -> None:
         response = await target.perform(Request("read", {}))
         assert (response.statements, response.rows, response.round_trips) == (None, None, None)
         assert await target.report_statistics() is False
+
+
+async def test_what_is_sent_and_what_comes_back_is_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTES_ID", "k3y-of-the-notes")
+    lines: list[tuple[bool, str]] = []
+
+    async def notes(request: web.Request) -> web.Response:
+        return web.json_response({"echo": request.headers["X-Id"]}, status=418)
+
+    operation = {
+        "method": "POST",
+        "path": "/notes",
+        "query": {"tag": ["a", "b"]},
+        "headers": {"X-Id": "{env.NOTES_ID}"},
+        "form": {"title": "{title}"},
+        "values": {"title": {"uniform": {"of": ["first"]}}},
+    }
+    async with opened(notes, create=operation) as (target, scenario):
+        request = next(scenario.operations["create"].requests("create", 1))
+        with listening(lambda line: lines.append((line.came_back, line.text))), pytest.raises(TargetError):
+            await target.perform(request)
+        with pytest.raises(TargetError):
+            await target.perform(request)
+    assert lines == [
+        (False, f'POST {target.url}/notes?tag=a&tag=b X-Id: … {{"title": "first"}}'),
+        (True, 'HTTP status 418: {"echo": "…"}'),
+    ]
