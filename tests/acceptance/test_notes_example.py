@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -59,3 +60,15 @@ def test_what_cannot_be_measured_is_told(settings: list[str], code: int, said: s
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_gate_of_the_readme_s_workflow_holds_a_service(harness: Program, tmp_path: Path) -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    [scenario] = re.findall(r"```toml\n(.+?)```", readme, re.DOTALL)
+    [command] = re.findall(r"- run: harness (.+)", readme)
+    shutil.copytree(README.parent, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "performance.toml").write_text(scenario, encoding="utf-8")
+    assert "newest.p95 <= " in scenario
+    done = harness(*shlex.split(command), "--set", 'budgets=["newest.errors <= 0%"]')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "measured" / "junit.xml").is_file()
