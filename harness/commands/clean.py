@@ -4,16 +4,12 @@ import asyncio
 
 import click
 
-from harness.commands._shared.options import DATABASE
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import clean_up
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
 
 
-@click.command()
-@DATABASE
 def clean(database: str | None) -> None:
-    """Removes what runs have left that are no more, as after a power cut; what a run still uses stays."""
     settings = DatabaseSettings(url=database if database and is_url(database) else None)
     for removed in asyncio.run(clean_up(settings)):
         click.echo(f"Removed {removed}.")

@@ -11,14 +11,13 @@ from typing import Final, Literal, assert_never
 import click
 
 from harness import runs
+from harness.advice import MARGIN, SLICES_ADVISED
 from harness.commands._shared import report_files
 from harness.commands._shared.github_actions import announce
-from harness.commands._shared.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.commands._shared.outputs import echo_file
 from harness.errors import ExitCode, UsageError
 from harness.failures import raise_first
-from harness.judging.analysis.paired import MARGIN
-from harness.judging.comparison import ROUNDS_ADVISED, compare, compare_asked, compare_runs, wanting
+from harness.judging.comparison import compare, compare_asked, compare_runs, wanting
 from harness.judging.likeness import unlike
 from harness.measuring import scenario_files
 from harness.measuring.execution import execute
@@ -27,7 +26,7 @@ from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.recording import Work, record_run
 from harness.measuring.revision_execution import Sides, execute_revisions
 from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
-from harness.measuring.scenario import SLICES_ADVISED, ProfileSettings, Scenario, suggestion
+from harness.measuring.scenario import ProfileSettings, Scenario, suggestion
 from harness.measuring.targets import TARGETS
 from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
 from harness.showing.renderers import RENDERERS, rendered
@@ -40,43 +39,6 @@ Kind = Literal["strategies", "runs", "revisions"]
 WORKER: Final = "harness/worker.py"
 
 
-@click.command("compare")
-@click.argument("baseline", metavar="A")
-@click.argument("candidate", metavar="[B]", required=False)
-@click.option("--strategies", "kind", flag_value="strategies", help="A and B are strategies, or variants of SCENARIO.")
-@click.option("--runs", "kind", flag_value="runs", help="A and B are stored runs.")
-@click.option("--revisions", "kind", flag_value="revisions", help="A and B are git revisions.")
-@click.option("--scenario", "scenario_name", metavar="SCENARIO", default="local", show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=ROUNDS_ADVISED, show_default=True)
-@click.option(
-    "--slices",
-    type=click.IntRange(1),
-    help=f"How often both sides take turns within a round; {SLICES_ADVISED}, or 1 where phases have schedules.",
-)
-@SAMPLE_FOR
-@click.option("--variant", metavar="NAME", help="Of two runs or revisions: which variant, instead of the candidate.")
-@click.option(
-    "--environment",
-    type=click.Choice(list(INSTALLS)),
-    default="own",
-    show_default=True,
-    help="Of two revisions of this repository: install each in an environment of its own, or share the libraries that "
-    "are here. A service of your own says it itself, with `install`.",
-)
-@click.option("--anyway", is_flag=True, help="Compare runs that are unlike; the output then says so.")
-@click.option(
-    "--margin",
-    type=click.FloatRange(0, 1, min_open=True),
-    help=f"A change by less than this share does not matter; {MARGIN}, or what was asked of a stored comparison.",
-)
-@click.option(
-    "--profile", "profiled", is_flag=True, help="Of two strategies or variants: also make flame graphs, for the page."
-)
-@click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True)
-@SETTINGS
-@DATABASE
-@OUTPUT
-@ALL_TABLES
 def compare_command(
     *,
     baseline: str,
@@ -97,11 +59,6 @@ def compare_command(
     output: Path,
     everything: bool,
 ) -> ExitCode:
-    """Measures two strategies, variants or git revisions in turn, or reads two stored runs: which is slower?
-
-    With one run alone, what was compared in it is shown again. Exit codes: 0 not slower, 1 slower or more of something
-    that is counted, 2 usage or configuration, 3 undecided, 4 invalid, 130 interrupted.
-    """
     display = Display(form, everything=everything)
     if candidate is None:
         directory = runs.find(baseline, output)

@@ -12,7 +12,6 @@ from typing import Final
 import click
 import psutil
 
-from harness.commands._shared.options import OUTPUT
 from harness.errors import ExitCode, ProvisioningError, extra, missing_extra
 from harness.measuring.environment import cpu_model, processors
 from harness.measuring.servers.provisioners import engine_answers
@@ -33,11 +32,7 @@ class MachineFinding:
     required: bool = True
 
 
-@click.command()
-@click.option("--generator", "measures_generator", is_flag=True, help="Measure the load generator instead: some 5 s.")
-@OUTPUT
 def doctor(output: Path, *, measures_generator: bool) -> ExitCode:
-    """Says what this machine has, what a run would use, and how to get what is missing."""
     if measures_generator:
         return show_generator()
     findings = examine(output)

@@ -11,16 +11,12 @@ from urllib.request import urlopen
 
 import click
 
-from harness.commands._shared.options import without_password
 from harness.errors import UsageError
 from harness.measuring.servers.addresses import is_url
+from harness.measuring.targets.http.openapi import scenario_of
+from harness.measuring.targets.sql.existing import proposal_of
 
 FETCH_TIMEOUT_S: Final = 30.0
-
-
-@click.group()
-def init() -> None:
-    """Writes a scenario that runs, out of what there is already."""
 
 
 SQL_FILES: Final[Mapping[str, str]] = {
@@ -56,24 +52,12 @@ warm_up = 10
 """A scenario of SQL statements that runs, to be changed bit by bit into somebody's own."""
 
 
-@init.command()
-@click.option(
-    "--from", "url", metavar="URL", callback=without_password, help="A database: its tables and costliest statements."
-)
-@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True)
 def sql(*, url: str | None, directory: Path) -> None:
-    """Writes SQL statements, a schema, and a scenario of them.
-
-    With --from they are those of a database, which is only read: its ten statements that pg_stat_statements counted
-    most time for. Its rows, and the values in its statements, are not copied.
-    """
     scenario = directory / "own.toml"
     if url is None:
         _write(directory, SQL_FILES)
         click.echo(f"Wrote {scenario} and its SQL: try it with `harness run {scenario}`, and make it your own.")
         return
-    from harness.measuring.targets.sql.existing import proposal_of  # noqa: PLC0415 -- a list of commands needs none
-
     if not is_url(url):
         raise UsageError(f"--from {url}: expected a URL, such as postgresql://me@localhost:5432/shop.")
     _refuse_existing(directory, ("schema.sql", "seed.sql", "own.toml"))
@@ -98,14 +82,7 @@ def _refuse_existing(directory: Path, names: Iterable[str]) -> None:
             raise UsageError(f"{directory / name} is there already. Name another directory with --to.")
 
 
-@init.command()
-@click.option("--openapi", "source", metavar="FILE|URL", required=True, help="An OpenAPI document, as JSON.")
-@click.option("--url", help="Where the service runs, if not where the document was found, or says so.")
-@click.option("--to", "target", type=click.Path(path_type=Path), default="service.toml", show_default=True)
 def http(*, source: str, url: str | None, target: Path) -> None:
-    """Makes each endpoint of a service an operation."""
-    from harness.measuring.targets.http.openapi import scenario_of  # noqa: PLC0415 -- a list of commands needs none
-
     document = _document(source)
     text = scenario_of(document, url or _service_url(source, document))
     _write_new(target, text)
@@ -126,10 +103,7 @@ def test_reading_is_quick(budget):
 '''
 
 
-@init.command()
-@click.option("--to", "target", type=click.Path(path_type=Path), default="test_performance.py", show_default=True)
 def pytest(*, target: Path) -> None:
-    """Writes a test with a budget."""
     _write_new(target, PYTEST_FILE)
     click.echo(f"Wrote {target}: run it with `pytest {target}`, and put a function of your own into it.")
 

@@ -6,15 +6,11 @@ from pathlib import Path
 import click
 
 from harness import runs
-from harness.commands._shared.options import OUTPUT
 from harness.measuring.shipped import shipped, title_of
 from harness.measuring.targets import TARGETS
 
 
-@click.command("list")
-@OUTPUT
 def list_(output: Path) -> None:
-    """Lists scenarios, strategies and stored runs."""
     for heading, entries in inventory(output):
         click.echo(f"{heading}:")
         width = max((len(name) for name, _ in entries), default=0)

@@ -8,7 +8,6 @@ from typing import Final
 import click
 
 from harness import runs
-from harness.commands._shared.options import DATABASE, OUTPUT, SETTINGS
 from harness.errors import ExitCode, UsageError
 from harness.failures import failures_of, raise_first
 from harness.journal import LOG_FILE
@@ -26,19 +25,6 @@ from harness.signals import ignored
 PAGE: Final = "profile.html"
 
 
-@click.command()
-@click.argument("name", metavar="[SCENARIO]", default="local")
-@click.option("--strategies", metavar="A,B", help="Profile these: the first is the baseline, the last the candidate.")
-@click.option("--rounds", type=click.IntRange(2, 100), default=6, show_default=True, help="Of each strategy.")
-@click.option("--requests", type=click.IntRange(2, 10_000), default=10, show_default=True, help="In each round.")
-@click.option(
-    "--control",
-    is_flag=True,
-    help="Profile the baseline twice: what differs then is noise. So it is where there is one variant.",
-)
-@SETTINGS
-@DATABASE
-@OUTPUT
 def profile(
     *,
     name: str,
@@ -50,10 +36,6 @@ def profile(
     database: str | None,
     output: Path,
 ) -> ExitCode:
-    """Profiles a scenario's baseline and candidate, without measuring for a verdict.
-
-    Leaves folded stacks, speedscope files, pyinstrument's pages, and one page with the flame graphs of the difference.
-    """
     chosen = scenario_files.load(name, settings=settings, strategies=strategies, database=database)
     timed = chosen.profile or ProfileSettings()
     profiling = timed.model_copy(update={"rounds": rounds, "requests": requests})
@@ -78,14 +60,7 @@ def profile(
     return ExitCode.PASS
 
 
-@click.command()
-@click.argument("before")
-@click.argument("after", required=False)
-@click.option("--variants", metavar="A,B", help="Which variants to compare; by default the candidates of two runs.")
-@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
-@OUTPUT
 def diff(before: str, after: str | None, variants: str | None, output: Path, *, opened: bool) -> ExitCode:
-    """Compares the profiles of two runs, or of one run's baseline and candidate."""
     directory = runs.find(after or before, output)
     sides = _sides(before, after, variants, output)
     plans = compare_plans(*(plan_side(*each) for each in sides))

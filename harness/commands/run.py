@@ -10,7 +10,6 @@ import click
 from harness import journal, runs
 from harness.commands._shared import report_files
 from harness.commands._shared.github_actions import announce
-from harness.commands._shared.options import ALL_TABLES, DATABASE, OUTPUT, SAMPLE_FOR, SETTINGS
 from harness.commands._shared.report_files import show
 from harness.errors import ExitCode
 from harness.failures import failures_of, raise_first
@@ -29,20 +28,6 @@ from harness.showing.report import report_of
 from harness.signals import ignored
 
 
-@click.command()
-@click.argument("name", metavar="[SCENARIO]", required=False)
-@click.option("--strategies", metavar="A,B,…", help="Run only these, without the budgets of others.")
-@SETTINGS
-@click.option(
-    "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report, such as junit=out.xml."
-)
-@SAMPLE_FOR
-@click.option(
-    "--resume", metavar="[RUN]", is_flag=False, flag_value="latest", help="Go on with a run that was cut off."
-)
-@DATABASE
-@OUTPUT
-@ALL_TABLES
 def run(
     *,
     name: str | None,
@@ -55,10 +40,6 @@ def run(
     output: Path,
     everything: bool,
 ) -> ExitCode:
-    """Runs a scenario, by name or path (guide), and judges it; under GitHub Actions it annotates and fills the summary.
-
-    A run that goes on keeps its scenario: name none, or the same.
-    """
     wishes = [report_files.report_wish(wish) for wish in reports]
     further = () if sample_for is None else (f"sampling.time_s_max={sample_for}",)
     wanted = Wanted(name, (*settings, *further), strategies, database)

@@ -10,7 +10,6 @@ from typing import Final
 import asyncpg
 import click
 
-from harness.commands._shared.options import without_password
 from harness.errors import ExitCode, ProvisioningError, TargetError, UsageError
 from harness.judging.analysis.quantiles import quantile, quantile_bounds
 from harness.measuring import scenario_files
@@ -45,17 +44,7 @@ class Tried:
     plan: StatementPlan
 
 
-@click.command("try")
-@click.argument("statement", metavar="STATEMENT|SCENARIO")
-@click.option("--database", metavar="URL", callback=without_password, help="Where a statement is executed.")
-@click.option("--requests", type=click.IntRange(1, 100_000), default=200, show_default=True, help="How often at most.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long at most.")
 def try_(*, statement: str, database: str | None, requests: int, seconds: float) -> ExitCode:
-    """Executes one statement again and again, and says how long it takes and how it is planned.
-
-    One user waits for each answer. The session is read-only, so a statement that writes is refused. Of a scenario, a
-    file, each operation is performed once on its candidate, and what was sent and what came of it is shown.
-    """
     if statement.endswith(".toml") or statement in shipped():
         return _try_scenario(scenario_files.load(statement, database=database))
     if database is None:

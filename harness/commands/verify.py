@@ -10,7 +10,6 @@ from typing import Final
 
 import click
 
-from harness.commands._shared.options import without_password
 from harness.errors import ExitCode
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.targets.anima.target import AnimaTarget
@@ -22,27 +21,9 @@ SERVER_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_pag
 """Nothing here outlives the command, so nothing needs to survive a power failure."""
 
 
-@click.command()
-@click.option("--strategies", metavar="A B …", help="By default all presets that do not search approximately.")
-@click.argument("more", metavar="", nargs=-1)
-@click.option("--examples", type=click.IntRange(1), default=100, show_default=True, help="Stop after so many scripts.")
-@click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Start none after that.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws other scripts.")
-@click.option(
-    "--database-url",
-    metavar="URL",
-    callback=without_password,
-    help="Use schemas of its own there, not a server of its own. The password comes from PGPASSWORD or ~/.pgpass.",
-)
 def verify(
     *, strategies: str | None, more: tuple[str, ...], examples: int, seconds: float, seed: int, database_url: str | None
 ) -> ExitCode:
-    """Looks for operations on which strategies disagree, and prints them as a script.
-
-    A strategy is a preset, or a preset with other choices: naive+associations=batched.
-
-    Exit codes: 0 no disagreement found, 1 disagreement, 2 usage or configuration, 130 interrupted.
-    """
     if more and not strategies:
         raise click.UsageError(f"Name strategies after --strategies; {' '.join(more)!r} stands alone.")
     target = AnimaTarget()

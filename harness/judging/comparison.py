@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from harness.advice import MARGIN, ROUNDS_ADVISED
 from harness.errors import ExitCode, UsageError
 from harness.judging.analysis.counters import CountDifference, compare_counts
 from harness.judging.analysis.paired import (
-    MARGIN,
     RISK,
     STATISTICS,
     Difference,
@@ -37,8 +37,6 @@ from harness.judging.plan_differences import PlanComparison, compare_plans, plan
 from harness.judging.verdict import Verdict, judge
 from harness.quantities import count, mean_count, share, significant
 from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
-
-ROUNDS_ADVISED: Final = 10
 
 COUNTERS: Final[Mapping[str, Callable[[Sample], int | None]]] = {
     "statements": lambda sample: sample.statements,

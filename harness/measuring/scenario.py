@@ -29,9 +29,6 @@ from harness.measuring.servers.redis_server import CacheSettings
 VARIANTS: Final = "variants"
 """In the context of a validation: the variants that the target has by itself, described by name."""
 
-SLICES_ADVISED: Final = 20
-"""Of a comparison. In parts of a fraction of a second a machine that becomes slower does so for both sides."""
-
 Action = Disruption | Literal["cut_network"]
 ACTIONS: Final[tuple[Action, ...]] = (*get_args(Disruption), "cut_network")
 LASTING: Final[frozenset[Action]] = frozenset({"pause", "fill_disk", "cut_network"})

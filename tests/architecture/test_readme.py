@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from anima.__main__ import anima
-from harness.cli import COMMANDS, harness
+from harness.command_line import harness
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,5 +55,5 @@ def test_the_index_names_every_command_and_no_other() -> None:
     index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(harness|anima) ([\w-]+)[^`]*` \|", index, re.MULTILINE)
     assert sorted(listed) == sorted(
-        [*(("harness", name) for name in COMMANDS), *(("anima", name) for name in anima.commands)]
+        [*(("harness", name) for name in harness.commands), *(("anima", name) for name in anima.commands)]
     )

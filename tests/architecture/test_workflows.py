@@ -13,7 +13,7 @@ import click
 import pytest
 import yaml
 
-from harness.cli import harness
+from harness.command_line import harness
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/performance.yml").read_text(encoding="utf-8"))

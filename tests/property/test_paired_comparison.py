@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.advice import MARGIN
 from harness.judging.analysis.paired import Effect, decide, paired, unpaired
 
 Sides = tuple[list[float], list[float]]
@@ -47,7 +48,7 @@ def test_a_common_scale_changes_nothing(test: Test, sides: Sides, scale: float) 
 
 @given(tests, rounds)
 def test_swapping_the_sides_inverts_the_ratio_and_the_word(test: Test, sides: Sides) -> None:
-    one, other = decide({0: test(sides)})[0], decide({0: test((sides[1], sides[0]))})[0]
+    one, other = decide({0: test(sides)}, margin=MARGIN)[0], decide({0: test((sides[1], sides[0]))}, margin=MARGIN)[0]
     assert other.ratio == pytest.approx(1 / one.ratio)
     assert other.word == INVERSE[one.word]
     if one.lower > 0 and math.isfinite(one.upper):
@@ -59,7 +60,7 @@ effects = st.builds(Effect, st.floats(-1, 1), st.floats(0, 0.5), st.integers(1, 
 
 @given(st.dictionaries(st.integers(), effects, min_size=1, max_size=9))
 def test_an_interval_leaves_out_no_change_exactly_where_the_change_is_confirmed(by_key: dict[int, Effect]) -> None:
-    for key, difference in decide(by_key).items():
+    for key, difference in decide(by_key, margin=MARGIN).items():
         confirmed = by_key[key].p_value <= 1 - difference.confidence
         # At the edge itself a rounding error decides, so only what is clear of it is held to the rule.
         if abs(difference.lower - 1) > 1e-9 and abs(difference.upper - 1) > 1e-9:

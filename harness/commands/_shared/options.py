@@ -48,3 +48,14 @@ SETTINGS: Final = click.option(
 ALL_TABLES: Final = click.option(
     "--all", "everything", is_flag=True, help="Show all tables and columns in the terminal."
 )
+
+HISTORY: Final = click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("history.jsonl"),
+    show_default=True,
+    help="The history: one line per run.",
+)
+
+SELECTION: Final = click.argument("selection", metavar="[VARIANT.OPERATION.METRIC]", required=False)

@@ -9,7 +9,6 @@ import click
 
 from harness import runs
 from harness.children import git
-from harness.commands._shared.options import OUTPUT
 from harness.commands.history.entries import HistoryEntry, append, entry_of, read
 from harness.commands.history.trends import ChangePoint, Series, alike, series_of
 from harness.errors import UsageError
@@ -35,18 +34,7 @@ SPARKS_MAX: Final = 16
 """Of the newest runs, so that a row fits a terminal."""
 
 
-@click.group()
-def history() -> None:
-    """Keeps a line per run in a file, and shows what has changed over them: for reading, not for a gate."""
-
-
-@history.command(short_help="Appends one run.")
-@click.argument("name", metavar="[RUN]", default="latest")
-@click.option("--revision", help="What was measured; by default what git says of the current directory.")
-@FILE
-@OUTPUT
 def add(*, name: str, revision: str | None, path: Path, output: Path) -> None:
-    """Appends one run, by path, by name or `latest`. A run that is there already is not added again."""
     entry = entry_of(runs.load(runs.find(name, output)), revision or checked_out())
     if path.exists() and entry.run_id in {known.run_id for known in read(path)}:
         click.echo(f"{entry.run_id} is in {path} already.")
@@ -55,33 +43,13 @@ def add(*, name: str, revision: str | None, path: Path, output: Path) -> None:
     click.echo(f"Added {entry.run_id} to {path}.")
 
 
-@history.command(short_help="Prints figures over time, and what has changed.")
-@SELECTION
-@ALL
-@FILE
 def show(*, selection: str | None, everything: bool, path: Path) -> None:
-    """Prints p95 and statements of every operation, and what else has changed.
-
-    A pattern shows just what fits, changed or not: '*', 'batched.*', '*.query.p95_s'.
-    """
     for group in chosen_groups(path, everything=everything):
         every = selected(group, selection) if selection else of_interest(group)
         click.echo(TerminalRenderer().render_tables([trends_table(group, every)]), nl=False)
 
 
-@history.command("plot", short_help="Draws a figure per operation.")
-@SELECTION
-@FILE
-@click.option(
-    "--to",
-    "place",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="A directory, or the file of the only figure, whose ending is its format.",
-)
-@click.option("--format", "form", type=click.Choice(FORMS), default=FORMS[0], show_default=True)
 def plot_(*, selection: str | None, path: Path, place: Path, form: str) -> None:
-    """Draws a figure per operation: a panel per metric, a line per variant, change points marked."""
     from harness.commands.history.plots import plot  # noqa: PLC0415 -- matplotlib takes long to import.
 
     every = [selected(group, selection or "*") for group in chosen_groups(path, everything=False)]

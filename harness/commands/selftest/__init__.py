@@ -20,6 +20,7 @@ from harness.runs import replace_file
 
 WIDTH: Final = 110
 Part = Literal["simulated", "served", "profiled"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +47,7 @@ LONG: Final = Effort(
 )
 
 
-@click.command()
-@click.option("--long", "is_long", is_flag=True, help="Enough trials to see a promise of 1 % broken; takes hours.")
-@click.option("--only", type=click.Choice(get_args(Part)), help="Simulated runs, runs on a server, or their profiles.")
-@click.option("--comparisons", type=click.IntRange(1), help="How many of each kind on a server, in place of 2 or 10.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed draws other runs.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it as JSON too.")
 def selftest(*, is_long: bool, only: Part | None, comparisons: int | None, seed: int, output: Path | None) -> ExitCode:
-    """Judges runs whose truth is known, and compares how often it is wrong with what is promised.
-
-    Exit codes: 0 every promise is kept, 1 one is broken, 2 usage or configuration, 130 interrupted.
-    """
     effort = LONG if is_long else SHORT
     if comparisons:
         effort = replace(effort, served=replace(effort.served, comparisons=comparisons))

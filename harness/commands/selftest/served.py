@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from harness.advice import MARGIN, SLICES_ADVISED
 from harness.commands.selftest.findings import Finding, Promise
 from harness.commands.selftest.measured import BASELINE, measured, scenario
-from harness.judging.analysis.paired import MARGIN
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison, compare
-from harness.measuring.scenario import SLICES_ADVISED
 from harness.measuring.targets.planted import FAULTS, Fault
 from harness.record import RunRecord, VariantRecord
 

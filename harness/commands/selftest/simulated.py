@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from harness.advice import MARGIN
 from harness.children import spawning
 from harness.commands.selftest.findings import Finding, Promise
 from harness.commands.selftest.populations import POPULATIONS, Population, Values
 from harness.judging.analysis.drift import find_drift
-from harness.judging.analysis.paired import MARGIN, STATISTICS, Effect, Word, decide, paired
+from harness.judging.analysis.paired import STATISTICS, Effect, Word, decide, paired
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.evaluation import evaluate
@@ -185,4 +186,4 @@ def _words(population: Population, random: np.random.Generator, slowdown: float)
         effect = paired(*sides)
         assert effect is not None, "every latency is over 0 and finite"
         effects[metric] = effect
-    return [difference.word for difference in decide(effects).values()]
+    return [difference.word for difference in decide(effects, margin=MARGIN).values()]

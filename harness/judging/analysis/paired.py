@@ -25,9 +25,6 @@ from harness.judging.analysis.quantiles import quantile
 RISK: Final = 0.01
 """Of any false alarm at all among everything that is judged at once, when nothing differs."""
 
-MARGIN: Final = 0.05
-"""A change that is smaller than this share of the baseline does not matter."""
-
 POWER: Final = 0.99
 """With what probability a change is found that a noise floor names."""
 
@@ -112,7 +109,7 @@ def unpaired(baseline: Sequence[float], candidate: Sequence[float]) -> Effect | 
     )
 
 
-def decide(effects: Mapping[Key, Effect], *, margin: float = MARGIN, risk: float = RISK) -> dict[Key, Difference]:
+def decide(effects: Mapping[Key, Effect], *, margin: float, risk: float = RISK) -> dict[Key, Difference]:
     """A word on each: `slower` and `faster` are confirmed and at least the margin, `same` is confirmed to be within it.
 
     `risk` is that of any false alarm among them all.
@@ -121,7 +118,7 @@ def decide(effects: Mapping[Key, Effect], *, margin: float = MARGIN, risk: float
     return {key: _difference(effect, levels[key], math.log1p(margin)) for key, effect in effects.items()}
 
 
-def detectable(null: Effect, judged: int, *, margin: float = MARGIN, risk: float = RISK, power: float = POWER) -> float:
+def detectable(null: Effect, judged: int, *, margin: float, risk: float = RISK, power: float = POWER) -> float:
     """The least slowdown, as a share of the baseline, that rounds as noisy as these find with this probability.
 
     `null` is the effect of a baseline on itself; `judged` is among how many effects the risk is shared.

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import click.testing
 import pytest
 
-from harness.commands.try_ import try_
+from harness.command_line import try_
 from harness.errors import ProvisioningError, UsageError
 from harness.measuring.servers.provisioners.protocol import Server
 

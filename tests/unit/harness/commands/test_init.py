@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
-from harness.commands.init import init
+from harness.command_line import init
 from harness.errors import UsageError
 
 DOCUMENT = {"paths": {"/": {"get": {"operationId": "home"}}}}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import harness
+from harness.command_line import harness
 from harness.commands._shared import report_files
 from harness.errors import ExitCode
 from harness.judging.analysis.paired import Difference

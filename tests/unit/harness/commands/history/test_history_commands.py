@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from harness import command_line
 from harness.commands._shared import report_files
-from harness.commands.history import commands
 from harness.commands.history.commands import refuse_several, sparks
 from harness.commands.history.entries import append, entry_of, read
 from harness.commands.history.trends import series_of, time_changes
@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
-    return lambda *arguments: CliRunner().invoke(commands.history, arguments)
+    return lambda *arguments: CliRunner().invoke(command_line.history, arguments)
 
 
 def test_a_slowdown_and_an_added_statement_are_found_where_they_happened(path: Path) -> None:

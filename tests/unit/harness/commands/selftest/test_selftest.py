@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.commands.selftest import selftest, simulated
+from harness.command_line import selftest
+from harness.commands.selftest import simulated
 from harness.commands.selftest.findings import Finding, Promise, as_json, table
 from harness.commands.selftest.populations import POPULATIONS
 from harness.commands.selftest.simulated import SimulationTask

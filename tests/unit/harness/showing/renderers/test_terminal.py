@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from harness.judging.analysis.paired import MARGIN
+from harness.advice import MARGIN
 from harness.judging.comparison import compare
 from harness.judging.plan_differences import pair_plans
 from harness.judging.verdict import judge

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from harness.commands.init import init
+from harness.command_line import init
 from harness.measuring import scenario_files
 from harness.measuring.targets.http.scenario import HttpScenario
 from harness.measuring.targets.http.target import HttpTarget

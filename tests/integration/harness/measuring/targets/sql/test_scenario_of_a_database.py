@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.commands.init import init
+from harness.command_line import init
 from harness.errors import ProvisioningError, UsageError
 from harness.measuring import scenario_files
 from harness.measuring.servers.provisioners.protocol import Server
