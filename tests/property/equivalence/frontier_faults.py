@@ -1,12 +1,15 @@
 """Small faults to plant in what `frontier` does inside the server: the suite must find each by what it changes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
 from anima import migrations
 from anima.migrations import Migration
-from tests.property.equivalence.faults import Fault, Plant
+from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, Step
+from tests.property.equivalence.faults import Fault, Plant, rewritten
 
 STATES, FUNCTIONS = "memory_states", "frontier_functions"
 
@@ -116,3 +119,46 @@ INDEX_FAULTS = [
         "ORDER BY f.structural_weight DESC, f.id;",
     ),
 ]
+
+BEGIN = BootstrapRequest(conversation_id="c")
+NEAR, OTHER, GROWN = "1 | near", "0 1 | other", "21 20 | grown"
+"""`GROWN` is at a similarity of 21/29 to `NEAR`."""
+
+STATED: Final[list[tuple[Fault, Sequence[Step]]]] = [
+    (
+        function_fault(
+            "an exact duplicate not noted for bootstrap",
+            "['active']",
+            "VALUES (added_at, ARRAY[counted_id], false)",
+            "VALUES (added_at, ARRAY[new_id], false)",
+        ),
+        [NewMemory(content=NEAR), NewMemory(content=OTHER), NewMemory(content=NEAR), BEGIN],
+    ),
+    (
+        Fault(
+            "unfolded recalls left out of bootstrap",
+            "['active']",
+            rewritten(
+                "anima.bootstraps.ranked",
+                "LOAD",
+                "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls",
+                "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls WHERE false",
+            ),
+        ),
+        [Load(content=NEAR), Load(content=OTHER)]
+        + [step for text in (NEAR, OTHER) for step in (Query(query=text, limit=1), BEGIN)],
+    ),
+    (
+        function_fault(
+            "memories whose keys are due left out",
+            "['memories']",
+            "WHERE d.id NOT IN (SELECT n.id FROM nearest AS n)",
+            "WHERE false AND d.id NOT IN (SELECT n.id FROM nearest AS n)",
+        ),
+        [Load(content=NEAR), Load(content=GROWN)]
+        + [Load(content=f"4 3 | nearer {number}") for number in range(50)]
+        + [Query(query=GROWN, limit=1)] * 40
+        + [Query(query=NEAR, limit=1)],
+    ),
+]
+"""Faults that a drawn script seldom meets, with one that does. All are looked for by the index."""

@@ -1,14 +1,16 @@
 """`frontier` by its index, however few memories there are, and its own faults: the suite finds each of them."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from harness.commands.verify import disagreement
-from harness.measuring.targets.anima.equivalence.verification import look, open_search, shortened
+from harness.measuring.targets.anima.equivalence.steps import Step
+from harness.measuring.targets.anima.equivalence.verification import look, open_search, replay, shortened
 from harness.measuring.targets.anima.target import counterexample
 from tests.property.equivalence.faults import Fault
-from tests.property.equivalence.frontier_faults import FAULTS, INDEX_FAULTS
+from tests.property.equivalence.frontier_faults import FAULTS, INDEX_FAULTS, STATED
 
 
 @pytest.fixture
@@ -50,3 +52,19 @@ def test_fault_of_the_index_is_found(
 ) -> None:
     fault.plant(monkeypatch)
     assert is_found(fault, comparison_url, runner, scripts_in_ci)
+
+
+@pytest.mark.usefixtures("by_index")
+@pytest.mark.parametrize(("fault", "steps"), STATED, ids=[fault.name for fault, _ in STATED])
+def test_fault_that_a_drawn_script_seldom_meets_is_found_by_one_that_does(
+    fault: Fault,
+    steps: Sequence[Step],
+    monkeypatch: pytest.MonkeyPatch,
+    comparison_url: str,
+    runner: asyncio.Runner,
+) -> None:
+    with open_search(comparison_url, ["frontier"], runner) as search:
+        assert replay(search, steps) is None
+    fault.plant(monkeypatch)
+    with open_search(comparison_url, ["frontier"], runner) as search:
+        assert fault.evidence in str(replay(search, steps))
