@@ -67,27 +67,30 @@ CREATE TRIGGER memory_states_note_key_due AFTER UPDATE OF resonance_phi ON memor
 WHEN (NEW.resonance_phi > NEW.key_phi + 0.5 AND OLD.resonance_phi <= OLD.key_phi + 0.5)
 EXECUTE FUNCTION note_key_due();
 
--- The side rows of memories that are there; those that have them already are left as they are.
-CREATE FUNCTION add_side_rows(memory_ids uuid []) RETURNS void LANGUAGE plpgsql AS $$
+-- The side rows of memories that are there; those that have them already are left as they are. One memory after the other:
+-- a session that begins with empty tables would keep a plan that reads them whole.
+CREATE FUNCTION add_side_rows(memory_ids uuid []) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO memory_states
     SELECT
         m.id, m.tier, m.tier_last_updated, m.access_count, m.last_accessed, m.accessed_in_conversation_ids,
         m.resonance_phi, m.resonance_phi, m.updated_at, m.deleted_at IS NULL
-    FROM memories AS m
-    WHERE m.id = ANY(memory_ids)
+    FROM unnest(memory_ids) AS named (id), LATERAL (SELECT * FROM memories AS o WHERE o.id = named.id OFFSET 0) AS m
     ON CONFLICT DO NOTHING;
 
     INSERT INTO memory_keys (id, phi, key)
     SELECT m.id, s.key_phi, key_of(m.embedding, s.key_phi)
-    FROM memories AS m JOIN memory_states AS s ON s.id = m.id
-    WHERE m.id = ANY(memory_ids) AND m.deleted_at IS NULL
+    FROM
+        unnest(memory_ids) AS named (id),
+        LATERAL (SELECT * FROM memories AS o WHERE o.id = named.id OFFSET 0) AS m,
+        LATERAL (SELECT * FROM memory_states AS o WHERE o.id = named.id OFFSET 0) AS s
+    WHERE m.deleted_at IS NULL
     ON CONFLICT DO NOTHING;
 
     INSERT INTO memory_ranks (id, tier, last_accessed, resonance_phi, access_count)
     SELECT s.id, s.tier, s.last_accessed, s.resonance_phi, s.access_count
-    FROM memory_states AS s
-    WHERE s.id = ANY(memory_ids) AND s.is_live
+    FROM unnest(memory_ids) AS named (id), LATERAL (SELECT * FROM memory_states AS o WHERE o.id = named.id OFFSET 0) AS s
+    WHERE s.is_live
     ON CONFLICT DO NOTHING;
 END
 $$;

@@ -375,7 +375,8 @@ $$;
 -- Folds the oldest recalls into the access log, the pairs and the ranks; returns how many. They go in the same
 -- transaction, so that each counts once. One folds at a time, and no merge goes on meanwhile: it would take pairs of two
 -- memories, which is no order that others could share.
-CREATE FUNCTION fold_recalls(most integer) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION fold_recalls(most integer) RETURNS integer LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     taken memory_recalls [];
     ids uuid [];
@@ -444,7 +445,8 @@ $$;
 
 -- Gives memories that are due a key of half a step ahead of their phi, those that are furthest above theirs first;
 -- returns how many. The states are locked last and for no longer than it takes to write down the new keys' phi.
-CREATE FUNCTION rekey_memories(most integer) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION rekey_memories(most integer) RETURNS integer LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     ids uuid [];
 BEGIN

@@ -1,0 +1,115 @@
+"""What an operation of `frontier` costs the server, in counts: rows read, updates in place, bytes written ahead."""
+
+import json
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from anima.assembly import Anima
+from anima.database import Session
+from anima.embeddings.protocol import DIMENSIONS
+from anima.model import NewMemory, Query
+from anima.recalls.one_statement import RECALL
+from anima.strategy import FRONTIER
+from tests.memories import NOON, PLANT, opened, rows
+
+CORPUS: Final = ("memories", "memory_states", "memory_keys", "memory_ranks")
+WAL_BYTES_MAX: Final = 8_000
+RESULTS: Final = 20
+ALL_BY_INDEX: Final = -1
+REST: Final = (False, "{}", NOON, NOON, None)
+READ: Final = """
+    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_user_tables WHERE relname = ANY($1)
+"""
+UPDATES: Final = """
+    SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'memory_states'
+"""
+
+
+async def plant_many(session: Session, size: int) -> None:
+    drawn = np.random.default_rng(3)
+    await session.connection.executemany(
+        PLANT.sql,
+        [
+            (UUID(int=number), f"memory {number}", f"{number:064x}", vector, "active", 0, 0.0, *REST)
+            for number, vector in enumerate(drawn.normal(0, 1, (size, DIMENSIONS)).astype(np.float32), start=1)
+        ],
+    )
+
+
+async def counted(anima: Anima, session: Session, sql: str, *arguments: object) -> dict[str, Any]:
+    """After all that was done has been told to the server's statistics."""
+    await anima.memory.database.report_statistics()
+    await session.connection.execute("SELECT pg_stat_force_next_flush()")
+    await session.connection.execute("SELECT pg_stat_clear_snapshot()")
+    (row,) = await rows(session, sql, *arguments)
+    return row
+
+
+async def rows_read_by_background_work(url: str, session: Session, size: int) -> int:
+    """Of the tables that have a row for each memory: by folding, new keys, look-ups of duplicates and of catalysts."""
+    await plant_many(session, size)
+    await session.connection.execute("VACUUM ANALYZE")
+    (row,) = await rows(session, "SELECT quote_ident(current_database()) AS name")
+    # As for a large table, whose index is asked although it takes less to sort this one.
+    await session.connection.execute(f"ALTER DATABASE {row['name']} SET enable_sort = off")
+    async with opened(url, FRONTIER) as anima:
+        for number in range(10):
+            await anima.memory.add(NewMemory(content=f"a new one, the {number}th of {size}"))
+        for number in range(10):
+            await anima.memory.query(Query(query=f"question {number % 2}", similarity_threshold=0, conversation_id="c"))
+        before = await counted(anima, session, READ, CORPUS)
+        await anima.background.drain()
+        after = await counted(anima, session, READ, CORPUS)
+    return int(after["sum"]) - int(before["sum"])
+
+
+async def test_background_work_reads_as_much_of_a_large_corpus_as_of_a_small_one(
+    database_url: str, session: Session
+) -> None:
+    small = await rows_read_by_background_work(database_url, session, 200)
+    await session.connection.execute("TRUNCATE memories, memory_associations, memory_access_log")
+    large = await rows_read_by_background_work(database_url, session, 800)
+    assert 0 < large < small + 300
+
+
+async def test_a_session_that_began_with_no_memory_reads_one_for_each_that_it_writes(
+    database_url: str, session: Session
+) -> None:
+    """Where the statistics of the planner are those of empty tables."""
+    for table in CORPUS:
+        await session.connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+    async with opened(database_url, FRONTIER) as anima:
+        await plant_many(session, 400)
+        found = await counted(anima, session, READ, CORPUS)
+    assert found["sum"] <= 400 * 8
+
+
+async def test_each_update_of_an_access_is_in_place(database_url: str, session: Session) -> None:
+    """With promotions, new conversations and the cap of phi on the way."""
+    await plant_many(session, 200)
+    async with opened(database_url, FRONTIER) as anima:
+        for number in range(60):
+            query = Query(query=f"question {number % 3}", similarity_threshold=0, conversation_id=f"c {number % 10}")
+            await anima.memory.query(query)
+        found = await counted(anima, session, UPDATES)
+    assert found["n_tup_upd"] == 60 * RESULTS
+    assert found["n_tup_hot_upd"] == found["n_tup_upd"]
+
+
+@pytest.mark.parametrize("ranked_at_once", [ALL_BY_INDEX, 1_000], ids=["by index", "ranked"])
+async def test_a_query_with_all_that_it_records_writes_little_ahead(session: Session, ranked_at_once: int) -> None:
+    await plant_many(session, 200)
+    questions = np.random.default_rng(5).normal(0, 1, (8, DIMENSIONS)).astype(np.float32)
+    written: list[int] = []
+    for number, question in zip(count(), questions, strict=False):
+        arguments: Sequence[object] = (question, [], 0.0, RESULTS, ranked_at_once, False, f"c {number}", NOON)
+        (plan,) = await rows(session, f"EXPLAIN (ANALYZE, WAL, FORMAT JSON) {RECALL.sql}", *arguments)
+        (explained,) = json.loads(plan["QUERY PLAN"])
+        assert explained["Plan"]["Actual Rows"] == RESULTS
+        written.append(explained["Plan"]["WAL Bytes"])
+    assert 0 < max(written) <= WAL_BYTES_MAX
