@@ -313,6 +313,11 @@ class OwnScenario(Scenario, frozen=True):
             f"{place} is the same in every request: what is measured is a sample of one."
             for place, value in self._values
             if value.is_one_value
+        ) + tuple(
+            f"operations.{name}: no argument is drawn, so that every request is the same: what is measured is a sample "
+            "of one."
+            for name, operation in self.operations.items()
+            if operation.drawn and not any(True for argument in operation.drawn.values() for _ in argument.drawn)
         )
 
     @property

@@ -16,6 +16,15 @@ from harness.measuring.targets.sql.queries import Statement, mismatch, read_file
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
 
 
+class ExpectedRows(Section, frozen=True):
+    """What makes an answer a right one; of several statements, that of the last."""
+
+    rows: Annotated[int, Field(ge=0)] | None = None
+    """How many rows come back; any number unless stated."""
+    columns: tuple[str, ...] | None = None
+    """The names of the columns, in their order; any unless stated."""
+
+
 class SqlOperation(AskedOperation, frozen=True):
     """One statement, or several that are one transaction, with `$1` or `:name` for the arguments."""
 
@@ -23,6 +32,8 @@ class SqlOperation(AskedOperation, frozen=True):
     """The statement, or a list of them that is one transaction. Without it, the one of `queries` that has the
     operation's name.
     """
+    expect: ExpectedRows = ExpectedRows()
+    """What makes an answer a right one."""
 
 
 class OtherSql(Section, frozen=True):

@@ -13,6 +13,7 @@ from harness.errors import TargetError, UsageError
 from harness.measuring import exchanges
 from harness.measuring.statements import count
 from harness.measuring.targets.sql.queries import Statement
+from harness.measuring.targets.sql.scenario import ExpectedRows
 from harness.measuring.values.protocol import Plain
 
 _INTEGERS: Final = frozenset({"int2", "int4", "int8", "oid"})
@@ -22,6 +23,9 @@ _NATIVE: Final = _INTEGERS | _TEXTS | {"float4", "float8", "bool"}
 
 _CHANGED: Final = re.compile(r"(\d+)$")
 """At the end of a command's tag: how many rows it sent or changed."""
+
+WRONG: Final = "wrong answer"
+"""The class of an error that the database does not know of."""
 
 _CONFLICTS: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError)
 _TIMEOUTS: Final = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
@@ -41,10 +45,15 @@ class Session:
     """A connection that is opened again where the one before is lost, with everything prepared on it."""
 
     def __init__(
-        self, database_url: str, operations: Mapping[str, Sequence[Statement]], settings: Mapping[str, str]
+        self,
+        database_url: str,
+        operations: Mapping[str, Sequence[Statement]],
+        expected: Mapping[str, ExpectedRows],
+        settings: Mapping[str, str],
     ) -> None:
         self._database_url = database_url
         self._operations = operations
+        self._expected = expected
         self._settings = settings
         self._connection: asyncpg.Connection | None = None
         self._prepared: dict[str, PreparedStatement] = {}
@@ -63,6 +72,8 @@ class Session:
         statements = [statement for each in self._operations.values() for statement in each]
         await _take_text(self._connection, [await _prepare(self._connection, each) for each in statements])
         self._prepared = {each.name: await _prepare(self._connection, each) for each in statements}
+        for name in self._operations:
+            self._check_columns(name)
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -75,11 +86,14 @@ class Session:
                 await self.open()
             statements = self._operations[operation]
             if len(statements) == 1:
-                return await self._send(statements[0], arguments)
+                rows = [await self._send(statements[0], arguments)]
+                self._check_rows(operation, rows)
+                return sum(rows)
             await self._control("begin")
             try:
                 rows = [await self._send(statement, arguments) for statement in statements]
-            except asyncpg.PostgresError:
+                self._check_rows(operation, rows)
+            except (asyncpg.PostgresError, TargetError):
                 await self._control("rollback")
                 raise
             except BaseException:
@@ -89,6 +103,27 @@ class Session:
         except FAILURES as error:
             raise TargetError(error_class(error), f"{operation}: {error}") from error
         return sum(rows)
+
+    def returns_rows(self, operation: str) -> bool:
+        """Whether its last statement is one that does."""
+        return bool(self._prepared[self._operations[operation][-1].name].get_attributes())
+
+    def _check_columns(self, operation: str) -> None:
+        """Raises `UsageError` where the last statement has others than are expected, since it always has these."""
+        wanted = self._expected[operation].columns
+        last = self._operations[operation][-1]
+        found = tuple(each.name for each in self._prepared[last.name].get_attributes())
+        if wanted is not None and found != wanted:
+            raise UsageError(
+                f"operations.{operation}.expect.columns: {last.name} returns {', '.join(found) or 'no columns'} "
+                f"instead of {', '.join(wanted) or 'none'}. Correct the one or the other."
+            )
+
+    def _check_rows(self, operation: str, rows: Sequence[int]) -> None:
+        """Raises `TargetError` for another number of rows than is expected."""
+        wanted = self._expected[operation].rows
+        if wanted is not None and rows[-1] != wanted:
+            raise TargetError(WRONG, f"{operation}: {rows[-1]} rows came back instead of {wanted}")
 
     async def _send(self, statement: Statement, arguments: Mapping[str, Plain]) -> int:
         prepared = self._prepared[statement.name]

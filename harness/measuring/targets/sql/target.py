@@ -1,12 +1,14 @@
 """SQL statements from this process, on one connection for each user."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+import click
 
 from harness.errors import TargetError, UsageError
 from harness.measuring import own_database
@@ -32,6 +34,7 @@ class SqlTarget:
 
     def __init__(self, scenario: SqlScenario) -> None:
         self._scenario = scenario
+        self._warned: set[tuple[str, str]] = set()
         changes = [each.migrate for each in scenario.variants.values()]
         self._versions: Sequence[tuple[Path, ...]] = [(), *dict.fromkeys(each for each in changes if each)]
 
@@ -68,7 +71,8 @@ class SqlTarget:
 
     def _session(self, variant: str, database_url: str) -> Session:
         settings = self._scenario.variants[variant].settings
-        return Session(database_url, self._scenario.statements(variant), settings)
+        expected = {name: operation.expect for name, operation in self._scenario.operations.items()}
+        return Session(database_url, self._scenario.statements(variant), expected, settings)
 
     shared = staticmethod(nothing_shared)
 
@@ -87,7 +91,12 @@ class SqlTarget:
             async with asyncio.TaskGroup() as group:
                 for session in sessions:
                     group.create_task(opened(session))
-            yield OpenSql(sessions, self._scenario.statements(context.variant))
+            opened = OpenSql(sessions, self._scenario.statements(context.variant))
+            yield opened
+            for operation, warning in opened.warnings.items():
+                if (context.variant, operation) not in self._warned:
+                    self._warned.add((context.variant, operation))
+                    click.echo(f"warning: {context.variant}: {warning}", err=True)
 
 
 class OpenSql:
@@ -100,6 +109,8 @@ class OpenSql:
         for session in sessions:
             self._free.put_nowait(session)
         self._first: dict[str, Mapping[str, object]] = {}
+        self._answered: Counter[str] = Counter()
+        self._found: set[str] = set()
 
     async def perform(self, request: Request) -> Response:
         if request.operation not in self._operations:
@@ -111,6 +122,9 @@ class OpenSql:
                 results = await session.perform(request.operation, request.arguments)
         finally:
             self._free.put_nowait(session)
+        self._answered[request.operation] += 1
+        if results or not session.returns_rows(request.operation):
+            self._found.add(request.operation)
         return Response(
             statements=counted.statements,
             round_trips=counted.round_trips,
@@ -119,6 +133,16 @@ class OpenSql:
             elapsed_s=counted.elapsed_s,
             calls=counted.calls,
         )
+
+    @property
+    def warnings(self) -> Mapping[str, str]:
+        """By the operations that never found anything, what that means."""
+        return {
+            name: f"{name} returned no row in any of {number} requests: what is measured is a search for what is not "
+            "there. Draw its arguments from what the tables hold."
+            for name, number in self._answered.items()
+            if name not in self._found
+        }
 
     async def prime(self, texts: Sequence[str]) -> None:
         """Has no cache."""

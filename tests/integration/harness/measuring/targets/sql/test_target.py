@@ -238,3 +238,46 @@ async def test_rows_to_draw_from_are_read_once_and_drawn(tmp_path: Path, empty_u
     )
     with pytest.raises(UsageError, match="`SELECT 1 WHERE false` gives no row"):
         await nothing.with_draws(empty_url)
+
+
+async def test_an_answer_with_other_rows_than_expected_is_wrong_and_leaves_nothing(
+    tmp_path: Path, empty_url: str
+) -> None:
+    one = {"sql": "SELECT id FROM things WHERE id = $1", "arguments": [7], "expect": {"rows": 1, "columns": ["id"]}}
+    both = ["DELETE FROM things WHERE id = 7", "SELECT id FROM things WHERE id = 7"]
+    target = SqlTarget(
+        scenario(tmp_path, operations={"one": one, "both": {"sql": both, "expect": {"rows": 1}}}),
+    )
+    await target.prepare(empty_url, 0)
+    async with target.open(TargetContext("current", empty_url)) as opened:
+        await opened.perform(Request("one", {"1": 7}))
+        with pytest.raises(TargetError, match="one: 0 rows came back instead of 1") as wrong:
+            await opened.perform(Request("one", {"1": 700}))
+        assert wrong.value.kind == "wrong answer"
+        with pytest.raises(TargetError, match="both: 0 rows came back instead of 1"):
+            await opened.perform(Request("both", {}))
+        await opened.perform(Request("one", {"1": 7}))
+
+
+async def test_other_columns_than_expected_are_told_before_anything_is_measured(tmp_path: Path, empty_url: str) -> None:
+    one = {"sql": "SELECT id, at FROM things", "expect": {"columns": ["id", "on"]}}
+    with pytest.raises(UsageError, match=r"operations.one.expect.columns: one returns id, at instead of id, on"):
+        await SqlTarget(scenario(tmp_path, operations={"one": one})).prepare(empty_url, 0)
+
+
+async def test_a_statement_that_never_finds_anything_is_warned_about_once(
+    tmp_path: Path, empty_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = operations(
+        never=("SELECT id FROM things WHERE id = $1", [-1]),
+        found=("SELECT 1", []),
+        wrote=("UPDATE things SET tags = '{}' WHERE false", []),
+    )
+    target = SqlTarget(scenario(tmp_path, operations=asked))
+    await target.prepare(empty_url, 0)
+    for _ in range(2):
+        async with target.open(TargetContext("current", empty_url)) as opened:
+            for name, arguments in (("never", {"1": -1}), ("found", {}), ("wrote", {})):
+                await opened.perform(Request(name, arguments))
+    [warning] = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: current: never returned no row in any of 1 requests")

@@ -90,3 +90,18 @@ def test_a_worker_reads_what_it_is_told_as_the_same_scenario(tmp_path: Path) -> 
     (tmp_path / "schema.sql").write_text("", encoding="utf-8")
     told = load(tmp_path, '[database]\nschema = "schema.sql"\n[operations.x]\nsql = "SELECT 1"\n')
     assert scenario_files.parsed(told.told) == told
+
+
+def test_arguments_of_which_none_is_drawn_are_a_sample_of_one(tmp_path: Path) -> None:
+    text = """
+[operations.literal]
+sql = "SELECT $1::int"
+arguments = [7]
+[operations.drawn]
+sql = "SELECT $1::int + $2::int"
+arguments = [{ uniform = { min = 1, max = 9 } }, 7]
+[operations.none]
+sql = "SELECT 1"
+"""
+    [doubt] = load(tmp_path, text).doubts
+    assert doubt.startswith("operations.literal: no argument is drawn, so that every request is the same")
