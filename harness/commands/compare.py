@@ -261,9 +261,9 @@ class Display:
 
     def show(self, report: ComparisonReport) -> ExitCode:
         if self.form == "terminal":
-            click.echo(rendered(report, TerminalRenderer(everything=self.everything)), nl=False)
-            # Every other format is for a file, in which nothing else may stand.
+            # The terminal ends with the verdict; every other format is for a file, in which nothing else may stand.
             announce(report)
+            click.echo(rendered(report, TerminalRenderer(everything=self.everything)), nl=False)
         else:
             echo_file(rendered(report, RENDERERS[self.form]), nl=False)
         return report.exit_code

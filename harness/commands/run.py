@@ -48,7 +48,8 @@ def run(
     report = report_of(recorded.record)
     with ignored():
         unwritten = report_files.write(planned.directory, report, wishes)
-    shown = partial(show, report, planned.directory, everything=everything), partial(announce, report)
+    # The terminal ends with the verdict, which annotations would hide.
+    shown = partial(announce, report), partial(show, report, planned.directory, everything=everything)
     raise_first([recorded.failure, *unwritten, *failures_of(shown, planned.directory / journal.LOG_FILE)])
     return report.exit_code
 

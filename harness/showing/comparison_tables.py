@@ -10,7 +10,18 @@ from harness.judging.analysis.paired import POWER, RISK, Difference, Word
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison, CounterComparison, MetricComparison
 from harness.quantities import ABSENT, MINUS, count, duration, mean_count, share, significant
-from harness.showing.tables import Cell, Column, Table, Tone, number_columns, printable, table_or_none, text_columns
+from harness.showing.tables import (
+    Cell,
+    Column,
+    Table,
+    Tone,
+    few_note,
+    number_columns,
+    printable,
+    table_or_none,
+    text_columns,
+    time_cell,
+)
 
 WORD_TONES: Final[Mapping[Word, Tone]] = {"faster": "good", "slower": "bad", "same": "plain", "undecided": "doubt"}
 CHANGE_TONES: Final[Mapping[Change, Tone]] = {"shrank": "good", "grew": "bad", "same": "plain", "varies": "muted"}
@@ -69,7 +80,7 @@ def timings_table(comparison: Comparison) -> Table:
         tuple(_timing_row(each) for each in comparison.metrics),
         f"Ratio: candidate over baseline. Same: the whole interval is within {share(comparison.margin)}. Where nothing "
         f"differs, under {share(RISK)} of comparisons say faster or slower anywhere. Sees from: the least slowdown "
-        "that would be found.",
+        f"that would be found. {few_note(each.requests for each in comparison.metrics)}".rstrip(),
     )
 
 
@@ -85,8 +96,8 @@ def _timing_row(metric: MetricComparison) -> tuple[Cell, ...]:
     return (
         Cell(printable(metric.operation)),
         Cell(metric.metric),
-        Cell(duration(metric.baseline_s)),
-        Cell(duration(metric.candidate_s)),
+        time_cell(metric.baseline_s, metric.requests, metric.metric),
+        time_cell(metric.candidate_s, metric.requests, metric.metric),
         Cell(ratio(difference.ratio) if difference else ABSENT),
         Cell(ratio_interval(difference) if difference else "", "muted"),
         _word_cell(metric),

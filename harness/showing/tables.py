@@ -138,7 +138,7 @@ def reference_tables(summary: Summary) -> tuple[Table, ...]:
             printable(name),
             columns,
             tuple(_comparison_row(each) for each in summary.comparisons if each.reference.table == name),
-            few_note(each for each in summary.comparisons if each.reference.table == name),
+            few_note(each.requests for each in summary.comparisons if each.reference.table == name),
         )
         for name in names
     )
@@ -295,17 +295,23 @@ def statements_table(summary: Summary) -> Table | None:
 
 
 def quantile_cell(quantile: Quantile, requests: int, statistic: Statistic) -> Cell:
+    return time_cell(quantile.value_s, requests, statistic)
+
+
+def time_cell(value_s: float | None, requests: int, statistic: str) -> Cell:
     """In parentheses where there are too few requests for an upper bound: the next one may be far slower."""
-    text = duration(quantile.value_s)
-    return Cell(f"({text})", "muted") if requests < REQUESTS_MIN[statistic] else Cell(text)
+    text = duration(value_s)
+    is_doubtful = value_s is not None and requests < REQUESTS_MIN.get(statistic, 0)
+    return Cell(f"({text})", "muted") if is_doubtful else Cell(text)
 
 
-REQUESTS_MIN: Final[Mapping[Statistic, int]] = {"p50": samples_min(0.5), "p95": samples_min(0.95)}
+REQUESTS_MIN: Final[Mapping[str, int]] = {"p50": samples_min(0.5), "p95": samples_min(0.95)}
+"""Of the statistics that say how slow the slower requests are; a mean says nothing of them."""
 
 
-def few_note(shown: Iterable[OperationSummary | ReferenceComparison]) -> str:
+def few_note(requests: Iterable[int]) -> str:
     """What the parentheses mean, where there are any."""
-    if all(each.requests >= max(REQUESTS_MIN.values()) for each in shown):
+    if all(each >= max(REQUESTS_MIN.values()) for each in requests):
         return ""
     needed = ", ".join(f"{statistic} needs {count(least)}" for statistic, least in REQUESTS_MIN.items())
     return f"In ( ): of too few requests to say how slow others would be ({needed})."
@@ -322,7 +328,7 @@ def operations_table(summary: Summary, variants: Iterable[str] | None = None) ->
     wanted = None if variants is None else set(variants)
     shown = [each for each in summary.operations if wanted is None or each.variant in wanted]
     rows = tuple(map(_operation_row, shown))
-    return table_or_none("What was measured", columns, rows, few_note(shown))
+    return table_or_none("What was measured", columns, rows, few_note(each.requests for each in shown))
 
 
 def _operation_row(summary: OperationSummary) -> tuple[Cell, ...]:

@@ -18,6 +18,8 @@ def test_a_failed_budget_is_told_wherever_ci_looks(
     annotations = [line for line in done.stdout.splitlines() if line.startswith("::")]
     assert [line.partition(" ")[0] for line in annotations] == ["::error", "::error"]
     assert "title=FAIL%3A batched%3A query.statements <= 1::" in annotations[1]
+    assert done.stdout.splitlines()[:2] == annotations
+    assert done.stdout.splitlines()[-1].startswith("Report: ")
     assert "**FAIL** Of 2 budgets, 1 failed." in summary.read_text(encoding="utf-8")
     cases = ET.parse(tmp_path / "out" / "junit.xml").iter("testcase")
     assert [each.get("name") for each in cases if each.find("failure") is not None] == ["query.statements <= 1"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands._shared.github_actions import SUMMARY_BYTES_MAX, announce
+from harness.commands.compare import Display
 from harness.judging.comparison import compare
 from harness.showing.report import ComparisonReport, Report
 from tests.records import guide_record
@@ -43,6 +44,17 @@ def test_a_comparison_is_told_in_the_same_places(summary: Path, capsys: pytest.C
     announce(ComparisonReport(comparison, (guide_record(),)))
     assert f"title={comparison.outcome.value}%3A batched against naive::" in capsys.readouterr().out
     assert comparison.outcome.value in summary.read_text(encoding="utf-8")
+
+
+def test_the_terminal_ends_with_the_verdict_of_a_comparison_and_not_with_annotations(
+    summary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = ComparisonReport(compare(guide_record()), (guide_record(),))
+    Display("terminal", everything=False).show(report)
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("::")
+    assert report.comparison.outcome.value in rest[-1]
+    assert summary.exists()
 
 
 @pytest.mark.parametrize("left", [0, 10, 2_000])

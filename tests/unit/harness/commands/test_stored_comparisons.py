@@ -16,7 +16,8 @@ from harness.record import INTERRUPTED, ComparisonSettings, ProfileRecord, RunRe
 from harness.showing.comparison_tables import noise_sentence, ratio_interval, steadiest, timings_table
 from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.report import report_of
-from tests.records import HOSTILE, record, sample, variant
+from harness.showing.tables import REQUESTS_MIN
+from tests.records import HOSTILE, guide_record, record, sample, variant
 
 
 def sides(*factors: float, rounds: int = 10) -> list[VariantRecord]:
@@ -141,6 +142,17 @@ def test_the_noise_sentence_says_of_which_figures_it_speaks_and_what_the_table_s
     cells = {(row[0].text, row[1].text): row[-2].text for row in timings_table(found).rows}
     operation, metric = named.partition(" ")[0].split(".")
     assert cells[operation, metric] == share(floor) == named.rpartition(" ")[2]
+
+
+def test_quantiles_of_too_few_requests_in_a_round_are_marked_as_in_every_other_table() -> None:
+    found = compare(guide_record(requests=80))
+    few, enough = REQUESTS_MIN["p95"] - 1, REQUESTS_MIN["p95"]
+    for requests, is_marked in ((few, True), (enough, False)):
+        asked = replace(found, metrics=tuple(replace(each, requests=requests) for each in found.metrics))
+        table = timings_table(asked)
+        cells = {row[1].text: [cell.text[:1] == "(" for cell in row[2:4]] for row in table.rows}
+        assert cells == {"mean": [False] * 2, "p50": [False] * 2, "p95": [is_marked] * 2}
+        assert ("of too few requests" in table.note) == is_marked
 
 
 def test_an_interval_that_leaves_everything_open_is_unknown() -> None:
