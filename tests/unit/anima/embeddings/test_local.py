@@ -11,7 +11,7 @@ from anima.embeddings import local
 from anima.embeddings.local import LocalEmbeddings
 from anima.errors import InvalidInput
 
-# The package sentence-transformers computes these for all-MiniLM-L6-v2; its documentation shows the first.
+# As the package sentence-transformers computes it for all-MiniLM-L6-v2, to four digits.
 REFERENCE = [("A man is eating food.", "A man is eating a piece of bread.", 0.7553)]
 
 
