@@ -71,6 +71,8 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "TimeZone": "UTC",
         "standard_conforming_strings": "on",
         "transform_null_equals": "off",
+        # JSON has every digit of a number, whatever the owner shows to people.
+        "extra_float_digits": "1",
     }
 )
 WITHOUT_LIMITS: Final[Mapping[str, str]] = MappingProxyType(

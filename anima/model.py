@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -154,9 +155,8 @@ class BootstrapRequest(Input):
     active_limit: Annotated[int, Field(ge=0, le=1_000_000_000), WITHOUT_FRACTION] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """A row of `memories`, its embedding left out."""
+class Memory(Struct, frozen=True, gc=False):
+    """A row of `memories`, its embedding left out. Bootstrap makes thousands: nothing in one refers back to it."""
 
     id: UUID
     """The memory's number, drawn when it was added."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, cast
 
+from msgspec import DecodeError, convert
+from msgspec.json import Decoder
 from pydantic_core import from_json
 
 from anima.connections import Row
@@ -13,6 +15,7 @@ COLUMNS: Final = """
     category, tags, source, resonance_phi, is_catalyst, metadata, created_at, updated_at
 """
 
+DECODER: Final = Decoder(Memory)
 TIERS: Final[Mapping[str, Tier]] = {tier.value: tier for tier in Tier}
 
 
@@ -36,6 +39,14 @@ def memory_from(row: Row) -> Memory:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
+
+
+def memory_of_json(text: str) -> Memory:
+    """Reads what `row_to_json` makes of a row that has at least `COLUMNS`, in half the time of sixteen cells."""
+    try:
+        return DECODER.decode(text)
+    except DecodeError:  # A number in the metadata that is too large for a float.
+        return convert(from_json(text), Memory)
 
 
 def found_from(row: Row) -> FoundMemory:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import structs
+
 from anima.access_records.protocol import Access
 from anima.associations.protocol import CoOccurrence
 from anima.database import Session
@@ -33,6 +35,6 @@ def promoted(found: tuple[FoundMemory, ...], promotions: tuple[Promotion, ...]) 
     """The same results, each in the tier that it has now."""
     tiers = {promotion.memory_id: promotion.to_tier for promotion in promotions}
     return tuple(
-        replace(result, memory=replace(result.memory, tier=tiers.get(result.memory.id, result.memory.tier)))
+        replace(result, memory=structs.replace(result.memory, tier=tiers.get(result.memory.id, result.memory.tier)))
         for result in found
     )

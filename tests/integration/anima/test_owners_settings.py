@@ -1,6 +1,7 @@
 """What the owner of a database, a role or a server has set: requests work as usual, or are told to come back."""
 
 import asyncio
+import math
 
 import httpx
 import pytest
@@ -8,10 +9,10 @@ import pytest
 from anima.database import PoolSettings, Session, Statement, open_database
 from anima.errors import DatabaseBusy, DatabaseUnavailable
 from anima.migrations import migrate
-from anima.model import NewMemory, Query
-from anima.strategy import BATCHED
+from anima.model import BootstrapRequest, NewMemory, Query
+from anima.strategy import BATCHED, FRONTIER
 from tests.foreign import execute, role_on
-from tests.memories import EAST, opened, plant, session_on, value
+from tests.memories import EAST, NOON, opened, plant, session_on, value
 from tests.service import client_of
 
 ADD, QUERY = "/api/v1/memories/add", "/api/v1/memories/query"
@@ -100,6 +101,23 @@ ODD = {
     "row_security": "off",
     "search_path": "nowhere, public",
 }
+
+
+async def test_odd_defaults_change_no_digit_of_what_bootstrap_reads_as_json(empty_url: str) -> None:
+    async with session_on(empty_url) as session:
+        for name, setting in ODD.items():
+            await alter_database(session, f"SET {name} = {setting}")
+    await migrate(empty_url)
+    async with session_on(empty_url) as session:
+        metadata = f'{{"huge": 1{"0" * 400}.5, "ten": 10}}'
+        memory_id = await plant(session, content='"a\\b"\n', phi=1 / 3, metadata=metadata, last_accessed=NOON)
+    request = BootstrapRequest(conversation_id="c")
+    async with opened(empty_url, FRONTIER) as frontier, opened(empty_url, BATCHED) as batched:
+        bootstrap = await frontier.memory.bootstrap(request)
+        assert bootstrap == await batched.memory.bootstrap(request)
+    (memory,) = bootstrap.active
+    assert (memory.id, memory.resonance_phi, memory.last_accessed) == (memory_id, 1 / 3, NOON)
+    assert memory.metadata == {"huge": math.inf, "ten": 10}
 
 
 async def test_odd_defaults_change_neither_answers_nor_what_is_kept(empty_url: str) -> None:

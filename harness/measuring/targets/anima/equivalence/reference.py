@@ -13,6 +13,8 @@ from itertools import combinations
 from typing import Any, Final, cast
 from uuid import UUID
 
+from msgspec import structs
+
 from anima.model import (
     Added,
     Bootstrap,
@@ -199,11 +201,11 @@ class Reference:
         self.associations[pair] = Association(count, math.log10(1 + count) / 10, conversations | {conversation_id}, now)
 
     def _change(self, memory: Memory, **changes: Any) -> Memory:  # noqa: ANN401 -- fields of Memory
-        self.live[memory.id] = replace(self.live[memory.id], **changes)
+        self.live[memory.id] = structs.replace(self.live[memory.id], **changes)
         return self.live[memory.id]
 
     def _in_new_tier(self, memory: Memory) -> Memory:
-        return replace(memory, tier=self.live[memory.id].tier)
+        return structs.replace(memory, tier=self.live[memory.id].tier)
 
     def _of(self, tier: Tier, order: Callable[[Memory], tuple[object, ...]]) -> tuple[Memory, ...]:
         return tuple(sorted((memory for memory in self.live.values() if memory.tier == tier), key=order))
