@@ -321,6 +321,21 @@ def pytest(**asked: object) -> object:
     return work("init.pytest")(**asked)
 
 
+@harness.command(short_help="Writes a scenario out of recorded requests.")
+@click.argument("recording", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--to", "target", type=click.Path(path_type=Path), help="The scenario; FILE with .toml unless stated.")
+@click.option("--url", help="Where the service runs, if not where it was recorded.")
+@click.option("--trace", is_flag=True, help="Send each request at the distance that it had, instead of drawing.")
+@click.option("--static", "with_static", is_flag=True, help="Keep scripts, styles, pictures and fonts.")
+def record(**asked: object) -> object:
+    """Makes a scenario of recorded requests, with an operation for each route.
+
+    FILE is a HAR file, as browsers export, or an access log: the combined format of nginx and Apache, or JSON lines.
+    Keys, cookies and passwords are not kept: the scenario takes them from the environment.
+    """
+    return work("record.record")(**asked)
+
+
 @harness.command("list", short_help="Lists scenarios, strategies and stored runs.")
 @OUTPUT
 def list_(**asked: object) -> object:

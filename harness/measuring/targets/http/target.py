@@ -395,7 +395,10 @@ class OpenHttp:
         return User(await self.stack.enter_async_context(session))
 
     async def _meet(self) -> None:
-        """Raises `ProvisioningError` where a service that runs already is not there."""
+        """Raises `ProvisioningError` where a service that runs already is not there.
+
+        Where nobody stated what is answered with success once it is, any answer shows that.
+        """
         user = await self._new_user()
         try:
             async with user.session.get(self.url + self.service.ready) as answer:
@@ -404,7 +407,7 @@ class OpenHttp:
             raise ProvisioningError(
                 f"service.url: {self.url} cannot be asked ({error}). Start the service, or correct the address."
             ) from error
-        if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP's range of success
+        if "ready" in self.service.model_fields_set and not 200 <= status < 300:  # noqa: PLR2004 -- HTTP's range of success
             raise ProvisioningError(
                 f"service.url: {self.url}{self.service.ready} answers with HTTP status {status}. State in "
                 "`service.ready` a path that is answered with success."
