@@ -13,7 +13,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from anima.migrations import load, migrate
+from anima.migrations import migrate
+from anima.strategy import BATCHED
 from harness.errors import ProvisioningError
 from harness.measuring.environment import fingerprint
 from harness.measuring.servers.provisioners import PROVISIONERS
@@ -219,11 +220,12 @@ async def test_the_log_is_text(provisioned: Server, provisioner_name: str) -> No
 
 
 async def test_a_database_is_migrated_to_the_asked_version_and_cloned_there(provisioned: Server, name: str) -> None:
+    """To the newest that works with every pgvector: an engine's image may have an old one."""
     await migrate(await provisioned.create_database(name), to=TABLES_VERSION)
     clone = await provisioned.clone_database(name, f"{name}_clone")
     assert await value(clone, VERSION) == TABLES_VERSION
-    await migrate(clone)
-    assert await value(clone, VERSION) == load()[-1].version
+    await migrate(clone, to=BATCHED.schema_version)
+    assert await value(clone, VERSION) == BATCHED.schema_version
 
 
 VECTOR_INDEXES = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'"
@@ -237,7 +239,7 @@ async def test_a_template_of_10_000_memories_is_cloned_with_its_index(
     url = await provisioned.create_database(name)
     await migrate(url, to=TABLES_VERSION)
     await execute(url, MEMORIES)
-    await migrate(url)
+    await migrate(url, to=BATCHED.schema_version)
     started = perf_counter()
     clone = await provisioned.clone_database(name, f"{name}_clone")
     clone_s = perf_counter() - started
