@@ -91,9 +91,9 @@ class SqlTarget:
             async with asyncio.TaskGroup() as group:
                 for session in sessions:
                     group.create_task(opened(session))
-            opened = OpenSql(sessions, self._scenario.statements(context.variant))
-            yield opened
-            for operation, warning in opened.warnings.items():
+            answering = OpenSql(sessions, self._scenario.statements(context.variant))
+            yield answering
+            for operation, warning in answering.warnings.items():
                 if (context.variant, operation) not in self._warned:
                     self._warned.add((context.variant, operation))
                     click.echo(f"warning: {context.variant}: {warning}", err=True)
