@@ -89,12 +89,12 @@ def _evaluate_seen(
 
 
 def _alone(variant: VariantRecord, subject: str) -> Iterator[PhaseRecord]:
-    """The phases of this name, and those that performed only this operation."""
+    """The phases of this name, and those that performed only this operation, whether or not they timed it."""
     performed: defaultdict[Pass, set[str]] = defaultdict(set)
     for sample in variant.samples:
         performed[sample.phase, sample.round].add(sample.operation)
     for phase in variant.phases:
-        if phase.name == subject or performed[phase.name, phase.round] == {subject}:
+        if subject in (phase.name, phase.workload) or performed[phase.name, phase.round] == {subject}:
             yield phase
 
 

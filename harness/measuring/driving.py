@@ -31,7 +31,9 @@ WARM_UP_USERS_MAX: Final = 100
 class LocalWorker:
     """A worker in this process, on a target that is open."""
 
-    def __init__(self, measured: Pass, workload: Workload, target: OpenTarget, share: Share = WHOLE) -> None:
+    def __init__(
+        self, measured: Pass, workload: Workload, target: OpenTarget, share: Share = WHOLE, *, plans_late: bool = True
+    ) -> None:
         self.flushed = False
         self._pass = measured
         self._workload = workload
@@ -41,6 +43,7 @@ class LocalWorker:
         self._drain_s = 0.0
         self._plans: dict[str, StatementPlan] = {}
         self._planned: set[str] = set()
+        self._plans_late = plans_late
         self._before = TargetStatistics()
 
     async def prepare(self) -> None:
@@ -74,7 +77,7 @@ class LocalWorker:
 
     async def end(self) -> Entry:
         statistics = (await self._target.statistics()).since(self._before)
-        if not self._planned.issuperset(self._pass.scenario.operation_names):
+        if self._plans_late and not self._planned.issuperset(self._pass.scenario.operation_names):
             await self._plan()
         return {
             "drain_s": self._drain_s,
@@ -193,7 +196,8 @@ class TimedPhase:
             calls=dict(response.calls) or None,
             server_s=response.server_s,
         )
-        self._pass.note(sample)
+        if self._phase.is_timed:
+            self._pass.note(sample)
 
     @property
     def record(self) -> PhaseRecord:

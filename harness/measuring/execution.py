@@ -348,8 +348,9 @@ async def _workers(
             working(_tasks(run, variant, measured, context), variant.interpreter) as processes,
         ):
             # Workers of this revision say themselves what their sessions did not tell the server.
-            flushed = variant.interpreter is None or run.target.in_process
-            workers = [ProcessWorker(measured, process, flushed=flushed) for process in processes]
+            ours = variant.interpreter is None
+            flushed = ours or run.target.in_process
+            workers = [ProcessWorker(measured, each, flushed=flushed, ends_when_told=ours) for each in processes]
             await all_of(worker.prepare() for worker in workers)
             yield workers
 
@@ -370,6 +371,7 @@ def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext) 
             round=measured.round_number,
             share=(index, shares),
             paced=True,
+            ends_when_told=variant.interpreter is None,
         )
         for index in range(shares)
     ]

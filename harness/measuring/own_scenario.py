@@ -41,6 +41,8 @@ NAMES: Final = {
 """What a budget can name."""
 
 MIX: Final = "mix"
+COUNTED_ALONE: Final = 20
+"""Requests of a phase that is there for what is counted: the same for every variant."""
 SEEDS: Final = 2**53
 """As many as one draw tells apart."""
 
@@ -131,6 +133,12 @@ class OwnPhase(Phase, frozen=True):
     """The only operation of the phase."""
     mix: Mapping[str, Weight] = {}
     """How often each operation occurs beside the others."""
+    counted_only: bool = False
+    """Whether no request of it is timed, and only what is counted around it matters."""
+
+    @property
+    def is_timed(self) -> bool:
+        return not self.counted_only
 
     @model_validator(mode="before")
     @classmethod
@@ -222,6 +230,23 @@ class OwnScenario(Scenario, frozen=True):
     @property
     def variant_names(self) -> tuple[str, ...]:
         return tuple(self.variants)
+
+    def completed(self) -> Self:
+        """What is counted around a phase can be told of an operation only where that has one to itself.
+
+        So each that a budget names so, and that shares its phases, gets a short one, in which nothing is timed.
+        """
+        alone = {name for phase in self.phases if len(shares := self.shares(phase)) == 1 for name in shares}
+        others = set(self.operation_names) - alone - {phase.name for phase in self.phases}
+        counted = [name for name in self.operations if name in others and self._is_counted(name)]
+        further = [
+            OwnPhase(name=f"{name} alone", operation=name, requests=COUNTED_ALONE, warm_up=1, counted_only=True)
+            for name in counted
+        ]
+        return self.model_copy(update={"phases": (*self.phases, *further)}) if further else self
+
+    def _is_counted(self, name: str) -> bool:
+        return any(re.search(rf"(?<![\w.]){name}\.\w+_per_op\b", budget) for budget in self.budgets)
 
     def only(self, names: Sequence[str]) -> Self:
         kept = {name: self.variants[name] for name in names}

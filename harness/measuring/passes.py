@@ -30,6 +30,9 @@ class Surroundings:
     async def turn(self) -> None:
         """Returns when the next slice of a phase may begin."""
 
+    async def over(self) -> None:
+        """Returns when nothing is observed any more, so that the target may be asked what costs it something."""
+
     async def observe(self, span: Span, *, flushed: bool) -> Reading:
         """What is counted until now; `flushed` says whether the server knows of all that the target's sessions did."""
         del span, flushed
@@ -112,6 +115,7 @@ async def measure(measured: Pass, workers: Sequence[Worker]) -> None:
     time = PassTime(measured.clock, can_stand_still=measured.scenario.slices > 1)
     for phase in measured.scenario.phases:
         measured.journal.phase(measured.variant, await _phase(measured, workers, phase, time))
+    await measured.surroundings.over()
     ends = await all_of(worker.end() for worker in workers)
     measured.journal.write("variant_end", {"name": measured.variant, "complete": True, **end_of_all(ends)})
 

@@ -55,6 +55,11 @@ class Phase(Section, frozen=True):
         raise NotImplementedError
 
     @property
+    def is_timed(self) -> bool:
+        """Whether its requests are kept as samples; else only what is counted around all of them is."""
+        return True
+
+    @property
     def bounds(self) -> PhaseBounds:
         return PhaseBounds(self.requests, self.warm_up, self.time_s)
 
@@ -200,6 +205,10 @@ class Scenario(Section, frozen=True):
     def shares(self, phase: Phase) -> Mapping[str, int]:
         """How many requests of each operation the phase has in one round; as many as its weights expect."""
         raise NotImplementedError
+
+    def completed(self) -> Self:
+        """With what it does not say and its budgets need."""
+        return self
 
     def only(self, names: Sequence[str]) -> Self:
         """With these variants alone, the first and the last of them as what the scenario's are not among them."""

@@ -71,7 +71,8 @@ def parsed(document: Mapping[str, Any], directory: Path = Path()) -> Scenario:
     Raises `ValidationError`, and `ValueError` where there is no such target.
     """
     kind = _kind(document)
-    return kind.scenario().model_validate(document, context={VARIANTS: kind.listed(), DIRECTORY: directory})
+    context = {VARIANTS: kind.listed(), DIRECTORY: directory}
+    return kind.scenario().model_validate(document, context=context).completed()
 
 
 def _spelled_now(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,8 @@ class Task(BaseModel):
     """Which part of the load is this worker's: a number from 0, and of how many equal parts."""
     paced: bool = False
     """Whether it waits before each turn until its parent lets it go on."""
+    ends_when_told: bool = False
+    """Whether it waits so as well before it asks its target what the parent's counters would count."""
 
 
 class Lines(Entries):
@@ -173,10 +175,10 @@ async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: L
         task.redis_url,
         task.service_url,
     )
-    surroundings = InStep(caller, lines) if task.paced else Surroundings()
+    surroundings = InStep(caller, lines, ends_when_told=task.ends_when_told) if task.paced else Surroundings()
     measured = Pass(scenario, task.variant, task.round, lines, Silent(), surroundings)
     async with open_target(scenario).open(context) as target:
-        worker = LocalWorker(measured, workload, target, share)
+        worker = LocalWorker(measured, workload, target, share, plans_late=task.ends_when_told)
         if task.paced:
             async with caller.watched():
                 await worker.prepare()
@@ -191,13 +193,18 @@ async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: L
 class InStep(Surroundings):
     """Waits for the caller before each slice, and reads of this process what the caller's probes do not see."""
 
-    def __init__(self, caller: Caller, lines: Lines) -> None:
+    def __init__(self, caller: Caller, lines: Lines, *, ends_when_told: bool) -> None:
         self._caller = caller
+        self._ends_when_told = ends_when_told
         self._lines = lines
 
     async def turn(self) -> None:
         self._lines.write("ready", {})
         await self._caller.told_to_go()
+
+    async def over(self) -> None:
+        if self._ends_when_told:
+            await self._caller.told_to_go()
 
     async def observe(self, span: Span, *, flushed: bool) -> Reading:
         if span == "timed":

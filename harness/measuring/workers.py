@@ -131,8 +131,9 @@ class ProcessWorker:
     It settles before it says anything of a slice, so to drive it is to wait for that as well.
     """
 
-    def __init__(self, measured: Pass, process: Process, *, flushed: bool) -> None:
+    def __init__(self, measured: Pass, process: Process, *, flushed: bool, ends_when_told: bool = False) -> None:
         self.flushed = flushed
+        self._ends_when_told = ends_when_told
         self._pass = measured
         self._process = process
         self._record: PhaseRecord | None = None
@@ -159,6 +160,8 @@ class ProcessWorker:
         return record
 
     async def end(self) -> Entry:
+        if self._ends_when_told:
+            self._process.tell("go")
         entry = await self._told("variant_end")
         await self._told("done")
         return entry

@@ -1,7 +1,8 @@
 """wal_bytes_per_op, rows_per_op, client_cpu_ms_per_op …: what probes counted around whole phases, per request.
 
 The background work that a phase leaves behind is in it, since its requests caused it. So it can be told of an operation
-only where that had a phase to itself; of a phase with several, it is the cost of the mix.
+only where that had a phase to itself, which a scenario of somebody's own operations gives it; of a phase with several,
+it is the cost of the mix.
 """
 
 from dataclasses import dataclass

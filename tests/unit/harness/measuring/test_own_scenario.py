@@ -98,3 +98,23 @@ def test_one_value_only_is_told() -> None:
 def test_what_does_not_fit_together_is_refused(stated: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         scenario(**stated)
+
+
+def test_what_a_budget_counts_of_an_operation_among_others_is_counted_alone() -> None:
+    counted = scenario(budgets=["find.rows_per_op <= 40", "find.p95 <= 1s", "buy.errors <= 0%"]).completed()
+    mix, alone = counted.phases
+    assert (alone.name, alone.asks, alone.requests, alone.is_timed, mix.is_timed) == (
+        "find alone",
+        "find",
+        20,
+        False,
+        True,
+    )
+    assert counted.completed() == counted
+    assert scenario(budgets=["mix.rows_per_op <= 40"]).completed().phases == (mix,)
+    assert (
+        scenario(phases=[{"requests": 2, "operation": "find"}], budgets=["find.rows_per_op <= 40"])
+        .completed()
+        .phases[1:]
+        == ()
+    )
