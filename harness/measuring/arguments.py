@@ -56,7 +56,8 @@ DRAWN: Final = "(drawn)"
 LIST: Final = "(list)"
 OBJECT: Final = "(object)"
 LITERAL: Final = "(literal)"
-BRANCHES: Final = frozenset({DRAWN, LIST, OBJECT, LITERAL})
+COMMAND: Final = "(command)"
+BRANCHES: Final = frozenset({DRAWN, LIST, OBJECT, LITERAL, COMMAND})
 
 
 def _branch(value: object) -> str:

@@ -1,5 +1,6 @@
 """Files that a scenario names: their paths are relative to the scenario's own file."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, cast
@@ -20,3 +21,14 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 
 
 FileBeside = Annotated[Path, AfterValidator(_beside)]
+
+
+def _folder_beside(path: Path, info: ValidationInfo) -> Path:
+    context = cast("Mapping[str, Path]", info.context or {})
+    found = Path(os.path.normpath(context.get(DIRECTORY, Path()) / path))
+    if not found.is_dir():
+        raise ValueError(f"there is no folder {found}. Paths are relative to the scenario's own file")
+    return found
+
+
+FolderBeside = Annotated[Path, AfterValidator(_folder_beside)]

@@ -1,4 +1,4 @@
-"""A database as somebody's own files make it: SQL scripts, applied in their order."""
+"""A database as somebody's own scenario makes it: SQL scripts, applied in their order, and what fills it."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,9 @@ from pathlib import Path
 import asyncpg
 
 from harness.errors import UsageError
+from harness.measuring.own_scenario import OwnDatabase
 from harness.measuring.pointing import pointed_at
+from harness.measuring.seeds import SeedCommand, copy_rows, run_command
 
 
 @asynccontextmanager
@@ -19,6 +21,23 @@ async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Reco
         yield connection
     finally:
         await connection.close()
+
+
+async def prepare(url: str, database: OwnDatabase) -> None:
+    """As `schema` and `seed` say. Raises `UsageError`."""
+    match database.seed:
+        case SeedCommand() as command:
+            await apply(url, database.schema_files)
+            await run_command(command, url)
+            await apply(url, ())
+        case dict() as tables:
+            await apply(url, database.schema_files)
+            async with connected(url) as connection:
+                for table, path in tables.items():
+                    await copy_rows(connection, table, path)
+            await apply(url, ())
+        case files:
+            await apply(url, (*database.schema_files, *files))
 
 
 async def apply(url: str, files: Sequence[Path]) -> None:

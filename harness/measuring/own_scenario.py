@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -25,12 +24,12 @@ from pydantic import (
 )
 
 from harness.measuring.arguments import LIST, OBJECT, Argument, Ask, arguments_in
-from harness.measuring.beside import FileBeside
 from harness.measuring.draws import Draws, Weights
 from harness.measuring.latencies import LATENCIES, LatencyProfile
 from harness.measuring.operations import Request, Workload
 from harness.measuring.scenario import Phase, Scenario, known
 from harness.measuring.section import Section
+from harness.measuring.seeds import Files, Seed, SeedCommand, files_of
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
 
 ONLY_VARIANT: Final = "current"
@@ -47,15 +46,6 @@ SEEDS: Final = 2**53
 """As many as one draw tells apart."""
 
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]
-
-
-def as_several(value: object) -> object:
-    """One stands for a list of one."""
-    return [value] if isinstance(value, (str, Path)) else value
-
-
-Files = Annotated[tuple[FileBeside, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
-"""One file or several, beside the scenario."""
 
 
 class Operation(Section, frozen=True):
@@ -122,8 +112,13 @@ class OwnDatabase(DatabaseSettings, frozen=True):
 
     schema_files: Files = Field(default=(), alias="schema")
     """SQL that makes the tables: a file beside the scenario, or several."""
-    seed_files: Files = Field(default=(), alias="seed")
-    """SQL that fills them: a file beside the scenario, or several."""
+    seed: Seed = ()
+    """What fills them: files of SQL beside the scenario, a command, or CSV and Parquet files by table."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read of both."""
+        return (*self.schema_files, *files_of(self.seed))
 
 
 class OwnPhase(Phase, frozen=True):
@@ -296,7 +291,9 @@ class OwnScenario(Scenario, frozen=True):
     def contents(self) -> Mapping[str, str | int]:
         """What the files of `schema` and `seed` say."""
         digest = hashlib.sha256()
-        for path in (*self.database.schema_files, *self.database.seed_files):
+        if isinstance(self.database.seed, SeedCommand):
+            digest.update(repr(self.database.seed.command).encode())
+        for path in self.database.files:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return {"name": self.name, "fingerprint": digest.hexdigest()[:16]}
 

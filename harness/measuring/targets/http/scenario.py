@@ -1,13 +1,12 @@
 """A scenario of somebody's own service: how it is started or where it runs, and what it is asked."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from harness.measuring.beside import DIRECTORY, FileBeside
+from harness.measuring.beside import FileBeside, FolderBeside
 from harness.measuring.own_scenario import ONLY_VARIANT, OwnScenario, OwnVariant
 from harness.measuring.scenario import suggestion
 from harness.measuring.section import Section
@@ -21,14 +20,6 @@ DATABASE_PARTS: Final = ("database_url", "database_host", "database_port", "data
 """What a service may be told of its database, in its command and in its environment."""
 
 COUNTED_ON_THE_SERVER: Final = ("rows_per_op", "blocks_per_op")
-
-
-def _folder_beside(path: Path, info: ValidationInfo) -> Path:
-    context = cast("Mapping[str, Path]", info.context or {})
-    found = Path(os.path.normpath(context.get(DIRECTORY, Path()) / path))
-    if not found.is_dir():
-        raise ValueError(f"there is no folder {found}. Paths are relative to the scenario's own file")
-    return found
 
 
 def _no_secret(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -52,7 +43,6 @@ Commands = Annotated[
     BeforeValidator(_commands, json_schema_input_type=list[str] | list[list[str]]),
 ]
 Environment = Annotated[Mapping[str, str], AfterValidator(_no_secret)]
-Folder = Annotated[Path, AfterValidator(_folder_beside)]
 Url = Annotated[str, AfterValidator(plain)]
 
 
@@ -69,7 +59,7 @@ class Service(Section, frozen=True):
     install: Commands = ()
     """Makes a checkout of a git revision ready, for `harness compare --revisions`: the program and its arguments,
     without a shell, or several such lists; started in `directory`."""
-    directory: Folder = Field(default=Path(), validate_default=True)
+    directory: FolderBeside = Field(default=Path(), validate_default=True)
     """Where it is started; beside the scenario unless stated."""
     ready: str = Field(default="/", pattern="^/")
     """The path that is answered with success once it is up."""
@@ -97,7 +87,7 @@ class HttpVariant(OwnVariant, frozen=True):
     """In place of the service's."""
     env: Environment = Field(default={})
     """Beside the service's."""
-    directory: Folder | None = None
+    directory: FolderBeside | None = None
     """In place of the service's."""
     url: Url | None = None
     """In place of the service's `command` or `url`."""

@@ -73,8 +73,7 @@ class HttpTarget:
 
     @property
     def contents(self) -> str:
-        files = (*self._scenario.database.schema_files, *self._scenario.database.seed_files)
-        return ", ".join(path.name for path in files) or "nothing"
+        return ", ".join(path.name for path in self._scenario.database.files) or "nothing"
 
     def variants(self) -> Mapping[str, str]:
         return {name: variant.description for name, variant in self._scenario.variants.items()}
@@ -86,8 +85,7 @@ class HttpTarget:
         return 0 if schema_version and 0 in made else None
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        settings = self._scenario.database
-        await own_database.apply(database_url, (*settings.schema_files, *settings.seed_files))
+        await own_database.prepare(database_url, self._scenario.database)
         if schema_version:
             await self.migrate(database_url, schema_version)
 

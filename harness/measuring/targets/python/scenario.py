@@ -10,8 +10,9 @@ from typing import Any, cast
 from pydantic import Field, ValidationInfo, model_validator
 
 from harness.measuring.beside import DIRECTORY
-from harness.measuring.own_scenario import AskedOperation, Files, OwnScenario, OwnVariant
+from harness.measuring.own_scenario import AskedOperation, OwnScenario, OwnVariant
 from harness.measuring.scenario import known, suggestion
+from harness.measuring.seeds import Files
 from harness.measuring.targets.python.declared import declared_in
 
 

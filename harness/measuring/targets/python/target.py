@@ -51,8 +51,7 @@ class PythonTarget:
         return f"what {self._class.__name__} needs"
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        database = self._scenario.database
-        await own_database.apply(database_url, (*database.schema_files, *database.seed_files))
+        await own_database.prepare(database_url, self._scenario.database)
         if prepare := getattr(self._class(), "prepare", None):
             await prepare(database_url)
         await self.migrate(database_url, schema_version)

@@ -8,9 +8,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from harness.errors import UsageError
 from harness.measuring.beside import FileBeside
-from harness.measuring.own_scenario import AskedOperation, Files, OwnScenario, OwnVariant, as_several
+from harness.measuring.own_scenario import AskedOperation, OwnScenario, OwnVariant
 from harness.measuring.scenario import known
 from harness.measuring.section import Section
+from harness.measuring.seeds import Files, as_several
 from harness.measuring.targets.sql.queries import Statement, mismatch, read_file, read_statement
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]

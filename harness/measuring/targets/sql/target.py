@@ -47,12 +47,10 @@ class SqlTarget:
 
     @property
     def contents(self) -> str:
-        database = self._scenario.database
-        return " and ".join(path.name for path in (*database.schema_files, *database.seed_files)) or "nothing"
+        return " and ".join(path.name for path in self._scenario.database.files) or "nothing"
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        database = self._scenario.database
-        await own_database.apply(database_url, (*database.schema_files, *database.seed_files))
+        await own_database.prepare(database_url, self._scenario.database)
         await self.migrate(database_url, schema_version)
 
     def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
