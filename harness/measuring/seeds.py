@@ -106,7 +106,7 @@ def _leading_to(database_url: str) -> dict[str, str]:
 async def copy_rows(connection: "asyncpg.Connection[asyncpg.Record]", table: str, path: Path) -> None:
     """Into the columns that the file names. Raises `UsageError` for rows that the table does not take."""
     rows = await asyncio.to_thread(_as_csv, path)
-    columns = next(csv.reader(io.StringIO(rows.decode("utf-8-sig"))), [])
+    columns = next(csv.reader(io.StringIO(rows.decode("utf-8-sig"))), list[str]())
     schema, _, name = table.rpartition(".")
     try:
         await connection.copy_to_table(
