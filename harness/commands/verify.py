@@ -10,13 +10,15 @@ from typing import Final
 
 import click
 
-from harness.errors import ExitCode
+from harness.errors import ExitCode, UsageError
+from harness.measuring import scenario_files
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.targets.anima.target import AnimaTarget
 from harness.measuring.targets.protocol import Counterexample, Verification
 from harness.measuring.waiting import Waiting
 from harness.signals import as_interrupts
 
+SCENARIO: Final = ".toml"
 SERVER_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Nothing here outlives the command, so nothing needs to survive a power failure."""
 
@@ -24,10 +26,11 @@ SERVER_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_pag
 def verify(
     *, strategies: str | None, more: tuple[str, ...], examples: int, seconds: float, seed: int, database_url: str | None
 ) -> ExitCode:
-    if more and not strategies:
+    if more and not strategies and not any(each.endswith(SCENARIO) for each in more):
         raise click.UsageError(f"Name strategies after --strategies; {' '.join(more)!r} stands alone.")
+    refuse_other_targets(names := [*(strategies or "").replace(",", " ").split(), *more])
     target = AnimaTarget()
-    names = target.comparable([*(strategies or "").replace(",", " ").split(), *more])
+    compared = target.comparable(names)
     with (
         as_interrupts(),
         asyncio.Runner() as runner,
@@ -36,10 +39,20 @@ def verify(
         database(runner, database_url) as url,
     ):
         verification = target.verify(
-            runner, url, names, examples=examples, seconds=seconds, seed=seed, report=progress.update
+            runner, url, compared, examples=examples, seconds=seconds, seed=seed, report=progress.update
         )
-    click.echo(summary(verification, names))
+    click.echo(summary(verification, compared))
     return ExitCode.FAIL if verification.counterexample else ExitCode.PASS
+
+
+def refuse_other_targets(names: Sequence[str]) -> None:
+    """Raises `UsageError` for a scenario: its target has nothing that its answers could be held against."""
+    for name in names:
+        if name.endswith(SCENARIO):
+            raise UsageError(
+                f"{name} measures {scenario_files.load(name).target}, and only anima's strategies have a verification: "
+                "name these, without a scenario. What answers of your own have to be, say with `expect`."
+            )
 
 
 def told_of(

@@ -8,12 +8,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+import asyncpg
 import click
 
-from harness.errors import TargetError, kind_of
+from harness.errors import TargetError, UsageError, kind_of
 from harness.measuring import own_database
 from harness.measuring.operations import Request
-from harness.measuring.plans import StatementPlan
+from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
 from harness.measuring.targets.python.scenario import PythonScenario, find_class
 
@@ -70,7 +71,7 @@ class PythonTarget:
         given = {"url": context.database_url, "users": context.users, "variant": context.variant}
         takes = inspect.signature(own.open).parameters
         await own.open(**{name: value for name, value in given.items() if name in takes})
-        opened = OpenPython(own, self._scenario)
+        opened = OpenPython(own, self._scenario, context.database_url)
         try:
             yield opened
         finally:
@@ -80,8 +81,9 @@ class PythonTarget:
 
 
 class OpenPython:
-    def __init__(self, own: Any, scenario: PythonScenario) -> None:  # noqa: ANN401 -- somebody's own class
+    def __init__(self, own: Any, scenario: PythonScenario, database_url: str) -> None:  # noqa: ANN401 -- somebody's own
         self._own = own
+        self._database_url = database_url
         self._methods: Mapping[str, Callable[..., Coroutine[Any, Any, object]]] = {
             name: getattr(own, name) for name in scenario.operations
         }
@@ -135,9 +137,18 @@ class OpenPython:
         return {}
 
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
-        """Does not tell its statements."""
-        del executed
-        return ()
+        """Of what its `plans` names: a statement, or a statement with the values of its placeholders."""
+        if (tell := getattr(self._own, "plans", None)) is None:
+            return ()
+        stated: Mapping[str, str | Sequence[Any]] = await tell()
+        async with own_database.connected(self._database_url) as connection:
+            kinds = {each["index"]: each["access_method"] for each in await connection.fetch(ACCESS_METHODS)}
+            return tuple(
+                [
+                    read_plan(name, await _explained(connection, name, statement, executed=executed), kinds)
+                    for name, statement in stated.items()
+                ]
+            )
 
     async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
         """Does not search."""
@@ -147,6 +158,22 @@ class OpenPython:
     async def report_statistics(self) -> bool:
         """Its sessions are its own."""
         return False
+
+
+async def _explained(
+    connection: "asyncpg.Connection[asyncpg.Record]", name: str, stated: str | Sequence[Any], *, executed: bool
+) -> str:
+    """Raises `UsageError` for what the server does not plan."""
+    statement, *values = (stated,) if isinstance(stated, str) else tuple(stated)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        explained: str = await connection.fetchval((EXPLAIN_EXECUTED if executed else EXPLAIN) + statement, *values)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise UsageError(f"plans: {name} cannot be planned: {error}.") from error
+    finally:
+        await transaction.rollback()
+    return explained
 
 
 class _Steps:

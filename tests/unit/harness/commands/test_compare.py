@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.compare import Plan, kind_of, of_revisions, of_strategies
+from harness.commands.verify import refuse_other_targets
 from harness.errors import UsageError
 
 
@@ -96,6 +97,11 @@ def test_revisions_run_one_strategy_under_the_names_that_they_were_given() -> No
         of_revisions(("topic", "main"), Plan("smoke", (), None), None)
     with pytest.raises(UsageError, match="git knows no revision 'nowhere'"):
         of_revisions(("main", "nowhere"), Plan("smoke", (), None), None)
+
+
+def test_a_scenario_without_a_verification_is_a_sentence() -> None:
+    with pytest.raises(UsageError, match=r"shop.toml measures sql, and only anima's strategies have a verification"):
+        refuse_other_targets([SHOP])
 
 
 SHOP = str(Path(__file__).parents[4] / "examples" / "shop" / "shop.toml")
