@@ -22,6 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import WithJsonSchema
 
 from harness.measuring.arguments import LIST, OBJECT, Argument, Ask, arguments_in
 from harness.measuring.draws import Draws, Weights
@@ -172,7 +173,7 @@ class OwnScenario(Scenario, frozen=True):
     """The variant that others are compared with; the first unless stated."""
     candidate: str = ""
     """The variant that is compared with the baseline; the last unless stated."""
-    latency: LatencyProfile = LATENCIES["local"]
+    latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})] = LATENCIES["local"]
     """The latency model: how far away the database is put; `local` unless stated, which adds nothing."""
     operations: Mapping[str, Operation]
     """What is asked, by name."""

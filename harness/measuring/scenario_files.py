@@ -18,7 +18,7 @@ from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.shipped import shipped
-from harness.measuring.targets import TARGETS, TargetKind, entry_of
+from harness.measuring.targets import CLASS, TARGETS, TargetKind, entry_of
 from harness.measuring.targets.anima.corpora import CORPORA
 
 KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
@@ -159,10 +159,49 @@ def _selected(chosen: OwnScenario, names: Sequence[str]) -> OwnScenario:
 
 
 def json_schema() -> dict[str, Any]:
-    """Of a scenario file, for editors."""
-    models = list(dict.fromkeys(kind.scenario() for kind in TARGETS.values()))
-    schemas, definitions = models_json_schema([(model, "validation") for model in models])
-    return {"anyOf": [schemas[model, "validation"] for model in models], **definitions}
+    """Of a scenario file, for editors: what it may hold follows from its `target`."""
+    models = {name: kind.scenario() for name, kind in TARGETS.items()}
+    schemas, written = models_json_schema([(model, "validation") for model in dict.fromkeys(models.values())])
+    definitions = written["$defs"]
+    for name, definition in definitions.items():
+        if name.endswith("Phase"):
+            # Unless stated it is named after what it asks.
+            definition["required"] = [each for each in definition.get("required", ()) if each != "name"]
+    _tell_drawn_from_literal(definitions)
+    named = [name for name in models if name != CLASS]
+    of_class = {"pattern": ":"}
+    stated = {name: of_class if name == CLASS else {"const": name} for name in models}
+    return {
+        "type": "object",
+        "properties": {"target": {"anyOf": [{"enum": named}, of_class], "description": "What is measured."}},
+        "allOf": [
+            {"if": {"not": {"required": ["target"]}}, "then": schemas[models[DEFAULT_TARGET], "validation"]},
+            *(
+                {
+                    "if": {
+                        "required": ["target"],
+                        "properties": {"target": stated[name]},
+                    },
+                    "then": schemas[model, "validation"],
+                }
+                for name, model in models.items()
+            ),
+        ],
+        "$defs": definitions,
+    }
+
+
+def _tell_drawn_from_literal(definitions: dict[str, Any]) -> None:
+    """As it is read: a table whose only key is a kind of drawn value, with a table of settings, is one."""
+    drawn = definitions["Drawn"]
+    drawn |= {"minProperties": 1, "maxProperties": 1}
+    for kind, settings in drawn["properties"].items():
+        reference, _ = settings["anyOf"]
+        drawn["properties"][kind] = {**reference, "description": settings["description"]}
+    is_drawn = [{"required": [kind], "properties": {kind: {"type": "object"}}} for kind in drawn["properties"]]
+    for branch in definitions["Argument"]["oneOf"]:
+        if branch.get("type") == "object":
+            branch["not"] = {"maxProperties": 1, "anyOf": is_drawn}
 
 
 def _mistakes(issues: Sequence[ErrorDetails]) -> list[ErrorDetails]:
