@@ -29,22 +29,30 @@ MILLISECONDS_FROM: Final = 1e11
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """`at_s` is when, since 1970. `body` is JSON or the fields of a form; `kind` its type, empty without one.
-
-    `has_unknown_body` says that there was one which cannot be sent again.
-    """
+    """A request of somebody, as a log or a browser kept it."""
 
     at_s: float
+    """When it was sent, in seconds since 1970."""
     method: str
+    """HTTP's word for what was done."""
     origin: str
+    """The scheme, host and port that it went to; empty where they are not known."""
     path: str
+    """The path, without the query."""
     query: Sequence[tuple[str, str]]
+    """What stood behind the `?`, in its order."""
     status: int
+    """The status of the answer."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The headers that were kept of it."""
     kind: str = ""
+    """The type of its body; empty without one."""
     body: object = None
+    """Its body: JSON, or the fields of a form."""
     has_unknown_body: bool = False
+    """Whether there was a body which cannot be sent again."""
     answer_kind: str = ""
+    """The type of the answer's body; empty where it is not known."""
 
 
 def read_recording(path: Path) -> tuple[Sequence[RecordedRequest], int]:

@@ -94,27 +94,38 @@ def quoted(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """`type` is whole, as `numeric(10,2)`, and `base` its bare name; of a domain, those of what it is made of.
-
-    `distinct` is how many values it has, negative as a share of the rows; 0 where nobody knows. `checks` are the
-    constraints on it alone.
-    """
+    """A column, as the server describes it."""
 
     name: str
+    """Its name, without quotes."""
     type: str
+    """Its type as a whole, as `numeric(10,2)`; of a domain, what it is made of."""
     base: str
+    """The bare name of that type."""
     is_enum: bool
+    """Whether its type has labels."""
     is_array: bool
+    """Whether it holds arrays."""
     is_needed: bool
+    """Whether it may not be null."""
     is_identity: bool
+    """Whether the server numbers it as an identity."""
     is_generated: bool
+    """Whether the server computes it from other columns."""
     has_default: bool
+    """Whether it has a default."""
     has_sequence: bool
+    """Whether a sequence belongs to it."""
     distinct: float
+    """How many values it has, negative as a share of the rows; 0 where nobody knows."""
     width: int
+    """How many bytes a value takes on average; 0 where nobody knows."""
     labels: int
+    """How many labels its type has."""
     is_checked: bool
+    """Whether its type is a domain with constraints."""
     checks: tuple[str, ...]
+    """The constraints on it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +137,28 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class SqlTable:
-    """`oid` is what others refer to it by; `unique` and `indexes` are columns in their order."""
+    """A table with what bears on what it may be asked."""
 
     oid: int
+    """What others refer to it by."""
     schema: str
+    """The schema that it lies in."""
     name: str
+    """Its name, without quotes."""
     rows: int
+    """How many rows the server believes that it has."""
     is_partitioned: bool
+    """Whether its rows lie in partitions."""
     columns: Mapping[str, TableColumn]
+    """Its columns by their names, in their order."""
     unique: tuple[tuple[str, ...], ...]
+    """The columns of each unique index, in their order."""
     indexes: tuple[tuple[str, ...], ...]
+    """The columns of each index, in their order."""
     foreign_keys: tuple[ForeignKey, ...]
+    """Its references to other tables."""
     is_on_path: bool
+    """Whether a session finds it without its schema."""
 
     @property
     def sql(self) -> str:
