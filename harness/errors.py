@@ -109,6 +109,17 @@ def missing_extra(error: BaseException) -> MissingExtra | None:
     return MissingExtra(f"This needs {module}, of the extra `{name}`, which is not installed: {extra(name)}.")
 
 
+def missing_module(error: BaseException) -> UsageError | None:
+    """What an import that failed is where an installation is incomplete; None where the module is one of ours."""
+    module = ((error.name if isinstance(error, ModuleNotFoundError) else None) or "").partition(".")[0]
+    if module in {"", "anima", "harness"}:
+        return None
+    return UsageError(
+        f"This needs {module}, which is not installed here: install anima-harness again, with all that it depends on, "
+        "for this Python."
+    )
+
+
 def extra(name: str) -> str:
     """How to install an extra. The package is on no index, so pip needs the address of its repository."""
     return f"pip install 'anima-harness[{name}] @ git+https://github.com/OWNER/anima-harness' (OWNER as you know it)"

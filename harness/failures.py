@@ -10,7 +10,7 @@ from typing import cast
 
 import click
 
-from harness.errors import HarnessError, Unexpected, missing_extra
+from harness.errors import HarnessError, Unexpected, missing_extra, missing_module
 from harness.redaction import without_secrets
 
 
@@ -21,7 +21,7 @@ def foreseen(error: Exception, log: Path | None = None) -> HarnessError:
     """
     if isinstance(error, HarnessError):
         return error
-    leaves = [missing_extra(leaf) or leaf for leaf in _leaves(error)]
+    leaves = [missing_extra(leaf) or missing_module(leaf) or leaf for leaf in _leaves(error)]
     explained = [leaf for leaf in leaves if isinstance(leaf, HarnessError)]
     return explained[0] if len(explained) == len(leaves) else _unexpected(error, log)
 

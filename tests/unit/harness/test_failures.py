@@ -40,6 +40,18 @@ def test_one_that_nobody_foresaw_outweighs_the_explained_ones_beside_it(tmp_path
     assert "ValueError: not" in str(failure)
 
 
+def test_an_installation_that_lacks_a_package_is_no_invalid_run(tmp_path: Path) -> None:
+    error = ModuleNotFoundError("No module named 'async_timeout'", name="async_timeout.shim")
+    failure = foreseen(ExceptionGroup("one", [error]), tmp_path / "log.txt")
+    assert isinstance(failure, UsageError)
+    assert str(failure).startswith("This needs async_timeout, which is not installed here: ")
+
+
+@pytest.mark.parametrize("name", ["harness.gone", "anima.gone", None])
+def test_a_module_of_ours_that_is_missing_is_a_fault_of_ours(name: str | None, tmp_path: Path) -> None:
+    assert isinstance(foreseen(ModuleNotFoundError("gone", name=name), tmp_path / "log.txt"), Unexpected)
+
+
 def test_without_a_directory_the_log_is_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     failure = foreseen(raised(ValueError("x")))
