@@ -106,7 +106,7 @@ BEGIN
             SELECT m.id FROM memories AS m
             WHERE (last_id IS NULL OR m.id > last_id) AND NOT EXISTS (SELECT FROM memory_states AS s WHERE s.id = m.id)
             ORDER BY m.id
-            LIMIT 500
+            LIMIT 100
         );
         EXIT WHEN cardinality(ids) = 0;
         PERFORM add_side_rows(ids);
