@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from anima.__main__ import anima as command
-from anima.__main__ import prepare_schema
+from anima.commands import prepare_schema
 from anima.database import Session
 from anima.migrations import load, mend_indexes, migrate, unusable_indexes
 from anima.strategy import BATCHED, FRONTIER
