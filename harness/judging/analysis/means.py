@@ -24,10 +24,15 @@ def mean_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> Boun
 
 
 def further_samples(values: Sequence[float], limit: float, confidence: float = CONFIDENCE) -> int | None:
-    """How many more samples of the same mean and spread decide `mean <= limit`; None when the mean lies on it."""
+    """How many more samples of the same mean and spread decide `mean <= limit`; None when the mean lies on it.
+
+    Fewer than two have no spread yet: then as many as it takes to have one.
+    """
     n, distance = len(values), abs(limit - float(np.mean(values)))
-    if n < 2 or distance == 0:  # noqa: PLR2004 -- a spread needs two values.
+    if distance == 0:
         return None
+    if n < 2:  # noqa: PLR2004 -- see above
+        return 2 - n
     # The t of today's sample is a little wider than that of the larger one, which errs towards more samples.
     needed = (float(scipy.stats.t.ppf(confidence, n - 1)) * float(np.std(values, ddof=1)) / distance) ** 2
     return max(math.ceil(needed) - n, 1)

@@ -29,4 +29,7 @@ def test_further_samples_of_the_same_spread_decide() -> None:
 
 def test_nothing_decides_a_mean_on_its_limit() -> None:
     assert further_samples([1.0, 3.0], 2.0) is None
-    assert further_samples([1.0], 2.0) is None
+
+
+def test_one_value_lacks_another_and_is_not_near_to_a_limit_by_itself() -> None:
+    assert further_samples([1.0], 2.0) == 1
