@@ -97,11 +97,11 @@ def main() -> NoReturn:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        click.echo(f"anima: {told(error)}", err=True)
+        click.echo(f"anima: {explanation(error)}", err=True)
         sys.exit(2 if isinstance(error, (InvalidInput, DatabaseUnavailable, DatabaseUnfit, ModuleNotFoundError)) else 1)
 
 
-def told(error: Exception) -> str:
+def explanation(error: Exception) -> str:
     """A sentence or two. What nobody expected is not quoted: it may hold a password."""
     match error:
         case AnimaError():

@@ -59,13 +59,13 @@ def address_of(url: str) -> Address:
     hosts = unquote(found["hosts"] or "") or stated.get("host", "")
     _refuse_wrong_place(hosts, stated)
     database = unquote(found["database"] or "") or stated.get("dbname") or stated.get("database", "")
-    told = {name: value for name, value in stated.items() if name not in OURS}
-    told.setdefault("application_name", "anima")
+    options = {name: value for name, value in stated.items() if name not in OURS}
+    options.setdefault("application_name", "anima")
     if "," in hosts and not hosts.startswith("/"):
-        told.setdefault("target_session_attrs", "read-write")
+        options.setdefault("target_session_attrs", "read-write")
     return Address(
         location=_location(hosts, stated.get("port"), database),
-        dsn=f"{url.partition('?')[0]}?{urlencode(told, quote_via=quote)}",
+        dsn=f"{url.partition('?')[0]}?{urlencode(options, quote_via=quote)}",
         has_password=bool(found["password"]) or "password" in stated,
         connect_timeout_s=_seconds(stated.get("connect_timeout")),
     )

@@ -71,7 +71,7 @@ class Lane:
 class Outage:
     """Whether it has been said that the database is away: each worker would say the same, each second."""
 
-    told: bool = False
+    is_logged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +225,13 @@ class Background:
             woken.clear()
             try:
                 was_work = await do(kind)
-                outage.told = False
+                outage.is_logged = False
                 if was_work:
                     continue
             except (DatabaseUnavailable, asyncpg.PostgresError) as error:
-                if not outage.told:
+                if not outage.is_logged:
                     logger.warning("background work waits: %s", error)
-                outage.told = True
+                outage.is_logged = True
             await wait_for_either(woken, stop, POLL_S)
         self.waking[kind].discard(woken)
 

@@ -144,7 +144,7 @@ class Extension:
 
 def unavailable(location: str, error: BaseException) -> DatabaseUnavailable:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    advice = next((told for kinds, told in ADVICE.items() if isinstance(error, kinds)), USUAL_ADVICE)
+    advice = next((text for kinds, text in ADVICE.items() if isinstance(error, kinds)), USUAL_ADVICE)
     return DatabaseUnavailable(f"PostgreSQL at {location} cannot be used ({reason.removesuffix('.')}). {advice}")
 
 

@@ -275,6 +275,6 @@ def _explained(directory: Path, log: Path) -> str:
             f"Another `anima serve` uses the data directory {directory}. End it, name another directory with "
             "--data-directory, or let both share a database with ANIMA_DATABASE_URL."
         )
-    told = [line for line in lines if re.search("FATAL|PANIC|initdb: error|No space left", line)] or lines
-    reason = " ".join(told[-1].split()) if told else "it said nothing"
+    complaints = [line for line in lines if re.search("FATAL|PANIC|initdb: error|No space left", line)] or lines
+    reason = " ".join(complaints[-1].split()) if complaints else "it said nothing"
     return f"PostgreSQL in {directory} did not start: {reason}. Its log is {log}."

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Issue:
+class InputIssue:
     """What is wrong with a part of an input. `path` joins names and positions with dots; the whole is an empty path."""
 
     path: str
@@ -23,7 +23,7 @@ def extra(name: str) -> str:
 class InvalidInput(AnimaError):
     """A request, setting or file that the contract does not allow; `issues` are those of a request, part by part."""
 
-    def __init__(self, message: str, issues: tuple[Issue, ...] = ()) -> None:
+    def __init__(self, message: str, issues: tuple[InputIssue, ...] = ()) -> None:
         super().__init__(message)
         self.issues = issues
 

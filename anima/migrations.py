@@ -60,7 +60,7 @@ def directory() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "migrations"
 
 
-def load(path: Path | None = None) -> tuple[Migration, ...]:
+def all_migrations(path: Path | None = None) -> tuple[Migration, ...]:
     """All migrations by version. Raises `MigrationFailed` for a file that is named or declared wrongly."""
     migrations = tuple(map(_read, sorted((path or directory()).glob("*.sql"))))
     for expected, migration in enumerate(migrations, start=1):
@@ -87,7 +87,7 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
 
     Two at once are safe: the second waits for the first. Raises `MigrationFailed` and `DatabaseUnavailable`.
     """
-    migrations = load()
+    migrations = all_migrations()
     wanted = migrations[-1].version if to is None else to
     if not 1 <= wanted <= migrations[-1].version:
         raise MigrationFailed(f"There is no migration {wanted}: versions go from 1 to {migrations[-1].version}.")
@@ -130,7 +130,7 @@ async def status(url: str) -> tuple[Status, ...]:
             "SELECT FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'anima_migrations')"
         )
         applied = await _applied(connection) if known else set[int]()
-    return tuple(Status(migration, migration.version in applied) for migration in load())
+    return tuple(Status(migration, migration.version in applied) for migration in all_migrations())
 
 
 async def unusable_indexes(url: str) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ async def _unusable_indexes(connection: "asyncpg.Connection[Row]") -> dict[str, 
     """The statement that makes it, by the name of the index."""
     applied = await _applied(connection)
     wanted: dict[str, str] = {}
-    for migration in load():
+    for migration in all_migrations():
         if migration.version in applied and not migration.in_transaction:
             for statement in statements(migration.sql):
                 wanted |= dict.fromkeys(INDEX_CREATED.findall(statement), statement)

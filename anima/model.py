@@ -14,7 +14,7 @@ from msgspec import Struct
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from anima.errors import InvalidInput, Issue
+from anima.errors import InputIssue, InvalidInput
 
 
 class Tier(StrEnum):
@@ -121,11 +121,11 @@ class Input(BaseModel):
             return cls.model_validate(present, by_alias=True, by_name=by_name)
         except ValidationError as error:
             issues = tuple(
-                Issue(".".join(map(str, issue["loc"])), issue["msg"])
+                InputIssue(".".join(map(str, issue["loc"])), issue["msg"])
                 for issue in error.errors(include_url=False, include_input=False)
             )
-            told = "; ".join(f"{issue.path}: {issue.message}" for issue in issues)
-            raise InvalidInput(f"{cls.__name__} is not valid: {told}", issues) from None
+            faults = "; ".join(f"{issue.path}: {issue.message}" for issue in issues)
+            raise InvalidInput(f"{cls.__name__} is not valid: {faults}", issues) from None
 
 
 class NewMemory(Input):

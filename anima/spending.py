@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Literal, TypeAlias
 
-Part: TypeAlias = Literal["embedding", "coalesced", "retries", "pool", "database"]
+SpentPart: TypeAlias = Literal["embedding", "coalesced", "retries", "pool", "database"]
 """Of `embedding`, `coalesced` is waiting for another request's call, `retries` failed attempts and their pauses."""
-Spent: TypeAlias = dict[Part, float]
+Spent: TypeAlias = dict[SpentPart, float]
 """Seconds by part."""
 
 _spent: ContextVar[Spent | None] = ContextVar("spent", default=None)
@@ -30,7 +30,7 @@ def within_request() -> bool:
     return _spent.get() is not None
 
 
-def spend(part: Part, elapsed_s: float) -> None:
+def spend(part: SpentPart, elapsed_s: float) -> None:
     """Counts for the current request; in background work there is none."""
     spent = _spent.get()
     if spent is not None:
@@ -38,7 +38,7 @@ def spend(part: Part, elapsed_s: float) -> None:
 
 
 @contextmanager
-def spending(part: Part) -> Generator[None]:
+def spending(part: SpentPart) -> Generator[None]:
     started = perf_counter()
     try:
         yield

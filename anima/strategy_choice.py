@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from anima.connections import connected
 from anima.errors import DatabaseUnfit
-from anima.migrations import comparable, load
+from anima.migrations import all_migrations, comparable
 from anima.strategy import BATCHED, Strategy, preset
 
 # Where the extension is not in the database yet, a migration takes the newest that the server has.
@@ -39,5 +39,5 @@ async def chosen_strategy(name: str, url: str, *, is_named: bool) -> StrategyCho
 
 def vector_version_for(strategy: Strategy) -> str:
     """The oldest pgvector that all migrations of the strategy work with."""
-    needed = (each.pgvector_version for each in load() if each.version <= strategy.schema_version)
+    needed = (each.pgvector_version for each in all_migrations() if each.version <= strategy.schema_version)
     return max(needed, key=comparable)

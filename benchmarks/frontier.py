@@ -300,7 +300,7 @@ async def with_phi(server: Server, size: int, phi: str) -> str:
     url = await server.clone_database(f"base_{size}", f"{phi}_{size}")
     connection = await asyncpg.connect(url)
     await connection.execute(FILL.format(phi=PHI[phi]), timeout=None)
-    for migration in migrations.load():
+    for migration in migrations.all_migrations():
         if migration.title == "fill_memory_states":
             for statement in migrations.statements(migration.sql):
                 await connection.execute(statement, timeout=None)

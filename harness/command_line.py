@@ -267,7 +267,7 @@ def show(**asked: object) -> object:
 
     A pattern shows just what fits, changed or not: '*', 'batched.*', '*.query.p95_s'.
     """
-    return work("history.commands.show")(**asked)
+    return work("history.commands.show_history")(**asked)
 
 
 @history.command("plot", short_help="Draws a figure per operation.")

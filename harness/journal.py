@@ -154,26 +154,26 @@ def read(path: Path) -> RunRecord:
 
 def resumable(path: Path) -> Resumable:
     """What a run that goes on need not measure again. Raises `UsageError` as `read` does."""
-    told, record = _read(path)
-    passes = frozenset((each.variant["name"], each.round) for each in told.ended)
-    return Resumable(record, passes, told.sampled_on_s)
+    replay, record = _read(path)
+    passes = frozenset((each.variant["name"], each.round) for each in replay.ended)
+    return Resumable(record, passes, replay.sampled_on_s)
 
 
 def _read(path: Path) -> "tuple[_Replay, RunRecord]":
-    told, place = _Replay(), str(path)
+    replay, place = _Replay(), str(path)
     try:
         for number, entry in enumerate(_entries(path), start=1):
             place = f"{path}, line {number}"
             kind = entry.pop("kind")
-            if not told.take(kind, entry):
+            if not replay.take(kind, entry):
                 raise UsageError(f"{place}: unknown entry {kind!r}. {NEWER}")
-            version = told.run.get("schema_version", SCHEMA_VERSION)
+            version = replay.run.get("schema_version", SCHEMA_VERSION)
             if version != SCHEMA_VERSION:
                 raise UsageError(f"{place}: a journal of version {version}, not {SCHEMA_VERSION}. {NEWER}")
-        if "run_id" not in told.run:
+        if "run_id" not in replay.run:
             raise UsageError(f"{path} does not begin with a run: it is empty, or not a journal.")
         place = str(path)
-        return told, told.record()
+        return replay, replay.record()
     except ValidationError as error:
         raise refused(place, error) from None
     except _OutOfPlace as error:

@@ -80,7 +80,7 @@ def find(name: str, output: Path) -> Path:
     raise UsageError(f"There is no run {name!r}, neither as a path nor under {output}. `harness list` shows the runs.")
 
 
-def load(directory: Path) -> RunRecord:
+def load_record(directory: Path) -> RunRecord:
     """The record of a run; from its journal where the run did not come to write one."""
     path = directory / RECORD_FILE
     if not path.is_file():

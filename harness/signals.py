@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Final
 
-Handler = Callable[[int, FrameType | None], object]
+SignalHandler = Callable[[int, FrameType | None], object]
 
 ENDING: Final[Sequence[signal.Signals]] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -17,7 +17,7 @@ def heeded() -> Sequence[signal.Signals]:
 
 
 @contextmanager
-def handled(by: Handler | signal.Handlers) -> Generator[None]:
+def handled(by: SignalHandler | signal.Handlers) -> Generator[None]:
     """All that are heeded do this within the block."""
     previous = {sent: signal.signal(sent, by) for sent in heeded()}
     try:

@@ -46,7 +46,7 @@ class SharedCacheUnavailable(Exception):
     """Redis gave no answer in time, or is not asked for a while."""
 
 
-class Commands(Protocol):
+class RedisCommands(Protocol):
     """What is used of a Redis client."""
 
     async def execute_command(self, *command: str | bytes | int) -> object: ...
@@ -64,7 +64,7 @@ class SharedEmbeddings:
     def __init__(
         self,
         provider: EmbeddingProvider,
-        redis: Commands,
+        redis: RedisCommands,
         settings: SharedCacheSettings,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -83,7 +83,7 @@ class SharedEmbeddings:
     @classmethod
     def connect(cls, provider: EmbeddingProvider, settings: SharedCacheSettings) -> Self:
         """Does not reach for Redis before the first text."""
-        from_url = cast("Callable[..., Commands]", Redis.from_url)  # pyright: ignore[reportUnknownMemberType]
+        from_url = cast("Callable[..., RedisCommands]", Redis.from_url)  # pyright: ignore[reportUnknownMemberType]
         # A command that is tried again would cost several time limits.
         redis = from_url(settings.url.get_secret_value(), retry=Retry(NoBackoff(), 0))
         return cls(provider, redis, settings)

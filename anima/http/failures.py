@@ -34,27 +34,31 @@ CODES: Final[Mapping[int, str]] = {413: "CONTENT_TOO_LARGE"}
 logger = logging.getLogger(__name__)
 
 
-class Told(NamedTuple):
+class PublicFailure(NamedTuple):
     status: int
     code: str
     message: str
     retry_after_s: int | None = None
 
 
-TOLD: Final[Mapping[type[AnimaError], Told]] = {
-    DatabaseBusy: Told(503, "DATABASE_BUSY", "Too many requests use the database now. Try again later.", 1),
-    DatabaseConflict: Told(503, "DATABASE_BUSY", "Other requests changed the same memories. Try again.", 1),
-    DatabaseUnavailable: Told(503, "DATABASE_UNAVAILABLE", "The database cannot be used now. Try again later.", 1),
-    EmbeddingMisconfigured: Told(
+PUBLIC: Final[Mapping[type[AnimaError], PublicFailure]] = {
+    DatabaseBusy: PublicFailure(503, "DATABASE_BUSY", "Too many requests use the database now. Try again later.", 1),
+    DatabaseConflict: PublicFailure(503, "DATABASE_BUSY", "Other requests changed the same memories. Try again.", 1),
+    DatabaseUnavailable: PublicFailure(
+        503, "DATABASE_UNAVAILABLE", "The database cannot be used now. Try again later.", 1
+    ),
+    EmbeddingMisconfigured: PublicFailure(
         503, "EMBEDDING_MISCONFIGURED", "The embedding provider turns the service away. The service's log says why."
     ),
-    EmbeddingRefused: Told(
+    EmbeddingRefused: PublicFailure(
         422, "EMBEDDING_REFUSED", "The embedding provider cannot embed this text. Shorten or change it."
     ),
-    EmbeddingUnavailable: Told(503, "EMBEDDING_UNAVAILABLE", "The embedding provider does not answer now.", 5),
-    InvalidEmbedding: Told(502, "EMBEDDING_INVALID", "The embedding provider answered with no usable vector."),
+    EmbeddingUnavailable: PublicFailure(503, "EMBEDDING_UNAVAILABLE", "The embedding provider does not answer now.", 5),
+    InvalidEmbedding: PublicFailure(502, "EMBEDDING_INVALID", "The embedding provider answered with no usable vector."),
 }
-UNEXPECTED: Final = Told(500, "INTERNAL_ERROR", "The service failed. Its log says why, under the request's id.")
+UNEXPECTED: Final = PublicFailure(
+    500, "INTERNAL_ERROR", "The service failed. Its log says why, under the request's id."
+)
 
 
 def refuse(request: Request, error: Exception) -> Response:
@@ -67,15 +71,15 @@ def refuse(request: Request, error: Exception) -> Response:
 
 def explain(request: Request, error: Exception) -> Response:
     """An expected failure of what the service depends on."""
-    told = next((TOLD[kind] for kind in type(error).__mro__ if kind in TOLD), UNEXPECTED)
+    public = next((PUBLIC[kind] for kind in type(error).__mro__ if kind in PUBLIC), UNEXPECTED)
     logger.warning("request %s: %s", request_id(request), error)
-    return failure(request, told.status, ErrorBody(told.code, told.message), retry_after(told, error))
+    return failure(request, public.status, ErrorBody(public.code, public.message), retry_after(public, error))
 
 
-def retry_after(told: Told, error: Exception) -> dict[str, str]:
+def retry_after(public: PublicFailure, error: Exception) -> dict[str, str]:
     """As a header in whole seconds: what the failure itself knows, else what is usual for its kind."""
     known_s = error.retry_after_s if isinstance(error, EmbeddingUnavailable) else None
-    wait_s = told.retry_after_s if known_s is None else max(1, ceil(known_s))
+    wait_s = public.retry_after_s if known_s is None else max(1, ceil(known_s))
     return {} if wait_s is None else {"Retry-After": str(wait_s)}
 
 

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
-Result = TypeVar("Result")
+Answered = TypeVar("Answered")
 
 
-async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Answered]) -> Answered:
     """Raises `ClientDisconnect` when the client leaves first. The request's body has been read before."""
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(until_client_leaves(request.receive))

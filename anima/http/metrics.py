@@ -33,42 +33,44 @@ BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.4
 """The guide's limits (0.2, 0.25, 0.4 and 0.5 s) are among them, so that a share of requests within one is exact."""
 
 
-class Described(NamedTuple):
+class DescribedMetric(NamedTuple):
     text: str
     labels: tuple[str, ...] = ()
 
 
-COUNTERS: Final[Mapping[str, Described]] = {
-    "anima_pool_acquire_timeouts": Described("Requests that waited for a connection in vain."),
-    "anima_database_retries": Described("Work that was done again after a conflict or a lost connection."),
-    "anima_cache_lookups": Described("Look-ups of an embedding in this process.", ("outcome",)),
-    "anima_cache_removals": Described("Embeddings that left the cache.", ("cause",)),
-    "anima_shared_cache_lookups": Described("Look-ups of an embedding in Redis.", ("outcome",)),
-    "anima_embedding_calls": Described("Calls of an embedding server, each attempt.", ("provider", "outcome")),
-    "anima_background_done": Described("Pieces of background work that are done.", ("kind",)),
-    "anima_background_failed_attempts": Described("Attempts at background work that failed.", ("kind",)),
+COUNTERS: Final[Mapping[str, DescribedMetric]] = {
+    "anima_pool_acquire_timeouts": DescribedMetric("Requests that waited for a connection in vain."),
+    "anima_database_retries": DescribedMetric("Work that was done again after a conflict or a lost connection."),
+    "anima_cache_lookups": DescribedMetric("Look-ups of an embedding in this process.", ("outcome",)),
+    "anima_cache_removals": DescribedMetric("Embeddings that left the cache.", ("cause",)),
+    "anima_shared_cache_lookups": DescribedMetric("Look-ups of an embedding in Redis.", ("outcome",)),
+    "anima_embedding_calls": DescribedMetric("Calls of an embedding server, each attempt.", ("provider", "outcome")),
+    "anima_background_done": DescribedMetric("Pieces of background work that are done.", ("kind",)),
+    "anima_background_failed_attempts": DescribedMetric("Attempts at background work that failed.", ("kind",)),
 }
-GAUGES: Final[Mapping[str, Described]] = {
-    "anima_pool_size_max": Described("Connections that there may be."),
-    "anima_pool_connections": Described("Open connections.", ("state",)),
-    "anima_pool_waiting": Described("Callers that wait for a connection."),
-    "anima_cache_entries": Described("Embeddings in the cache."),
-    "anima_cache_entries_max": Described("Embeddings that the cache has room for."),
-    "anima_cache_bytes": Described("Size of the vectors in the cache."),
-    "anima_embedding_calls_in_flight": Described("Calls of an embedding server that are not answered.", ("provider",)),
-    "anima_embedding_circuit_closed": Described("1 while an embedding server is asked as usual.", ("provider",)),
+GAUGES: Final[Mapping[str, DescribedMetric]] = {
+    "anima_pool_size_max": DescribedMetric("Connections that there may be."),
+    "anima_pool_connections": DescribedMetric("Open connections.", ("state",)),
+    "anima_pool_waiting": DescribedMetric("Callers that wait for a connection."),
+    "anima_cache_entries": DescribedMetric("Embeddings in the cache."),
+    "anima_cache_entries_max": DescribedMetric("Embeddings that the cache has room for."),
+    "anima_cache_bytes": DescribedMetric("Size of the vectors in the cache."),
+    "anima_embedding_calls_in_flight": DescribedMetric(
+        "Calls of an embedding server that are not answered.", ("provider",)
+    ),
+    "anima_embedding_circuit_closed": DescribedMetric("1 while an embedding server is asked as usual.", ("provider",)),
 }
-SHARED_GAUGES: Final[Mapping[str, Described]] = {
-    "anima_database_up": Described("1 when the database answered the last scrape."),
-    "anima_background_queued": Described("Pieces of background work that are accepted and not done.", ("kind",)),
-    "anima_background_held": Described("Pieces that failed too often and are held for a person.", ("kind",)),
-    "anima_background_oldest_age_seconds": Described("Age of the oldest piece that is not done.", ("kind",)),
+SHARED_GAUGES: Final[Mapping[str, DescribedMetric]] = {
+    "anima_database_up": DescribedMetric("1 when the database answered the last scrape."),
+    "anima_background_queued": DescribedMetric("Pieces of background work that are accepted and not done.", ("kind",)),
+    "anima_background_held": DescribedMetric("Pieces that failed too often and are held for a person.", ("kind",)),
+    "anima_background_oldest_age_seconds": DescribedMetric("Age of the oldest piece that is not done.", ("kind",)),
 }
 """What is the same seen from each process."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-Reading = tuple[str, tuple[str, ...], float]
+MetricReading = tuple[str, tuple[str, ...], float]
 """A metric, the values of its labels, and its value."""
 
 
@@ -141,7 +143,7 @@ class Metrics:
             self._set([("anima_database_up", (), 0)])
         return generate_latest(self._registry if self._directory is None else self._joined(self._directory))
 
-    def _set(self, readings: "Iterator[Reading] | list[Reading]") -> None:
+    def _set(self, readings: "Iterator[MetricReading] | list[MetricReading]") -> None:
         for name, labels, value in readings:
             gauge = self._gauges[name].labels(*labels) if labels else self._gauges[name]
             gauge.set(value)
@@ -157,7 +159,7 @@ def work_in_hand() -> str:
     return current_kind.get() or ("request" if within_request() else "queue")
 
 
-def totals(anima: Anima) -> Iterator[Reading]:
+def totals(anima: Anima) -> Iterator[MetricReading]:
     """What only grows while the process lives."""
     pool = anima.memory.database.pool_statistics()
     yield "anima_pool_acquire_timeouts", (), pool.acquire_timeouts
@@ -183,7 +185,7 @@ def totals(anima: Anima) -> Iterator[Reading]:
         yield "anima_background_failed_attempts", (kind,), anima.background.counts[kind].failed_attempts
 
 
-def levels(anima: Anima) -> Iterator[Reading]:
+def levels(anima: Anima) -> Iterator[MetricReading]:
     """What goes up and down, seen from this process."""
     pool = anima.memory.database.pool_statistics()
     yield "anima_pool_size_max", (), pool.size_max
@@ -200,8 +202,8 @@ def levels(anima: Anima) -> Iterator[Reading]:
         yield "anima_embedding_circuit_closed", (calls.provider,), calls.circuit == "closed"
 
 
-async def queue_levels(anima: Anima) -> list[Reading]:
-    readings: list[Reading] = [("anima_database_up", (), 1)]
+async def queue_levels(anima: Anima) -> list[MetricReading]:
+    readings: list[MetricReading] = [("anima_database_up", (), 1)]
     for lane in await anima.background.lanes():
         readings += [
             ("anima_background_queued", (lane.kind,), lane.queued),

@@ -16,7 +16,7 @@ WITHOUT_NUL: Final = r"^[^\u0000]*$"
 """PostgreSQL's text cannot hold the character."""
 
 
-class Described(NamedTuple):
+class DescribedRoute(NamedTuple):
     """A route of the document. An answer that is not named is a `Failure`."""
 
     method: str
@@ -28,25 +28,25 @@ class Described(NamedTuple):
 
 
 ROUTES: Final = (
-    Described(
+    DescribedRoute(
         "post",
         "/api/v1/memories/add",
         "Add a memory; 200 when it duplicates one",
         {201: Success[AddedData], 200: Success[AddedData]},
         body=NewMemory,
     ),
-    Described("post", "/api/v1/memories/query", "Find memories by meaning", {200: Success[QueryData]}, body=Query),
-    Described(
+    DescribedRoute("post", "/api/v1/memories/query", "Find memories by meaning", {200: Success[QueryData]}, body=Query),
+    DescribedRoute(
         "get",
         "/api/v1/memories/bootstrap",
         "Load the memories for a new conversation",
         {200: Success[BootstrapData]},
         parameters=BootstrapRequest,
     ),
-    Described("get", "/api/v1/meta/cache-stats", "The embedding cache", {200: CacheReport}),
-    Described("get", "/api/v1/meta/metrics", "Cache and pool", {200: MetricsReport}),
-    Described("get", "/health", "Whether the process answers", {200: Health}),
-    Described("get", "/ready", "Whether requests can be served", {200: Health, 503: Health}),
+    DescribedRoute("get", "/api/v1/meta/cache-stats", "The embedding cache", {200: CacheReport}),
+    DescribedRoute("get", "/api/v1/meta/metrics", "Cache and pool", {200: MetricsReport}),
+    DescribedRoute("get", "/health", "Whether the process answers", {200: Health}),
+    DescribedRoute("get", "/ready", "Whether requests can be served", {200: Health, 503: Health}),
 )
 
 
@@ -67,7 +67,9 @@ def openapi_document() -> Schema:
     }
 
 
-def operation(route: Described, inputs: Mapping[str, Schema], answered: Iterator[Schema], failure: Schema) -> Schema:
+def operation(
+    route: DescribedRoute, inputs: Mapping[str, Schema], answered: Iterator[Schema], failure: Schema
+) -> Schema:
     described: Schema = {
         "summary": route.summary,
         "responses": {

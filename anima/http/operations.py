@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from anima.errors import InvalidInput, Issue
+from anima.errors import InputIssue, InvalidInput
 from anima.http.answers import success
 from anima.http.hang_ups import unless_client_leaves
 from anima.http.schemas import AddedData, BootstrapData, PromotionEntry, QueryData
@@ -93,4 +93,4 @@ def _value(text: str) -> object:
 
 
 def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"The request is not valid: {message}", (Issue(path, message),))
+    return InvalidInput(f"The request is not valid: {message}", (InputIssue(path, message),))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from anima.errors import Issue
+from anima.errors import InputIssue
 from anima.model import Added, Bootstrap, Found, FoundMemory, Memory, Promotion, Tier
 
 Data = TypeVar("Data")
@@ -151,7 +151,7 @@ class Success(Struct, Generic[Data], frozen=True, kw_only=True):
 
 
 class ValidationDetails(Struct, frozen=True):
-    issues: tuple[Issue, ...]
+    issues: tuple[InputIssue, ...]
 
 
 class ErrorBody(Struct, frozen=True):

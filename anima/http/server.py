@@ -301,8 +301,8 @@ async def keep_fresh(metrics: Metrics, anima: Anima, stop: asyncio.Event) -> Non
 
 def told_in_turn(*observers: Observer) -> Observer:
     def observe(executed: Executed, /) -> None:
-        for told in observers:
-            told(executed)
+        for observe in observers:
+            observe(executed)
 
     return observers[0] if len(observers) == 1 else observe
 

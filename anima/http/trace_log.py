@@ -22,8 +22,8 @@ from pydantic import JsonValue
 from anima.errors import InvalidInput
 from anima.model import Input
 
-OperationName: TypeAlias = Literal["add", "query", "bootstrap"]
-OperationObserver: TypeAlias = Callable[[OperationName, Input], None]
+TracedOperation: TypeAlias = Literal["add", "query", "bootstrap"]
+OperationObserver: TypeAlias = Callable[[TracedOperation, Input], None]
 """Told of each valid request before it is served."""
 
 WORD: Final = re.compile(r"\w+")
@@ -41,7 +41,7 @@ TEXTS_MAX: Final[Mapping[str, int]] = {
 logger = logging.getLogger(__name__)
 
 
-def unobserved(operation: OperationName, request: Input, /) -> None:
+def unobserved(operation: TracedOperation, request: Input, /) -> None:
     """The observer where nobody asked for a log."""
 
 
@@ -71,7 +71,7 @@ class TraceLog:
         self._settings = settings
         self._file = settings.path.open("ab", buffering=0)
 
-    def __call__(self, operation: OperationName, request: Input) -> None:
+    def __call__(self, operation: TracedOperation, request: Input) -> None:
         if self._file.closed:
             return
         arguments: dict[str, JsonValue] = request.model_dump(mode="json", exclude_unset=True)

@@ -23,7 +23,7 @@ from harness.measuring import scenario_files
 from harness.measuring.execution import execute
 from harness.measuring.own_revisions import execute_own_revisions, repository
 from harness.measuring.own_scenario import OwnScenario
-from harness.measuring.recording import Work, record_run
+from harness.measuring.recording import RunWork, record_run
 from harness.measuring.revision_execution import Sides, execute_revisions
 from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
 from harness.measuring.scenario import ProfileSettings, Scenario, suggestion
@@ -34,7 +34,7 @@ from harness.showing.renderers.terminal import TerminalRenderer
 from harness.showing.report import ComparisonReport, report_of
 from harness.signals import ignored
 
-Kind = Literal["strategies", "runs", "revisions"]
+ComparedKind = Literal["strategies", "runs", "revisions"]
 
 WORKER: Final = "harness/worker.py"
 
@@ -43,7 +43,7 @@ def compare_command(
     *,
     baseline: str,
     candidate: str | None,
-    kind: Kind | None,
+    kind: ComparedKind | None,
     scenario_name: str,
     rounds: int,
     slices: int | None,
@@ -62,7 +62,7 @@ def compare_command(
     display = Display(form, everything=everything)
     if candidate is None:
         directory = runs.find(baseline, output)
-        return display.show_stored(runs.load(directory), directory, margin)
+        return display.show_stored(runs.load_record(directory), directory, margin)
     margin = margin or MARGIN
     names = (baseline, candidate)
     sampling = (f"sampling.time_s_max={sample_for}",) if sample_for is not None else ()
@@ -76,14 +76,14 @@ def compare_command(
             asked = ComparisonSettings(baseline=baseline, candidate=candidate, margin=margin)
             return display.show_stored(*measured(chosen, output, asked, partial(execute, wanting=further)))
         case "runs":
-            one, other = (runs.load(runs.find(name, output)) for name in names)
+            one, other = (runs.load_record(runs.find(name, output)) for name in names)
             refuse_unlike(one, other, anyway=anyway)
             return display.show(ComparisonReport(compare_runs(one, other, variant, margin=margin), (one, other)))
         case "revisions":
             chosen, sides = of_revisions(names, plan, variant)
             asked = ComparisonSettings(baseline=sides.names[0], candidate=sides.names[1], margin=margin)
             if isinstance(chosen, OwnScenario):
-                work: Work = partial(execute_own_revisions, sides, repository(chosen), wanting=further)
+                work: RunWork = partial(execute_own_revisions, sides, repository(chosen), wanting=further)
             else:
                 work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
             return display.show_stored(*measured(chosen, output, asked, work, sides.declared))
@@ -104,14 +104,16 @@ class Plan:
     def load(self, *settings: str, strategies: str | None = None) -> Scenario:
         """Held to no budget, since what is compared decides. Raises `UsageError`."""
         wanted = (*self.settings, *settings, *([f"slices={self.slices}"] if self.slices else []))
-        chosen = scenario_files.load(self.scenario, settings=wanted, strategies=strategies, database=self.database)
+        chosen = scenario_files.load_scenario(
+            self.scenario, settings=wanted, strategies=strategies, database=self.database
+        )
         cut = SLICES_ADVISED if self.slices is None and chosen.slices == 1 and not chosen.indivisible else chosen.slices
         profile = ProfileSettings() if self.profiled and chosen.profile is None else chosen.profile
         return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut, "profile": profile})
 
     def nameable(self) -> "Nameable":
         """What may be compared in one run of it. Raises `UsageError`."""
-        chosen = scenario_files.load(self.scenario, settings=self.settings, database=self.database)
+        chosen = scenario_files.load_scenario(self.scenario, settings=self.settings, database=self.database)
         if isinstance(chosen, OwnScenario):
             return Nameable(f"variant of {self.scenario}", chosen.variant_names)
         return STRATEGIES
@@ -128,15 +130,15 @@ class Nameable:
 STRATEGIES: Final = Nameable("strategy", [name for kind in TARGETS.values() for name in kind.listed()])
 
 
-def kind_of(names: Sequence[str], output: Path, nameable: Nameable = STRATEGIES) -> Kind:
+def kind_of(names: Sequence[str], output: Path, nameable: Nameable = STRATEGIES) -> ComparedKind:
     """What both names are. Raises `UsageError` when that is nothing, or more than one thing."""
-    kinds: Mapping[Kind, Callable[[str], bool]] = {
+    kinds: Mapping[ComparedKind, Callable[[str], bool]] = {
         "strategies": nameable.names.__contains__,
         "runs": partial(is_run, output=output),
         "revisions": is_revision,
     }
-    known: dict[str, list[Kind]] = {name: [kind for kind in kinds if kinds[kind](name)] for name in names}
-    common: list[Kind] = [kind for kind in kinds if all(kind in found for found in known.values())]
+    known: dict[str, list[ComparedKind]] = {name: [kind for kind in kinds if kinds[kind](name)] for name in names}
+    common: list[ComparedKind] = [kind for kind in kinds if all(kind in found for found in known.values())]
     if len(common) == 1:
         return common[0]
     if common:
@@ -151,7 +153,7 @@ TWO_OF_A_KIND: Final = (
 )
 
 
-def _described(name: str, kinds: Sequence[Kind], nameable: Nameable) -> str:
+def _described(name: str, kinds: Sequence[ComparedKind], nameable: Nameable) -> str:
     if kinds:
         singular = {"strategies": f"a {nameable.word}", "runs": "a run", "revisions": "a git revision"}
         return f"{name!r} is {' and '.join(singular[kind] for kind in kinds)}."
@@ -226,7 +228,7 @@ def measured(
     chosen: Scenario,
     output: Path,
     asked: ComparisonSettings,
-    work: Work,
+    work: RunWork,
     declared: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[RunRecord, Path]:
     """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""

@@ -24,4 +24,4 @@ def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for target, kind in TARGETS.items():
         if listed := kind.listed():
             yield f"Strategies of {target}", list(listed.items())
-    yield f"Runs in {output}", [(run.name, runs.load(run).state) for run in runs.all_runs(output)]
+    yield f"Runs in {output}", [(run.name, runs.load_record(run).state) for run in runs.all_runs(output)]

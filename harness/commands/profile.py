@@ -36,7 +36,7 @@ def profile(
     database: str | None,
     output: Path,
 ) -> ExitCode:
-    chosen = scenario_files.load(name, settings=settings, strategies=strategies, database=database)
+    chosen = scenario_files.load_scenario(name, settings=settings, strategies=strategies, database=database)
     timed = chosen.profile or ProfileSettings()
     profiling = timed.model_copy(update={"rounds": rounds, "requests": requests})
     alone = control or chosen.baseline == chosen.candidate
@@ -54,7 +54,7 @@ def profile(
     before, after = chosen.baseline, chosen.lineup[-1].name
     sides = (record, before), (record, after)
     plans = compare_plans(*(plan_side(*each) for each in sides))
-    show(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=False)
+    show_profile(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=False)
     click.echo(TerminalRenderer().render_tables([statement_profile_table(record, (before, after))]))
     click.echo(f"For other tools: {directory / 'profiles'}")
     return ExitCode.PASS
@@ -64,13 +64,13 @@ def diff(before: str, after: str | None, variants: str | None, output: Path, *, 
     directory = runs.find(after or before, output)
     sides = _sides(before, after, variants, output)
     plans = compare_plans(*(plan_side(*each) for each in sides))
-    show(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=opened)
+    show_profile(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=opened)
     return ExitCode.PASS
 
 
 def _sides(before: str, after: str | None, variants: str | None, output: Path) -> list[tuple[RunRecord, str, str]]:
     """Per side its run, its variant, and how a reader knows it from the other."""
-    records = [runs.load(runs.find(name, output)) for name in (before, after or before)]
+    records = [runs.load_record(runs.find(name, output)) for name in (before, after or before)]
     names = [name.strip() for name in variants.split(",")] if variants else _default_variants(records, after)
     if len(names) != 2:  # noqa: PLR2004 -- before and after
         raise UsageError(f"--variants {variants}: expected two names, such as naive,batched.")
@@ -85,7 +85,7 @@ def _default_variants(records: list[RunRecord], after: str | None) -> list[str]:
     return [str(record.scenario.get("candidate")) for record in records]
 
 
-def show(found: tuple[ProfileDifference, ...], plans: PlanComparison, page: Path, *, opened: bool) -> None:
+def show_profile(found: tuple[ProfileDifference, ...], plans: PlanComparison, page: Path, *, opened: bool) -> None:
     if not found:
         raise UsageError("Nothing was profiled on both sides. Make profiles with `harness profile`.")
     from harness.showing.renderers.html.difference import difference_page  # noqa: PLC0415 -- an extra

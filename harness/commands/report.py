@@ -7,7 +7,7 @@ import click
 from harness import runs
 from harness.commands._shared import report_files
 from harness.commands._shared.outputs import echo_file
-from harness.commands._shared.report_files import show
+from harness.commands._shared.report_files import show_report
 from harness.errors import ExitCode
 from harness.showing.exports import EXPORTS
 from harness.showing.renderers import RENDERERS, rendered
@@ -16,9 +16,9 @@ from harness.showing.report import report_of
 
 def report(name: str, form: str, output: Path, *, everything: bool) -> ExitCode:
     directory = runs.find(name, output)
-    found = report_of(runs.load(directory))
+    found = report_of(runs.load_record(directory))
     if form == "terminal":
-        show(found, directory, everything=everything)
+        show_report(found, directory, everything=everything)
     elif form in EXPORTS:
         for path in report_files.export(directory, found, form):
             click.echo(path)

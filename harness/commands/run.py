@@ -10,7 +10,6 @@ import click
 from harness import journal, runs
 from harness.commands._shared import report_files
 from harness.commands._shared.github_actions import announce
-from harness.commands._shared.report_files import show
 from harness.errors import ExitCode
 from harness.failures import failures_of, raise_first
 from harness.journal import Resumable
@@ -21,7 +20,7 @@ from harness.judging.declaration import declare
 from harness.judging.feasibility import check
 from harness.measuring import scenario_files
 from harness.measuring.execution import execute
-from harness.measuring.recording import Work, record_run
+from harness.measuring.recording import RunWork, record_run
 from harness.measuring.resumption import continued
 from harness.measuring.scenario import Scenario
 from harness.showing.report import report_of
@@ -49,7 +48,10 @@ def run(
     with ignored():
         unwritten = report_files.write(planned.directory, report, wishes)
     # The terminal ends with the verdict, which annotations would hide.
-    shown = partial(announce, report), partial(show, report, planned.directory, everything=everything)
+    shown = (
+        partial(announce, report),
+        partial(report_files.show_report, report, planned.directory, everything=everything),
+    )
     raise_first([recorded.failure, *unwritten, *failures_of(shown, planned.directory / journal.LOG_FILE)])
     return report.exit_code
 
@@ -80,7 +82,7 @@ class PlannedRun:
     resumed: Resumable | None = None
 
     @property
-    def work(self) -> Work:
+    def work(self) -> RunWork:
         """Samples on for the verdict that the run was made for, and stops at a budget that may end it."""
         asked = self.resumed.record.comparison if self.resumed else None
         wanting = partial(comparison.wanting, margin=asked.margin) if asked else verdict.wanting
@@ -102,7 +104,7 @@ def plan_rest(wanted: Wanted, directory: Path) -> PlannedRun:
 
 def choose(name: str, settings: tuple[str, ...], strategies: str | None, database: str | None) -> Scenario:
     """A scenario as the command line wants it, with budgets that a run of it can answer."""
-    chosen = scenario_files.load(name, settings=settings, strategies=strategies, database=database)
+    chosen = scenario_files.load_scenario(name, settings=settings, strategies=strategies, database=database)
     if strategies is not None:
         chosen = without_others_budgets(chosen)
     for doubt in check(chosen.model_dump(mode="json")):

@@ -46,7 +46,7 @@ class Tried:
 
 def try_(*, statement: str, database: str | None, requests: int, seconds: float) -> ExitCode:
     if statement.endswith(".toml") or statement in shipped():
-        return _try_scenario(scenario_files.load(statement, database=database))
+        return _try_scenario(scenario_files.load_scenario(statement, database=database))
     if database is None:
         raise UsageError("Say with --database URL where the statement is executed; a scenario ends in .toml.")
     if not is_url(database):
@@ -63,7 +63,7 @@ def try_(*, statement: str, database: str | None, requests: int, seconds: float)
         asyncpg.InvalidAuthorizationSpecificationError,
     ) as group:
         raise ProvisioningError(f"{database} does not answer: {group.exceptions[0]}.") from None
-    for line in told(tried):
+    for line in lines_of(tried):
         click.echo(line)
     return ExitCode.PASS
 
@@ -160,7 +160,7 @@ async def _tried(statement: str, database: str, requests: int, seconds: float) -
     return Tried(elapsed_s, response.rows, plan)
 
 
-def told(tried: Tried) -> Sequence[str]:
+def lines_of(tried: Tried) -> Sequence[str]:
     """Percentiles with the bounds that hold with 95 %, and the steps of the plan."""
     ordered = sorted(tried.elapsed_s)
     lines = [f"{count(len(ordered))} executions by one user, {tried.rows} rows each"]

@@ -49,8 +49,9 @@ def refuse_other_targets(names: Sequence[str]) -> None:
     """Raises `UsageError` for a scenario: its target has nothing that its answers could be held against."""
     for name in names:
         if name.endswith(SCENARIO):
+            target = scenario_files.load_scenario(name).target
             raise UsageError(
-                f"{name} measures {scenario_files.load(name).target}, and only anima's strategies have a verification: "
+                f"{name} measures {target}, and only anima's strategies have a verification: "
                 "name these, without a scenario. What answers of your own have to be, say with `expect`."
             )
 

@@ -50,9 +50,9 @@ PROCESSOR_TIMES: Final[Mapping[str, str]] = {"client CPU": "client_cpu_s", "serv
 
 PHASE_COUNTERS: Final[Mapping[str, str]] = {"WAL bytes": "wal_bytes"}
 
-Rounds = Sequence[Sequence[Sample]]
-Key = tuple[str, str]
-Values = Mapping[Key, Sequence[Sequence[float]]]
+ComparedRounds = Sequence[Sequence[Sample]]
+MetricKey = tuple[str, str]
+ValuesByMetric = Mapping[MetricKey, Sequence[Sequence[float]]]
 """By operation and metric: the rounds of the baseline, of the candidate, and of the control where there is one."""
 
 Test = Callable[[Sequence[float], Sequence[float]], Effect | None]
@@ -233,7 +233,7 @@ def _variant(record: RunRecord, name: str | None) -> VariantRecord:
     return record.variants[names.index(name)]
 
 
-def _common(variants: Sequence[VariantRecord], *, share_rounds: bool) -> dict[str, Sequence[Rounds]]:
+def _common(variants: Sequence[VariantRecord], *, share_rounds: bool) -> dict[str, Sequence[ComparedRounds]]:
     """By operation and variant, the rounds, cut to the requests that each variant came to in all of its rounds."""
     found: defaultdict[str, list[dict[int, list[Sample]]]] = defaultdict(lambda: [{} for _ in variants])
     grouped = [_by_phase(variant) for variant in variants]
@@ -251,9 +251,9 @@ def _common(variants: Sequence[VariantRecord], *, share_rounds: bool) -> dict[st
     }
 
 
-def _by_phase(variant: VariantRecord) -> dict[Key, dict[int, list[Sample]]]:
+def _by_phase(variant: VariantRecord) -> dict[MetricKey, dict[int, list[Sample]]]:
     """Phase and operation to rounds to samples, in the order in which the workload asks for them."""
-    grouped: dict[Key, dict[int, list[Sample]]] = {}
+    grouped: dict[MetricKey, dict[int, list[Sample]]] = {}
     for sample in sorted(variant.samples, key=lambda sample: (sample.round, sample.intended_s)):
         grouped.setdefault((sample.phase, sample.operation), {}).setdefault(sample.round, []).append(sample)
     return grouped
@@ -278,7 +278,7 @@ def _common_phases(
 def _compared(
     sides: tuple[Side, Side],
     plans: PlanComparison,
-    by_operation: Mapping[str, Sequence[Rounds]],
+    by_operation: Mapping[str, Sequence[ComparedRounds]],
     by_phase: Mapping[str, Sequence[Sequence[PhaseRecord]]],
     test: Test,
     *,
@@ -320,7 +320,7 @@ def _compared(
 
 
 def _metrics(
-    values: Values, requests: Mapping[str, int], test: Test, margin: float, risk: float
+    values: ValuesByMetric, requests: Mapping[str, int], test: Test, margin: float, risk: float
 ) -> Iterable[MetricComparison]:
     """Everything at once, since all share one risk of a false alarm."""
     baselines = {key: _averaged(baseline, *controls) for key, (baseline, _, *controls) in values.items()}
@@ -372,7 +372,7 @@ def _detectable_anywhere(metrics: Sequence[MetricComparison]) -> float | None:
     return max(map(min, floors.values())) if floors and all(floors.values()) else None
 
 
-def _out_of_bounds(values: Values, control: str, margin: float, risk: float) -> Iterable[str]:
+def _out_of_bounds(values: ValuesByMetric, control: str, margin: float, risk: float) -> Iterable[str]:
     """Where the control differs from the baseline that it is, with the risk that a candidate would be judged by."""
     nulls = {key: paired(baseline, again) for key, (baseline, _, again) in values.items()}
     differences = decide({key: effect for key, effect in nulls.items() if effect}, margin=margin, risk=risk)
@@ -385,7 +385,7 @@ def _out_of_bounds(values: Values, control: str, margin: float, risk: float) -> 
         )
 
 
-def _counters(by_operation: Mapping[str, Sequence[Rounds]]) -> Iterable[CounterComparison]:
+def _counters(by_operation: Mapping[str, Sequence[ComparedRounds]]) -> Iterable[CounterComparison]:
     for operation, variants in by_operation.items():
         for counter, number in COUNTERS.items():
             counts = [[_per_request(number, samples) for samples in rounds] for rounds in variants]
@@ -400,7 +400,7 @@ def _counters(by_operation: Mapping[str, Sequence[Rounds]]) -> Iterable[CounterC
 
 def _per_phase(
     by_phase: Mapping[str, Sequence[Sequence[PhaseRecord]]], names: Mapping[str, str]
-) -> Iterable[tuple[Key, list[list[float]]]]:
+) -> Iterable[tuple[MetricKey, list[list[float]]]]:
     """Phase and name: what probes counted per request, where they counted it in all rounds."""
     for phase, variants in by_phase.items():
         for name, counter in names.items():

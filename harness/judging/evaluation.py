@@ -14,10 +14,10 @@ from harness.record import PhaseRecord, Sample, VariantRecord
 # What was shown to fail comes before what could not be shown.
 SEVERITY: Final = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED, Outcome.PASS)
 
-Pass = tuple[str, int]
+JudgedPass = tuple[str, int]
 """A phase of a round, by its name and number."""
 
-Span = tuple[float, float]
+TimeSpan = tuple[float, float]
 
 
 def evaluate(budget: Budget, variant: VariantRecord, looks: Sequence[Mapping[str, int]] = ()) -> Evaluation:
@@ -90,7 +90,7 @@ def _evaluate_seen(
 
 def _alone(variant: VariantRecord, subject: str) -> Iterator[PhaseRecord]:
     """The phases of this name, and those that performed only this operation, whether or not they timed it."""
-    performed: defaultdict[Pass, set[str]] = defaultdict(set)
+    performed: defaultdict[JudgedPass, set[str]] = defaultdict(set)
     for sample in variant.samples:
         performed[sample.phase, sample.round].add(sample.operation)
     for phase in variant.phases:
@@ -109,10 +109,10 @@ def _unjudgeable(samples: Sequence[Sample]) -> str | None:
     return None
 
 
-def _passes(everything: Iterable[Sample], selected: Iterable[Sample], stage: int | None) -> dict[Pass, Span]:
+def _passes(everything: Iterable[Sample], selected: Iterable[Sample], stage: int | None) -> dict[JudgedPass, TimeSpan]:
     """First start and last end of each pass that selected samples belong to, whoever else was in it."""
     wanted = {(sample.phase, sample.round) for sample in selected}
-    spans: dict[Pass, Span] = {}
+    spans: dict[JudgedPass, TimeSpan] = {}
     for sample in everything:
         key = (sample.phase, sample.round)
         if key in wanted and (stage is None or sample.stage == stage - 1):
@@ -121,7 +121,9 @@ def _passes(everything: Iterable[Sample], selected: Iterable[Sample], stage: int
     return spans
 
 
-def _worst_window(budget: Budget, observed: Observed, passes: dict[Pass, Span], window_s: float) -> Evaluation:
+def _worst_window(
+    budget: Budget, observed: Observed, passes: dict[JudgedPass, TimeSpan], window_s: float
+) -> Evaluation:
     """Every window has to hold. One of many fails by chance more often than one alone, so each FAIL has to be surer."""
     metric = METRICS[budget.metric]
     windows = [each for each in _windows(observed, passes, window_s) if each[1].answered or metric.unit == "rate"]
@@ -142,7 +144,7 @@ def _excess(budget: Budget, evaluation: Evaluation) -> float:
     return over if budget.limit.comparator == "<=" else -over
 
 
-def _windows(observed: Observed, passes: dict[Pass, Span], window_s: float) -> Iterator[tuple[str, Observed]]:
+def _windows(observed: Observed, passes: dict[JudgedPass, TimeSpan], window_s: float) -> Iterator[tuple[str, Observed]]:
     """Whole windows of each pass, with the requests that were to start in them."""
     for (phase, round_number), (start_s, end_s) in passes.items():
         by_window: defaultdict[int, list[Sample]] = defaultdict(list)

@@ -12,8 +12,8 @@ from typing import Final, Literal
 from harness.judging.declaration import declaration_of
 from harness.record import PlanRecord, PlanStep, RunRecord
 
-Kind = Literal["index lost", "index gained", "changed", "added", "removed"]
-KINDS: Final[tuple[Kind, ...]] = ("index lost", "index gained", "changed", "added", "removed")
+PlanChangeKind = Literal["index lost", "index gained", "changed", "added", "removed"]
+PLAN_CHANGE_KINDS: Final[tuple[PlanChangeKind, ...]] = ("index lost", "index gained", "changed", "added", "removed")
 """What can become of a step; what says the most about a statement comes first."""
 
 READS_ALL: Final = "Seq Scan"
@@ -23,7 +23,7 @@ READS_ALL: Final = "Seq Scan"
 class StepChange:
     """A step of one side or of both, by its place in EXPLAIN's order, from 0."""
 
-    kind: Kind
+    kind: PlanChangeKind
     before: int | None
     after: int | None
 
@@ -112,7 +112,9 @@ def _severity(difference: PlanDifference) -> tuple[bool, int, int]:
 
 def _compared(name: str, before: PlanRecord | None, after: PlanRecord | None) -> PlanDifference:
     changes = tuple(_changes(steps(before), steps(after))) if before and after else ()
-    return PlanDifference(name, before, after, tuple(sorted(changes, key=lambda change: KINDS.index(change.kind))))
+    return PlanDifference(
+        name, before, after, tuple(sorted(changes, key=lambda change: PLAN_CHANGE_KINDS.index(change.kind)))
+    )
 
 
 def steps(plan: PlanRecord) -> tuple[PlanStep, ...]:
@@ -147,7 +149,7 @@ def _joins(step: PlanStep) -> bool:
     return step.node_type in {"Nested Loop", "Hash Join", "Merge Join"}
 
 
-def _kind(before: PlanStep, after: PlanStep) -> Kind:
+def _kind(before: PlanStep, after: PlanStep) -> PlanChangeKind:
     if _by_index(before) and after.node_type == READS_ALL:
         return "index lost"
     return "index gained" if before.node_type == READS_ALL and _by_index(after) else "changed"

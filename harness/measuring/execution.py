@@ -22,7 +22,7 @@ from harness.measuring.environment import fingerprint
 from harness.measuring.observation import Reading, asking, take_reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
-from harness.measuring.probes.protocol import Ask, NotObserved, Observable, Span
+from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable
 from harness.measuring.profiling import ProfilingPass, requests_of
 from harness.measuring.progress import Progress
 from harness.measuring.resumption import refuse_unlike
@@ -35,7 +35,7 @@ from harness.measuring.servers.redis_server import RedisServer, redis_server
 from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import Target, TargetContext, nothing_shared
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
-from harness.measuring.turns import Gate, Part, at_once, in_turns
+from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
 from harness.measuring.worker import Task
 from harness.measuring.workers import Interpreter, ProcessWorker, working
 from harness.record import RunRecord, Sample
@@ -48,7 +48,7 @@ DRAWN_FROM: Final = "drawn_from"
 Wanting = Callable[[RunRecord], Mapping[str, str]]
 """Of a run until now: the variants that need more samples, each with the reason."""
 
-Watch = Callable[[str, Sample], None]
+SampleWatch = Callable[[str, Sample], None]
 """Told of each sample and its variant, between requests; raises `Aborted` when the run is to end."""
 
 
@@ -62,7 +62,7 @@ class Run:
     redis: RedisServer | None
     journal: Journal
     progress: Progress
-    watch: Watch | None = None
+    watch: SampleWatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Place:
     server: Server
     database: str
     disruptor: Disruptor
-    ask: Ask
+    ask: AskServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class AtPlace(Surroundings):
     async def turn(self) -> None:
         await self.gate()
 
-    async def observe(self, span: Span, *, flushed: bool) -> Reading:
+    async def observe(self, span: CountedSpan, *, flushed: bool) -> Reading:
         async def flush() -> bool:
             return flushed
 
@@ -129,7 +129,7 @@ async def execute(
     *,
     wanting: Wanting = lambda _: {},
     resumed: Resumable | None = None,
-    watch: Watch | None = None,
+    watch: SampleWatch | None = None,
 ) -> None:
     """Measures every variant of the scenario into the journal, as far as the run that is resumed has not.
 
@@ -161,7 +161,7 @@ async def begun(
     journal: Journal,
     progress: Progress,
     resumed: Resumable | None = None,
-    watch: Watch | None = None,
+    watch: SampleWatch | None = None,
 ) -> AsyncGenerator[Run]:
     """A run whose servers are there, and whose journal says where it happens."""
     target = open_target(scenario)
@@ -190,7 +190,7 @@ def begin(run: Run, resumed: Resumable | None = None) -> None:
     run.journal.write("environment", {"environment": environment})
 
 
-Parts = Callable[[Sequence[str], int, Workload], Mapping[str, Part]]
+Parts = Callable[[Sequence[str], int, Workload], Mapping[str, TurnTaker]]
 """Of a round by its number, what each of these variants does, in the order in which they begin."""
 
 
@@ -225,7 +225,7 @@ class Rounds:
 
 def _parts(
     run: Run, prepared: Mapping[str, Prepared], names: Sequence[str], number: int, workload: Workload
-) -> Mapping[str, Part]:
+) -> Mapping[str, TurnTaker]:
     return {name: partial(measure_variant, run, prepared[name], number, workload) for name in names}
 
 
@@ -361,7 +361,7 @@ def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext) 
     return [
         Task(
             task="measure",
-            scenario=run.scenario.told,
+            scenario=run.scenario.for_worker,
             variant=variant.name,
             strategy=variant.strategy,
             database_url=context.database_url,

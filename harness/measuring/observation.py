@@ -8,9 +8,9 @@ from typing import Final
 import asyncpg
 
 from harness.measuring.probes import PROBES
-from harness.measuring.probes.protocol import Ask, NotObserved, Observable, Span
+from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable
 
-LEVELS: Final = frozenset(name for probe in PROBES.values() if probe.is_level for name in probe.counters)
+LEVEL_COUNTERS: Final = frozenset(name for probe in PROBES.values() if probe.is_level for name in probe.counters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Reading:
         """By how much counters grew; levels as they are."""
         missing = {**earlier.missing, **self.missing}
         values = {
-            name: value if name in LEVELS else value - earlier.values[name]
+            name: value if name in LEVEL_COUNTERS else value - earlier.values[name]
             for name, value in self.values.items()
             if name not in missing
         }
@@ -37,7 +37,7 @@ class Reading:
         """What both spans come to; levels as they were in the later one."""
         missing = {**self.missing, **further.missing}
         values = {
-            name: value if name in LEVELS else self.values.get(name, 0.0) + value
+            name: value if name in LEVEL_COUNTERS else self.values.get(name, 0.0) + value
             for name, value in further.values.items()
             if name not in missing
         }
@@ -45,7 +45,7 @@ class Reading:
 
 
 @asynccontextmanager
-async def asking(admin_url: str) -> AsyncGenerator[Ask]:
+async def asking(admin_url: str) -> AsyncGenerator[AskServer]:
     """One session for all readings, since to open one costs more than to ask; again where a disruption has ended it."""
     connection: asyncpg.Connection | None = None
 
@@ -65,7 +65,7 @@ async def asking(admin_url: str) -> AsyncGenerator[Ask]:
             await connection.close()
 
 
-async def take_reading(observable: Observable, span: Span) -> Reading:
+async def take_reading(observable: Observable, span: CountedSpan) -> Reading:
     """All probes of this span, one after the other."""
     values: dict[str, float] = {}
     missing: dict[str, str] = {}

@@ -28,7 +28,7 @@ from harness.measuring.revision_execution import Sides, prepared_by_worker
 from harness.measuring.revisions import Checkout, Revision, checkouts, run_to_install
 from harness.measuring.scenario import Scenario
 from harness.measuring.targets import open_target
-from harness.measuring.turns import Part
+from harness.measuring.turns import TurnTaker
 from harness.measuring.workers import Interpreter
 
 S = TypeVar("S", bound=OwnScenario)
@@ -100,7 +100,7 @@ async def execute_own_revisions(
 
 def _parts(
     lineup: Sequence[RevisionSide], _names: Sequence[str], number: int, workload: Workload
-) -> Mapping[str, Part]:
+) -> Mapping[str, TurnTaker]:
     """Of all variants, since a comparison needs both sides."""
     ordered = lineup if number % 2 else lineup[::-1]
     return {each.variant.name: partial(measure_variant, each.run, each.variant, number, workload) for each in ordered}

@@ -299,9 +299,9 @@ class OwnScenario(Scenario, frozen=True):
         return {"name": self.name, "fingerprint": digest.hexdigest()[:16]}
 
     @property
-    def told(self) -> dict[str, Any]:
+    def for_worker(self) -> dict[str, Any]:
         """With its target, which for this scenario is the default, and for a worker would be another's."""
-        return {"target": self.target, **super().told}
+        return {"target": self.target, **super().for_worker}
 
     @property
     def is_loaded_here(self) -> bool:

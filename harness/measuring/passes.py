@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from harness.journal import Entries
 from harness.measuring.clock import Clock, MonotonicClock
 from harness.measuring.observation import Reading
-from harness.measuring.probes.protocol import Span
+from harness.measuring.probes.protocol import CountedSpan
 from harness.measuring.progress import Progress
 from harness.measuring.scenario import Phase, Scenario
 from harness.record import PhaseRecord, Sample
@@ -33,7 +33,7 @@ class Surroundings:
     async def over(self) -> None:
         """Returns when nothing is observed any more, so that the target may be asked what costs it something."""
 
-    async def observe(self, span: Span, *, flushed: bool) -> Reading:
+    async def observe(self, span: CountedSpan, *, flushed: bool) -> Reading:
         """What is counted until now; `flushed` says whether the server knows of all that the target's sessions did."""
         del span, flushed
         return Reading()
@@ -140,7 +140,7 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
     return _counted(phase_of_all([record for record in records if record is not None]), timed, whole)
 
 
-async def _observed(measured: Pass, workers: Sequence[Worker], span: Span) -> Reading:
+async def _observed(measured: Pass, workers: Sequence[Worker], span: CountedSpan) -> Reading:
     return await measured.surroundings.observe(span, flushed=all(worker.flushed for worker in workers))
 
 

@@ -16,7 +16,7 @@ from harness.errors import TargetError
 from harness.journal import Journal
 from harness.measuring.operations import Request, Workload
 from harness.measuring.profilers import PROFILERS
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.progress import Progress
 from harness.measuring.scenario import ProfileSettings, Scenario
 from harness.measuring.targets.protocol import OpenTarget
@@ -70,7 +70,7 @@ class ProfilingPass:
             self.journal.write("statement_profile", profile.model_dump(exclude_defaults=True))
 
     async def _profile(self, operation: str, requests: Sequence[Request]) -> None:
-        subject = Subject(
+        subject = ProfiledOperation(
             self.variant,
             operation,
             self.round_number,
@@ -98,7 +98,9 @@ class ProfilingPass:
         )
         self.journal.write("profile", record.model_dump())
 
-    async def _observed(self, subject: Subject, requests: Sequence[Request]) -> tuple[dict[str, Any], list[float]]:
+    async def _observed(
+        self, subject: ProfiledOperation, requests: Sequence[Request]
+    ) -> tuple[dict[str, Any], list[float]]:
         async with AsyncExitStack() as profilers:
             seen = [await profilers.enter_async_context(profiler.observe(subject)) for profiler in PROFILERS.values()]
             elapsed_s = await self._repeat(requests)

@@ -31,7 +31,7 @@ from harness.signals import heeded
 
 NOWHERE: Final = EnvironmentRecord(host={}, software={}, server={})
 
-Work = Callable[[Scenario, journal.Journal, Progress], Coroutine[None, None, None]]
+RunWork = Callable[[Scenario, journal.Journal, Progress], Coroutine[None, None, None]]
 """Measures every variant of a scenario into a journal."""
 
 
@@ -46,7 +46,7 @@ class Recorded:
 def record_run(
     chosen: Scenario,
     directory: Path,
-    work: Work = execute,
+    work: RunWork = execute,
     *,
     resume: bool = False,
     declared: Mapping[str, Any] = MappingProxyType({}),
@@ -90,10 +90,10 @@ def record_run(
             failure = _ended(entries, end, failure)
     if isinstance(failure, ResumeRefused):
         return Recorded(journal.read(entries.path), failure)
-    return Recorded(_told(entries.path, known, end), failure)
+    return Recorded(_record(entries.path, known, end), failure)
 
 
-def measure_without_trace(chosen: Scenario, work: Work = execute) -> RunRecord:
+def measure_without_trace(chosen: Scenario, work: RunWork = execute) -> RunRecord:
     """The record of a run that nobody interrupted, whose files are gone. Raises `HarnessError`."""
     with tempfile.TemporaryDirectory() as directory:
         recorded = record_run(chosen, Path(directory) / chosen.name, work)
@@ -115,7 +115,7 @@ def _ended(entries: journal.Journal, end: Mapping[str, Any], failure: HarnessErr
     return failure
 
 
-def _told(path: Path, known: Mapping[str, Any], end: Mapping[str, Any]) -> RunRecord:
+def _record(path: Path, known: Mapping[str, Any], end: Mapping[str, Any]) -> RunRecord:
     """The journal's record, with what a full disk took from the journal: its end, or its beginning as well."""
     if not path.stat().st_size:
         return RunRecord(**known, **end, state="partial", environment=NOWHERE, variants=())

@@ -17,7 +17,7 @@ from harness.measuring.operations import Workload
 from harness.measuring.progress import Progress
 from harness.measuring.revisions import Checkout, Install, Revision, checkouts
 from harness.measuring.scenario import Scenario
-from harness.measuring.turns import Part
+from harness.measuring.turns import TurnTaker
 from harness.measuring.worker import Task
 from harness.measuring.workers import working
 
@@ -107,14 +107,14 @@ async def prepared_by_worker(
     run.progress.preparing(f"{name}: loading {run.target.contents}")
     task = Task(
         task="prepare",
-        scenario=run.scenario.told,
+        scenario=run.scenario.for_worker,
         variant=name,
         strategy=strategy,
         database_url=await run.server.create_database(template),
     )
     async with working([task], checkout.interpreter) as (worker,):
         try:
-            return await worker.told("prepared", _out_of_turn)
+            return await worker.received("prepared", _out_of_turn)
         except HarnessError as error:
             if run.scenario.slices == 1:
                 raise
@@ -127,7 +127,7 @@ def _out_of_turn(kind: str, _entry: object) -> None:
 
 def _parts(
     run: Run, variants: Sequence[Prepared], _names: Sequence[str], number: int, workload: Workload
-) -> Mapping[str, Part]:
+) -> Mapping[str, TurnTaker]:
     """Of all variants, since a comparison needs both sides."""
     ordered = variants if number % 2 else variants[::-1]
     return {each.name: partial(measure_variant, run, each, number, workload) for each in ordered}

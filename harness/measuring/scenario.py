@@ -311,7 +311,7 @@ class Scenario(Section, frozen=True):
         return {phase.name: dict(self.shares(phase)) for phase in self.phases}
 
     @property
-    def told(self) -> dict[str, Any]:
+    def for_worker(self) -> dict[str, Any]:
         """As JSON for a worker. A key that says nothing is left out: a worker of an older revision may not know it."""
         said = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
         return self.model_dump(mode="json", round_trip=True, include=said)

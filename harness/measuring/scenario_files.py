@@ -21,7 +21,7 @@ from harness.measuring.shipped import shipped
 from harness.measuring.targets import CLASS, TARGETS, TargetKind, entry_of
 from harness.measuring.targets.anima.corpora import CORPORA
 
-KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
+SECTION_KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
 """Sections of a scenario whose keys depend on their `kind`."""
 
 DEFAULT_TARGET: Final = "anima"
@@ -40,7 +40,7 @@ def find(name: str) -> Path:
     return shipped()[name]
 
 
-def load(
+def load_scenario(
     name: str, *, settings: Sequence[str] = (), strategies: str | None = None, database: str | None = None
 ) -> Scenario:
     """A scenario by name or path, with what the command line says instead. Raises `UsageError` with file and key."""
@@ -136,10 +136,10 @@ def _set(document: dict[str, Any], setting: str) -> None:
 
 def _name_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
     """Has the title say what it was not written for; of a long value, or one that may be an address, only the key."""
-    told = [each if len(each) <= SETTING_MAX and "://" not in each else each.partition("=")[0] for each in settings]
-    told = [each for each in told if not each.startswith("title=")]
-    if told and isinstance(document.get("title"), str):
-        document["title"] = f"{document['title']}, with {', '.join(told)}"
+    shown = [each if len(each) <= SETTING_MAX and "://" not in each else each.partition("=")[0] for each in settings]
+    shown = [each for each in shown if not each.startswith("title=")]
+    if shown and isinstance(document.get("title"), str):
+        document["title"] = f"{document['title']}, with {', '.join(shown)}"
 
 
 def _select(document: dict[str, Any], names: Sequence[str]) -> None:
@@ -224,10 +224,11 @@ def _explain(path: Path, scenario: type[Scenario], issue: ErrorDetails) -> str:
         case "missing":
             return f"{path}: {key!r} is missing."
         case "union_tag_not_found":
-            return f"{path}: '{key}.kind' is missing. Known: {', '.join(KINDS[str(location[-1])])}."
+            return f"{path}: '{key}.kind' is missing. Known: {', '.join(SECTION_KINDS[str(location[-1])])}."
         case "union_tag_invalid":
             kind = issue["ctx"]["tag"] if "ctx" in issue else ""
-            return f"{path}: {key}: there is no kind {kind!r}. {suggestion(kind, list(KINDS[str(location[-1])]))}"
+            nearest = suggestion(kind, list(SECTION_KINDS[str(location[-1])]))
+            return f"{path}: {key}: there is no kind {kind!r}. {nearest}"
         case _:
             return f"{path}: {f'{key}: ' if key else ''}{issue['msg'].removeprefix('Value error, ')}"
 
@@ -237,7 +238,7 @@ def _is_branch(location: Sequence[object], place: int) -> bool:
 
 
 def _is_kind(location: Sequence[object], place: int) -> bool:
-    return place > 0 and location[place - 1] in KINDS
+    return place > 0 and location[place - 1] in SECTION_KINDS
 
 
 def _model_at(scenario: type[Scenario], location: Sequence[object]) -> type[BaseModel]:
@@ -247,7 +248,7 @@ def _model_at(scenario: type[Scenario], location: Sequence[object]) -> type[Base
         if part == DRAWN:
             model = Drawn
         elif _is_kind(location, place):
-            model = KINDS[str(location[place - 1])][str(part)]
+            model = SECTION_KINDS[str(location[place - 1])][str(part)]
         elif part in model.model_fields:
             model = next(_models_in(model.model_fields[str(part)].annotation), model)
     return model

@@ -68,7 +68,7 @@ def files_of(seed: Any) -> tuple[Path, ...]:  # noqa: ANN401 -- a `Seed`
 
 async def run_command(seed: SeedCommand, database_url: str) -> None:
     """Raises `UsageError` with the end of what it wrote where it fails."""
-    told = f"database.seed: `{' '.join(seed.command)}`"
+    place = f"database.seed: `{' '.join(seed.command)}`"
     try:
         process = await asyncio.create_subprocess_exec(
             *seed.command,
@@ -79,7 +79,7 @@ async def run_command(seed: SeedCommand, database_url: str) -> None:
             stderr=asyncio.subprocess.STDOUT,
         )
     except OSError as error:
-        raise UsageError(f"{told} cannot be started: {error.strerror}. Install the program, or correct it.") from None
+        raise UsageError(f"{place} cannot be started: {error.strerror}. Install the program, or correct it.") from None
     try:
         output, _ = await process.communicate()
     except asyncio.CancelledError:
@@ -88,7 +88,7 @@ async def run_command(seed: SeedCommand, database_url: str) -> None:
         raise
     if process.returncode:
         lines = output.decode(errors="replace").splitlines()[-OUTPUT_LINES:]
-        raise UsageError("\n    ".join([f"{told} failed with exit code {process.returncode}:", *lines]))
+        raise UsageError("\n    ".join([f"{place} failed with exit code {process.returncode}:", *lines]))
 
 
 def _leading_to(database_url: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ class Counted:
 
 
 _current: ContextVar[Counted | None] = ContextVar("_current", default=None)
-_told: ContextVar[Callable[[str], None] | None] = ContextVar("_told", default=None)
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("_listener", default=None)
 
 
 @contextmanager
@@ -41,16 +41,16 @@ def counting(into: Counted | None = None) -> Generator[Counted]:
 @contextmanager
 def telling(listener: Callable[[str], None]) -> Generator[None]:
     """Tells the listener the name of each statement inside the block once it is answered, from within its call."""
-    token = _told.set(listener)
+    token = _listener.set(listener)
     try:
         yield
     finally:
-        _told.reset(token)
+        _listener.reset(token)
 
 
 def count(name: str, *, elapsed_s: float, rows: int, control: bool) -> None:
     """Called for each wait for the server, in the task that waited."""
-    if listener := _told.get():
+    if listener := _listener.get():
         listener(name)
     counted = _current.get()
     if counted is None:

@@ -16,18 +16,18 @@ async def at_once() -> None:
     """The gate of who has nobody to wait for."""
 
 
-Part = Callable[[Gate], Awaitable[None]]
+TurnTaker = Callable[[Gate], Awaitable[None]]
 """Works until it waits at its gate, which ends its turn."""
 
 
-async def in_turns(parts: Mapping[str, Part]) -> None:
+async def in_turns(parts: Mapping[str, TurnTaker]) -> None:
     """Each part begins with its first turn, and they go round in their order.
 
     A part that has ended takes no more turns; one that fails ends all of them. Raises an `ExceptionGroup`.
     """
     turns = _Turns(list(parts))
 
-    async def play(name: str, part: Part) -> None:
+    async def play(name: str, part: TurnTaker) -> None:
         await turns.wait(name)
         await part(lambda: turns.next(name))
         turns.pass_on()

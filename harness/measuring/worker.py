@@ -35,7 +35,7 @@ from harness.measuring.observation import Reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, measure
 from harness.measuring.probes.database_counters import UNTOLD, DatabaseCounters
-from harness.measuring.probes.protocol import Span
+from harness.measuring.probes.protocol import CountedSpan
 from harness.measuring.progress import Silent
 from harness.measuring.scenario import Scenario
 from harness.measuring.scenario_files import parsed
@@ -206,7 +206,7 @@ class InStep(Surroundings):
         if self._ends_when_told:
             await self._caller.told_to_go()
 
-    async def observe(self, span: Span, *, flushed: bool) -> Reading:
+    async def observe(self, span: CountedSpan, *, flushed: bool) -> Reading:
         if span == "timed":
             return Reading({"timed_client_cpu_s": time.process_time()})
         memory_bytes = psutil.Process().memory_info().rss

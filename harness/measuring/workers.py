@@ -44,7 +44,7 @@ class Process:
         assert self.process.stdin is not None
         self.process.stdin.write(line.encode() + b"\n")
 
-    async def told(self, kind: str, take: Take) -> Said:
+    async def received(self, kind: str, take: Take) -> Said:
         """The next entry of this kind; what comes before it is taken. Raises `HarnessError` when it does not come."""
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
@@ -140,20 +140,20 @@ class ProcessWorker:
 
     async def prepare(self) -> None:
         """Returns when everything is done that is not timed."""
-        await self._told("ready")
+        await self._received("ready")
 
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
         """Its time is its own: offsets from its first request."""
         del time
         self._process.tell("go")
         if number + 1 < self._pass.scenario.slices:
-            await self._told("ready")
+            await self._received("ready")
             return
-        entry = await self._told("phase")
+        entry = await self._received("phase")
         del entry["variant"]
         self._record = PhaseRecord.model_validate(entry)
         if phase is not self._pass.scenario.phases[-1]:
-            await self._told("ready")
+            await self._received("ready")
 
     async def settle(self) -> PhaseRecord | None:
         record, self._record = self._record, None
@@ -162,12 +162,12 @@ class ProcessWorker:
     async def end(self) -> Entry:
         if self._ends_when_told:
             self._process.tell("go")
-        entry = await self._told("variant_end")
-        await self._told("done")
+        entry = await self._received("variant_end")
+        await self._received("done")
         return entry
 
-    async def _told(self, kind: str) -> Said:
-        return await self._process.told(kind, self._take)
+    async def _received(self, kind: str) -> Said:
+        return await self._process.received(kind, self._take)
 
     def _take(self, kind: str, entry: Said) -> None:
         if kind != "sample":

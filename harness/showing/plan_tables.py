@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
-from harness.judging.plan_differences import Kind, PlanComparison, PlanDifference
+from harness.judging.plan_differences import PlanChangeKind, PlanComparison, PlanDifference
 from harness.showing.tables import Cell, Column, Table, Tone, printable
 
-CHANGE_TONES: Final[Mapping[Kind, Tone]] = {
+CHANGE_TONES: Final[Mapping[PlanChangeKind, Tone]] = {
     "index lost": "bad",
     "changed": "doubt",
     "added": "doubt",
     "removed": "doubt",
     "index gained": "good",
 }
-CHANGE_WORDS: Final[Mapping[Kind, str]] = {
+CHANGE_WORDS: Final[Mapping[PlanChangeKind, str]] = {
     "index lost": "no index any more",
     "changed": "changed",
     "added": "added",

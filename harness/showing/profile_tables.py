@@ -165,8 +165,8 @@ def lock_waits_table(differences: Sequence[ProfileDifference]) -> Table | None:
     for difference in differences:
         sides = [side.lock_waits(difference.operation) for side in (difference.before, difference.after)]
         for wait, _ in (sides[0] | sides[1]).most_common():
-            told = (Cell(printable(text)) for text in (difference.operation, *wait))
-            rows.append((*told, *(Cell(count(side[wait]), "plain" if side[wait] else "muted") for side in sides)))
+            named = (Cell(printable(text)) for text in (difference.operation, *wait))
+            rows.append((*named, *(Cell(count(side[wait]), "plain" if side[wait] else "muted") for side in sides)))
     note = "In how many of a hundred looks a second, all rounds together. Background work waits and holds as well."
     return table_or_none("Which statements waited for locks", columns, rows, note)
 

@@ -38,10 +38,12 @@ class Waterfall:
 
 def waterfall(samples: Iterable[Sample], probability: float, injected_rtt_s: float) -> Waterfall | None:
     """None where no request says where its time went."""
-    told = sorted((each for each in samples if each.error is None and each.elapsed_s), key=lambda each: each.latency_s)
-    if not told:
+    broken_down = sorted(
+        (each for each in samples if each.error is None and each.elapsed_s), key=lambda each: each.latency_s
+    )
+    if not broken_down:
         return None
-    chosen = around(told, probability)
+    chosen = around(broken_down, probability)
     parts: defaultdict[str, list[float]] = defaultdict(list)
     for sample in chosen:
         for name, elapsed_s in parts_of(sample, injected_rtt_s).items():
@@ -62,22 +64,22 @@ def around(ordered: Sequence[Sample], probability: float) -> Sequence[Sample]:
 
 def parts_of(sample: Sample, injected_rtt_s: float) -> dict[str, float]:
     """One request's parts without the rest. An embedding says who answered it, and how else it was waited for."""
-    told, calls = sample.elapsed_s or {}, sample.calls or {}
-    network = Counter({name: min(times * injected_rtt_s, told.get(name, 0.0)) for name, times in calls.items()})
-    statements = {name: told[name] - network[name] for name in calls if name in told}
+    elapsed_s, calls = sample.elapsed_s or {}, sample.calls or {}
+    network = Counter({name: min(times * injected_rtt_s, elapsed_s.get(name, 0.0)) for name, times in calls.items()})
+    statements = {name: elapsed_s[name] - network[name] for name in calls if name in elapsed_s}
     others = {
         LATENESS: sample.lateness_s if sample.scheduled else 0.0,
-        POOL: told.get(POOL, 0.0),
-        **_embedding_parts(sample.embedding, told),
+        POOL: elapsed_s.get(POOL, 0.0),
+        **_embedding_parts(sample.embedding, elapsed_s),
         NETWORK: network.total(),
     }
     return {name: elapsed_s for name, elapsed_s in (others | statements).items() if elapsed_s}
 
 
-def _embedding_parts(answered_by: str | None, told: Mapping[str, float]) -> dict[str, float]:
+def _embedding_parts(answered_by: str | None, elapsed_s: Mapping[str, float]) -> dict[str, float]:
     """The whole, less what another request's call and failed attempts took of it, which are measured inside of it."""
-    left_s, parts = told.get(EMBEDDING, 0.0), dict[str, float]()
+    left_s, parts = elapsed_s.get(EMBEDDING, 0.0), dict[str, float]()
     for name in (COALESCED, RETRIES):
-        parts[f"{EMBEDDING} ({name})"] = min(told.get(name, 0.0), left_s)
+        parts[f"{EMBEDDING} ({name})"] = min(elapsed_s.get(name, 0.0), left_s)
         left_s -= parts[f"{EMBEDDING} ({name})"]
     return {f"{EMBEDDING} ({answered_by})": left_s, **parts}

@@ -29,7 +29,7 @@ from anima.consolidations.nearest import NearestConsolidation
 from anima.database import Executed, PoolSettings, Session, open_database
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.protocol import Embedded, ProviderCalls
-from anima.migrations import load, migrate
+from anima.migrations import all_migrations, migrate
 from anima.model import BootstrapRequest, NewMemory, Query, Tier, association_strength
 from anima.placements import handlers
 from anima.searches import hnsw
@@ -452,7 +452,7 @@ async def test_9_6_the_vector_index_is_there_once(server: Server) -> None:
 
 async def test_9_6_a_query_that_is_to_use_the_vector_index_can(session: Session) -> None:
     """Even where scans and sorts are forbidden, as far as there is another way. The newest schema has another index."""
-    await session.connection.execute(next(each.sql for each in load() if each.title == "embedding_index"))
+    await session.connection.execute(next(each.sql for each in all_migrations() if each.title == "embedding_index"))
     await session.connection.execute("SET enable_seqscan = off")
     await session.connection.execute("SET enable_sort = off")
     assert "idx_memories_embedding" not in await plan(session, fix6_indexes.SEARCH, EAST, 0.5, 20)

@@ -10,7 +10,7 @@ import pytest
 from anima import migrations
 from anima.database import Session
 from anima.errors import MigrationFailed
-from anima.migrations import Migration, load, migrate
+from anima.migrations import Migration, all_migrations, migrate
 from anima.model import NewMemory, Query, Tier
 from anima.strategy import BATCHED, FRONTIER
 from tests.memories import EAST, NOON, leaning, opened, plant, rows, session_on, value
@@ -115,9 +115,9 @@ async def test_a_pgvector_that_can_spoil_the_index_is_refused_with_what_to_do(
     def asking_for_more() -> tuple[Migration, ...]:
         return tuple(replace(each, sql=each.sql.replace("pgvector 0.8.4", "pgvector 99.8.4")) for each in originals)
 
-    originals = load()
+    originals = all_migrations()
     assert {each.version for each in originals if each.pgvector_version != "0"} == {9}
-    monkeypatch.setattr(migrations, "load", asking_for_more)
+    monkeypatch.setattr(migrations, "all_migrations", asking_for_more)
     with pytest.raises(MigrationFailed, match=r"needs pgvector 99\.8\.4, and the database has .*--to 8.*batched"):
         await migrate(empty_url)
     connection = await asyncpg.connect(empty_url)

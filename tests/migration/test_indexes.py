@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from anima.__main__ import anima as command
 from anima.commands import prepare_schema
 from anima.database import Session
-from anima.migrations import load, mend_indexes, migrate, unusable_indexes
+from anima.migrations import all_migrations, mend_indexes, migrate, unusable_indexes
 from anima.strategy import BATCHED, FRONTIER
 from tests.memories import rows, session_on
 
@@ -33,7 +33,7 @@ async def test_what_is_missing_or_invalid_is_made_again_as_it_was(database_url: 
     assert await mend_indexes(database_url) == ()
 
 
-@pytest.mark.parametrize("version", [6, BATCHED.schema_version, load()[-1].version])
+@pytest.mark.parametrize("version", [6, BATCHED.schema_version, all_migrations()[-1].version])
 async def test_an_index_of_a_later_migration_or_one_that_was_dropped_is_not_missed(
     empty_url: str, version: int
 ) -> None:

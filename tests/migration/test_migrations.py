@@ -13,13 +13,13 @@ import pytest
 from anima import migrations
 from anima.database import Session
 from anima.errors import DatabaseUnavailable, MigrationFailed
-from anima.migrations import load, migrate, status
+from anima.migrations import all_migrations, migrate, status
 from anima.model import BootstrapRequest, NewMemory, Query
 from anima.strategy import BATCHED, NAIVE
 from tests.memories import opened, rows, session_on, tables, value
 from tests.waiting import until
 
-NEWEST: Final = load()[-1].version
+NEWEST: Final = all_migrations()[-1].version
 VERSIONS: Final = range(1, NEWEST + 1)
 
 COLUMNS = """
@@ -167,7 +167,7 @@ def test_files_that_are_named_or_declared_wrongly_are_refused_by_name(
 ) -> None:
     write(tmp_path, files)
     with pytest.raises(MigrationFailed, match=refusal):
-        load(tmp_path)
+        all_migrations(tmp_path)
 
 
 def write(directory: Path, files: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from anima.assembly import Anima
 from anima.database import Session
-from anima.migrations import load, migrate, status
+from anima.migrations import all_migrations, migrate, status
 from anima.model import BootstrapRequest, NewMemory, Query
 from anima.strategy import BATCHED, FRONTIER, NAIVE, Strategy
 from tests.memories import AT_098, EAST, opened, rows, session_on, tables, value
@@ -41,7 +41,7 @@ async def use(anima: Anima) -> None:
 
 @pytest.mark.parametrize("strategy", [NAIVE, BATCHED, FRONTIER], ids=["naive", "batched", "frontier"])
 async def test_everything_works_in_a_schema_of_its_own(own_url: str, empty_url: str, strategy: Strategy) -> None:
-    assert len(await migrate(own_url)) == len(load())
+    assert len(await migrate(own_url)) == len(all_migrations())
     async with opened(own_url, strategy, VECTORS) as anima:
         await use(anima)
     async with session_on(own_url) as session:
@@ -71,7 +71,7 @@ async def test_a_system_in_public_is_neither_seen_nor_touched(own_url: str, empt
         before = await tables(session)
 
     assert not any(known.applied for known in await status(own_url))
-    assert len(await migrate(own_url)) == len(load())
+    assert len(await migrate(own_url)) == len(all_migrations())
     assert all(known.applied for known in await status(own_url))
     async with opened(own_url, BATCHED, VECTORS) as anima:
         await use(anima)

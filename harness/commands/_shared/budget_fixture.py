@@ -69,7 +69,7 @@ async def watch(connection: Any) -> None:  # noqa: ANN401 -- asyncpg's, which a 
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class CallLimits:
     """How many calls come before the first look and at most, and for how long in all, warm-up included.
 
     `users` call at once.
@@ -142,7 +142,7 @@ class BudgetFixture:
                     "`budget_database`, and connect to the URL that it gives."
                 )
         self.unmeasured.extend(budgets)
-        return Measurement(self, budgets, read, Effort(warm_up, calls_min, calls_max, seconds_max, users))
+        return Measurement(self, budgets, read, CallLimits(warm_up, calls_min, calls_max, seconds_max, users))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Measurement:
     fixture: BudgetFixture
     stated: tuple[str, ...]
     budgets: tuple[Budget, ...]
-    effort: Effort
+    effort: CallLimits
 
     def measure(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls the function until the budgets are decided. Fails the test where one does not hold."""
@@ -286,7 +286,7 @@ class _Call(Generic[T]):
             try:
                 yield
             except Exception as error:
-                self.error = _told(error)
+                self.error = _sentence(error)
                 if self.raises:
                     raise
             finally:
@@ -305,7 +305,7 @@ class _Call(Generic[T]):
         )
 
 
-def _told(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
     """What it is, and the innermost line of the project that it came through."""
     places = [
         sent_statements.place(frame.filename, frame.lineno or 0)
@@ -357,7 +357,7 @@ class _Series(Generic[T]):
     """The time in seconds, from any beginning."""
     budgets: tuple[Budget, ...]
     """What the calls are held to."""
-    effort: Effort
+    effort: CallLimits
     """How many calls are made at least and at most."""
     lent: LentDatabase | None = None
     """The test's database, whose statements are counted; None where it lent none."""

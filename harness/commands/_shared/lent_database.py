@@ -45,7 +45,7 @@ UNREPORTED: Final = (
 )
 
 
-class Run(Protocol):
+class RunInLoop(Protocol):
     """Runs a coroutine in the loop of the server's thread, and gives its result."""
 
     def __call__(self, work: Coroutine[Any, Any, T], /) -> T: ...
@@ -58,7 +58,7 @@ class LentDatabase:
     url: str
     _server: Server = field(repr=False)
     _full_url: str = field(repr=False)
-    _run: Run = field(repr=False)
+    _run: RunInLoop = field(repr=False)
 
     def counters(self) -> Mapping[str, float]:
         """What probes of a run would count, by their names."""
@@ -105,7 +105,7 @@ class LentServer:
     """The server of a session, whose template every test's database is a copy of."""
 
     _server: Server
-    _run: Run
+    _run: RunInLoop
     _numbers: "count[int]" = field(default_factory=count)
 
     @contextmanager

@@ -69,7 +69,7 @@ def export(directory: Path, report: AnyReport, form: str) -> Sequence[Path]:
         raise HarnessError(f"{destination} could not be written ({error.strerror}). Free some space.") from error
 
 
-def show(report: AnyReport, directory: Path, *, everything: bool) -> None:
+def show_report(report: AnyReport, directory: Path, *, everything: bool) -> None:
     """The verdict and the tables, and where the rest lies."""
     click.echo(rendered(report, TerminalRenderer(everything=everything)), nl=False)
     if not everything:

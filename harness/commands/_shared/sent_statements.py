@@ -30,7 +30,7 @@ _UNTOLD: Final = "(a statement whose text the hook was not given)"
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class SentStatement:
     """One that was sent: its text on one line, and where in the project's code, as `shop/orders.py:12`."""
 
     text: str
@@ -41,7 +41,7 @@ class Statement:
 class Sent:
     """What one call has sent, in whatever order. `queries` keeps each text whole, with the values that came first."""
 
-    statements: Counter[Statement] = field(default_factory=Counter[Statement])
+    statements: Counter[SentStatement] = field(default_factory=Counter[SentStatement])
     queries: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
 
     @property
@@ -78,7 +78,7 @@ class Counting:
             self.strays += self.users > 0
             return
         text = " ".join(query.split()) or _UNTOLD
-        statement = Statement(text if len(text) <= _TEXT_MAX else f"{text[: _TEXT_MAX - 1]}…", _where())
+        statement = SentStatement(text if len(text) <= _TEXT_MAX else f"{text[: _TEXT_MAX - 1]}…", _where())
         with self.lock:
             sent.statements[statement] += 1
             sent.queries.setdefault(query, values)

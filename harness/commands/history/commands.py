@@ -35,7 +35,7 @@ SPARKS_MAX: Final = 16
 
 
 def add(*, name: str, revision: str | None, path: Path, output: Path) -> None:
-    entry = entry_of(runs.load(runs.find(name, output)), revision or checked_out())
+    entry = entry_of(runs.load_record(runs.find(name, output)), revision or checked_out())
     if path.exists() and entry.run_id in {known.run_id for known in read(path)}:
         click.echo(f"{entry.run_id} is in {path} already.")
         return
@@ -43,7 +43,7 @@ def add(*, name: str, revision: str | None, path: Path, output: Path) -> None:
     click.echo(f"Added {entry.run_id} to {path}.")
 
 
-def show(*, selection: str | None, everything: bool, path: Path) -> None:
+def show_history(*, selection: str | None, everything: bool, path: Path) -> None:
     for group in chosen_groups(path, everything=everything):
         every = selected(group, selection) if selection else of_interest(group)
         click.echo(TerminalRenderer().render_tables([trends_table(group, every)]), nl=False)

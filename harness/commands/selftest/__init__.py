@@ -19,12 +19,12 @@ from harness.measuring.waiting import Waiting
 from harness.runs import replace_file
 
 WIDTH: Final = 110
-Part = Literal["simulated", "served", "profiled"]
-PARTS: Final[tuple[Part, ...]] = get_args(Part)
+SelfTestPart = Literal["simulated", "served", "profiled"]
+PARTS: Final[tuple[SelfTestPart, ...]] = get_args(SelfTestPart)
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class SelfTestSize:
     """How many simulated runs and comparisons, and how much on the server, timed and profiled."""
 
     budget_trials: int
@@ -33,13 +33,13 @@ class Effort:
     profiled: profiled.ProfiledSize
 
 
-SHORT: Final = Effort(
+SHORT: Final = SelfTestSize(
     300,
     200,
     served.ServedSize(comparisons=2, rounds_per_comparison=5, requests=100),
     profiled.ProfiledSize(runs=2, rounds=6, requests=10),
 )
-LONG: Final = Effort(
+LONG: Final = SelfTestSize(
     5_000,
     5_000,
     served.ServedSize(comparisons=10, rounds_per_comparison=10, requests=1_000),
@@ -47,12 +47,20 @@ LONG: Final = Effort(
 )
 
 
-def selftest(*, is_long: bool, only: Part | None, comparisons: int | None, seed: int, output: Path | None) -> ExitCode:
+def selftest(
+    *, is_long: bool, only: SelfTestPart | None, comparisons: int | None, seed: int, output: Path | None
+) -> ExitCode:
     effort = LONG if is_long else SHORT
     if comparisons:
         effort = replace(effort, served=replace(effort.served, comparisons=comparisons))
     findings = list(_findings(effort, only, seed))
-    document = {"seed": seed, "long": is_long, "host": host(), "load_average": load(), "findings": as_json(findings)}
+    document = {
+        "seed": seed,
+        "long": is_long,
+        "host": host(),
+        "load_average": load_average(),
+        "findings": as_json(findings),
+    }
     Console(width=WIDTH).print(table(findings))
     if output:
         replace_file(output, json.dumps(document, indent=1))
@@ -64,7 +72,7 @@ def selftest(*, is_long: bool, only: Part | None, comparisons: int | None, seed:
     return ExitCode.FAIL if broken else ExitCode.PASS
 
 
-def _findings(effort: Effort, only: Part | None, seed: int) -> Iterator[Finding]:
+def _findings(effort: SelfTestSize, only: SelfTestPart | None, seed: int) -> Iterator[Finding]:
     if only in (None, "simulated"):
         done = simulated.Done()
         with Waiting(partial(click.echo, err=True), lambda: str(done), lambda: done.share).over():
@@ -76,6 +84,6 @@ def _findings(effort: Effort, only: Part | None, seed: int) -> Iterator[Finding]
         yield from profiled.differences(effort.profiled, seed)
 
 
-def load() -> float | None:
+def load_average() -> float | None:
     """The average of the last minute, where the system tells it."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -31,7 +31,7 @@ REGIME_TIMES, REGIME_REQUESTS = 1.8, 5
 DRIFT_TIMES: Final = 2.0
 """By how much latencies grow from the first to the last of a run."""
 
-Values = NDArray[np.float64]
+PopulationValues = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Population:
     `independent` says whether the samples are, as exact tests suppose, and `steady` whether all have one distribution.
     """
 
-    draw: Callable[[Generator, int], Values]
+    draw: Callable[[Generator, int], PopulationValues]
     quantile: Callable[[float], float]
     independent: bool = True
     steady: bool = True
 
 
-def _log_normal(random: Generator, n: int) -> Values:
+def _log_normal(random: Generator, n: int) -> PopulationValues:
     return TYPICAL_S * np.exp(SPREAD * random.standard_normal(n))
 
 
@@ -55,28 +55,28 @@ def _log_normal_quantile(probability: float) -> float:
     return TYPICAL_S * math.exp(SPREAD * float(norm.ppf(probability)))
 
 
-def _pareto(random: Generator, n: int) -> Values:
+def _pareto(random: Generator, n: int) -> PopulationValues:
     return TYPICAL_S * (1 - random.random(n)) ** (-1 / PARETO_SHAPE)
 
 
-def _bimodal(random: Generator, n: int) -> Values:
+def _bimodal(random: Generator, n: int) -> PopulationValues:
     return _log_normal(random, n) * np.where(random.random(n) < SLOW_SHARE, SLOW_TIMES, 1.0)
 
 
-def _correlated(random: Generator, n: int) -> Values:
+def _correlated(random: Generator, n: int) -> PopulationValues:
     """An autoregressive process of the first order, whose every value has the same distribution."""
     noise = random.standard_normal(n) * math.sqrt(1 - CORRELATION**2)
     noise[0] = random.standard_normal()
     return TYPICAL_S * np.exp(SPREAD * lfilter([1.0], [1.0, -CORRELATION], noise))
 
 
-def _regimes(random: Generator, n: int) -> Values:
+def _regimes(random: Generator, n: int) -> PopulationValues:
     changes = random.random(n) < 1 / REGIME_REQUESTS
     slow = (np.cumsum(changes) + random.integers(2)) % 2 == 1
     return _log_normal(random, n) * np.where(slow, REGIME_TIMES, 1.0)
 
 
-def _drifting(random: Generator, n: int) -> Values:
+def _drifting(random: Generator, n: int) -> PopulationValues:
     return _log_normal(random, n) * np.linspace(1.0, DRIFT_TIMES, n)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from harness.advice import MARGIN
 from harness.children import spawning
 from harness.commands.selftest.findings import Finding, Promise
-from harness.commands.selftest.populations import POPULATIONS, Population, Values
+from harness.commands.selftest.populations import POPULATIONS, Population, PopulationValues
 from harness.judging.analysis.drift import find_drift
 from harness.judging.analysis.paired import STATISTICS, Effect, Word, decide, paired
 from harness.judging.budget_metrics.protocol import Outcome
@@ -129,7 +129,7 @@ def budgets_of(task: SimulationTask) -> list[Finding]:
     return found
 
 
-def as_measured(latencies: Values) -> VariantRecord:
+def as_measured(latencies: PopulationValues) -> VariantRecord:
     samples = tuple(
         Sample.model_construct(operation="query", round=1, intended_s=0.0, started_s=0.0, ended_s=latency)
         for latency in latencies.tolist()

@@ -37,7 +37,7 @@ SAMPLES_MIN: Final = 20
 FITTED: Final = 2
 """Level and trend, which the correlations are computed without."""
 
-Values = NDArray[np.float64]
+SeriesValues = NDArray[np.float64]
 Kinds = Sequence[Sequence[Sequence[float]]]
 """Passes by their kind, such as a phase or a stage of one; those of one kind have a level and a trend in common."""
 
@@ -69,18 +69,18 @@ def effective_size(n: int, design_effect: float) -> int:
     return max(int(n / design_effect), 1) if n else 0
 
 
-def _are_alike(ranks: Values, kinds: Kinds, probability: float) -> bool:
+def _are_alike(ranks: SeriesValues, kinds: Kinds, probability: float) -> bool:
     """Whether neighbours are, beyond chance."""
     clustered = _are_clustered(_are_over(ranks, probability))
     return clustered or _Correlations.of(_scores(ranks), kinds).are_significant
 
 
-def _scores(ranks: Values) -> Values:
+def _scores(ranks: SeriesValues) -> SeriesValues:
     """Blom's normal scores, which are finite for the least and the greatest."""
     return np.asarray(scipy.special.ndtri((ranks - 0.375) / (len(ranks) + 0.25)), dtype=np.float64)
 
 
-def _are_over(ranks: Values, probability: float) -> NDArray[np.bool_]:
+def _are_over(ranks: SeriesValues, probability: float) -> NDArray[np.bool_]:
     """Which lie over the sample's own quantile."""
     return np.asarray(ranks > len(ranks) * probability, dtype=np.bool_)
 
@@ -92,8 +92,8 @@ class _Correlations:
     `weights` are how many pairs each is the mean of, as a share of the `n` values.
     """
 
-    at_lags: Values
-    weights: Values
+    at_lags: SeriesValues
+    weights: SeriesValues
     n: int
 
     @classmethod
@@ -113,7 +113,7 @@ class _Correlations:
         score = float((self.at_lags * np.sqrt(self.weights * self.n))[:1].sum())
         return score > float(scipy.stats.norm.isf(RISK))
 
-    def inflation(self, mapped: Callable[[Values], Values] = lambda correlations: correlations) -> float:
+    def inflation(self, mapped: Callable[[SeriesValues], SeriesValues] = lambda correlations: correlations) -> float:
         """By what factor the correlations that these are `mapped` to widen the variance of a mean."""
         # Level and trend were estimated from the same values, which makes all correlations too small (Anderson,
         # The Statistical Analysis of Time Series (1971), chapter 8).
@@ -122,12 +122,12 @@ class _Correlations:
         return 1 + 2 * float(self.weights[: len(initial)] @ mapped(initial))
 
 
-def _by_kind(values: Values, kinds: Kinds) -> list[list[Values]]:
+def _by_kind(values: SeriesValues, kinds: Kinds) -> list[list[SeriesValues]]:
     series = iter(np.split(values, np.cumsum([len(each) for passes in kinds for each in passes])[:-1]))
     return [[next(series) for _ in passes] for passes in kinds]
 
 
-def _without_trend(passes: Sequence[Values]) -> list[Values]:
+def _without_trend(passes: Sequence[SeriesValues]) -> list[SeriesValues]:
     """What is left of passes without the level and the linear trend that they have in common."""
     time = np.concatenate([np.arange(len(each)) - (len(each) - 1) / 2 for each in passes])
     values = np.concatenate(passes)
@@ -136,14 +136,14 @@ def _without_trend(passes: Sequence[Values]) -> list[Values]:
     return np.split(values - slope * time, np.cumsum([len(each) for each in passes])[:-1])
 
 
-def _products(series: Sequence[Values], length: int) -> Values:
+def _products(series: Sequence[SeriesValues], length: int) -> SeriesValues:
     """Over all series, the sums of products of values that are 0, 1, 2 … apart."""
     size = scipy.fft.next_fast_len(2 * length, real=True)
     spectrum = np.sum([np.abs(scipy.fft.rfft(each, size)) ** 2 for each in series], axis=0)
     return np.asarray(scipy.fft.irfft(spectrum, size)[:length], dtype=np.float64)
 
 
-def _initial(correlations: Values) -> Values:
+def _initial(correlations: SeriesValues) -> SeriesValues:
     """Up to the first two neighbouring lags, counted from 0, whose correlations are not positive together."""
     from_0 = np.concatenate([[1.0], correlations])
     pairs = from_0[: len(from_0) // 2 * 2].reshape(-1, 2).sum(axis=1)
@@ -151,7 +151,7 @@ def _initial(correlations: Values) -> Values:
     return from_0[1 : 2 * (int(ends[0]) if ends.size else len(pairs))]
 
 
-def _of_exceedances(correlations: Values, probability: float) -> Values:
+def _of_exceedances(correlations: SeriesValues, probability: float) -> SeriesValues:
     """Of being over the quantile, for two standard normal values that are so correlated; by Owen's T."""
     apart = scipy.special.owens_t(scipy.special.ndtri(probability), np.sqrt((1 - correlations) / (1 + correlations)))
     return np.asarray(1 - 2 * apart / (probability * (1 - probability)), dtype=np.float64)

@@ -19,7 +19,7 @@ from harness.judging.budget_metrics.plan_uses import PlanUses
 from harness.judging.budget_metrics.pool_refusals import PoolRefusals
 from harness.judging.budget_metrics.protocol import BudgetMetric
 from harness.judging.budget_metrics.proven import Proven
-from harness.judging.budget_metrics.recall import Recall
+from harness.judging.budget_metrics.recall import RecallMetric
 from harness.judging.budget_metrics.request_count import RequestCount
 from harness.judging.budget_metrics.throughput import Throughput
 from harness.judging.budget_metrics.within import Within
@@ -59,7 +59,7 @@ METRICS: Final[dict[str, BudgetMetric]] = {
         drain_s, "time", "How long the background work that the phase had left behind went on after it."
     ),
     "plan": PlanUses(),
-    "recall": Recall(),
+    "recall": RecallMetric(),
     "proven": Proven(),
     "hit_rate": HitRate(),
     "failures": BackgroundFailures(),

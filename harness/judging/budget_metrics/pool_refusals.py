@@ -6,7 +6,7 @@ from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcom
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
-KINDS: Final = frozenset({"DatabaseBusy", "503 DATABASE_BUSY"})
+REFUSALS: Final = frozenset({"DatabaseBusy", "503 DATABASE_BUSY"})
 """As a target in this process and one over HTTP call it."""
 
 
@@ -21,7 +21,7 @@ class PoolRefusals:
     meaning = "How many requests failed since no connection to the database became free in time."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        errors = sum(sample.error in KINDS for sample in observed.variant.samples)
+        errors = sum(sample.error in REFUSALS for sample in observed.variant.samples)
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(errors) <= 0 else Outcome.FAIL,
             n=len(observed.variant.samples),

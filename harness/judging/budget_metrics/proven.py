@@ -18,13 +18,13 @@ class Proven:
     meaning = "The share of this run's searches that an index proved complete, or that needed no index."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        told = [sample.proven for sample in observed.answered if sample.proven is not None]
-        if not told:
+        proven = [sample.proven for sample in observed.answered if sample.proven is not None]
+        if not proven:
             return Evaluation(Outcome.INVALID, n=0, reason="the target did not say whether its searches were proven")
-        share = sum(told) / len(told)
+        share = sum(proven) / len(proven)
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(share) <= 0 else Outcome.FAIL,
-            n=len(told),
+            n=len(proven),
             measured=share,
             limit=limit.value(),
         )

@@ -11,7 +11,7 @@ from harness.judging.limits import Limit
 from harness.quantities import Unit
 
 
-class Recall:
+class RecallMetric:
     unit: Unit = "share"
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "query"

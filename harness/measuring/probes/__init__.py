@@ -6,7 +6,7 @@ from harness.measuring.probes.client_cpu import ClientCpu
 from harness.measuring.probes.cpu_quota import CpuQuota
 from harness.measuring.probes.database_counters import DatabaseCounters
 from harness.measuring.probes.host_cpu import HostCpu
-from harness.measuring.probes.memory import Memory
+from harness.measuring.probes.memory import MemoryUse
 from harness.measuring.probes.protocol import Probe
 from harness.measuring.probes.server_cpu import ServerCpu
 from harness.measuring.probes.write_ahead_log import WriteAheadLog
@@ -19,5 +19,5 @@ PROBES: Final[dict[str, Probe]] = {
     "database_counters": DatabaseCounters(),
     "host_cpu": HostCpu(),
     "cpu_quota": CpuQuota(),
-    "memory": Memory(),
+    "memory": MemoryUse(),
 }

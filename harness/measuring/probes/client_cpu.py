@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.measuring.probes.protocol import Observable, Span
+from harness.measuring.probes.protocol import CountedSpan, Observable
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class ClientCpu:
     """Once for what an operation costs in all, and once for whether the timed pass had a processor to spare."""
 
     counter: str
-    span: Span
+    span: CountedSpan
     is_level: bool = False
 
     @property

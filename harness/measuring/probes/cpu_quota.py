@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness.measuring.probes.protocol import Observable, Span
+from harness.measuring.probes.protocol import CountedSpan, Observable
 
 PROCESS: Final = Path("/proc/self")
 MOUNT_ROOT, MOUNT_POINT, SEPARATOR = 3, 4, "-"
 
 
 class CpuQuota:
-    span: Span = "timed"
+    span: CountedSpan = "timed"
     is_level: bool = False
     counters: Mapping[str, str] = {
         "cpu_quota_periods": "periods of a processor quota of the load generator's control groups",

@@ -7,7 +7,7 @@ each reading. Autovacuum's own reading is in it.
 from collections.abc import Mapping
 from typing import Final
 
-from harness.measuring.probes.protocol import NotObserved, Observable, Span
+from harness.measuring.probes.protocol import CountedSpan, NotObserved, Observable
 
 READ: Final = """
 SELECT tup_returned AS rows_read,
@@ -23,7 +23,7 @@ UNTOLD: Final = "the target's sessions cannot be made to report to the server's 
 
 
 class DatabaseCounters:
-    span: Span = "whole"
+    span: CountedSpan = "whole"
     is_level: bool = False
     counters: Mapping[str, str] = {
         "rows_read": "live rows that scans of tables read, and entries that scans of indexes returned",

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import psutil
 
-from harness.measuring.probes.protocol import NotObserved, Observable, Span
+from harness.measuring.probes.protocol import CountedSpan, NotObserved, Observable
 
 
 class HostCpu:
-    span: Span = "timed"
+    span: CountedSpan = "timed"
     is_level: bool = False
     counters: Mapping[str, str] = {
         "host_steal_s": "processor seconds that the hypervisor gave to others while this machine wanted them",

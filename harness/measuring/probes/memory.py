@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import psutil
 
-from harness.measuring.probes.protocol import Observable, Span
+from harness.measuring.probes.protocol import CountedSpan, Observable
 
 
-class Memory:
-    span: Span = "whole"
+class MemoryUse:
+    span: CountedSpan = "whole"
     is_level: bool = True
     counters: Mapping[str, str] = {
         "client_memory_bytes": "resident memory of the load generator's process when the phase is over",

@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 
 import asyncpg
 
-Span = Literal["timed", "whole"]
+CountedSpan = Literal["timed", "whole"]
 """Of the timed pass alone, or also of the background work that the phase has left behind."""
 
 
-class Ask(Protocol):
+class AskServer(Protocol):
     """Gives the one row that a query to the server returns, or None. Raises `NotObserved` when there is no answer."""
 
     async def __call__(self, query: str, *values: object) -> asyncpg.Record | None: ...
@@ -28,7 +28,7 @@ class Observable:
     done; False where the target cannot.
     """
 
-    ask: Ask
+    ask: AskServer
     database: str
     server_cpu_s: Callable[[], Awaitable[float | None]]
     flush: Callable[[], Awaitable[bool]]
@@ -52,7 +52,7 @@ class Probe(Protocol):
         ...
 
     @property
-    def span(self) -> Span: ...
+    def span(self) -> CountedSpan: ...
 
     async def read(self, observable: Observable) -> Mapping[str, float]:
         """A value for each counter. Raises `NotObserved`."""

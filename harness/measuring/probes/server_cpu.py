@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from harness.measuring.probes.protocol import NotObserved, Observable, Span
+from harness.measuring.probes.protocol import CountedSpan, NotObserved, Observable
 
 
 class ServerCpu:
-    span: Span = "whole"
+    span: CountedSpan = "whole"
     is_level: bool = False
     counters: Mapping[str, str] = {"server_cpu_s": "processor seconds of the database server's processes"}
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from harness.measuring.probes.protocol import Observable, Span
+from harness.measuring.probes.protocol import CountedSpan, Observable
 
 READ: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS bytes, wal_fpi AS images FROM pg_stat_wal"
 
 
 class WriteAheadLog:
-    span: Span = "whole"
+    span: CountedSpan = "whole"
     is_level: bool = False
     counters: Mapping[str, str] = {
         "wal_bytes": "bytes written ahead by the whole server, full pages included",

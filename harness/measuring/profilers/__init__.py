@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
-from harness.measuring.profilers.protocol import Profiler, Subject
+from harness.measuring.profilers.protocol import ProfiledOperation, Profiler
 from harness.measuring.profilers.server_locks import ServerLocks
 from harness.measuring.profilers.server_statements import ServerStatements
 from harness.measuring.profilers.server_waits import ServerWaits
@@ -13,7 +13,7 @@ from harness.measuring.profilers.server_waits import ServerWaits
 class StacksWhenAsked:
     """Stacks of Python, imported when they are asked for: the sampler is an extra."""
 
-    def observe(self, subject: Subject) -> AbstractAsyncContextManager[dict[str, Any]]:
+    def observe(self, subject: ProfiledOperation) -> AbstractAsyncContextManager[dict[str, Any]]:
         from harness.measuring.profilers.python_stacks import PythonStacks  # noqa: PLC0415 -- see above
 
         return PythonStacks().observe(subject)

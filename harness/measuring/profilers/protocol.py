@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ProfiledOperation:
     """What is profiled: one variant's operation in one round, and its database by its name on the server.
 
     `packages` are those that are measured: installed like any library, they are none.
@@ -42,4 +42,4 @@ class Profiler(Protocol):
     What it yields is filled when the block ends: fields of the subject's `ProfileRecord`.
     """
 
-    def observe(self, subject: Subject) -> AbstractAsyncContextManager[dict[str, Any]]: ...
+    def observe(self, subject: ProfiledOperation) -> AbstractAsyncContextManager[dict[str, Any]]: ...

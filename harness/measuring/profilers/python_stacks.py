@@ -19,7 +19,7 @@ from pyinstrument.session import Session
 
 from harness.frames import AWAITED, library_frame, own_frame, statement_frame
 from harness.measuring.profilers._shared.senders import Senders, within_request
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.statements import telling
 
 INTERVAL_S: Final = 0.001
@@ -34,7 +34,7 @@ class PythonStacks:
     """Leaves files for other tools: folded stacks in microseconds, speedscope's JSON, and pyinstrument's own page."""
 
     @asynccontextmanager
-    async def observe(self, subject: Subject) -> AsyncGenerator[dict[str, Any]]:
+    async def observe(self, subject: ProfiledOperation) -> AsyncGenerator[dict[str, Any]]:
         sampler = Sampler(interval=INTERVAL_S, async_mode="enabled")
         observed: dict[str, Any] = {}
         senders = Senders()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from harness.measuring.profilers._shared.looking import looking
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.record import LockWaitRecord
 
 KINDS_MAX: Final = 50
@@ -32,7 +32,7 @@ class ServerLocks:
     """A holder that is idle in its transaction is known by the last statement that it sent."""
 
     @asynccontextmanager
-    async def observe(self, subject: Subject) -> AsyncGenerator[dict[str, Any]]:
+    async def observe(self, subject: ProfiledOperation) -> AsyncGenerator[dict[str, Any]]:
         observed: dict[str, Any] = {}
         seen: Counter[tuple[str, str, str, str]] = Counter()
         async with looking(subject, LOCK_WAITS, lambda rows: seen.update(map(_kind, rows))):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 
 MAKE: Final = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
 IS_THERE: Final = "SELECT to_regclass('pg_stat_statements') IS NOT NULL"
@@ -33,7 +33,7 @@ SELECT queryid AS query_id,
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class StatementCounts:
     """Since the server began to count."""
 
     calls: int = 0
@@ -43,11 +43,11 @@ class Spent:
     blocks_read: int = 0
     wal_bytes: int = 0
 
-    def since(self, earlier: "Spent") -> "Spent":
-        return Spent(*(now - then for now, then in zip(astuple(self), astuple(earlier), strict=True)))
+    def since(self, earlier: "StatementCounts") -> "StatementCounts":
+        return StatementCounts(*(now - then for now, then in zip(astuple(self), astuple(earlier), strict=True)))
 
 
-Statements = Mapping[tuple[int, str], Spent]
+Statements = Mapping[tuple[int, str], StatementCounts]
 """By the server's number of the statement and its text, with `$1` for each constant."""
 
 
@@ -55,7 +55,7 @@ class ServerStatements:
     """Counts all that sessions of the database execute meanwhile, work in the background included."""
 
     @asynccontextmanager
-    async def observe(self, subject: Subject) -> AsyncGenerator[dict[str, Any]]:
+    async def observe(self, subject: ProfiledOperation) -> AsyncGenerator[dict[str, Any]]:
         observed: dict[str, Any] = {}
         connection = await _opened(subject)
         if connection is None:
@@ -69,7 +69,7 @@ class ServerStatements:
             await connection.close()
 
 
-async def _opened(subject: Subject) -> "asyncpg.Connection[asyncpg.Record] | None":
+async def _opened(subject: ProfiledOperation) -> "asyncpg.Connection[asyncpg.Record] | None":
     """To the database that has the extension: the server's own, or the variant's, which is the run's to change."""
     for url, made in ((subject.admin_url, False), (subject.database_url, True)):
         connection = await asyncpg.connect(url)
@@ -86,11 +86,11 @@ async def _opened(subject: Subject) -> "asyncpg.Connection[asyncpg.Record] | Non
 
 async def _read(connection: "asyncpg.Connection[asyncpg.Record]", database: str) -> Statements:
     rows = [dict(row) for row in await connection.fetch(READ, database)]
-    return {(row.pop("query_id"), row.pop("text")): Spent(**row) for row in rows}
+    return {(row.pop("query_id"), row.pop("text")): StatementCounts(**row) for row in rows}
 
 
 def _since(after: Statements, before: Statements) -> list[dict[str, Any]]:
-    grown = {key: spent.since(before.get(key, Spent())) for key, spent in after.items()}
+    grown = {key: spent.since(before.get(key, StatementCounts())) for key, spent in after.items()}
     return [
         {"query_id": query_id, "text": text, **asdict(spent)}
         for (query_id, text), spent in grown.items()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from harness.measuring.profilers._shared.looking import looking
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 
 WAITS: Final = """
     SELECT coalesce(wait_event_type || ': ' || wait_event, 'processor') AS event
@@ -19,7 +19,7 @@ class ServerWaits:
     """A session that is inside a transaction and waits for its client counts as `Client: ClientRead`."""
 
     @asynccontextmanager
-    async def observe(self, subject: Subject) -> AsyncGenerator[dict[str, Any]]:
+    async def observe(self, subject: ProfiledOperation) -> AsyncGenerator[dict[str, Any]]:
         observed: dict[str, Any] = {}
         seen: Counter[str] = Counter()
         async with looking(subject, WAITS, lambda rows: seen.update(row["event"] for row in rows)):

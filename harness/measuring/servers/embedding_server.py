@@ -17,8 +17,6 @@ from statistics import NormalDist
 from typing import IO, Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -27,6 +25,7 @@ from pydantic import (
 
 from harness.children import local_environment, modules_of_ours, python
 from harness.errors import ProvisioningError
+from harness.measuring.section import Section
 from harness.measuring.servers.lifeline import hold
 
 DIMENSIONS: Final = 768
@@ -36,14 +35,10 @@ START_TIMEOUT_S: Final = 30.0
 FaultKind = Literal["http_500", "hang", "wrong_dimension", "nan", "html", "connection_closed"]
 FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+FaultShare = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class FixedLatency(Frozen):
+class FixedLatency(Section, frozen=True):
     """Each answer takes equally long."""
 
     kind: Literal["fixed"] = "fixed"
@@ -55,7 +50,7 @@ class FixedLatency(Frozen):
         return self.delay_s
 
 
-class LogNormalLatency(Frozen):
+class LogNormalLatency(Section, frozen=True):
     """Delays of the log-normal distribution with these two quantiles."""
 
     kind: Literal["log_normal"] = "log_normal"
@@ -87,20 +82,20 @@ LatencyModel = Annotated[FixedLatency | LogNormalLatency, Field(discriminator="k
 NO_LATENCY: Final = FixedLatency()
 
 
-class Faults(Frozen):
+class Faults(Section, frozen=True):
     """For each way to fail, the share of requests that fail in it; 1 is always."""
 
-    http_500: Share = 0.0
+    http_500: FaultShare = 0.0
     """The share of requests that are answered with status 500."""
-    hang: Share = 0.0
+    hang: FaultShare = 0.0
     """The share of requests that are never answered."""
-    wrong_dimension: Share = 0.0
+    wrong_dimension: FaultShare = 0.0
     """The share of requests that are answered with a vector of another length."""
-    nan: Share = 0.0
+    nan: FaultShare = 0.0
     """The share of requests that are answered with a vector which holds no numbers."""
-    html: Share = 0.0
+    html: FaultShare = 0.0
     """The share of requests that are answered with a page in place of JSON."""
-    connection_closed: Share = 0.0
+    connection_closed: FaultShare = 0.0
     """The share of requests whose connection is closed without an answer."""
 
     @model_validator(mode="after")
@@ -121,7 +116,7 @@ class Faults(Frozen):
 NO_FAULTS: Final = Faults()
 
 
-class ServerSettings(Frozen):
+class ServerSettings(Section, frozen=True):
     """`embedder` is the import path (`module:function`) of what turns a text into 768 numbers."""
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 0

@@ -28,7 +28,7 @@ from harness.measuring.servers.lifeline import hold
 
 READY: Final = b"ready\n"
 
-Watch = Callable[[], str]
+ReaperWatch = Callable[[], str]
 """What a context may give its child: waits until what it holds has ended by itself, and returns a sentence on it."""
 
 Ended = Callable[[], Awaitable[str]]
@@ -89,7 +89,7 @@ def _unexplained(code: int) -> str:
     return f"What removes the run's server ended by itself (exit code {code}). `harness clean` removes what is left."
 
 
-def _tell(watch: Watch) -> None:
+def _tell(watch: ReaperWatch) -> None:
     # Not by `print`, whose lock a thread that is cut off would hold.
     os.write(sys.stdout.fileno(), json.dumps(watch()).encode() + b"\n")
 
@@ -102,10 +102,10 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Not SIG_IGN, which what is started here would inherit: a service could not be asked to end.
         signal.signal(ignored, _heed_nothing)
-    told = sys.stdin.readline()
-    if not told:
+    line = sys.stdin.readline()
+    if not line:
         return
-    path, arguments = json.loads(told)
+    path, arguments = json.loads(line)
     module, _, name = path.partition(":")
     try:
         with getattr(importlib.import_module(module), name)(**arguments) as watch:

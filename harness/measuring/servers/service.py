@@ -23,7 +23,7 @@ from typing import IO, Final
 import psutil
 
 from harness.errors import HarnessError, ProvisioningError
-from harness.measuring.servers.reaper import Ended, Watch, outliving
+from harness.measuring.servers.reaper import Ended, ReaperWatch, outliving
 from harness.redaction import without_secrets
 
 HOST: Final = "127.0.0.1"
@@ -68,8 +68,8 @@ class Launch:
 async def serving(launch: Launch) -> AsyncGenerator[str]:
     """The address of a service that is ready; raises `ProvisioningError`."""
     port = await asyncio.to_thread(_free_port)
-    told = json.dumps(asdict(launch.on(port)))
-    async with outliving(f"{__name__}:process", port=str(port), launch=told) as ended, while_it_lives(ended):
+    as_json = json.dumps(asdict(launch.on(port)))
+    async with outliving(f"{__name__}:process", port=str(port), launch=as_json) as ended, while_it_lives(ended):
         yield f"http://{HOST}:{port}"
 
 
@@ -97,14 +97,14 @@ async def while_it_lives(ended: Ended) -> AsyncGenerator[None]:
 
 
 @contextmanager
-def process(port: str, launch: str) -> Generator[Watch]:
+def process(port: str, launch: str) -> Generator[ReaperWatch]:
     """Runs the service from its readiness to the end of the block, and whatever it has started itself no longer."""
-    told = Launch(**json.loads(launch))
+    launched = Launch(**json.loads(launch))
     with tempfile.TemporaryFile() as log:
-        service = _started(told, log)
+        service = _started(launched, log)
         try:
-            _wait_until_ready(told, int(port), service, log)
-            yield lambda: _last_words(told, service, log)
+            _wait_until_ready(launched, int(port), service, log)
+            yield lambda: _last_words(launched, service, log)
         finally:
             _end(service)
 

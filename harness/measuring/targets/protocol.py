@@ -13,7 +13,7 @@ EXTERNAL_VARIANT: Final[Mapping[str, str]] = {
     EXTERNAL: "the server at the scenario's `service_url`, with the data that it has"
 }
 
-LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
+TARGET_LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
 
 
 @dataclass(frozen=True, slots=True)

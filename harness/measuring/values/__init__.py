@@ -10,7 +10,7 @@ from harness.measuring.values.sequence import Sequence
 from harness.measuring.values.timestamp import Timestamp
 from harness.measuring.values.uniform import Uniform
 from harness.measuring.values.uuid import Uuid
-from harness.measuring.values.vector import Vector
+from harness.measuring.values.vector import RandomVector
 from harness.measuring.values.words import Words
 from harness.measuring.values.zipf import Zipf
 
@@ -23,6 +23,6 @@ VALUES: Final[dict[str, type[DrawnValue]]] = {
     "sentences": Sentences,
     "date": Date,
     "timestamp": Timestamp,
-    "vector": Vector,
+    "vector": RandomVector,
     "literal": Literal,
 }

@@ -10,7 +10,7 @@ from harness.measuring.draws import Draws
 from harness.measuring.values.protocol import DrawnValue, Plain
 
 
-class Vector(DrawnValue, frozen=True):
+class RandomVector(DrawnValue, frozen=True):
     """A list of numbers in a random direction and of length one, as a search among embeddings asks with."""
 
     dimensions: Annotated[int, Field(ge=1, le=16_000)]

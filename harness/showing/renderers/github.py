@@ -18,7 +18,7 @@ from harness.showing.tables import printable
 Level = Literal["error", "warning", "notice"]
 
 SHOWN_MAX: Final = 10
-LEVELS: Final[dict[Outcome, Level]] = {
+ANNOTATION_LEVELS: Final[dict[Outcome, Level]] = {
     Outcome.FAIL: "error",
     Outcome.INVALID: "error",
     Outcome.UNDECIDED: "warning",
@@ -53,7 +53,7 @@ class GithubRenderer:
 
 
 def _annotation(outcome: Outcome, title: str, sentence: str) -> Annotation:
-    return Annotation(LEVELS[outcome], f"{outcome.value}: {title}", sentence)
+    return Annotation(ANNOTATION_LEVELS[outcome], f"{outcome.value}: {title}", sentence)
 
 
 def _lines(whole: Annotation, parts: Iterable[Annotation]) -> str:

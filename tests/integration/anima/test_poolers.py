@@ -6,7 +6,7 @@ import pytest
 
 from anima.database import Database, PoolSettings, Statement, open_database
 from anima.errors import DatabaseUnavailable, DatabaseUnfit
-from anima.migrations import load, migrate, status
+from anima.migrations import all_migrations, migrate, status
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED
 from tests.memories import opened, session_on, value
@@ -18,7 +18,7 @@ SHOW = Statement("test.show", "SELECT current_setting('hnsw.iterative_scan')", r
 
 async def test_in_session_mode_everything_works_and_the_settings_of_a_session_hold(empty_url: str) -> None:
     with pgbouncer(empty_url, "session") as url:
-        assert len(await migrate(url)) == len(load())
+        assert len(await migrate(url)) == len(all_migrations())
         async with opened(url, BATCHED) as anima:
             for content in ("a day at sea", "a day on land"):
                 await anima.memory.add(NewMemory(content=content))

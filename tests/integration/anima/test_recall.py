@@ -10,7 +10,7 @@ from anima.consolidations.nearest import MATCH, OLDER, NearestConsolidation
 from anima.consolidations.protocol import Candidate, Duplicates, SemanticMatch
 from anima.database import Session
 from anima.embeddings.hashing import hashed_vector
-from anima.migrations import load
+from anima.migrations import all_migrations
 from anima.model import Query, Tier
 from anima.searches.exact import ExactSearch
 from anima.searches.hnsw import FIND, HnswSearch
@@ -32,7 +32,7 @@ INDEX: Final = "idx_memories_embedding"
 @pytest.fixture(autouse=True)
 async def its_index(session: Session) -> None:
     """The newest schema has it no longer."""
-    await session.connection.execute(next(each.sql for each in load() if each.title == "embedding_index"))
+    await session.connection.execute(next(each.sql for each in all_migrations() if each.title == "embedding_index"))
 
 
 async def test_recall_is_at_least_as_stated(session: Session) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from anima.database import open_database
 from anima.errors import DatabaseUnavailable, DatabaseUnfit, MigrationFailed
-from anima.migrations import load, migrate, status
+from anima.migrations import all_migrations, migrate, status
 from anima.model import BootstrapRequest, NewMemory, Query
 from anima.rights import refuse_missing_rights
 from anima.strategy import BATCHED, NAIVE, Strategy
@@ -84,7 +84,7 @@ async def test_a_role_that_may_make_no_extension_is_told_what_to_run_and_migrate
         with pytest.raises(DatabaseUnavailable, match=f'GRANT USAGE ON SCHEMA "ext" TO {name};'):
             await migrate(url)
         await execute(empty_url, f"GRANT USAGE ON SCHEMA ext TO {name}")
-        assert len(await migrate(url)) == len(load())
+        assert len(await migrate(url)) == len(all_migrations())
         async with opened(url, BATCHED) as anima:
             await anima.memory.add(NewMemory(content="a day at sea"))
             found = await anima.memory.query(Query(query="a day at sea"))

@@ -8,7 +8,7 @@ import pytest
 
 from anima import migrations
 from anima.migrations import Migration
-from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, Step
+from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, ScriptStep
 from tests.property.equivalence.faults import Fault, Plant, rewritten
 
 STATES, FUNCTIONS = "memory_states", "frontier_functions"
@@ -18,7 +18,7 @@ def rewritten_function(title: str, right: str, wrong: str) -> Plant:
     """Changes a piece of a migration that occurs once."""
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
-        originals = migrations.load()
+        originals = migrations.all_migrations()
         (original,) = (each for each in originals if each.title == title)
         assert original.sql.count(right) == 1, f"{original.name} has changed: find the fault another place"
 
@@ -26,7 +26,7 @@ def rewritten_function(title: str, right: str, wrong: str) -> Plant:
             changed = replace(original, sql=original.sql.replace(right, wrong))
             return tuple(changed if each.title == title else each for each in originals)
 
-        monkeypatch.setattr(migrations, "load", load)
+        monkeypatch.setattr(migrations, "all_migrations", load)
 
     return plant
 
@@ -124,7 +124,7 @@ BEGIN = BootstrapRequest(conversation_id="c")
 NEAR, OTHER, GROWN = "1 | near", "0 1 | other", "21 20 | grown"
 """`GROWN` is at a similarity of 21/29 to `NEAR`."""
 
-STATED: Final[list[tuple[Fault, Sequence[Step]]]] = [
+STATED: Final[list[tuple[Fault, Sequence[ScriptStep]]]] = [
     (
         function_fault(
             "an exact duplicate not noted for bootstrap",

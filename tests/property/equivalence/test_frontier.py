@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from harness.commands.verify import disagreement
-from harness.measuring.targets.anima.equivalence.steps import Step
+from harness.measuring.targets.anima.equivalence.steps import ScriptStep
 from harness.measuring.targets.anima.equivalence.verification import look, open_search, replay, shortened
 from harness.measuring.targets.anima.target import counterexample
 from tests.property.equivalence.faults import Fault
@@ -58,7 +58,7 @@ def test_fault_of_the_index_is_found(
 @pytest.mark.parametrize(("fault", "steps"), STATED, ids=[fault.name for fault, _ in STATED])
 def test_fault_that_a_drawn_script_seldom_meets_is_found_by_one_that_does(
     fault: Fault,
-    steps: Sequence[Step],
+    steps: Sequence[ScriptStep],
     monkeypatch: pytest.MonkeyPatch,
     comparison_url: str,
     runner: asyncio.Runner,

@@ -10,7 +10,7 @@ from anima.associations import ASSOCIATIONS
 from anima.bootstraps import BOOTSTRAPS
 from anima.consolidations import CONSOLIDATIONS
 from anima.errors import InvalidInput
-from anima.migrations import load
+from anima.migrations import all_migrations
 from anima.recalls import RECALLS
 from anima.searches import SEARCHES
 from anima.strategy import APPROXIMATE, BATCHED, FIXES, NAIVE, NUMBERS, PRESETS, Strategy, preset
@@ -72,7 +72,7 @@ def test_batched_has_all_fixes_and_what_they_leave_to_gain_and_approximate_diffe
 
 
 def test_every_preset_asks_for_a_schema_that_there_is() -> None:
-    assert {strategy.schema_version for strategy in PRESETS.values()} <= {known.version for known in load()}
+    assert {strategy.schema_version for strategy in PRESETS.values()} <= {known.version for known in all_migrations()}
 
 
 @pytest.mark.parametrize("axis", REGISTERED)

@@ -50,7 +50,7 @@ def test_a_path_that_is_no_utf_8_costs_no_record(tmp_path: Path) -> None:
     with open_journal(tmp_path / "run") as journal:
         journal.write("run", {**RUN, "command": ["harness", "run", "--output", odd, "\N{GRINNING FACE}\u2028"]})
     runs.write_record(tmp_path / "run", read(tmp_path / "run" / FILE_NAME))
-    assert runs.load(tmp_path / "run").command[-2:] == ("caf?", "\N{GRINNING FACE}\u2028")
+    assert runs.load_record(tmp_path / "run").command[-2:] == ("caf?", "\N{GRINNING FACE}\u2028")
 
 
 def test_a_disruption_belongs_to_its_variant(tmp_path: Path) -> None:

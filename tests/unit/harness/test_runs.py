@@ -45,7 +45,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     runs.write_record(tmp_path, guide_record())
-    assert runs.load(tmp_path) == guide_record()
+    assert runs.load_record(tmp_path) == guide_record()
     assert [path.name for path in tmp_path.iterdir()] == [runs.RECORD_FILE]
 
 
@@ -54,7 +54,7 @@ def test_a_record_of_a_newer_schema_is_refused_with_the_way_out(tmp_path: Path) 
     path = tmp_path / runs.RECORD_FILE
     path.write_text('{"schema_version": 2}', encoding="utf-8")
     with pytest.raises(UsageError, match="A newer harness may have written it"):
-        runs.load(tmp_path)
+        runs.load_record(tmp_path)
 
 
 def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

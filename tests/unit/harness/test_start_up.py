@@ -144,7 +144,7 @@ def test_no_line_of_a_list_of_commands_is_cut(program: str, words: Words, comman
 
 
 def test_variants_have_one_name_with_and_without_their_target() -> None:
-    smoke = scenario_files.load("smoke")
+    smoke = scenario_files.load_scenario("smoke")
     by_themselves = {name: kind for name, kind in TARGETS.items() if kind.listed()}
     assert {name: dict(kind.listed()) for name, kind in by_themselves.items()} == {
         name: dict(kind.open(smoke).variants()) for name, kind in by_themselves.items()
@@ -153,4 +153,4 @@ def test_variants_have_one_name_with_and_without_their_target() -> None:
 
 def test_a_scenario_has_one_title_in_a_list_and_as_a_whole() -> None:
     for path in shipped().values():
-        assert title_of(path) == scenario_files.load(str(path)).title
+        assert title_of(path) == scenario_files.load_scenario(str(path)).title

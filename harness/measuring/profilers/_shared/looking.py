@@ -8,14 +8,14 @@ from typing import Final
 
 import asyncpg
 
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 
 INTERVAL_S: Final = 0.01
 
 
 @asynccontextmanager
 async def looking(
-    subject: Subject, query: str, take: Callable[[Sequence[asyncpg.Record]], None]
+    subject: ProfiledOperation, query: str, take: Callable[[Sequence[asyncpg.Record]], None]
 ) -> AsyncGenerator[None]:
     """While the block goes on, `take` gets the rows of each look at the subject's database."""
     connection = await asyncpg.connect(subject.admin_url)

@@ -124,7 +124,7 @@ class Metrics(msgspec.Struct):
     database: PoolState | None = None
 
 
-Told = TypeVar("Told")
+Body = TypeVar("Body")
 
 ENCODER: Final = msgspec.json.Encoder()
 SUCCESS: Final = msgspec.json.Decoder(Success)
@@ -271,7 +271,7 @@ class OpenServed:
             ) from error
 
     async def statistics(self) -> TargetStatistics:
-        metrics = await self._told("/api/v1/meta/metrics", METRICS)
+        metrics = await self._decoded("/api/v1/meta/metrics", METRICS)
         pool = metrics and metrics.database
         return TargetStatistics(
             cache=await self._cache(),
@@ -341,8 +341,8 @@ class OpenServed:
 
     async def _cache(self) -> Mapping[str, int]:
         """The counters of the service's cache; empty where it has none."""
-        told = await self._told("/api/v1/meta/cache-stats", CACHE_STATS)
-        return {} if told is None or told.cache is None else msgspec.structs.asdict(told.cache)
+        report = await self._decoded("/api/v1/meta/cache-stats", CACHE_STATS)
+        return {} if report is None or report.cache is None else msgspec.structs.asdict(report.cache)
 
     async def _served(self) -> Mapping[str, int]:
         """Empty where the service has no metrics for Prometheus, or others than ours."""
@@ -352,7 +352,7 @@ class OpenServed:
         except (ValueError, OverflowError):
             return {}
 
-    async def _told(self, path: str, decoder: msgspec.json.Decoder[Told]) -> Told | None:
+    async def _decoded(self, path: str, decoder: msgspec.json.Decoder[Body]) -> Body | None:
         """None where a server does not tell it, or not in the contract's words."""
         body = await self._read(path)
         try:

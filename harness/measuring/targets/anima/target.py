@@ -23,14 +23,14 @@ from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput
 from anima.model import BootstrapRequest, NewMemory, Query, content_hash
-from anima.spending import Part, spending_of_request
+from anima.spending import SpentPart, spending_of_request
 from anima.work import LANES, current_kind
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import Counted, count, counting
 from harness.measuring.targets.anima.equivalence import choices
-from harness.measuring.targets.anima.equivalence.steps import Step, source
+from harness.measuring.targets.anima.equivalence.steps import ScriptStep, source
 from harness.measuring.targets.anima.equivalence.trial import Disagreement
 from harness.measuring.targets.anima.loading import LoadedMemory
 from harness.measuring.targets.anima.presets import presets
@@ -50,7 +50,7 @@ TABLES_VERSION: Final = 4
 STORAGE_VERSION: Final = 8
 """Says how full pages are, which holds for the rows that are written after it."""
 
-PARTS: Final[tuple[Part, ...]] = ("pool", "embedding", "coalesced", "retries")
+PARTS: Final[tuple[SpentPart, ...]] = ("pool", "embedding", "coalesced", "retries")
 LOADED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 PLANNED_AT_ONCE: Final = 4
 """Each takes round trips, which may be slow; no connection has to be opened for it."""
@@ -196,7 +196,7 @@ class AnimaTarget:
         from harness.measuring.targets.anima.equivalence import verification  # noqa: PLC0415 -- as in `verify`
 
         with expected_failures(), verification.open_search(database_url, variants, runner) as search:
-            found = verification.replay(search, cast("Sequence[Step]", steps))
+            found = verification.replay(search, cast("Sequence[ScriptStep]", steps))
         return counterexample(found) if found else None
 
 

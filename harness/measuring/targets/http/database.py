@@ -26,7 +26,7 @@ SELECT count(*)
 """
 
 
-async def told(url: str) -> bool:
+async def wait_for_statistics(url: str) -> bool:
     """Waits until every session has told what it did until now; False where one cannot, since it is in a transaction.
 
     Whoever is busy tells it at the end of a statement, as long as the last time was a second before.

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from harness.errors import UsageError
-from harness.measuring.targets.http.openapi_values import Document, Values, listed, properties_of, resolved, table
+from harness.measuring.targets.http.openapi_values import (
+    Document,
+    ExampleValues,
+    listed,
+    properties_of,
+    resolved,
+    table,
+)
 from harness.measuring.toml import identifier, inline, slug
 
 WEIGHTS: Final[Mapping[str, int]] = {"get": 9, "post": 1, "put": 0, "patch": 0, "delete": 0}
@@ -71,7 +78,7 @@ class _Proposed:
         return self.method == "get" and not needed and "{" not in self.path
 
     def lines(self, others: Sequence["_Proposed"]) -> Iterator[str]:
-        values = Values(self._document)
+        values = ExampleValues(self._document)
         path = self._path(values, others)
         query = {name: self._drawn(values, each) for name, each in self._needed("query")}
         headers = {name: self._text(values, each) for name, each in self._needed("header")}
@@ -110,7 +117,7 @@ class _Proposed:
         lists = [] if depth else [(name, each) for name, each in properties.items() if _is_list(self._document, each)]
         return next((f"{name}.{below}" for name, each in lists if (below := self._place(each, names, 1))), None)
 
-    def _path(self, values: Values, others: Sequence["_Proposed"]) -> str:
+    def _path(self, values: ExampleValues, others: Sequence["_Proposed"]) -> str:
         """A thing that another operation makes or lists is asked for; else what is drawn."""
 
         def placeholder(found: "re.Match[str]") -> str:
@@ -138,13 +145,13 @@ class _Proposed:
         schema = table(parameter["schema"]) if "schema" in parameter else table(contents[0] if contents else None)
         return {**stated, "allOf": [schema]} if stated or "$ref" in schema else schema
 
-    def _drawn(self, values: Values, parameter: Document) -> object:
+    def _drawn(self, values: ExampleValues, parameter: Document) -> object:
         return values.of(self._schema(parameter), str(parameter["name"]))
 
-    def _drawn_only(self, values: Values, parameter: Document) -> object:
+    def _drawn_only(self, values: ExampleValues, parameter: Document) -> object:
         return values.drawn(self._schema(parameter))
 
-    def _text(self, values: Values, parameter: Document) -> str:
+    def _text(self, values: ExampleValues, parameter: Document) -> str:
         name = str(parameter["name"])
         own = identifier(name)
         value = values.of(self._schema(parameter), name)
@@ -183,7 +190,7 @@ class _Proposed:
             return None
         return next(iter(self._body), None)
 
-    def _sent(self, values: Values, headers: dict[str, str]) -> Iterator[str]:
+    def _sent(self, values: ExampleValues, headers: dict[str, str]) -> Iterator[str]:
         if self._unsent:
             yield f"# Its body is {self._unsent}, which is not sent; so its weight is 0."
         for kind, each in self._body.items():

@@ -76,7 +76,7 @@ def properties_of(document: Document, schema: Document, depth: int = 0) -> tuple
     return properties, required
 
 
-class Values:
+class ExampleValues:
     """`named` are those that stand within a text, by the names of their placeholders."""
 
     def __init__(self, document: Document) -> None:

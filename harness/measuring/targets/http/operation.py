@@ -8,14 +8,14 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 from harness.measuring.arguments import Argument, DrawnOne
 from harness.measuring.own_scenario import Operation
 from harness.measuring.section import Section
-from harness.measuring.targets.http.templates import Reference, references
+from harness.measuring.targets.http.templates import Placeholder, references
 from harness.redaction import SECRET_NAME, names_another
 
 DRAWN: Final = "(drawn)"
 """Of a reference to what was drawn for a place in `query`, `json` or `form`; no placeholder can be named so."""
 
 OF_THE_RUN: Final = frozenset({"cookie", "authorization"})
-Status = Annotated[int, Field(ge=100, le=599)]
+HttpStatus = Annotated[int, Field(ge=100, le=599)]
 
 
 def _is_table(argument: Argument | None) -> Argument | None:
@@ -24,7 +24,7 @@ def _is_table(argument: Argument | None) -> Argument | None:
     return argument
 
 
-Table = Annotated[Argument, AfterValidator(_is_table)]
+ArgumentTable = Annotated[Argument, AfterValidator(_is_table)]
 
 
 class Expectation(Section, frozen=True):
@@ -32,7 +32,7 @@ class Expectation(Section, frozen=True):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    status: Status | tuple[Status, ...] | None = None
+    status: HttpStatus | tuple[HttpStatus, ...] | None = None
     """One status, or several."""
     json_: JsonValue = Field(default=None, alias="json")
     """What the JSON holds at least; may hold the request's placeholders."""
@@ -70,15 +70,15 @@ class HttpOperation(Operation, frozen=True):
     """HTTP's word for what is done."""
     path: str = Field(pattern="^/")
     """Below the service's address; values in it are quoted."""
-    query: Table | None = None
+    query: ArgumentTable | None = None
     """What stands behind the `?`."""
     headers: Mapping[str, str] = {}
     """Headers beside those that every client sends."""
     json_: Argument | None = Field(default=None, alias="json")
     """The body, sent as JSON."""
-    form: Table | None = None
+    form: ArgumentTable | None = None
     """The body, sent as a browser sends a form."""
-    values: Table | None = None
+    values: ArgumentTable | None = None
     """Values drawn for each request, by the names of `{name}`."""
     expect: Expectation = Expectation()
     """What makes an answer a right one."""
@@ -122,7 +122,7 @@ class HttpOperation(Operation, frozen=True):
         }
 
     @property
-    def references(self) -> Iterator[tuple[str, Reference]]:
+    def references(self) -> Iterator[tuple[str, Placeholder]]:
         """Each placeholder with its place."""
         for place, template in self.templates.items():
             yield from ((at, each) for at, each in references(template, place) if each.name != DRAWN)
@@ -136,7 +136,7 @@ def tree(argument: Argument, path: tuple[str, ...]) -> object:
     """What it says, with a reference in the place of each drawn value."""
     match argument.root:
         case DrawnOne():
-            return Reference(DRAWN, path)
+            return Placeholder(DRAWN, path)
         case tuple() as items:
             return [tree(item, (*path, str(number))) for number, item in enumerate(items)]
         case dict() as entries:

@@ -13,7 +13,7 @@ from harness.measuring.section import Section
 from harness.measuring.servers.service import PORT
 from harness.measuring.servers.service_url import plain
 from harness.measuring.targets.http.operation import HttpOperation
-from harness.measuring.targets.http.templates import ENVIRONMENT, Reference
+from harness.measuring.targets.http.templates import ENVIRONMENT, Placeholder
 from harness.redaction import SECRET_NAME, names_another
 
 DATABASE_PARTS: Final = ("database_url", "database_host", "database_port", "database_name", "database_user")
@@ -38,7 +38,7 @@ def _commands(value: object) -> object:
     return [value] if value and is_one else value  # pyright: ignore[reportUnknownVariableType]  # It is validated.
 
 
-Commands = Annotated[
+ServiceCommands = Annotated[
     tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...],
     BeforeValidator(_commands, json_schema_input_type=list[str] | list[list[str]]),
 ]
@@ -46,7 +46,7 @@ Environment = Annotated[Mapping[str, str], AfterValidator(_no_secret)]
 Url = Annotated[str, AfterValidator(plain)]
 
 
-class Service(Section, frozen=True):
+class OwnService(Section, frozen=True):
     """A `command` that is started for each variant and round, or the `url` of a service that runs already."""
 
     command: tuple[str, ...] = Field(
@@ -56,7 +56,7 @@ class Service(Section, frozen=True):
     )
     env: Environment = Field(default={})
     """Variables beside those that the harness has, with what stands in `command`."""
-    install: Commands = ()
+    install: ServiceCommands = ()
     """Makes a checkout of a git revision ready, for `harness compare --revisions`: the program and its arguments,
     without a shell, or several such lists; started in `directory`."""
     directory: FolderBeside = Field(default=Path(), validate_default=True)
@@ -100,14 +100,14 @@ class HttpScenario(OwnScenario, frozen=True):
 
     target: str
     """The name of the target, `http`."""
-    service: Service
+    service: OwnService
     """The service that is measured."""
     operations: Annotated[Mapping[str, HttpOperation], Field(min_length=1)]
     """What is asked, by name."""
     variants: Mapping[str, HttpVariant] = {}
     """What is compared, by name; `current` alone."""
 
-    def service_of(self, variant: str) -> Service:
+    def service_of(self, variant: str) -> OwnService:
         changed = self.variants.get(variant, HttpVariant())
         other: dict[str, object] = {"env": {**self.service.env, **changed.env}}
         if changed.directory is not None:
@@ -154,7 +154,7 @@ class HttpScenario(OwnScenario, frozen=True):
             begin(name, (name,))
         return tuple(begun)
 
-    def kept_of(self, operation: str) -> frozenset[Reference]:
+    def kept_of(self, operation: str) -> frozenset[Placeholder]:
         """What other requests take of its answers."""
         return frozenset(
             reference
@@ -179,7 +179,7 @@ class HttpScenario(OwnScenario, frozen=True):
                     raise ValueError(f"operations.{name}.{place}: nothing gives {reference}: {fault}")
         return self
 
-    def _ungiven(self, operation: HttpOperation, reference: Reference) -> str | None:
+    def _ungiven(self, operation: HttpOperation, reference: Placeholder) -> str | None:
         """Why it has no value, and what to do."""
         if reference.name in operation.names:
             return None

@@ -29,12 +29,12 @@ from harness.measuring.servers.service import Launch, serving
 from harness.measuring.targets.http import database
 from harness.measuring.targets.http.expectations import differences
 from harness.measuring.targets.http.operation import DRAWN, HttpOperation
-from harness.measuring.targets.http.scenario import HttpScenario, Service
+from harness.measuring.targets.http.scenario import HttpScenario, OwnService
 from harness.measuring.targets.http.templates import (
     ENVIRONMENT,
     Filled,
     Lookup,
-    Reference,
+    Placeholder,
     as_text,
     picked,
     read,
@@ -128,9 +128,9 @@ class HttpTarget:
             yield opened
 
 
-def secrets_of(scenario: HttpScenario) -> Mapping[Reference, str]:
+def secrets_of(scenario: HttpScenario) -> Mapping[Placeholder, str]:
     """The variables of the environment that requests contain. Raises `UsageError` for one that is not there."""
-    secrets: dict[Reference, str] = {}
+    secrets: dict[Placeholder, str] = {}
     for name, operation in scenario.operations.items():
         for place, reference in operation.references:
             if reference.name == ENVIRONMENT and reference.name not in operation.names:
@@ -144,10 +144,10 @@ def secrets_of(scenario: HttpScenario) -> Mapping[Reference, str]:
     return secrets
 
 
-def launch(name: str, service: Service, context: TargetContext) -> Launch:
+def launch(name: str, service: OwnService, context: TargetContext) -> Launch:
     """The service finds programs on the harness's PATH, and then beside the harness."""
     parts = urlsplit(context.database_url)
-    told = {
+    known = {
         "database_url": context.database_url,
         "database_host": parts.hostname or "",
         "database_port": str(parts.port or 5432),
@@ -157,7 +157,7 @@ def launch(name: str, service: Service, context: TargetContext) -> Launch:
     }
 
     def filled(text: str) -> str:
-        for part, value in told.items():
+        for part, value in known.items():
             text = text.replace(f"{{{part}}}", value)
         return text
 
@@ -179,13 +179,13 @@ class User:
     """A session, with what its earlier answers gave."""
 
     session: aiohttp.ClientSession
-    answers: dict[Reference, object] = field(default_factory=dict[Reference, object])
+    answers: dict[Placeholder, object] = field(default_factory=dict[Placeholder, object])
 
 
 class Exchange:
     """An operation whose templates have been read."""
 
-    def __init__(self, operation: HttpOperation, kept: frozenset[Reference]) -> None:
+    def __init__(self, operation: HttpOperation, kept: frozenset[Placeholder]) -> None:
         templates = operation.templates
         self.operation = operation
         self.kept = kept
@@ -203,15 +203,15 @@ class Exchange:
     def sent(self, lookup: Lookup) -> dict[str, Any]:
         """What the client is told, but for the address."""
         headers = {name: filled(lookup) for name, filled in self._headers.items()}
-        told: dict[str, Any] = {"headers": headers}
+        options: dict[str, Any] = {"headers": headers}
         if self._query is not None:
-            told["params"] = _pairs(self._query(lookup))
+            options["params"] = _pairs(self._query(lookup))
         if self._json is not None:
             headers.setdefault("Content-Type", "application/json")
-            told["data"] = msgspec.json.encode(self._json(lookup))
+            options["data"] = msgspec.json.encode(self._json(lookup))
         if self._form is not None:
-            told["data"] = aiohttp.FormData(_pairs(self._form(lookup)))
-        return told
+            options["data"] = aiohttp.FormData(_pairs(self._form(lookup)))
+        return options
 
     def shown(self, lookup: Lookup) -> str:
         """What stands behind the address: the query, the headers and the body."""
@@ -223,7 +223,7 @@ class Exchange:
     def path(self, lookup: Lookup) -> str:
         return self._path(lookup)
 
-    def read_answer(self, body: bytes, lookup: Lookup) -> Mapping[Reference, object]:
+    def read_answer(self, body: bytes, lookup: Lookup) -> Mapping[Placeholder, object]:
         """What is kept of it. Raises `TargetError` where it is not what is expected."""
         if self._expected is None and not self.kept:
             return {}
@@ -250,7 +250,7 @@ class OpenHttp:
     """What the run's scenario says."""
     exchanges: Mapping[str, Exchange]
     """What is sent and expected, by operation."""
-    service: Service
+    service: OwnService
     """The variant's service."""
     url: str
     """The address at which it answers."""
@@ -258,7 +258,7 @@ class OpenHttp:
     """The connections that all users share."""
     stack: AsyncExitStack
     """What is closed with the target."""
-    secrets: Mapping[Reference, str]
+    secrets: Mapping[Placeholder, str]
     """The values of variables of the environment, by their placeholders."""
     counted: str | None
     """The service's database, where what its sessions did is waited for; None where it is not the run's."""
@@ -323,7 +323,7 @@ class OpenHttp:
 
     async def report_statistics(self) -> bool:
         """Waits until the service's sessions have told by themselves, where a budget is on what they tell."""
-        return self.counted is not None and await database.told(self.counted)
+        return self.counted is not None and await database.wait_for_statistics(self.counted)
 
     async def _performed(self, user: User, request: Request) -> Response:
         name = request.operation
@@ -331,22 +331,22 @@ class OpenHttp:
             with _failures_named():
                 kept = await self._sent(user, request)
         except TargetError as error:
-            told = TargetError(error.kind, f"operations.{name}: {self._without_secrets(str(error))}.")
+            failure = TargetError(error.kind, f"operations.{name}: {self._without_secrets(str(error))}.")
             if error.kind in (WRONG, REDIRECTED, TOO_LONG) or error.kind.startswith("status"):
                 self.failed[name] += 1
-                self.last_failures[name] = told
+                self.last_failures[name] = failure
                 if name not in self.succeeded and self.failed[name] >= HOPELESS_AFTER:
                     raise self._hopeless(name) from error
-            raise told from error
+            raise failure from error
         self.succeeded.add(name)
         user.answers.update(kept)
         return Response()
 
-    async def _sent(self, user: User, request: Request) -> Mapping[Reference, object]:
+    async def _sent(self, user: User, request: Request) -> Mapping[Placeholder, object]:
         exchange = self.exchanges[request.operation]
         names = exchange.operation.names
 
-        def lookup(reference: Reference) -> object:
+        def lookup(reference: Placeholder) -> object:
             if reference.name == DRAWN:
                 return picked(request.arguments, reference.path)
             if reference.name in names:
@@ -356,12 +356,12 @@ class OpenHttp:
             return user.answers[reference]
 
         try:
-            path, told = exchange.path(lookup), exchange.sent(lookup)
+            path, options = exchange.path(lookup), exchange.sent(lookup)
         except LookupError as error:
             raise TargetError(WRONG, f"there is no value for {error} yet") from error
         address = URL(self.url + path)
         exchanges.sent(lambda: self._without_secrets(f"{exchange.operation.method} {address}{exchange.shown(lookup)}"))
-        async with user.session.request(exchange.operation.method, address, **told) as answer:
+        async with user.session.request(exchange.operation.method, address, **options) as answer:
             body = await body_of(answer)
             exchanges.came_back(lambda: self._without_secrets(f"HTTP status {answer.status}{_excerpt(body)}"))
             if not exchange.operation.expect.allows(answer.status):
@@ -472,7 +472,7 @@ def _pairs(table: object) -> list[tuple[str, str]]:
     ]
 
 
-def _has(document: object, reference: Reference) -> bool:
+def _has(document: object, reference: Placeholder) -> bool:
     try:
         picked(document, reference.path)
     except LookupError:

@@ -15,7 +15,7 @@ PLACEHOLDER: Final = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|\{(?P<na
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class Placeholder:
     """What stands between braces: a drawn value by its name, a variable of the environment, or a part of an answer."""
 
     name: str
@@ -25,18 +25,18 @@ class Reference:
         return f"{{{'.'.join((self.name, *self.path))}}}"
 
 
-Lookup = Callable[[Reference], object]
+Lookup = Callable[[Placeholder], object]
 Filled = Callable[[Lookup], object]
 """A template that has been read once, and is filled for each request."""
 
 
-def references(template: object, place: str) -> Iterator[tuple[str, Reference]]:
+def references(template: object, place: str) -> Iterator[tuple[str, Placeholder]]:
     """Each with the place at which it stands."""
     match template:
-        case Reference():
+        case Placeholder():
             yield place, template
         case str():
-            yield from ((place, part) for part in _parts(template) if isinstance(part, Reference))
+            yield from ((place, part) for part in _parts(template) if isinstance(part, Placeholder))
         case Mapping():
             for key, value in cast("Mapping[str, object]", template).items():
                 yield from references(value, f"{place}.{key}")
@@ -50,7 +50,7 @@ def references(template: object, place: str) -> Iterator[tuple[str, Reference]]:
 def read(template: object, *, quote: Callable[[str], str] = str) -> Filled:
     """`quote` is what a value needs to stand within other text. A `Reference` may stand anywhere by itself."""
     match template:
-        case Reference():
+        case Placeholder():
             return lambda lookup: lookup(template)
         case str():
             return _read_text(_parts(template), quote)
@@ -75,9 +75,9 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _read_text(parts: Sequence[str | Reference], quote: Callable[[str], str]) -> Filled:
+def _read_text(parts: Sequence[str | Placeholder], quote: Callable[[str], str]) -> Filled:
     match parts:
-        case [Reference() as whole]:
+        case [Placeholder() as whole]:
             return lambda lookup: lookup(whole)
         case [str() as text]:
             return lambda _: text
@@ -89,13 +89,13 @@ def _read_text(parts: Sequence[str | Reference], quote: Callable[[str], str]) ->
             )
 
 
-def _parts(text: str) -> list[str | Reference]:
-    parts: list[str | Reference] = []
+def _parts(text: str) -> list[str | Placeholder]:
+    parts: list[str | Placeholder] = []
     end = 0
     for found in PLACEHOLDER.finditer(text):
         parts.append(text[end : found.start()])
         literal, names = found["literal"], found["names"]
-        parts.append(f"{{{literal}}}" if literal else Reference(*_split(names)))
+        parts.append(f"{{{literal}}}" if literal else Placeholder(*_split(names)))
         end = found.end()
     parts.append(text[end:])
     return _joined(parts)
@@ -106,9 +106,9 @@ def _split(names: str) -> tuple[str, tuple[str, ...]]:
     return name, tuple(path)
 
 
-def _joined(parts: Sequence[str | Reference]) -> list[str | Reference]:
+def _joined(parts: Sequence[str | Placeholder]) -> list[str | Placeholder]:
     """Without empty texts, and neighbouring texts as one."""
-    joined: list[str | Reference] = []
+    joined: list[str | Placeholder] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
             joined[-1] += part

@@ -34,7 +34,7 @@ _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class OwnStatement:
     """`written` as its author knows it, and `sql` as the server gets it, with `$1` … for `arguments` in their order.
 
     `moved` says from which character of `sql` on which one of `written` it is.
@@ -60,7 +60,7 @@ class _Placeholder:
     argument: str
 
 
-def read_statement(name: str, written: str) -> Statement:
+def read_statement(name: str, written: str) -> OwnStatement:
     """Numbers the placeholders of each statement from 1, since one of a transaction need not use all arguments."""
     arguments: list[str] = []
     sql, moved, copied = "", [(0, 0)], 0
@@ -70,7 +70,7 @@ def read_statement(name: str, written: str) -> Statement:
         sql += f"{written[copied : placeholder.begin]}${arguments.index(placeholder.argument) + 1}"
         copied = placeholder.end
         moved.append((len(sql), copied))
-    return Statement(name, written, sql + written[copied:], tuple(arguments), tuple(moved))
+    return OwnStatement(name, written, sql + written[copied:], tuple(arguments), tuple(moved))
 
 
 def _placeholders(written: str) -> Iterator[_Placeholder]:
@@ -110,7 +110,7 @@ def read_file(path: Path) -> Mapping[str, str]:
     return statements
 
 
-def mismatch(statements: Sequence[Statement], given: Collection[str], *, by_name: bool) -> str | None:
+def mismatch(statements: Sequence[OwnStatement], given: Collection[str], *, by_name: bool) -> str | None:
     """What is wrong between the placeholders and the arguments, for whoever wrote both; None where they fit."""
     wanted = {argument for statement in statements for argument in statement.arguments}
     for argument in sorted(wanted):

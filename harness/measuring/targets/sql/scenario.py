@@ -12,7 +12,7 @@ from harness.measuring.own_scenario import AskedOperation, OwnScenario, OwnVaria
 from harness.measuring.scenario import known
 from harness.measuring.section import Section
 from harness.measuring.seeds import Files, as_several
-from harness.measuring.targets.sql.queries import Statement, mismatch, read_file, read_statement
+from harness.measuring.targets.sql.queries import OwnStatement, mismatch, read_file, read_statement
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
 
@@ -81,7 +81,7 @@ class SqlScenario(OwnScenario, frozen=True):
             raise ValueError(str(error)) from None
         return self
 
-    def statements(self, variant: str) -> Mapping[str, tuple[Statement, ...]]:
+    def statements(self, variant: str) -> Mapping[str, tuple[OwnStatement, ...]]:
         """What each operation sends. Raises `UsageError` where an operation has no statement, or other arguments."""
         other = self.variants[variant]
         filed = {**_filed(self.queries), **_filed(other.queries)}
@@ -110,7 +110,7 @@ def _filed(path: Path | None) -> Mapping[str, str]:
     return read_file(path) if path else {}
 
 
-def _read(name: str, texts: tuple[str, ...], operation: SqlOperation) -> tuple[Statement, ...]:
+def _read(name: str, texts: tuple[str, ...], operation: SqlOperation) -> tuple[OwnStatement, ...]:
     one = len(texts) == 1
     statements = tuple(
         read_statement(name if one else f"{name}.{number}", text) for number, text in enumerate(texts, start=1)

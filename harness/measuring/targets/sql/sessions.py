@@ -12,7 +12,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from harness.errors import TargetError, UsageError
 from harness.measuring import exchanges
 from harness.measuring.statements import count
-from harness.measuring.targets.sql.queries import Statement
+from harness.measuring.targets.sql.queries import OwnStatement
 from harness.measuring.targets.sql.scenario import ExpectedRows
 from harness.measuring.values.protocol import Plain
 
@@ -41,13 +41,13 @@ _BROKEN: Final = (
 FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
-class Session:
+class OwnSession:
     """A connection that is opened again where the one before is lost, with everything prepared on it."""
 
     def __init__(
         self,
         database_url: str,
-        operations: Mapping[str, Sequence[Statement]],
+        operations: Mapping[str, Sequence[OwnStatement]],
         expected: Mapping[str, ExpectedRows],
         settings: Mapping[str, str],
     ) -> None:
@@ -125,7 +125,7 @@ class Session:
         if wanted is not None and rows[-1] != wanted:
             raise TargetError(WRONG, f"{operation}: {rows[-1]} rows came back instead of {wanted}")
 
-    async def _send(self, statement: Statement, arguments: Mapping[str, Plain]) -> int:
+    async def _send(self, statement: OwnStatement, arguments: Mapping[str, Plain]) -> int:
         prepared = self._prepared[statement.name]
         exchanges.sent(lambda: statement.written)
         begun = perf_counter()
@@ -140,7 +140,7 @@ class Session:
         await self.connection.execute(command)
         count(command, elapsed_s=perf_counter() - begun, rows=0, control=True)
 
-    def bound(self, statement: Statement, arguments: Mapping[str, Plain]) -> list[Any]:
+    def bound(self, statement: OwnStatement, arguments: Mapping[str, Plain]) -> list[Any]:
         """The arguments of a statement in its order. Raises `TargetError` for one that its type does not take."""
         types = self._prepared[statement.name].get_parameters()
         return [
@@ -149,14 +149,14 @@ class Session:
         ]
 
 
-async def _prepare(connection: asyncpg.Connection, statement: Statement) -> PreparedStatement:
+async def _prepare(connection: asyncpg.Connection, statement: OwnStatement) -> PreparedStatement:
     try:
         return await connection.prepare(statement.sql)
     except asyncpg.PostgresError as error:
         raise UsageError(unprepared(statement, error)) from None
 
 
-def unprepared(statement: Statement, error: asyncpg.PostgresError) -> str:
+def unprepared(statement: OwnStatement, error: asyncpg.PostgresError) -> str:
     """The server's words, and where in the statement they point to."""
     said = f"{statement.name} does not prepare: {error.args[0]}."
     position = getattr(error, "position", None)

@@ -16,9 +16,9 @@ from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import counting
 from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
-from harness.measuring.targets.sql.queries import Statement
+from harness.measuring.targets.sql.queries import OwnStatement
 from harness.measuring.targets.sql.scenario import SqlScenario
-from harness.measuring.targets.sql.sessions import FAILURES, Session
+from harness.measuring.targets.sql.sessions import FAILURES, OwnSession
 
 REPORT_STATISTICS: Final = "SELECT pg_stat_force_next_flush()"
 OPENED_AT_ONCE: Final = 20
@@ -67,10 +67,10 @@ class SqlTarget:
                 finally:
                     await session.close()
 
-    def _session(self, variant: str, database_url: str) -> Session:
+    def _session(self, variant: str, database_url: str) -> OwnSession:
         settings = self._scenario.variants[variant].settings
         expected = {name: operation.expect for name, operation in self._scenario.operations.items()}
-        return Session(database_url, self._scenario.statements(variant), expected, settings)
+        return OwnSession(database_url, self._scenario.statements(variant), expected, settings)
 
     shared = staticmethod(nothing_shared)
 
@@ -79,7 +79,7 @@ class SqlTarget:
         sessions = [self._session(context.variant, context.database_url) for _ in range(context.users)]
         side_by_side = asyncio.Semaphore(OPENED_AT_ONCE)
 
-        async def opened(session: Session) -> None:
+        async def opened(session: OwnSession) -> None:
             async with side_by_side:
                 await session.open()
 
@@ -100,10 +100,10 @@ class SqlTarget:
 class OpenSql:
     """Whoever asks takes a session that is free, and waits only where there are more who ask than users."""
 
-    def __init__(self, sessions: Sequence[Session], operations: Mapping[str, Sequence[Statement]]) -> None:
+    def __init__(self, sessions: Sequence[OwnSession], operations: Mapping[str, Sequence[OwnStatement]]) -> None:
         self._sessions = sessions
         self._operations = operations
-        self._free: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
+        self._free: asyncio.LifoQueue[OwnSession] = asyncio.LifoQueue()
         for session in sessions:
             self._free.put_nowait(session)
         self._first: dict[str, Mapping[str, object]] = {}
@@ -170,7 +170,7 @@ class OpenSql:
             self._free.put_nowait(session)
 
     async def _plans_of(
-        self, session: Session, operation: str, kinds: Mapping[str, str], *, executed: bool
+        self, session: OwnSession, operation: str, kinds: Mapping[str, str], *, executed: bool
     ) -> Sequence[StatementPlan]:
         """In one transaction, as they are sent, since a later one may depend on an earlier one."""
         transaction = session.connection.transaction()

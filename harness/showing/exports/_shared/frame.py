@@ -21,12 +21,12 @@ def requests_frame(record: RunRecord) -> "pd.DataFrame":
 
 
 def _row(run_id: str, variant: str, sample: Sample) -> Mapping[str, object]:
-    told = sample.model_dump(exclude={"elapsed_s", "calls"})
+    row = sample.model_dump(exclude={"elapsed_s", "calls"})
     parts = {f"elapsed_s.{name}": elapsed_s for name, elapsed_s in sorted((sample.elapsed_s or {}).items())}
     return {
         "run_id": run_id,
         "variant": variant,
-        **told,
+        **row,
         "service_time_s": sample.service_time_s,
         "response_time_s": sample.response_time_s,
         "lateness_s": sample.lateness_s,

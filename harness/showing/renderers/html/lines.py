@@ -18,7 +18,7 @@ GAUGE_LIMIT_PERCENT: Final = 62.5
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LineChange:
     """Two figures of one thing, before and after."""
 
     before: str
@@ -31,9 +31,9 @@ class Headline:
     """One operation from the baseline to the candidate; where texts matter, known and first-time ones apart."""
 
     title: str
-    p50: Change
-    first_time: Change | None
-    statements: Change
+    p50: LineChange
+    first_time: LineChange | None
+    statements: LineChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def headlines(summary: Summary) -> Iterable[Headline]:
                 title=selection(operation, pair[0].texts),
                 p50=_latency_change(*pair),
                 first_time=_latency_change(*first_time) if first_time else None,
-                statements=Change(count(before), count(after)),
+                statements=LineChange(count(before), count(after)),
             )
 
 
@@ -71,11 +71,11 @@ def _pair(summary: Summary, operation: str, texts: TextGroup) -> tuple[Operation
     return (before, after) if before and after else None
 
 
-def _latency_change(before: OperationSummary, after: OperationSummary) -> Change:
+def _latency_change(before: OperationSummary, after: OperationSummary) -> LineChange:
     first_s, last_s = before.p50.value_s, after.p50.value_s
     is_finite = 0 < first_s < math.inf and last_s < math.inf
     first, last = (quantile_cell(each.p50, each.requests, "p50").text for each in (before, after))
-    return Change(first, last, share((last_s - first_s) / first_s) if is_finite else "")
+    return LineChange(first, last, share((last_s - first_s) / first_s) if is_finite else "")
 
 
 def budget_lines(verdict: Verdict) -> Iterable[BudgetLine]:

@@ -32,10 +32,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`told` are the figures that its title ends with; `is_time` says that values are seconds."""
+    """`figures` are what its title ends with; `is_time` says that values are seconds."""
 
     title: str
-    told: str
+    figures: str
     layers: Sequence[Layer]
     is_time: bool = False
 
@@ -78,7 +78,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.tick_params(axis="y", labelcolor=MUTED)
     axes.grid(axis="y")
     axes.text(0, 1.08, panel.title, transform=axes.transAxes, ha="left", va="bottom", color=INK, fontsize=9)
-    axes.text(1, 1.08, panel.told, transform=axes.transAxes, ha="right", va="bottom", color=MUTED, fontsize=9)
+    axes.text(1, 1.08, panel.figures, transform=axes.transAxes, ha="right", va="bottom", color=MUTED, fontsize=9)
 
 
 def _duration(seconds: float, _: object) -> str:

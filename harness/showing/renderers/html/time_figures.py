@@ -92,7 +92,7 @@ def system_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
         if panels:
             name, key = printable(variant.name), f"system{number}"
             description = f"{name}, over {time.end_s - time.start_s:.1f} seconds. " + " ".join(
-                f"{panel.title}: {panel.told}." for panel in panels
+                f"{panel.title}: {panel.figures}." for panel in panels
             )
             yield Figure(key, name, safe(panels_chart(panels, time, key, description)))
 
@@ -116,8 +116,8 @@ def _sources_panel(samples: Sequence[Sample], time: Timeframe) -> Panel | None:
         Layer(colour, "area", edges_s, [counted[number, source] / width_s for number in range(SLICES)])
         for source, colour in SOURCES.items()
     ]
-    told = ", ".join(f"{count(totals[source])} {source}" for source in SOURCES)
-    return Panel("embeddings a second", told, layers)
+    figures = ", ".join(f"{count(totals[source])} {source}" for source in SOURCES)
+    return Panel("embeddings a second", figures, layers)
 
 
 def _source(sample: Sample) -> str:
@@ -131,8 +131,8 @@ def _pool_panel(samples: Sequence[Sample]) -> Panel | None:
     if not waits:
         return None
     at_s, waits_s = zip(*_thinned(sorted(waits)), strict=True)
-    told = f"at most {duration(max(waits_s))}"
-    return Panel("wait for a connection", told, [Layer(TYPICAL, "dots", at_s, waits_s)], is_time=True)
+    figures = f"at most {duration(max(waits_s))}"
+    return Panel("wait for a connection", figures, [Layer(TYPICAL, "dots", at_s, waits_s)], is_time=True)
 
 
 def _levels_panel(variant: VariantRecord, round_number: int, title: str, name: str) -> Panel | None:
@@ -140,6 +140,6 @@ def _levels_panel(variant: VariantRecord, round_number: int, title: str, name: s
     readings = [reading for each in phases for reading in zip(each.at_s, each.values.get(name, ()), strict=False)]
     if not readings:
         return None
-    told = f"at most {count(max(value for _, value in readings))}"
+    figures = f"at most {count(max(value for _, value in readings))}"
     at_s, values = zip(*_thinned(readings, LEVELS_MAX), strict=True)
-    return Panel(title, told, [Layer(TYPICAL, "steps", at_s, values)])
+    return Panel(title, figures, [Layer(TYPICAL, "steps", at_s, values)])

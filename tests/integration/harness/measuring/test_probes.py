@@ -10,7 +10,7 @@ from anima.connections import Connection
 from anima.database import open_database
 from harness.measuring.observation import asking, take_reading
 from harness.measuring.operations import Request
-from harness.measuring.probes.protocol import Ask, NotObserved, Observable
+from harness.measuring.probes.protocol import AskServer, NotObserved, Observable
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.anima.target import AnimaTarget
 from harness.measuring.targets.protocol import TargetContext
@@ -26,7 +26,7 @@ async def able() -> bool:
 
 
 @pytest.fixture
-async def ask(server: Server) -> AsyncIterator[Ask]:
+async def ask(server: Server) -> AsyncIterator[AskServer]:
     async with asking(server.admin_url) as ask:
         yield ask
 
@@ -37,7 +37,7 @@ def database(database_url: str) -> str:
 
 
 async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
-    server: Server, ask: Ask, database_url: str, database: str
+    server: Server, ask: AskServer, database_url: str, database: str
 ) -> None:
     async with open_database(database_url) as opened:
 
@@ -61,7 +61,7 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
 
 
 async def test_processor_time_of_a_session_that_has_ended_is_the_servers(
-    server: Server, ask: Ask, database_url: str
+    server: Server, ask: AskServer, database_url: str
 ) -> None:
     observable = Observable(ask, "none", server.cpu_s, able)
     before = await take_reading(observable, "whole")
@@ -74,7 +74,9 @@ async def test_processor_time_of_a_session_that_has_ended_is_the_servers(
     assert counted.missing["rows_written"] == "the server has no statistics of none"
 
 
-async def test_a_target_has_its_sessions_report(server: Server, ask: Ask, database_url: str, database: str) -> None:
+async def test_a_target_has_its_sessions_report(
+    server: Server, ask: AskServer, database_url: str, database: str
+) -> None:
     async with AnimaTarget().open(TargetContext("batched", database_url)) as target:
         observable = Observable(ask, database, server.cpu_s, target.report_statistics)
         await target.perform(Request("add", {"content": "one"}))
@@ -87,7 +89,7 @@ async def test_a_target_has_its_sessions_report(server: Server, ask: Ask, databa
     assert 2 <= counted.values["rows_written"] <= 30
 
 
-async def test_a_session_that_the_server_has_ended_is_opened_again(ask: Ask) -> None:
+async def test_a_session_that_the_server_has_ended_is_opened_again(ask: AskServer) -> None:
     first = await ask("SELECT pg_backend_pid() AS pid")
     again = await ask("SELECT pg_backend_pid() AS pid")
     assert first is not None

@@ -9,7 +9,7 @@ from harness.measuring import scenario_files
 from harness.measuring.worker import PROTOCOL
 
 NULL = ('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]", "corpus.size=20")
-DUMPED = scenario_files.load("smoke", settings=NULL).told
+DUMPED = scenario_files.load_scenario("smoke", settings=NULL).for_worker
 TASK = {"scenario": DUMPED, "variant": "main", "strategy": "null", "database_url": ""}
 
 

@@ -50,14 +50,14 @@ CUT_INTO_SLICES = (
 
 
 def chosen(settings: Sequence[str] = NULL) -> Scenario:
-    return scenario_files.load("smoke", settings=settings)
+    return scenario_files.load_scenario("smoke", settings=settings)
 
 
 def tasks(measured: Scenario) -> list[Task]:
     return [
         Task(
             task="measure",
-            scenario=measured.told,
+            scenario=measured.for_worker,
             variant="null",
             strategy="null",
             database_url="",
@@ -152,7 +152,7 @@ async def test_a_worker_that_cannot_do_its_task_says_why() -> None:
     wrong = task.model_copy(update={"scenario": task.scenario | {"target": "nul"}})
     async with working([wrong]) as (worker,):
         with pytest.raises(HarnessError, match=r"Worker 1 of 1 of null failed: [^$]*Did you mean 'null'\?"):
-            await worker.told("ready", lambda *_: None)
+            await worker.received("ready", lambda *_: None)
 
 
 CALLER = """

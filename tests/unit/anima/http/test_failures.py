@@ -10,7 +10,7 @@ from anima.errors import (
     EmbeddingUnavailable,
     InvalidEmbedding,
 )
-from anima.http.failures import TOLD, retry_after
+from anima.http.failures import PUBLIC, retry_after
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ from anima.http.failures import TOLD, retry_after
     ids=["open circuit", "half-open circuit", "no answer", "database", "garbage", "refused text", "wrong key"],
 )
 def test_who_is_turned_away_is_told_for_how_many_seconds(error: AnimaError, headers: dict[str, str]) -> None:
-    assert retry_after(TOLD[type(error)], error) == headers
+    assert retry_after(PUBLIC[type(error)], error) == headers

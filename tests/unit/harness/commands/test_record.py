@@ -82,7 +82,7 @@ def recorded(tmp_path: Path, content: str, *arguments: str, name: str = "shop.ha
 
 def scenario_in(tmp_path: Path) -> dict[str, Any]:
     """As it is written, which a run can read."""
-    assert isinstance(scenario_files.load(str(tmp_path / "shop.toml")), OwnScenario)
+    assert isinstance(scenario_files.load_scenario(str(tmp_path / "shop.toml")), OwnScenario)
     return tomllib.loads((tmp_path / "shop.toml").read_text())
 
 
@@ -135,7 +135,7 @@ def test_a_trace_sends_each_request_at_the_distance_that_it_had(tmp_path: Path) 
         (2.0, "get_api_orders_one"),
     ]
     assert lines[2]["arguments"]["values"] == {"order_id": "17"}
-    scenario = scenario_files.load(str(tmp_path / "shop.toml"))
+    scenario = scenario_files.load_scenario(str(tmp_path / "shop.toml"))
     [phase] = scenario.phases
     assert [each.operation for each in scenario.workload_of(1).by_phase[phase.name]] == [
         line["operation"] for line in lines

@@ -56,6 +56,6 @@ def test_the_command_for_all_tables_is_one_that_a_shell_reads_as_it_is_meant(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = tmp_path / 'bob\'s "new" runs'
-    report_files.show(report_of(guide_record()), directory, everything=False)
+    report_files.show_report(report_of(guide_record()), directory, everything=False)
     (told,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("All tables: ")]
     assert shlex.split(told.removeprefix("All tables: ")) == ["harness", "report", str(directory), "--all"]

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.judging.comparison import compare
-from harness.judging.plan_differences import Kind, PlanDifference, PlanSide, compare_plans, label, pair_plans
+from harness.judging.plan_differences import PlanChangeKind, PlanDifference, PlanSide, compare_plans, label, pair_plans
 from harness.record import PlanRecord, PlanStep, StepExecution
 from harness.showing.plan_tables import plans_table
 from harness.showing.renderers import RENDERERS
@@ -52,7 +52,7 @@ LOOPED = PlanStep(node_type="Nested Loop")
     ],
 )
 def test_what_differs_is_told_the_worst_first(
-    before: tuple[PlanStep, ...], after: tuple[PlanStep, ...], kinds: list[Kind], sentence: str
+    before: tuple[PlanStep, ...], after: tuple[PlanStep, ...], kinds: list[PlanChangeKind], sentence: str
 ) -> None:
     found = difference(plan(*before), plan(*after))
     assert [change.kind for change in found.changes] == kinds

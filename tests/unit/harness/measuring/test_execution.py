@@ -16,7 +16,7 @@ from harness.measuring.progress import Silent
 from harness.measuring.recording import header
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.null import NullTarget
-from harness.measuring.turns import Gate, Part
+from harness.measuring.turns import Gate, TurnTaker
 from harness.record import RunRecord
 
 
@@ -73,8 +73,8 @@ class Recorded:
         self.turns: list[tuple[str, int]] = []
         self._failing = failing
 
-    def parts(self, names: Sequence[str], number: int, _workload: Workload) -> Mapping[str, Part]:
-        def part(name: str) -> Part:
+    def parts(self, names: Sequence[str], number: int, _workload: Workload) -> Mapping[str, TurnTaker]:
+        def part(name: str) -> TurnTaker:
             async def work(gate: Gate) -> None:
                 self.turns.append((name, number))
                 await gate()
@@ -94,7 +94,7 @@ def entries(tmp_path: Path) -> Iterator[Journal]:
 
 
 def rounds(entries: Journal, recorded: Recorded, *settings: str) -> Rounds:
-    chosen = scenario_files.load("smoke", settings=settings)
+    chosen = scenario_files.load_scenario("smoke", settings=settings)
     entries.write("run", header(chosen, "run"))
     run = Run(chosen, NullTarget(), cast("Server", None), None, entries, recorded.progress)
     return Rounds(run, recorded.parts, started=0.0)

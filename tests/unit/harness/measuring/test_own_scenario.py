@@ -62,7 +62,7 @@ def test_requests_are_the_same_again_and_others_in_a_further_round() -> None:
 
 def test_what_a_worker_is_told_is_the_scenario_again() -> None:
     found = scenario(variants={"before": {}, "after": {}}, database={"provisioner": "embedded"})
-    assert AskingScenario.model_validate(found.told) == found
+    assert AskingScenario.model_validate(found.for_worker) == found
 
 
 def test_the_judge_knows_the_operations_and_the_ladder() -> None:

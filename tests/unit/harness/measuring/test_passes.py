@@ -65,7 +65,7 @@ class OtherTurns(Surroundings):
 async def measured(*, requests: int, slices: int) -> Noted:
     clock, noted = ManualClock(), Noted()
     phase = f'{{workload="query",requests={requests},time_s=60,arrival={{kind="closed_loop",users=1}}}}'
-    chosen = scenario_files.load(
+    chosen = scenario_files.load_scenario(
         "smoke",
         settings=[
             *('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]"),

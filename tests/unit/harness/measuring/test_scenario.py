@@ -24,7 +24,7 @@ def test_the_three_scenarios_of_the_readme_are_shipped() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_scenario_can_be_followed(name: str) -> None:
-    chosen = scenario_files.load(name)
+    chosen = scenario_files.load_scenario(name)
     check(chosen.model_dump(mode="json"))
     assert chosen.name == name
     assert chosen.title
@@ -33,7 +33,7 @@ def test_every_shipped_scenario_can_be_followed(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_candidates_quantiles_can_be_decided_by_the_samples_asked_for(name: str) -> None:
     """59 samples bound a p95: a scenario with fewer could never say that a budget on it holds."""
-    chosen = scenario_files.load(name)
+    chosen = scenario_files.load_scenario(name)
     workload = next(chosen.workloads())
     requests = [request for phase in chosen.phases for request in workload.by_phase[phase.name][phase.warm_up :]]
     for budget in chosen.budgets:
@@ -45,7 +45,7 @@ def test_the_candidates_quantiles_can_be_decided_by_the_samples_asked_for(name: 
 
 
 def test_rounds_go_back_and_forth_so_that_drift_favours_no_variant() -> None:
-    chosen = scenario_files.load("smoke", settings=["rounds=3"])
+    chosen = scenario_files.load_scenario("smoke", settings=["rounds=3"])
     assert [(number, [each.name for each in variants]) for number, variants in chosen.schedule()] == [
         (1, ["naive", "batched"]),
         (2, ["batched", "naive"]),
@@ -54,7 +54,7 @@ def test_rounds_go_back_and_forth_so_that_drift_favours_no_variant() -> None:
 
 
 def test_a_control_measures_the_baseline_again_on_the_other_side_of_the_candidate() -> None:
-    chosen = scenario_files.load("smoke", settings=["rounds=2", "control=true"])
+    chosen = scenario_files.load_scenario("smoke", settings=["rounds=2", "control=true"])
     assert [[each.name for each in variants] for _, variants in chosen.schedule()] == [
         ["naive", "batched", "naive (control)"],
         ["naive (control)", "batched", "naive"],
@@ -78,11 +78,11 @@ def test_what_has_a_time_of_its_own_is_not_cut_into_slices(settings: list[str], 
     if "phases" in settings[0]:
         phase, settings = "phases=[{workload='query', time_s=3, arrival={kind='constant_rate', rate_per_s=5}}]", []
     with pytest.raises(UsageError, match=f"slices: {reason}"):
-        scenario_files.load("smoke", settings=["slices=4", phase, *settings])
+        scenario_files.load_scenario("smoke", settings=["slices=4", phase, *settings])
 
 
 def test_the_slices_of_a_phase_share_its_time_and_have_draws_of_their_own() -> None:
-    phase = scenario_files.load("smoke", settings=["slices=4"]).phases[1]
+    phase = scenario_files.load_scenario("smoke", settings=["slices=4"]).phases[1]
     slices = [phase.slice(number, 4) for number in range(4)]
     assert [each.duration_s for each in slices] == [phase.duration_s / 4] * 4
     assert len({each.name for each in slices}) == 4
@@ -90,7 +90,7 @@ def test_the_slices_of_a_phase_share_its_time_and_have_draws_of_their_own() -> N
 
 
 def test_loaded_memories_have_the_state_that_their_tier_implies() -> None:
-    chosen = scenario_files.load("smoke")
+    chosen = scenario_files.load_scenario("smoke")
     assert isinstance(chosen, MemoryScenario)
     loaded = chosen.loaded()
     assert len(loaded) == chosen.corpus.size
@@ -98,8 +98,8 @@ def test_loaded_memories_have_the_state_that_their_tier_implies() -> None:
 
 
 def test_a_latency_model_is_a_name_or_its_numbers() -> None:
-    assert scenario_files.load("smoke", settings=["latency=dogfood"]).latency == LATENCIES["dogfood"]
-    own = scenario_files.load("smoke", settings=['latency={description="mine", database_rtt_ms=3}'])
+    assert scenario_files.load_scenario("smoke", settings=["latency=dogfood"]).latency == LATENCIES["dogfood"]
+    own = scenario_files.load_scenario("smoke", settings=['latency={description="mine", database_rtt_ms=3}'])
     assert (own.latency.database_rtt_ms, own.latency.embedding) == (3, None)
 
 
@@ -146,13 +146,13 @@ def test_a_latency_model_is_a_name_or_its_numbers() -> None:
 )
 def test_what_cannot_be_followed_is_said_with_the_way_out(settings: list[str], complaint: str) -> None:
     with pytest.raises(UsageError) as raised:
-        scenario_files.load("smoke", settings=settings)
+        scenario_files.load_scenario("smoke", settings=settings)
     assert complaint in str(raised.value)
 
 
 def test_phases_of_one_workload_are_told_apart_by_their_names() -> None:
     phases = 'phases=[{workload="mix",requests=3},{name="again",workload="mix",requests=3}]'
-    chosen = scenario_files.load("smoke", settings=[phases])
+    chosen = scenario_files.load_scenario("smoke", settings=[phases])
     assert [phase.name for phase in chosen.phases] == ["mix", "again"]
     workload = next(chosen.workloads())
     assert {name: len(requests) for name, requests in workload.by_phase.items()} == {"mix": 3, "again": 3}
@@ -160,16 +160,16 @@ def test_phases_of_one_workload_are_told_apart_by_their_names() -> None:
 
 def test_an_open_phase_draws_as_many_requests_as_it_starts_and_those_of_its_warm_up() -> None:
     phases = 'phases=[{workload="mix",warm_up=2,time_s=3,arrival={kind="constant_rate",rate_per_s=5}}]'
-    chosen = scenario_files.load("smoke", settings=[phases])
+    chosen = scenario_files.load_scenario("smoke", settings=[phases])
     assert len(next(chosen.workloads()).by_phase["mix"]) == 17
 
 
 def test_a_value_that_is_not_toml_is_text() -> None:
-    assert scenario_files.load("smoke", settings=["title=Before and after"]).title == "Before and after"
+    assert scenario_files.load_scenario("smoke", settings=["title=Before and after"]).title == "Before and after"
 
 
 def test_choosing_strategies_keeps_the_pair_where_it_can() -> None:
-    chosen = scenario_files.load("guide", strategies="fix1, batched,fix2")
+    chosen = scenario_files.load_scenario("guide", strategies="fix1, batched,fix2")
     assert (chosen.variant_names, chosen.baseline, chosen.candidate) == (("fix1", "batched", "fix2"), "fix1", "batched")
 
 
@@ -183,18 +183,18 @@ def test_the_schema_for_editors_knows_each_section() -> None:
 def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
     copy = tmp_path / "mine.toml"
     copy.write_text(shipped()["smoke"].read_text(encoding="utf-8"), encoding="utf-8")
-    assert scenario_files.load(str(copy)) == scenario_files.load("smoke")
+    assert scenario_files.load_scenario(str(copy)) == scenario_files.load_scenario("smoke")
     copy.write_bytes(b"name = ")
     with pytest.raises(UsageError, match=r"mine\.toml: not readable as TOML"):
-        scenario_files.load(str(copy))
+        scenario_files.load_scenario(str(copy))
 
 
 def test_what_a_worker_is_told_names_no_key_that_an_older_one_need_not_know() -> None:
-    whole, cut = (scenario_files.load("smoke", settings=settings) for settings in ((), ["slices=4"]))
-    assert "slices" not in whole.told
-    assert cut.told["slices"] == 4
+    whole, cut = (scenario_files.load_scenario("smoke", settings=settings) for settings in ((), ["slices=4"]))
+    assert "slices" not in whole.for_worker
+    assert cut.for_worker["slices"] == 4
     for chosen in (whole, cut):
-        assert parsed(json.loads(json.dumps(chosen.told))) == chosen
+        assert parsed(json.loads(json.dumps(chosen.for_worker))) == chosen
 
 
 def test_an_operation_of_a_trace_that_there_is_not_is_named(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_an_operation_of_a_trace_that_there_is_not_is_named(tmp_path: Path) -> N
     with pytest.raises(
         UsageError, match=r"phases\.0: there is no operation for a trace: 'qeury'\. Did you mean 'query'"
     ):
-        scenario_files.load("smoke", settings=[phases])
+        scenario_files.load_scenario("smoke", settings=[phases])
 
 
 OLD_SPELLING = """
@@ -231,9 +231,9 @@ requests = 20
 def test_the_memory_systems_service_is_found_under_its_old_name(tmp_path: Path) -> None:
     path = tmp_path / "old.toml"
     path.write_text(OLD_SPELLING, encoding="utf-8")
-    chosen = scenario_files.load(str(path), settings=["seed=3"])
+    chosen = scenario_files.load_scenario(str(path), settings=["seed=3"])
     assert (type(chosen), chosen.target) == (MemoryScenario, "anima-http")
-    selected = scenario_files.load("smoke", settings=["target=http"], strategies="batched")
+    selected = scenario_files.load_scenario("smoke", settings=["target=http"], strategies="batched")
     assert selected.target == "anima-http"
     recorded = {**chosen.model_dump(mode="json"), "target": "http"}
     assert scenario_files.stored("run", recorded, None).target == "anima-http"
@@ -244,10 +244,10 @@ def test_a_scenario_in_another_encoding_is_told_so(tmp_path: Path, encoding: str
     copy = tmp_path / "copy.toml"
     copy.write_text("# é\n" + shipped()["smoke"].read_text(encoding="utf-8"), encoding=encoding)
     with pytest.raises(UsageError, match=complaint):
-        scenario_files.load(str(copy))
+        scenario_files.load_scenario(str(copy))
 
 
 def test_an_editors_mark_before_a_scenario_is_passed_over(tmp_path: Path) -> None:
     copy = tmp_path / "copy.toml"
     copy.write_text(shipped()["smoke"].read_text(encoding="utf-8"), encoding="utf-8-sig")
-    assert scenario_files.load(str(copy)) == scenario_files.load("smoke")
+    assert scenario_files.load_scenario(str(copy)) == scenario_files.load_scenario("smoke")

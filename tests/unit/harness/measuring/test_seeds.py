@@ -41,7 +41,7 @@ def test_a_seed_is_files_of_sql_a_command_or_files_by_table_and_a_worker_reads_i
         (tmp_path / name).touch()
     scenario = seeded(tmp_path, seed)
     assert [path.name for path in files_of(scenario.database.seed)] == names
-    again = scenario_files.stored("run", scenario.told, None)
+    again = scenario_files.stored("run", scenario.for_worker, None)
     assert isinstance(again, OwnScenario)
     assert again.database.seed == scenario.database.seed
     assert again.contents() == scenario.contents()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.measuring.turns import Gate, Part, in_turns
+from harness.measuring.turns import Gate, TurnTaker, in_turns
 
 
 class Log:
@@ -15,7 +15,7 @@ class Log:
         self.turns: list[str] = []
         self.working = 0
 
-    def part(self, name: str, turns: int) -> Part:
+    def part(self, name: str, turns: int) -> TurnTaker:
         async def work(gate: Gate) -> None:
             for number in range(turns):
                 if number:

@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 
 from harness.measuring.section import Section
 
-Tier = Literal["active", "thread", "stable", "network"]
-TIERS: Final[tuple[Tier, ...]] = ("active", "thread", "stable", "network")
+TierName = Literal["active", "thread", "stable", "network"]
+TIERS: Final[tuple[TierName, ...]] = ("active", "thread", "stable", "network")
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+TierShare = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class Corpus(Protocol):
 class TierShares(Section, frozen=True):
     """Which share of the loaded memories each tier holds."""
 
-    active: Share = 0.0
+    active: TierShare = 0.0
     """The share of active memories."""
-    thread: Share = 0.0
+    thread: TierShare = 0.0
     """The share of memories of the tier `thread`."""
-    stable: Share = 0.0
+    stable: TierShare = 0.0
     """The share of stable memories."""
-    network: Share = 0.0
+    network: TierShare = 0.0
     """The share of memories of the tier `network`."""
 
     @model_validator(mode="after")
@@ -93,11 +93,11 @@ class TierShares(Section, frozen=True):
             raise ValueError(f"The shares add up to {total:g}; change them so that they add up to 1.")
         return self
 
-    def assign(self, count: int) -> tuple[Tier, ...]:
+    def assign(self, count: int) -> tuple[TierName, ...]:
         """The tier of each of `count` memories in turn, so that any beginning of them has about the same shares."""
-        shares: dict[Tier, float] = {tier: getattr(self, tier) for tier in TIERS}
+        shares: dict[TierName, float] = {tier: getattr(self, tier) for tier in TIERS}
         owed = dict.fromkeys(TIERS, 0.0)
-        tiers: list[Tier] = []
+        tiers: list[TierName] = []
         for _ in range(count):
             owed = {tier: owed[tier] + share for tier, share in shares.items()}
             tiers.append(max(TIERS, key=owed.__getitem__))

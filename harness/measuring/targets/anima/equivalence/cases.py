@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 from anima.model import Added, Bootstrap, BootstrapRequest, Found, Memory, NewMemory, Query
 from harness.measuring.targets.anima.equivalence.reference import Reference
 from harness.measuring.targets.anima.equivalence.spelling import cosine_similarity
-from harness.measuring.targets.anima.equivalence.steps import Step
-from harness.measuring.targets.anima.equivalence.subjects import Answer
+from harness.measuring.targets.anima.equivalence.steps import ScriptStep
+from harness.measuring.targets.anima.equivalence.subjects import SubjectAnswer
 
 ALMOST_DUPLICATE: Final = (0.94, 0.95)
 PHI_MAX: Final = 5.0
@@ -16,7 +16,7 @@ MANY_RESULTS: Final = 15
 """These are more than a hundred pairs."""
 
 
-def cases(step: Step, answer: Answer, reference: Reference) -> Iterator[str]:
+def cases(step: ScriptStep, answer: SubjectAnswer, reference: Reference) -> Iterator[str]:
     """What the step has met, by the answer and the state of the reference after it."""
     match step, answer:
         case NewMemory(), Added(duplicate="semantic"):

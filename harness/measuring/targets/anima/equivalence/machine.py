@@ -16,9 +16,9 @@ from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, 
 
 from anima.model import BootstrapRequest, NewMemory, Query, Tier
 from harness.measuring.targets.anima.equivalence.cases import cases
-from harness.measuring.targets.anima.equivalence.sources import Clock
-from harness.measuring.targets.anima.equivalence.steps import Drain, Load, SoftDelete, Step, Wait
-from harness.measuring.targets.anima.equivalence.subjects import Answer, Subject
+from harness.measuring.targets.anima.equivalence.sources import ScriptClock
+from harness.measuring.targets.anima.equivalence.steps import Drain, Load, ScriptStep, SoftDelete, Wait
+from harness.measuring.targets.anima.equivalence.subjects import Subject, SubjectAnswer
 from harness.measuring.targets.anima.equivalence.texts import (
     APART,
     AROUND_DUPLICATE,
@@ -54,7 +54,7 @@ HISTORIES: Final = (
 PHIS: Final = (0.0, 1.0, 4.0, 4.85, 4.9, 4.95, 5.0)
 
 
-def load(content: str, history: tuple[Tier, int], phi: float, *, is_catalyst: bool) -> Load:
+def memory_to_load(content: str, history: tuple[Tier, int], phi: float, *, is_catalyst: bool) -> Load:
     tier, access_count = history
     return Load(content=content, tier=tier, access_count=access_count, resonance_phi=phi, is_catalyst=is_catalyst)
 
@@ -80,7 +80,9 @@ centres = st.integers(0, TOPICS - 1).map(centre)
 # What is there lies apart, so that what is added finds the centre, at a similarity around that of a duplicate.
 old_texts = variants(*APART) | variants(CENTRE)
 new_texts = variants(*AROUND_DUPLICATE) | old_texts
-loads = st.builds(load, old_texts, st.sampled_from(HISTORIES), st.sampled_from(PHIS), is_catalyst=st.booleans())
+loads = st.builds(
+    memory_to_load, old_texts, st.sampled_from(HISTORIES), st.sampled_from(PHIS), is_catalyst=st.booleans()
+)
 # Hypothesis likes a list short; three of them are seldom short together.
 some_loads = st.lists(loads, max_size=10)
 tie = st.builds(tie_decided_by_phi, st.integers(0, TOPICS - 1), st.sampled_from(LABELS))
@@ -95,11 +97,11 @@ afterwards = st.none() | st.sampled_from(
 
 
 @dataclass(slots=True)
-class Search:
+class CounterexampleSearch:
     """What the scripts of one search share, and what they have come to so far."""
 
     subjects: Collection[Subject]
-    clock: Clock
+    clock: ScriptClock
     runner: asyncio.Runner
     consolidates: bool = True
     scripts: int = 0
@@ -110,7 +112,7 @@ class Search:
         self.scripts += 1
         return self.runner.run(Trial.start(self.subjects, self.clock, consolidates=self.consolidates))
 
-    def perform(self, trial: Trial, step: Step) -> Answer:
+    def perform(self, trial: Trial, step: ScriptStep) -> SubjectAnswer:
         try:
             return self.runner.run(trial.perform(step))
         except Disagreement as disagreement:
@@ -121,7 +123,7 @@ class Search:
 class Script(RuleBasedStateMachine):
     """One script of the search that a subclass names."""
 
-    search: ClassVar[Search]
+    search: ClassVar[CounterexampleSearch]
     texts: Bundle[str] = Bundle("texts")
 
     def __init__(self) -> None:
@@ -130,7 +132,7 @@ class Script(RuleBasedStateMachine):
         self._met: set[str] = set()
         self._going_on = True
 
-    def perform(self, *steps: Step | None) -> None:
+    def perform(self, *steps: ScriptStep | None) -> None:
         for step in steps:
             if step is not None:
                 self._going_on = False
@@ -154,7 +156,7 @@ class Script(RuleBasedStateMachine):
         ),
         afterwards=afterwards,
     )
-    def add(self, new: NewMemory, afterwards: Step | None) -> str:
+    def add(self, new: NewMemory, afterwards: ScriptStep | None) -> str:
         self.perform(new, afterwards)
         return new.content
 
@@ -170,7 +172,7 @@ class Script(RuleBasedStateMachine):
         times=st.just(1) | st.integers(2, REPEATS_MAX),
         afterwards=afterwards,
     )
-    def query(self, query: Query, times: int, afterwards: Step | None) -> None:
+    def query(self, query: Query, times: int, afterwards: ScriptStep | None) -> None:
         self.perform(*[query] * times, afterwards)
 
     @rule(

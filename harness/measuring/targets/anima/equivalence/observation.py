@@ -14,13 +14,13 @@ from anima.model import Added, Bootstrap, Found, Memory
 from harness.measuring.targets.anima.equivalence.state import State
 
 Seen: TypeAlias = Added | Found | Bootstrap | State | None
-Values: TypeAlias = dict[str, Any]
+ObservedValues: TypeAlias = dict[str, Any]
 
 TOLERANCE: Final = 1e-9
 ABSENT: Final = object()
 
 
-def values_of(seen: Seen) -> Values:
+def values_of(seen: Seen) -> ObservedValues:
     match seen:
         case Added():
             return {"duplicate": seen.duplicate, "memory": _memory(seen.memory)}
@@ -69,9 +69,9 @@ def _parts(value: object) -> dict[object, object] | None:
     return dict(enumerate(cast("list[object]", value))) if isinstance(value, list) else None
 
 
-def _memory(memory: Memory) -> Values:
+def _memory(memory: Memory) -> ObservedValues:
     metadata = cast("Mapping[str, Any]", memory.metadata)
-    variants = cast("Sequence[Values]", metadata.get("semantic_variants", []))
+    variants = cast("Sequence[ObservedValues]", metadata.get("semantic_variants", []))
     return {
         "content": memory.content,
         "content_hash": memory.content_hash,
@@ -91,7 +91,7 @@ def _memory(memory: Memory) -> Values:
     }
 
 
-def _state(state: State) -> Values:
+def _state(state: State) -> ObservedValues:
     return {
         "memories": {memory.content: _memory(memory) for memory in state.memories},
         "associations": {

@@ -12,7 +12,7 @@ STARTED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class Clock:
+class ScriptClock:
     """Moves only when somebody moves it."""
 
     now: datetime = STARTED_AT

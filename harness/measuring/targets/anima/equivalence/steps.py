@@ -6,7 +6,7 @@ from pydantic import Field
 
 from anima.model import BootstrapRequest, Input, NewMemory, Query, Tier
 
-__all__ = ["BootstrapRequest", "Drain", "Load", "NewMemory", "Query", "SoftDelete", "Step", "Wait", "source"]
+__all__ = ["BootstrapRequest", "Drain", "Load", "NewMemory", "Query", "ScriptStep", "SoftDelete", "Wait", "source"]
 
 
 class Load(Input):
@@ -35,11 +35,11 @@ class Drain(Input):
     """All accepted background work is done."""
 
 
-Step: TypeAlias = NewMemory | Query | BootstrapRequest | Load | SoftDelete | Wait | Drain
+ScriptStep: TypeAlias = NewMemory | Query | BootstrapRequest | Load | SoftDelete | Wait | Drain
 """An add (`NewMemory`) includes a drain: a semantic duplicate that was written is gone only then."""
 
 
-def source(step: Step) -> str:
+def source(step: ScriptStep) -> str:
     """The Python expression for the step, without what it leaves at its default."""
     given = step.model_dump(mode="json", exclude_defaults=True)
     return f"{type(step).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"

@@ -10,10 +10,10 @@ from anima.database import Statement
 from anima.model import Added, Bootstrap, BootstrapRequest, Found, NewMemory, Query, content_hash
 from anima.rows import COLUMNS, memory_from
 from anima.strategy import Strategy
-from harness.measuring.targets.anima.equivalence.sources import Clock, Ids
+from harness.measuring.targets.anima.equivalence.sources import Ids, ScriptClock
 from harness.measuring.targets.anima.equivalence.spelling import SpelledEmbeddings, vector_of
 from harness.measuring.targets.anima.equivalence.state import Association, AuditedPromotion, LoggedAccess, State
-from harness.measuring.targets.anima.equivalence.steps import Drain, Load, SoftDelete, Step, Wait
+from harness.measuring.targets.anima.equivalence.steps import Drain, Load, ScriptStep, SoftDelete, Wait
 
 CLEAR: Final = Statement(
     "subject.clear",
@@ -97,7 +97,7 @@ LAST_FAILURE: Final = Statement(
     """,
 )
 
-Answer: TypeAlias = Added | Found | Bootstrap | None
+SubjectAnswer: TypeAlias = Added | Found | Bootstrap | None
 
 
 class WorkFailed(Exception):
@@ -110,10 +110,10 @@ class Subject:
 
     name: str
     anima: Anima
-    clock: Clock
+    clock: ScriptClock
     new_id: Ids
 
-    async def perform(self, step: Step) -> Answer:
+    async def perform(self, step: ScriptStep) -> SubjectAnswer:
         match step:
             case NewMemory():
                 return await self._add(step)
@@ -190,7 +190,7 @@ class Subject:
 
 
 @asynccontextmanager
-async def open_subject(url: str, strategy: Strategy, clock: Clock) -> AsyncGenerator[Subject]:
+async def open_subject(url: str, strategy: Strategy, clock: ScriptClock) -> AsyncGenerator[Subject]:
     """The strategy on a database that is migrated to its schema version, and belongs to it alone."""
     new_id = Ids()
     async with open_anima(url, strategy, SpelledEmbeddings(), clock=clock, new_id=new_id) as anima:

@@ -9,11 +9,11 @@ from typing import Final, assert_never
 
 from anima.errors import DatabaseUnavailable
 from anima.model import BootstrapRequest, NewMemory, Query
-from harness.measuring.targets.anima.equivalence.observation import Seen, Values, differences, values_of
+from harness.measuring.targets.anima.equivalence.observation import ObservedValues, Seen, differences, values_of
 from harness.measuring.targets.anima.equivalence.reference import Reference
-from harness.measuring.targets.anima.equivalence.sources import Clock, Ids
-from harness.measuring.targets.anima.equivalence.steps import Drain, Load, SoftDelete, Step, Wait
-from harness.measuring.targets.anima.equivalence.subjects import Answer, Subject
+from harness.measuring.targets.anima.equivalence.sources import Ids, ScriptClock
+from harness.measuring.targets.anima.equivalence.steps import Drain, Load, ScriptStep, SoftDelete, Wait
+from harness.measuring.targets.anima.equivalence.subjects import Subject, SubjectAnswer
 
 STEP_TAKES: Final = timedelta(seconds=1)
 DIFFERENCES_SHOWN: Final = 10
@@ -22,7 +22,7 @@ DIFFERENCES_SHOWN: Final = 10
 class Disagreement(AssertionError):
     """After the last of these steps, a strategy is not where the contract says."""
 
-    def __init__(self, strategy: str, steps: Sequence[Step], differences: Sequence[str]) -> None:
+    def __init__(self, strategy: str, steps: Sequence[ScriptStep], differences: Sequence[str]) -> None:
         super().__init__(f"{strategy} disagrees with the contract:\n  " + "\n  ".join(differences))
         self.strategy = strategy
         self.steps = tuple(steps)
@@ -33,18 +33,18 @@ class Trial:
     """The subjects outlive it: their tables are emptied when it starts."""
 
     subjects: Collection[Subject]
-    clock: Clock
+    clock: ScriptClock
     reference: Reference
-    steps: list[Step] = field(default_factory=list[Step])
+    steps: list[ScriptStep] = field(default_factory=list[ScriptStep])
 
     @classmethod
-    async def start(cls, subjects: Collection[Subject], clock: Clock, *, consolidates: bool = True) -> "Trial":
+    async def start(cls, subjects: Collection[Subject], clock: ScriptClock, *, consolidates: bool = True) -> "Trial":
         """The clock is the one that the subjects read."""
         clock.restart()
         await asyncio.gather(*(subject.restart() for subject in subjects))
         return cls(subjects, clock, Reference(clock, Ids(), consolidates))
 
-    async def perform(self, step: Step) -> Answer:
+    async def perform(self, step: ScriptStep) -> SubjectAnswer:
         """Returns what the contract says; raises `Disagreement` when a strategy says or does something else."""
         self.steps.append(step)
         self.clock.now += STEP_TAKES
@@ -54,7 +54,7 @@ class Trial:
             await self._compare(self.reference.state(), (subject.state() for subject in self.subjects))
         return expected
 
-    def _expected(self, step: Step) -> Answer:
+    def _expected(self, step: ScriptStep) -> SubjectAnswer:
         match step:
             case NewMemory():
                 return self.reference.add(step)
@@ -82,7 +82,7 @@ class Trial:
                 raise Disagreement(subject.name, self.steps, found)
 
 
-def _differences(expected: Values, observed: Seen | BaseException) -> Iterator[str]:
+def _differences(expected: ObservedValues, observed: Seen | BaseException) -> Iterator[str]:
     """What a strategy raises is a difference too, unless it could not reach the database."""
     if not isinstance(observed, BaseException):
         yield from differences(expected, values_of(observed))

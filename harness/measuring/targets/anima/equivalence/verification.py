@@ -17,10 +17,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from anima.migrations import migrate
 from anima.strategy import Strategy
 from harness.measuring.targets.anima.equivalence.choices import comparable
-from harness.measuring.targets.anima.equivalence.machine import Script, Search
+from harness.measuring.targets.anima.equivalence.machine import CounterexampleSearch, Script
 from harness.measuring.targets.anima.equivalence.schemas import own_schemas
-from harness.measuring.targets.anima.equivalence.sources import Clock
-from harness.measuring.targets.anima.equivalence.steps import Step
+from harness.measuring.targets.anima.equivalence.sources import ScriptClock
+from harness.measuring.targets.anima.equivalence.steps import ScriptStep
 from harness.measuring.targets.anima.equivalence.subjects import Subject, open_subject
 from harness.measuring.targets.anima.equivalence.trial import Disagreement
 
@@ -43,24 +43,24 @@ SETTINGS: Final = settings(
 
 
 @contextmanager
-def open_search(url: str, names: Sequence[str], runner: asyncio.Runner) -> Generator[Search]:
+def open_search(url: str, names: Sequence[str], runner: asyncio.Runner) -> Generator[CounterexampleSearch]:
     """Strategies by name, each in a schema of its own in this database.
 
     Raises `InvalidInput`, `DatabaseUnavailable` and `MigrationFailed`.
     """
     strategies = comparable(names)
     consolidates = all(strategy.consolidation != "off" for strategy in strategies)
-    clock = Clock()
+    clock = ScriptClock()
     stack = AsyncExitStack()
     try:
         subjects = runner.run(stack.enter_async_context(_open_subjects(url, strategies, clock)))
-        yield Search(subjects, clock, runner, consolidates=consolidates)
+        yield CounterexampleSearch(subjects, clock, runner, consolidates=consolidates)
     finally:
         runner.run(stack.aclose())
 
 
 def look(
-    search: Search,
+    search: CounterexampleSearch,
     *,
     examples: int,
     seconds: float = math.inf,
@@ -82,7 +82,7 @@ def look(
     return search.disagreement
 
 
-def _look_once(looking: Search, chosen: settings, seed_text: str) -> None:
+def _look_once(looking: CounterexampleSearch, chosen: settings, seed_text: str) -> None:
     class BoundScript(Script):
         search = looking
 
@@ -93,7 +93,7 @@ def _look_once(looking: Search, chosen: settings, seed_text: str) -> None:
             raise
 
 
-def shortened(search: Search, found: Disagreement) -> Disagreement:
+def shortened(search: CounterexampleSearch, found: Disagreement) -> Disagreement:
     """Leaves out steps, large pieces first, as long as the strategy still disagrees."""
     alone = replace(search, subjects=[subject for subject in search.subjects if subject.name == found.strategy])
     size = len(found.steps) // 2
@@ -106,7 +106,7 @@ def shortened(search: Search, found: Disagreement) -> Disagreement:
     return found
 
 
-def replay(search: Search, steps: Sequence[Step]) -> Disagreement | None:
+def replay(search: CounterexampleSearch, steps: Sequence[ScriptStep]) -> Disagreement | None:
     """Performs one script."""
     trial = search.start()
     try:
@@ -129,7 +129,9 @@ def _no_files_left() -> Generator[None]:
 
 
 @asynccontextmanager
-async def _open_subjects(url: str, strategies: Sequence[Strategy], clock: Clock) -> AsyncGenerator[Collection[Subject]]:
+async def _open_subjects(
+    url: str, strategies: Sequence[Strategy], clock: ScriptClock
+) -> AsyncGenerator[Collection[Subject]]:
     async with own_schemas(url, len(strategies)) as urls, AsyncExitStack() as stack:
         for own_url, strategy in zip(urls, strategies, strict=True):
             await migrate(own_url, to=strategy.schema_version)

@@ -13,9 +13,9 @@ from harness.errors import ProvisioningError, UsageError
 from harness.measuring.servers.addresses import address, completed
 from harness.measuring.servers.provisioners._shared.dumps import schema_of
 from harness.measuring.targets.sql.existing.arguments import LIMIT, drawn, mentioned, places_of, rows_of
-from harness.measuring.targets.sql.existing.catalog import Connection, SqlTable, quoted, read_tables
+from harness.measuring.targets.sql.existing.catalog import SqlConnection, SqlTable, quoted, read_tables
 from harness.measuring.targets.sql.existing.costly import Costly, Costs, read_costs
-from harness.measuring.targets.sql.existing.seeding import Seed, seed_of
+from harness.measuring.targets.sql.existing.seeding import SeedPlan, seed_of
 from harness.measuring.toml import identifier, inline, slug, text_block
 from harness.quantities import count, duration
 
@@ -47,7 +47,7 @@ class ProposedStatement:
     sql: str
     arguments: Sequence[object]
     calls: int
-    told: str
+    cost: str
     lacks: str = ""
 
 
@@ -96,7 +96,7 @@ def _on_extensions(lacking: set[str]) -> Iterator[str]:
 
 
 async def _operations(
-    connection: Connection, costs: Costs, tables: Sequence[SqlTable], seed: Seed
+    connection: SqlConnection, costs: Costs, tables: Sequence[SqlTable], seed: SeedPlan
 ) -> Sequence[ProposedStatement]:
     """As many as can be performed, with those between them that cannot."""
     taken: set[str] = set()
@@ -108,13 +108,13 @@ async def _operations(
         conditions = [place.column.name for place in places if place.column and not place.is_written]
         name = _free_name(_verb(each.sql), mentioned(each.sql, tables)[0].name, conditions, taken)
         each_s, share = each.total_s / each.calls, each.total_s / (costs.total_s or 1)
-        told = f"{count(each.calls)} calls, {duration(each_s)} each, {share:.0%} of the server's time on statements"
-        operations.append(await _operation(connection, name, each, told, (tables, seed)))
+        cost = f"{count(each.calls)} calls, {duration(each_s)} each, {share:.0%} of the server's time on statements"
+        operations.append(await _operation(connection, name, each, cost, (tables, seed)))
     return operations
 
 
 async def _operation(
-    connection: Connection, name: str, costly: Costly, told: str, filled: tuple[Sequence[SqlTable], Seed]
+    connection: SqlConnection, name: str, costly: Costly, cost: str, filled: tuple[Sequence[SqlTable], SeedPlan]
 ) -> ProposedStatement:
     """`filled` are the tables, and what the rows are that they get."""
     tables, seed = filled
@@ -129,10 +129,10 @@ async def _operation(
                 arguments.append(drawn(places[number], type_name, by_oid, seed.rows))
             except KeyError:
                 lacks = f"nothing is known to draw for ${number}, which is {type_name}"
-                return ProposedStatement(name, costly.sql, (), costly.calls, told, lacks)
+                return ProposedStatement(name, costly.sql, (), costly.calls, cost, lacks)
     except asyncpg.PostgresError as error:
-        return ProposedStatement(name, costly.sql, (), costly.calls, told, f"it does not prepare ({error})")
-    return ProposedStatement(name, costly.sql, arguments, costly.calls, told)
+        return ProposedStatement(name, costly.sql, (), costly.calls, cost, f"it does not prepare ({error})")
+    return ProposedStatement(name, costly.sql, arguments, costly.calls, cost)
 
 
 def _verb(sql: str) -> str:
@@ -190,7 +190,7 @@ def _scenario(name: str, operations: Sequence[ProposedStatement]) -> str:
         section += ["arguments = [", *(f"    {inline(argument)}," for argument in each.arguments), "]"] * bool(
             each.arguments
         )
-        lines += ["", f"# {each.told}"]
+        lines += ["", f"# {each.cost}"]
         lines += [f"# Left out: {each.lacks}."] * bool(each.lacks)
         lines += [f"# {line}".rstrip() for part in section for line in part.splitlines()] if each.lacks else section
     most = max(each.calls for each in able)

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+SqlConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 ROWS_COUNTED_MAX: Final = 100_000
 """Of a table that was never analysed."""
@@ -177,7 +177,7 @@ class SqlTable:
         return any(column in columns for columns in self.unique)
 
 
-async def read_tables(connection: Connection) -> Sequence[SqlTable]:
+async def read_tables(connection: SqlConnection) -> Sequence[SqlTable]:
     """In the order of their names."""
     path = await connection.fetchval(SEARCH_PATH)
     async with connection.transaction():
@@ -236,7 +236,7 @@ def _column(row: "asyncpg.Record", checks: Sequence[str]) -> TableColumn:
     )
 
 
-async def _rows(connection: Connection, table: "asyncpg.Record") -> int:
+async def _rows(connection: SqlConnection, table: "asyncpg.Record") -> int:
     """As the server last estimated; counted, up to a limit, where it never did."""
     if table["rows"] > 0:
         return int(table["rows"])

@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from harness.measuring.targets.sql.existing.arguments import mentioned
-from harness.measuring.targets.sql.existing.catalog import Connection, SqlTable
+from harness.measuring.targets.sql.existing.catalog import SqlConnection, SqlTable
 
 CONSIDERED_MAX: Final = 500
 IS_THERE: Final = """
@@ -71,7 +71,7 @@ class Costs:
     remarks: Sequence[str]
 
 
-async def read_costs(connection: Connection, tables: Sequence[SqlTable]) -> Costs:
+async def read_costs(connection: SqlConnection, tables: Sequence[SqlTable]) -> Costs:
     statistics = await connection.fetchval(IS_THERE)
     if statistics is None:
         return Costs((), 0, [NOT_COUNTED])

@@ -60,7 +60,7 @@ MADE: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class SeedPlan:
     """The SQL, how many rows of each table it makes, and why it makes none of a table."""
 
     sql: str
@@ -68,7 +68,7 @@ class Seed:
     unfilled: Sequence[str]
 
 
-def seed_of(tables: Sequence[SqlTable]) -> Seed:
+def seed_of(tables: Sequence[SqlTable]) -> SeedPlan:
     """Of tables in an order in which a key finds what it leads to."""
     return _Seeding(tables).seed()
 
@@ -81,10 +81,10 @@ class _Seeding:
         self._skipped: set[tuple[int, ForeignKey]] = set()
         self._unfilled: dict[int, str] = {}
 
-    def seed(self) -> Seed:
+    def seed(self) -> SeedPlan:
         order = self._order()
         blocks = [block for oid in order if (block := self._block(self._tables[oid]))]
-        return Seed("\n\n".join(blocks) + "\n", self._rows, tuple(self._unfilled.values()))
+        return SeedPlan("\n\n".join(blocks) + "\n", self._rows, tuple(self._unfilled.values()))
 
     def _order(self) -> Sequence[int]:
         """Keys that go round in a circle are left null, where they may be."""

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.profilers.server_locks import LOCK_WAITS, ServerLocks
 from tests.integration.harness.conftest import Sessions
 from tests.waiting import until
@@ -11,7 +11,7 @@ UPDATE = "UPDATE tally SET n = n + $1"
 
 
 async def test_a_statement_that_waits_is_named_with_the_one_that_holds_its_lock(
-    subject: Subject, sessions: Sessions
+    subject: ProfiledOperation, sessions: Sessions
 ) -> None:
     holder, waiter, watcher = sessions
 
@@ -34,7 +34,7 @@ async def test_a_statement_that_waits_is_named_with_the_one_that_holds_its_lock(
     assert found.looks >= 1
 
 
-async def test_sessions_that_wait_for_nobody_are_not_listed(subject: Subject, sessions: Sessions) -> None:
+async def test_sessions_that_wait_for_nobody_are_not_listed(subject: ProfiledOperation, sessions: Sessions) -> None:
     async with ServerLocks().observe(subject) as observed:
         await sessions[0].fetch("SELECT pg_sleep(0.03)")
     assert observed["lock_waits"] == ()

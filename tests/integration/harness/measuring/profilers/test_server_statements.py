@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from harness.measuring.plans import EXPLAIN_EXECUTED, read_plan
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.profilers.server_statements import ServerStatements
 from harness.measuring.servers.provisioners._shared.databases import free_port
 from tests.integration.harness.conftest import Sessions
@@ -57,7 +57,7 @@ def counting_url() -> Iterator[str]:
 async def test_only_what_is_executed_meanwhile_is_counted_and_known_by_the_number_that_explain_tells(
     counting_url: str, tmp_path: Path
 ) -> None:
-    subject = Subject("batched", "query", 1, tmp_path, counting_url, "variant")
+    subject = ProfiledOperation("batched", "query", 1, tmp_path, counting_url, "variant")
     admin = await asyncpg.connect(counting_url)
     await admin.execute("CREATE DATABASE variant")
     connection = await asyncpg.connect(subject.database_url)
@@ -81,7 +81,9 @@ async def test_only_what_is_executed_meanwhile_is_counted_and_known_by_the_numbe
     assert plan.cost.query_id == search["query_id"]
 
 
-async def test_a_server_that_has_not_loaded_it_is_left_as_it_was(subject: Subject, sessions: Sessions) -> None:
+async def test_a_server_that_has_not_loaded_it_is_left_as_it_was(
+    subject: ProfiledOperation, sessions: Sessions
+) -> None:
     async with ServerStatements().observe(subject) as observed:
         pass
     assert observed == {}

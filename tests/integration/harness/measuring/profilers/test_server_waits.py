@@ -2,7 +2,7 @@
 
 import asyncio
 
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.profilers.server_waits import WAITS, ServerWaits
 from tests.integration.harness.conftest import Sessions
 from tests.waiting import until
@@ -10,7 +10,7 @@ from tests.waiting import until
 LOCKED = "Lock: advisory"
 
 
-async def test_a_session_that_waits_for_a_lock_is_seen_waiting(subject: Subject, sessions: Sessions) -> None:
+async def test_a_session_that_waits_for_a_lock_is_seen_waiting(subject: ProfiledOperation, sessions: Sessions) -> None:
     holder, waiter, watcher = sessions
 
     async def waiting() -> bool:

@@ -33,7 +33,7 @@ def test_every_kind_has_an_example(examples: list[MemoryPhase]) -> None:
 
 
 def test_each_example_can_be_drawn_and_opened(examples: list[MemoryPhase]) -> None:
-    dumped = scenario_files.load("smoke").model_dump(round_trip=True)
+    dumped = scenario_files.load_scenario("smoke").model_dump(round_trip=True)
     for phase in examples:
         chosen = MemoryScenario.model_validate(
             dumped | {"phases": (phase,), "corpus": {"kind": "generated", "size": 20}}

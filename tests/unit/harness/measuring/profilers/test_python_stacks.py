@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.measuring.profilers._shared.senders import Senders
-from harness.measuring.profilers.protocol import Subject
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.profilers.python_stacks import PythonStacks, named
 from harness.measuring.statements import count
 
@@ -85,7 +85,7 @@ class Waiting:
 
 
 async def test_waiting_belongs_to_what_is_awaited_and_files_are_left_for_other_tools(tmp_path: Path) -> None:
-    subject = Subject("naive (control)", "query", 2, tmp_path / "profiles", "postgresql://nowhere", "none")
+    subject = ProfiledOperation("naive (control)", "query", 2, tmp_path / "profiles", "postgresql://nowhere", "none")
     async with PythonStacks().observe(subject) as observed:
         await Waiting().perform()
     (stack,) = (stack for stack in observed["stacks"] if stack.endswith("[await]"))
@@ -121,7 +121,7 @@ class Sending:
 
 
 async def test_the_wait_for_a_statement_has_its_name(tmp_path: Path) -> None:
-    subject = Subject("naive", "query", 1, tmp_path / "profiles", "postgresql://nowhere", "none")
+    subject = ProfiledOperation("naive", "query", 1, tmp_path / "profiles", "postgresql://nowhere", "none")
     async with PythonStacks().observe(subject) as observed:
         await Sending().perform()
     record, run = (f"{HERE}:Sending.{name}" for name in ("record", "run"))

@@ -6,30 +6,25 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 from harness.measuring.draws import Draws
+from harness.record import Frozen
 
 SLOT: Final = re.compile(r"\{([a-z_]+)(\d?)\}")
 
 FIRST_PERSON_SHARE: Final = 0.6
 
-Lines = tuple[str, ...]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Phrases = tuple[str, ...]
 
 
 class Topic(Frozen):
     """What can be said and asked about one part of a life. An opener may be followed by any of the follow-ups."""
 
     category: str
-    tags: Lines
-    sources: Lines
-    openers: Lines
-    followups: Lines
-    questions: Lines
+    tags: Phrases
+    sources: Phrases
+    openers: Phrases
+    followups: Phrases
+    questions: Phrases
 
 
 class Pronouns(Frozen):
@@ -38,18 +33,18 @@ class Pronouns(Frozen):
 
 
 class People(Frozen):
-    names: Lines
-    relations: Lines
+    names: Phrases
+    relations: Phrases
     pronouns: Pronouns
 
 
 class Grammar(Frozen):
-    closers: Lines
-    markers: Lines
-    near_copy_fillers: Lines
+    closers: Phrases
+    markers: Phrases
+    near_copy_fillers: Phrases
     near_copy_rewrites: dict[str, str]
     people: dict[str, People]
-    slots: dict[str, Lines]
+    slots: dict[str, Phrases]
     topics: tuple[Topic, ...]
 
 
@@ -81,7 +76,7 @@ def cast(draws: Draws) -> tuple[Person, ...]:
     )
 
 
-def _shuffled(values: Lines, draws: Draws) -> Lines:
+def _shuffled(values: Phrases, draws: Draws) -> Phrases:
     return tuple(sorted(values, key=lambda _: draws.fraction()))
 
 
@@ -128,7 +123,7 @@ class Scene:
             pass
         return person
 
-    def _other(self, values: Lines) -> str:
+    def _other(self, values: Phrases) -> str:
         while (value := self._fill(self._draws.pick(values))) in self.bound.values():
             pass
         return value

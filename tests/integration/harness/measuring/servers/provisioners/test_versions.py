@@ -2,7 +2,7 @@
 
 import pytest
 
-from anima.migrations import load, migrate
+from anima.migrations import all_migrations, migrate
 from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
 from tests.foreign import value
@@ -14,6 +14,6 @@ async def test_each_is_migrated_and_cloned(postgres_major: int) -> None:
     async with (await provisioner(wish)).start({"fsync": "off"}) as server:
         await migrate(await server.create_database("template"))
         clone = await server.clone_database("template", "clone")
-        assert await value(clone, "SELECT max(version) FROM anima_migrations") == load()[-1].version
+        assert await value(clone, "SELECT max(version) FROM anima_migrations") == all_migrations()[-1].version
         assert server.facts.postgres_version.startswith(f"{postgres_major}.")
         assert not server.facts.lacks

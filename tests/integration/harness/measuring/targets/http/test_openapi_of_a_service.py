@@ -18,7 +18,7 @@ async def test_what_is_written_is_answered_right(database_url: str, tmp_path: Pa
         asked = ["http", "--openapi", f"http://127.0.0.1:{port}/openapi.json", "--to", str(file)]
         done = CliRunner().invoke(init, asked, catch_exceptions=False)
         assert done.exit_code == 0, done.output
-        scenario = scenario_files.load(str(file))
+        scenario = scenario_files.load_scenario(str(file))
         assert isinstance(scenario, HttpScenario)
         async with HttpTarget(scenario).open(TargetContext("current", database_url)) as target:
             await target.prime([])

@@ -114,7 +114,7 @@ def read(directory: Path) -> dict[str, str]:
 
 async def performed(directory: Path, server: Server) -> dict[str, int | None]:
     """The rows of each operation, on a database that its files made."""
-    scenario = scenario_files.load(str(directory / "own.toml"))
+    scenario = scenario_files.load_scenario(str(directory / "own.toml"))
     assert isinstance(scenario, SqlScenario)
     name = f"made_{uuid4().hex}"
     made = await server.create_database(name)

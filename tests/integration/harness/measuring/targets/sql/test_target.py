@@ -230,7 +230,7 @@ async def test_rows_to_draw_from_are_read_once_and_drawn(tmp_path: Path, empty_u
     assert chosen.draws_from_database
     await SqlTarget(chosen).prepare(empty_url, 0)
     found = await chosen.with_draws(empty_url)
-    told = SqlScenario.model_validate(found.told)
+    told = SqlScenario.model_validate(found.for_worker)
     assert not told.draws_from_database
     assert {request.arguments["1"] for request in told.workload_of(1).by_phase["mix"]} == {99, 100}
     nothing = scenario(

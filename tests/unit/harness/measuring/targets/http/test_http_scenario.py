@@ -36,7 +36,7 @@ def load(tmp_path: Path, **parts: str) -> HttpScenario:
         text = text.replace(f"{{{name}}}", part, 1)
     file = tmp_path / "notes.toml"
     file.write_text(text)
-    scenario = scenario_files.load(str(file))
+    scenario = scenario_files.load_scenario(str(file))
     assert isinstance(scenario, HttpScenario)
     return scenario
 
@@ -92,7 +92,7 @@ def test_a_stored_scenario_is_the_same_again(tmp_path: Path) -> None:
     document: dict[str, Any] = scenario.model_dump(mode="json")
     again = scenario_files.stored("run", document, None)
     assert again == scenario
-    assert scenario_files.parsed(scenario.told) == scenario
+    assert scenario_files.parsed(scenario.for_worker) == scenario
 
 
 def test_a_variant_overrides_what_differs(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from harness.errors import HarnessError, ProvisioningError, TargetError
 from harness.measuring import scenario_files
 from harness.measuring.exchanges import listening
 from harness.measuring.operations import Request
-from harness.measuring.targets.http.scenario import HttpScenario, Service
+from harness.measuring.targets.http.scenario import HttpScenario, OwnService
 from harness.measuring.targets.http.target import HttpTarget, OpenHttp
 from harness.measuring.targets.protocol import TargetContext
 
@@ -249,6 +249,6 @@ async def test_what_is_sent_and_what_comes_back_is_shown_without_secrets(monkeyp
 async def test_a_service_is_there_once_it_answers_and_ready_once_it_says_so_where_that_is_stated() -> None:
     async with opened(answering({}, status=401), read={"path": "/"}) as (target, _):
         await target.prime([])
-        target.service = Service(url=target.url, ready="/health")
+        target.service = OwnService(url=target.url, ready="/health")
         with pytest.raises(ProvisioningError, match="/health answers with HTTP status 401"):
             await target.prime([])

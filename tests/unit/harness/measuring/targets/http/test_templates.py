@@ -4,15 +4,15 @@ from urllib.parse import quote
 
 import pytest
 
-from harness.measuring.targets.http.templates import Reference, picked, read, read_text, references
+from harness.measuring.targets.http.templates import Placeholder, picked, read, read_text, references
 
 VALUES = {
-    Reference("n"): 7,
-    Reference("word"): "a b/c",
-    Reference("yes"): True,
-    Reference("create", ("id",)): 12,
-    Reference("create", ("items", "0")): {"x": [1, None]},
-    Reference("env", ("API_KEY",)): "k",
+    Placeholder("n"): 7,
+    Placeholder("word"): "a b/c",
+    Placeholder("yes"): True,
+    Placeholder("create", ("id",)): 12,
+    Placeholder("create", ("items", "0")): {"x": [1, None]},
+    Placeholder("env", ("API_KEY",)): "k",
 }
 
 
@@ -34,7 +34,7 @@ VALUES = {
         ('{"a": 1}', '{"a": 1}'),
         ("", ""),
         ({"a": ["{n}", {"b": "{word}"}], "c": 1.5, "d": None}, {"a": [7, {"b": "a b/c"}], "c": 1.5, "d": None}),
-        ({"a": Reference("word")}, {"a": "a b/c"}),
+        ({"a": Placeholder("word")}, {"a": "a b/c"}),
     ],
 )
 def test_what_a_template_becomes(template: object, filled: object) -> None:
@@ -47,16 +47,16 @@ def test_a_value_cannot_leave_its_part_of_a_path() -> None:
 
 
 def test_what_was_drawn_is_no_template() -> None:
-    assert read({"a": "{word}"})({Reference("word"): "{n}"}.__getitem__) == {"a": "{n}"}
+    assert read({"a": "{word}"})({Placeholder("word"): "{n}"}.__getitem__) == {"a": "{n}"}
 
 
 def test_each_placeholder_is_found_with_its_place() -> None:
-    template = {"a": ["{n}", "{create.id} {n}"], "b": {"c": "{{n}}"}, "d": Reference("word")}
+    template = {"a": ["{n}", "{create.id} {n}"], "b": {"c": "{{n}}"}, "d": Placeholder("word")}
     assert list(references(template, "json")) == [
-        ("json.a.0", Reference("n")),
-        ("json.a.1", Reference("create", ("id",))),
-        ("json.a.1", Reference("n")),
-        ("json.d", Reference("word")),
+        ("json.a.0", Placeholder("n")),
+        ("json.a.1", Placeholder("create", ("id",))),
+        ("json.a.1", Placeholder("n")),
+        ("json.d", Placeholder("word")),
     ]
 
 

@@ -61,7 +61,7 @@ def scenario(**stated: Any) -> PythonScenario:
 def test_operations_and_weights_are_those_of_the_class() -> None:
     found = scenario()
     assert found.planned == {"mix": {"count": 3, "tell": 1, "fail": 1, "block": 1}}
-    assert scenario_files.parsed(found.told) == found
+    assert scenario_files.parsed(found.for_worker) == found
 
 
 async def test_a_method_gets_what_is_drawn_and_tells_what_it_says() -> None:
@@ -122,5 +122,5 @@ def test_a_class_that_cannot_be_measured_is_refused(tmp_path: Path, target: str,
     path = tmp_path / "own.toml"
     path.write_text(f'name = "own"\ntarget = "{target}"\n[[phases]]\nrequests = 1\n', encoding="utf-8")
     with pytest.raises(UsageError) as refused:
-        scenario_files.load(str(path))
+        scenario_files.load_scenario(str(path))
     assert message in str(refused.value)

@@ -19,7 +19,7 @@ requests = 1
 def load(directory: Path, text: str, *settings: str, strategies: str | None = None) -> SqlScenario:
     path = directory / "shop.toml"
     path.write_text(HEAD + text, encoding="utf-8")
-    loaded = scenario_files.load(str(path), settings=settings, strategies=strategies)
+    loaded = scenario_files.load_scenario(str(path), settings=settings, strategies=strategies)
     assert isinstance(loaded, SqlScenario)
     return loaded
 
@@ -89,7 +89,7 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, message: st
 def test_a_worker_reads_what_it_is_told_as_the_same_scenario(tmp_path: Path) -> None:
     (tmp_path / "schema.sql").write_text("", encoding="utf-8")
     told = load(tmp_path, '[database]\nschema = "schema.sql"\n[operations.x]\nsql = "SELECT 1"\n')
-    assert scenario_files.parsed(told.told) == told
+    assert scenario_files.parsed(told.for_worker) == told
 
 
 def test_arguments_of_which_none_is_drawn_are_a_sample_of_one(tmp_path: Path) -> None:

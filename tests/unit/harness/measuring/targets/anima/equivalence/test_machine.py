@@ -2,8 +2,8 @@
 
 import asyncio
 
-from harness.measuring.targets.anima.equivalence.machine import Search
-from harness.measuring.targets.anima.equivalence.sources import Clock
+from harness.measuring.targets.anima.equivalence.machine import CounterexampleSearch
+from harness.measuring.targets.anima.equivalence.sources import ScriptClock
 from harness.measuring.targets.anima.equivalence.verification import look
 
 SCRIPTS = 200
@@ -33,7 +33,7 @@ CASES = {
 def test_every_case_is_met_by_more_than_one_script_in_a_hundred() -> None:
     """Without strategies a script is done by the reference alone, in milliseconds."""
     with asyncio.Runner() as runner:
-        search = Search((), Clock(), runner)
+        search = CounterexampleSearch((), ScriptClock(), runner)
         assert look(search, examples=SCRIPTS, first_seed=0) is None
     seldom = {case for case in CASES if search.met[case] <= SCRIPTS / 100}
     assert not seldom, search.met

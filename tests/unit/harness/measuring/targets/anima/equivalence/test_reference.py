@@ -6,17 +6,17 @@ import pytest
 
 from anima.model import BootstrapRequest, NewMemory, Query, Tier
 from harness.measuring.targets.anima.equivalence.reference import Reference
-from harness.measuring.targets.anima.equivalence.sources import Clock, Ids
+from harness.measuring.targets.anima.equivalence.sources import Ids, ScriptClock
 from harness.measuring.targets.anima.equivalence.steps import Load
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ScriptClock:
+    return ScriptClock()
 
 
 @pytest.fixture
-def reference(clock: Clock) -> Reference:
+def reference(clock: ScriptClock) -> Reference:
     return Reference(clock, Ids())
 
 
@@ -88,7 +88,7 @@ def test_pairs_of_a_conversation_are_counted(reference: Reference) -> None:
     assert associations[frozenset({"1", "0 1"})].strength == pytest.approx(0.0477121254719662)
 
 
-def test_bootstrap_shares_what_the_active_memories_leave(reference: Reference, clock: Clock) -> None:
+def test_bootstrap_shares_what_the_active_memories_leave(reference: Reference, clock: ScriptClock) -> None:
     for tier in (Tier.ACTIVE, Tier.THREAD, Tier.STABLE):
         for number in range(1, 9):
             clock.now += timedelta(seconds=1)
