@@ -167,7 +167,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 async def main():
     async with working(tasks(chosen())) as workers:
         for worker in workers:
-            await worker.told("ready", print)
+            await worker.received("ready", print)
         print(*(worker.process.pid for worker in workers), flush=True)
         await asyncio.sleep(600)
 
