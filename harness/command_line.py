@@ -258,11 +258,11 @@ def add(**asked: object) -> object:
     return work("history.commands.add")(**asked)
 
 
-@history.command(short_help="Prints figures over time, and what has changed.")
+@history.command("show", short_help="Prints figures over time, and what has changed.")
 @SELECTION
 @click.option("--all", "everything", is_flag=True, help="Also runs in other circumstances, apart.")
 @HISTORY
-def show(**asked: object) -> object:
+def show_history(**asked: object) -> object:
     """Prints p95 and statements of every operation, and what else has changed.
 
     A pattern shows just what fits, changed or not: '*', 'batched.*', '*.query.p95_s'.
