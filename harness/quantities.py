@@ -60,6 +60,11 @@ def count(number: float | None) -> str:
     return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
 
 
+def number_of(number: float, thing: str) -> str:
+    """`1 round`, `2,310 rounds`."""
+    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
+
+
 def rate(per_second: float | None) -> str:
     """`20.3/s`."""
     return ABSENT if per_second is None else f"{amount(per_second)}/s"

@@ -1,6 +1,6 @@
 """Reads each tier from an index in exactly its order, as of the last folding, and ranks what was recalled since.
 
-A memory comes as one JSON text: the server writes it in less time than the client takes to make sixteen cells of it.
+A memory comes as one JSON text: a client takes more time to make sixteen cells of it, and a server has more processors.
 """
 
 from typing import Final

@@ -35,7 +35,7 @@ from harness.judging.likeness import unlike
 from harness.judging.limits import nearest
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.verdict import Verdict, judge
-from harness.quantities import count, mean_count, share, significant
+from harness.quantities import count, mean_count, number_of, share, significant
 from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
 
 COUNTERS: Final[Mapping[str, Callable[[Sample], int | None]]] = {
@@ -453,7 +453,7 @@ def _sentence(
     findings = [
         *(f"{each.name} grew {_size(each.difference)}" for each in counters if each.difference.change == "grew"),
         *(() if objections else _timings(metrics)),
-        *((f"{count(shrunk)} count{'' if shrunk == 1 else 's'} shrank",) if shrunk else ()),
+        *((f"{number_of(shrunk, 'count')} shrank",) if shrunk else ()),
     ]
     text = f"{candidate} against {baseline}: {'; '.join(findings)}." if findings else ""
     invalid = f"Timings cannot be judged: {'; '.join(objections)}." if objections else ""

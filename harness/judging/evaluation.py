@@ -8,7 +8,7 @@ from typing import Final
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome
 from harness.judging.budgets import Budget
-from harness.quantities import count, duration
+from harness.quantities import count, duration, number_of
 from harness.record import PhaseRecord, Sample, VariantRecord
 
 # What was shown to fail comes before what could not be shown.
@@ -105,7 +105,7 @@ def _unjudgeable(samples: Sequence[Sample]) -> str | None:
     errors = Counter(sample.error for sample in samples if sample.error is not None)
     if errors.total() == len(samples):
         kind, times = errors.most_common(1)[0]
-        return f"all {count(len(samples))} requests failed, {count(times)} of them with {kind}"
+        return f"all of {number_of(len(samples), 'request')} failed, {count(times)} of them with {kind}"
     return None
 
 

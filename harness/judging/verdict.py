@@ -13,7 +13,7 @@ from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import declaration_of
 from harness.judging.evaluation import SEVERITY, evaluate
 from harness.judging.validity_checks import VALIDITY_CHECKS
-from harness.quantities import Unit, count, percent, quantity, share, significant
+from harness.quantities import Unit, count, number_of, percent, quantity, share, significant
 from harness.record import INTERRUPTED, RunRecord
 
 
@@ -204,7 +204,7 @@ def _requests(evaluation: Evaluation) -> str:
     n = max(evaluation.n, evaluation.n_later)
     of = f"the first {count(evaluation.n)} of " if evaluation.n_later > evaluation.n else ""
     where = f" {evaluation.where}" if evaluation.where else ""
-    return f"{of}{count(n)} request{'' if n == 1 else 's'}{where}"
+    return f"{of}{number_of(n, 'request')}{where}"
 
 
 def _resemblance(evaluation: Evaluation) -> str:
@@ -253,7 +253,7 @@ def _overall_sentence(
         return f"{decided} Timings of this run cannot be judged: {'; '.join(timing_objections)}."
     if not judged:
         return "Measured, and held to nothing: the scenario has no budgets."
-    of_all = f"{count(len(judged))} budget{'' if len(judged) == 1 else 's'}"
+    of_all = number_of(len(judged), "budget")
     if outcome is Outcome.PASS:
         return "The budget holds." if len(judged) == 1 else f"All {of_all} hold."
     tally = Counter(budget.outcome for budget in judged)

@@ -9,7 +9,7 @@ from harness.judging.analysis.counters import Change
 from harness.judging.analysis.paired import POWER, RISK, Difference, Word
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison, CounterComparison, MetricComparison
-from harness.quantities import ABSENT, MINUS, count, duration, mean_count, share, significant
+from harness.quantities import ABSENT, MINUS, count, duration, mean_count, number_of, share, significant
 from harness.showing.tables import (
     Cell,
     Column,
@@ -75,7 +75,7 @@ def steadiest(metrics: Iterable[MetricComparison]) -> Iterable[str]:
 
 def timings_table(comparison: Comparison) -> Table:
     return Table(
-        f"Latency, {count(comparison.rounds)} rounds",
+        f"Latency, {number_of(comparison.rounds, 'round')}",
         TIMING_COLUMNS,
         tuple(_timing_row(each) for each in comparison.metrics),
         f"Ratio: candidate over baseline. Same: the whole interval is within {share(comparison.margin)}. Where nothing "

@@ -12,7 +12,7 @@ from harness.children import git
 from harness.commands.history.entries import HistoryEntry, append, entry_of, read
 from harness.commands.history.trends import ChangePoint, Series, alike, series_of
 from harness.errors import UsageError
-from harness.quantities import count, duration, share
+from harness.quantities import count, duration, number_of, share
 from harness.showing.renderers.terminal import TerminalRenderer
 from harness.showing.tables import Cell, Column, Table, number_columns, printable, text_columns
 
@@ -114,8 +114,7 @@ def trends_table(group: Sequence[HistoryEntry], every: Iterable[Series]) -> Tabl
         *number_columns("Oldest", "Newest", "Trend"),
         Column("Changes"),
     )
-    runs_written = "1 run" if len(group) == 1 else f"{count(len(group))} runs"
-    title = f"{newest.scenario}: {runs_written} from {group[0].started_at:%Y-%m-%d} on, {newest.place}"
+    title = f"{newest.scenario}: {number_of(len(group), 'run')} from {group[0].started_at:%Y-%m-%d} on, {newest.place}"
     return Table(printable(title), columns, tuple(_row(series) for series in every))
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.quantities import count
+from harness.quantities import number_of
 from harness.record import RunRecord
 
 
@@ -17,4 +17,4 @@ class FailedRequests:
             answered = Counter(sample.operation for sample in variant.samples if sample.error is None)
             for operation, total in requests.items():
                 if not answered[operation]:
-                    yield f"all {count(total)} {operation} requests of {variant.name} failed"
+                    yield f"all of {number_of(total, f'{operation} request')} of {variant.name} failed"

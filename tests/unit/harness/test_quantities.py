@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from harness.quantities import count, duration, interval, share
+from harness.quantities import count, duration, interval, number_of, share
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,11 @@ def test_shares_are_percentages(ratio: float | None, text: str) -> None:
 @pytest.mark.parametrize(("number", "text"), [(232, "232"), (2310, "2,310"), (236.5, "236.5"), (None, "\N{EN DASH}")])
 def test_counts_are_whole_unless_they_are_not(number: float | None, text: str) -> None:
     assert count(number) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 rounds"), (1, "1 round"), (2310, "2,310 rounds")])
+def test_one_thing_is_not_several(number: int, text: str) -> None:
+    assert number_of(number, "round") == text
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_law_needs_what_its_variables_stand_for() -> None:
     [
         (record(), "no request was measured"),
         (record(variant("batched")), "no request was measured"),
-        (record(variant("batched", samples([0.1] * 3, error="timeout"))), "all 3 query requests of batched failed"),
+        (record(variant("batched", samples([0.1] * 3, error="timeout"))), "all of 3 query requests of batched failed"),
         (record(variant("batched", samples([0.1] * 80)), state="partial"), "ended without saying why"),
         (
             record(variant("batched", samples([0.1] * 80)), state="partial", interruption="the disk is full"),
