@@ -17,6 +17,8 @@ from tests.acceptance.conftest import Program, judged_by_time
 from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, without_password
 from tests.waiting import is_gone
 
+pytestmark = pytest.mark.slow
+
 SMOKE = shipped()["smoke"]
 
 
@@ -58,7 +60,6 @@ def counts(record: RunRecord) -> dict[tuple[str, str], list[tuple[int | None, ..
     return dict(found)
 
 
-@pytest.mark.slow
 def test_the_server_of_a_url_does_what_the_embedded_one_does(
     harness: Program, smoke_in_turn: str, tenant: str, tmp_path: Path
 ) -> None:

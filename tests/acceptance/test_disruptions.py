@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
+
+pytestmark = pytest.mark.slow
 
 Scenario = Callable[..., Path]
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.acceptance.conftest import Program
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 Scenario = Callable[..., Path]
 
@@ -81,7 +83,6 @@ def commit(repository: Path, message: str) -> None:
     subprocess.run([*git, "commit", "-q", "-m", message], cwd=repository, check=True)
 
 
-@pytest.mark.slow
 def test_a_statement_that_a_revision_adds_is_found(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     scenario = tiny(requests=3)

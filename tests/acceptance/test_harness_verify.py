@@ -12,6 +12,8 @@ from harness.measuring.servers.provisioners.protocol import Server
 from tests.acceptance.conftest import Program
 from tests.foreign import without_password
 
+pytestmark = pytest.mark.slow
+
 # Runs a program with a strength that follows the old count.
 FAULTY = """
 import runpy, sys

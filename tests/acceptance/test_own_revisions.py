@@ -10,6 +10,8 @@ import pytest
 
 from tests.acceptance.conftest import Program
 
+pytestmark = pytest.mark.slow
+
 SQL = """
 name = "statements"
 target = "sql"
@@ -110,7 +112,6 @@ def compared(harness: Program, repository: Path, scenario: str) -> tuple[subproc
     return done, json.loads((run / "record.json").read_bytes())
 
 
-@pytest.mark.slow
 def test_a_class_is_loaded_from_each_revision(harness: Program, repository: Path) -> None:
     done, _ = compared(harness, repository, "class")
     assert "find statements grew from 1 to 2" in done.stdout, done.stdout + done.stderr
@@ -124,7 +125,6 @@ def test_statements_come_from_each_revision_s_own_file(harness: Program, reposit
     assert indexes == {"HEAD~1": ["things_pkey"], "HEAD": [], "HEAD~1 (control)": ["things_pkey"]}
 
 
-@pytest.mark.slow
 def test_a_service_is_installed_and_started_from_each_revision(harness: Program, repository: Path) -> None:
     done, record = compared(harness, repository, "service")
     assert "HEAD against HEAD~1" in done.stdout, done.stdout + done.stderr

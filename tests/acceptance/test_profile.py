@@ -13,6 +13,8 @@ from harness.judging.profile_differences import differences, place
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[2]
 WORST = "PerPairAssociations.record > SQL association.record"
 GONE = (WORST, "PerMemoryAccessRecords.record > SQL access.log", "PerMemoryAccessRecords.record > SQL access.raise_phi")
@@ -63,7 +65,6 @@ def installed(tmp_path: Path) -> Path:
     return environment / "bin" / "python"
 
 
-@pytest.mark.slow
 def test_installed_from_a_wheel_a_profile_names_the_functions_of_what_is_measured(
     installed: Path, environment: dict[str, str], tiny: Callable[..., Path], tmp_path: Path
 ) -> None:

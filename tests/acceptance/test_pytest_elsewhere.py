@@ -13,6 +13,8 @@ import pytest
 
 from harness.measuring.servers.provisioners.protocol import Server
 
+pytestmark = pytest.mark.slow
+
 PROJECT = """
 import os
 

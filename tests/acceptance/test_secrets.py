@@ -5,7 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import Program
+
+pytestmark = pytest.mark.slow
 
 PLANTED = "planted"
 ENVIRONMENT = {

@@ -16,6 +16,8 @@ from tests.acceptance.conftest import Program
 from tests.acceptance.test_harness_run import measuring, only_run
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 Scenario = Callable[..., Path]
 
 

@@ -152,8 +152,8 @@ STATED: Final[list[tuple[Fault, Sequence[ScriptStep]]]] = [
         function_fault(
             "memories whose keys are due left out",
             "['memories']",
-            "WHERE d.id NOT IN (SELECT n.id FROM nearest AS n)",
-            "WHERE false AND d.id NOT IN (SELECT n.id FROM nearest AS n)",
+            "WHERE d.id <> ALL(seen)",
+            "WHERE false AND d.id <> ALL(seen)",
         ),
         [Load(content=NEAR), Load(content=GROWN)]
         + [Load(content=f"4 3 | nearer {number}") for number in range(50)]

@@ -17,6 +17,8 @@ from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Di
 from tests.foreign import execute, value
 from tests.waiting import is_gone, until
 
+pytestmark = pytest.mark.slow
+
 STARTED = "SELECT pg_postmaster_start_time()"
 KEPT = ("CREATE TABLE thing (text text)", "INSERT INTO thing VALUES ('kept')")
 TOO_MUCH = "INSERT INTO thing SELECT repeat('too much', 200) FROM generate_series(1, 2000)"

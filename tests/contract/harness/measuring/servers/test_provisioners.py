@@ -22,6 +22,8 @@ from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Pr
 from tests.foreign import execute, value
 from tests.waiting import is_gone, until
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"work_mem": "7MB", "random_page_cost": "1.7", "fsync": "off"}
 
 TABLES_VERSION = 4
@@ -231,7 +233,6 @@ async def test_a_database_is_migrated_to_the_asked_version_and_cloned_there(prov
 VECTOR_INDEXES = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'"
 
 
-@pytest.mark.slow
 async def test_a_template_of_10_000_memories_is_cloned_with_its_index(
     provisioned: Server, name: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -26,6 +26,8 @@ from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.wheel import installation
 from tests.waiting import is_gone, until
 
+pytestmark = pytest.mark.slow
+
 RUN = """
 import asyncio, os, signal
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
