@@ -8,6 +8,7 @@ from harness.measuring.targets.anima.equivalence.verification import look, open_
 from tests.property.equivalence.faults import FAULTS, Fault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_fault_is_found(
     fault: Fault,

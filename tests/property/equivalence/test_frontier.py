@@ -37,6 +37,7 @@ def is_found(fault: Fault, url: str, runner: asyncio.Runner, scripts: int) -> bo
     return fault.evidence in str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_fault_is_found(
     fault: Fault, monkeypatch: pytest.MonkeyPatch, comparison_url: str, runner: asyncio.Runner, scripts_in_ci: int
@@ -45,6 +46,7 @@ def test_fault_is_found(
     assert is_found(fault, comparison_url, runner, scripts_in_ci)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_index")
 @pytest.mark.parametrize("fault", INDEX_FAULTS, ids=lambda fault: fault.name)
 def test_fault_of_the_index_is_found(
@@ -54,6 +56,7 @@ def test_fault_of_the_index_is_found(
     assert is_found(fault, comparison_url, runner, scripts_in_ci)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_index")
 @pytest.mark.parametrize(("fault", "steps"), STATED, ids=[fault.name for fault, _ in STATED])
 def test_fault_that_a_drawn_script_seldom_meets_is_found_by_one_that_does(

@@ -15,7 +15,17 @@ from harness.measuring.targets.anima.target import counterexample
 pytestmark = pytest.mark.timeout(3600)  # At night a search is long.
 
 
-@pytest.mark.parametrize("strategy", distinct((*exact_presets(), *single_choices())))
+WHOLE = frozenset({"naive", "batched", "frontier"})
+"""What people run. The others show which choice it is that disagrees."""
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(name, marks=() if name in WHOLE else pytest.mark.slow)
+        for name in distinct((*exact_presets(), *single_choices()))
+    ],
+)
 def test_strategy_does_what_the_contract_says(
     strategy: str, comparison_url: str, runner: asyncio.Runner, scripts: int, first_seed: int
 ) -> None:

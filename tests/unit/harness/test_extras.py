@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,15 @@ def test_the_plugin_of_pytest_brings_fewer_than_twenty_packages() -> None:
     assert len([name for each in asked for name in brought(each, seen)]) < 20
 
 
+@pytest.fixture(scope="module")
+def installed() -> Mapping[str, list[str]]:
+    """The distributions that bring each module that can be imported here."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("module", sorted(BROUGHT_BY))
-def test_a_module_is_of_the_extra_that_a_sentence_would_name(module: str) -> None:
-    distributions = packages_distributions().get(module)
+def test_a_module_is_of_the_extra_that_a_sentence_would_name(installed: Mapping[str, list[str]], module: str) -> None:
+    distributions = installed.get(module)
     if distributions is None:
         pytest.skip(f"{module} is not installed here")
     named = {canonicalize_name(Requirement(entry).name) for entry in EXTRAS[BROUGHT_BY[module]]}

@@ -1,6 +1,8 @@
 """Every export: its files hold what the record holds, and nothing in a text becomes more than text."""
 
 import csv
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -25,9 +27,15 @@ def hostile() -> RunRecord:
     return record(variant(HOSTILE, samples([0.1], error=formula, **told)), variant("+a", samples([0.1, 0.2], **told)))
 
 
-def test_files_are_written_and_named(form: str, tmp_path: Path) -> None:
-    paths = EXPORTS[form].write(Report.of(guide_record()), tmp_path)
-    assert sorted(paths) == sorted(tmp_path.iterdir())
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sequence[Path]]:
+    """What each form writes of the guide's run, once for all tests."""
+    return cache(lambda form: EXPORTS[form].write(Report.of(guide_record()), tmp_path_factory.mktemp(form)))
+
+
+def test_files_are_written_and_named(form: str, written: Callable[[str], Sequence[Path]]) -> None:
+    paths = written(form)
+    assert sorted(paths) == sorted(paths[0].parent.iterdir())
     assert {path.suffix for path in paths} == {f".{form}"}
     assert all(path.stat().st_size for path in paths)
 
@@ -55,10 +63,10 @@ def test_no_cell_of_a_spreadsheet_begins_a_formula(tmp_path: Path) -> None:
     assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))]
 
 
-def test_a_picture_stands_by_itself(tmp_path: Path) -> None:
-    for path in EXPORTS["svg"].write(Report.of(guide_record()), tmp_path):
+def test_a_picture_stands_by_itself(written: Callable[[str], Sequence[Path]]) -> None:
+    for path in written("svg"):
         drawing = path.read_text(encoding="utf-8")
         assert "var(" not in drawing
         ET.fromstring(drawing)
-    for path in EXPORTS["png"].write(Report.of(guide_record()), tmp_path):
+    for path in written("png"):
         assert path.read_bytes().startswith(b"\x89PNG")

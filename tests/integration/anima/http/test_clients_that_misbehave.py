@@ -133,6 +133,7 @@ async def ask(app: ASGIApp, drawn: Drawn, *, leaves: bool) -> int:
     return status
 
 
+@pytest.mark.slow
 async def test_ten_thousand_good_and_bad_requests_leave_nothing_behind(anima: Anima, session: Session) -> None:
     app = application(anima)
     tasks_before = len(asyncio.all_tasks())
