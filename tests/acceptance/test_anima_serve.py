@@ -211,6 +211,7 @@ async def test_a_database_that_is_behind_is_refused_with_what_to_run(offline: En
     await server.drop_database("behind")
 
 
+@pytest.mark.slow
 async def test_workers_import_nothing_from_where_the_service_is_started(
     offline: Environment, server: Server, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def commands(example: str) -> list[list[str]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_gate_of_the_shop_fails_without_the_index_and_passes_with_it(harness: Program) -> None:
     before, both = commands("shop")
     failed = harness(*before)
@@ -34,12 +35,14 @@ def test_the_gate_of_the_shop_fails_without_the_index_and_passes_with_it(harness
     assert "Seq Scan on orders → Index Scan using orders_customer_created" in passed.stdout
 
 
+@pytest.mark.slow
 def test_several_processes_draw_the_same_from_the_database(harness: Program) -> None:
     _, both = commands("shop")
     done = harness(*both, "--set", "workers=2")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -66,6 +69,7 @@ def test_a_mistake_in_the_sql_is_told_before_anything_is_measured(harness: Progr
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_a_python_class_is_measured_as_its_readme_tells(harness: Program) -> None:
     [run] = commands("python_class")
     done = harness(*run)
@@ -73,6 +77,7 @@ def test_a_python_class_is_measured_as_its_readme_tells(harness: Program) -> Non
     assert "PASS place_order.errors <= 0%" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_each_operation_of_a_scenario_can_be_tried_once(harness: Program) -> None:
     done = harness("try", str(CHECKOUT / "examples" / "shop" / "shop.toml"))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -37,6 +37,7 @@ def test_budgets_that_hold_exit_with_0_and_leave_a_whole_run(harness: Program, t
     assert str(run.relative_to(tmp_path) / "report.html") in done.stdout
 
 
+@pytest.mark.slow
 def test_workers_share_a_run(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     done = harness("run", str(tiny("query.statements <= 3")), "--strategies", "batched", "--set", "workers=2")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -52,6 +53,7 @@ def test_a_budget_that_fails_exits_with_1_and_says_by_how_much(harness: Program,
     assert "3 > 2 (1 over)" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_quantile_that_few_samples_cannot_decide_exits_with_3(
     harness: Program, tiny: Scenario, tmp_path: Path
 ) -> None:
@@ -62,6 +64,7 @@ def test_a_quantile_that_few_samples_cannot_decide_exits_with_3(
     assert "warning: query.p95 <= 10s" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_budget_that_may_end_the_run_ends_it_and_fails(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     done = harness("run", str(tiny("naive: query.statements <= 3 abort", requests=600)))
     assert done.returncode == 1, done.stdout + done.stderr
@@ -71,6 +74,7 @@ def test_a_budget_that_may_end_the_run_ends_it_and_fails(harness: Program, tiny:
     assert sum(len(variant.samples) for variant in record.variants) < 600
 
 
+@pytest.mark.slow
 def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     harness("run", str(tiny("query.statements <= 2")))
     again = harness("report", "latest", "--format", "json")
@@ -82,6 +86,7 @@ def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scena
     assert "query.statements <= 2" in from_journal.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
     sent: signal.Signals, tiny: Scenario, tmp_path: Path, environment: dict[str, str], shared_directory: Path
@@ -207,6 +212,7 @@ async def measuring(run: subprocess.Popen[str], directory: Path) -> bool:
     return bool(journals) and b'"kind":"sample"' in journals[0].read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["nan", "html", "wrong_dimension"])
 def test_an_embedding_server_that_answers_nonsense_makes_the_run_invalid(
     harness: Program, tiny: Scenario, fault: str
@@ -218,6 +224,7 @@ def test_an_embedding_server_that_answers_nonsense_makes_the_run_invalid(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_keys_can_be_set_and_strategies_chosen_on_the_command_line(
     harness: Program, tiny: Scenario, tmp_path: Path
 ) -> None:

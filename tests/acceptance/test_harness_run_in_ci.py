@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from tests.acceptance.conftest import Program
 
 
+@pytest.mark.slow
 def test_a_failed_budget_is_told_wherever_ci_looks(
     harness: Program, tiny: Callable[..., Path], environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.acceptance.conftest import Program
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "examples" / "notes" / "README.md"
 FAILURE = "newest.rows_per_op <= 40"

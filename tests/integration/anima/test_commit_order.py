@@ -147,6 +147,7 @@ def pairs() -> Mapping[str, Vector]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [NAIVE, BATCHED], ids=["naive", "batched"])
 async def test_of_300_pairs_added_at_once_each_leaves_one_memory_with_the_other_as_its_variant(
     database_url: str, session: Session, strategy: Strategy

@@ -102,6 +102,7 @@ class Asked:
         self.contexts.update((*pair, conversation_id) for pair in pairs)
 
 
+@pytest.mark.slow
 async def test_clients_asking_for_overlapping_results_count_exactly_what_was_asked(
     database_url: str, session: Session, strategy: Strategy
 ) -> None:

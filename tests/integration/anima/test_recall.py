@@ -35,6 +35,7 @@ async def its_index(session: Session) -> None:
     await session.connection.execute(next(each.sql for each in all_migrations() if each.title == "embedding_index"))
 
 
+@pytest.mark.slow
 async def test_recall_is_at_least_as_stated(session: Session) -> None:
     corpus = GeneratedSettings(size=MEMORIES).open()
     for number, memory in enumerate(corpus.memories(MEMORIES)):

@@ -98,6 +98,7 @@ async def test_nothing_is_left_when_one_cannot_be_installed() -> None:
     assert worktrees() == 1
 
 
+@pytest.mark.slow
 async def test_an_installation_that_fails_says_so_in_its_own_words(repository: Path, tmp_path: Path) -> None:
     # A file that is no requirement fails without asking the network.
     (repository / "requirements.lock").write_text("-r missing.txt\n", encoding="utf-8")

@@ -57,6 +57,7 @@ def test_a_limit_on_the_quantile_is_decided_wrongly_no_more_often_than_promised(
     assert decisions.count("over") / TRIALS <= tolerated
 
 
+@pytest.mark.slow
 def test_testing_at_the_full_level_at_each_look_would_break_the_promise() -> None:
     sizes = (100, 200, 300, 400, 500, 600)
     uniform = np.random.default_rng(20260101).random(size=(TRIALS, sizes[-1]))

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from harness.measuring.targets.anima.equivalence.machine import CounterexampleSearch
 from harness.measuring.targets.anima.equivalence.sources import ScriptClock
 from harness.measuring.targets.anima.equivalence.verification import look
@@ -30,6 +32,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 def test_every_case_is_met_by_more_than_one_script_in_a_hundred() -> None:
     """Without strategies a script is done by the reference alone, in milliseconds."""
     with asyncio.Runner() as runner:
