@@ -76,6 +76,7 @@ DECLARE
     wanted_by_similarity integer := 40 + 2 * most;
     breadth text := '200';
     looked_at bigint;
+    asked bigint;
     quiet bigint;
     resonant bigint;
     from_quiet bigint;
@@ -187,19 +188,37 @@ BEGIN
         is_widened := false;
 
         -- An index that gave fewer than it was asked for has no more, unless many equal vectors have cut it into parts, or
-        -- so few were in the asked tiers that it stopped early (`hnsw.max_scan_tuples`).
+        -- so few were in the asked tiers that it stopped early (`hnsw.max_scan_tuples`): they are counted.
         IF quiet < wanted THEN
-            SELECT count(*) INTO looked_at FROM (
-                SELECT FROM memory_keys WHERE phi <= 0.5 LIMIT CASE WHEN cardinality(tiers) = 0 THEN wanted ELSE 20001 END
+            SELECT
+                count(*),
+                count(*) FILTER (
+                    WHERE cardinality(tiers) = 0
+                        OR EXISTS (SELECT FROM memory_states AS s WHERE s.id = present.id AND s.tier = ANY(tiers))
+                )
+            INTO looked_at, asked
+            FROM (
+                SELECT k.id FROM memory_keys AS k
+                WHERE k.phi <= 0.5
+                LIMIT CASE WHEN cardinality(tiers) = 0 THEN wanted ELSE 20001 END
             ) AS present;
-            EXIT WHEN looked_at > CASE WHEN cardinality(tiers) = 0 THEN quiet ELSE 20000 END;
+            EXIT WHEN asked > quiet OR looked_at > 20000;
             reached := -9;
         END IF;
         IF resonant < wanted THEN
-            SELECT count(*) INTO looked_at FROM (
-                SELECT FROM memory_keys WHERE phi > 0.5 LIMIT CASE WHEN cardinality(tiers) = 0 THEN wanted ELSE 20001 END
+            SELECT
+                count(*),
+                count(*) FILTER (
+                    WHERE cardinality(tiers) = 0
+                        OR EXISTS (SELECT FROM memory_states AS s WHERE s.id = present.id AND s.tier = ANY(tiers))
+                )
+            INTO looked_at, asked
+            FROM (
+                SELECT k.id FROM memory_keys AS k
+                WHERE k.phi > 0.5
+                LIMIT CASE WHEN cardinality(tiers) = 0 THEN wanted ELSE 20001 END
             ) AS present;
-            EXIT WHEN looked_at > CASE WHEN cardinality(tiers) = 0 THEN resonant ELSE 20000 END;
+            EXIT WHEN asked > resonant OR looked_at > 20000;
             reached_resonant := -9;
         END IF;
         reached := greatest(reached, reached_resonant);

@@ -116,6 +116,24 @@ async def test_without_tiers_all_are_searched_and_with_tiers_only_those(search: 
     assert set(ids(await find(search, session, tiers=asked))) == {planted[tier] for tier in asked}
 
 
+async def test_in_tiers_all_are_found_though_equal_dead_ones_cut_an_index_into_parts(
+    search: Search, session: Session
+) -> None:
+    """Where it is cut depends on what the index draws, so it is tried with one after the other."""
+    asked = [Tier.NETWORK, Tier.THREAD]
+    for _ in range(20):
+        savepoint = session.connection.transaction()
+        await savepoint.start()
+        for _ in range(60):
+            await plant(session)
+        await savepoint.rollback()
+        savepoint = session.connection.transaction()
+        await savepoint.start()
+        planted = {tier: await plant(session, memory_id=UUID(int=n), tier=tier) for n, tier in enumerate(Tier)}
+        assert set(ids(await find(search, session, tiers=asked))) == {planted[tier] for tier in asked}
+        await savepoint.rollback()
+
+
 async def test_the_best_of_more_than_the_limit_are_returned(search: Search, session: Session) -> None:
     planted = [await plant(session, leaning(0.5 + number / 100)) for number in range(40)]
     assert ids(await find(search, session, limit=20)) == planted[:-21:-1]
