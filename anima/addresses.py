@@ -71,11 +71,6 @@ def address_of(url: str) -> Address:
     )
 
 
-def location_of(url: str) -> str:
-    """Hosts and database: what a message may show. Raises `InvalidInput`."""
-    return address_of(url).location
-
-
 def _understood(url: str) -> "re.Match[str]":
     if not re.match("postgres(?:ql)?://", url):
         _refuse("does not begin with postgresql://", "It looks like postgresql://user@host:5432/database.")

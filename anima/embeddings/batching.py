@@ -7,32 +7,24 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from anima.embeddings.protocol import Embedded, EmbeddingProvider, ProviderCalls
+from anima.embeddings.protocol import Embedded, EmbeddingProvider, InFrontOfProvider
 from anima.errors import EmbeddingRefused, InvalidEmbedding
 
 WAIT_S: Final = 0.003
 TEXTS_MAX: Final = 64
 
 
-class BatchingEmbeddings:
+class BatchingEmbeddings(InFrontOfProvider):
     """In front of a provider whose server takes lists. A text that cannot be embedded fails for its callers only."""
 
     def __init__(self, provider: EmbeddingProvider, *, wait_s: float = WAIT_S, texts_max: int = TEXTS_MAX) -> None:
-        self._provider = provider
+        super().__init__(provider)
         self._wait_s = wait_s
         self._texts_max = texts_max
         self._waiting: list[tuple[str, asyncio.Future[Embedded]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self._alone = 0
-
-    @property
-    def name(self) -> str:
-        return self._provider.name
-
-    @property
-    def model(self) -> str:
-        return self._provider.model
 
     async def embed(self, text: str) -> Embedded:
         if not (self._alone or self._calls or self._waiting):
@@ -47,9 +39,6 @@ class BatchingEmbeddings:
 
     async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
         return await self._provider.embed_many(texts)
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return self._provider.server_calls()
 
     async def aclose(self) -> None:
         if self._timer is not None:

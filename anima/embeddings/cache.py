@@ -16,7 +16,7 @@ from anima.embeddings.protocol import (
     CacheStatistics,
     Embedded,
     EmbeddingProvider,
-    ProviderCalls,
+    InFrontOfProvider,
     Vector,
 )
 from anima.spending import spending
@@ -49,7 +49,7 @@ class _Entries(TTLCache[_Key, Vector]):
         return expired
 
 
-class CachedEmbeddings:
+class CachedEmbeddings(InFrontOfProvider):
     """Answers from memory, else asks `provider`, once for all who ask for the same text at the same time.
 
     Only what `provider` itself answered is kept, now, or earlier where another cache stands behind this one: a
@@ -65,20 +65,12 @@ class CachedEmbeddings:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         assert max_entries > 0, "a cache without room can keep nothing"
-        self._provider = provider
+        super().__init__(provider)
         self._entries = _Entries(max_entries, ttl_s, clock)
         self._calls: dict[_Key, asyncio.Task[Embedded]] = {}
         self._hits = 0
         self._misses = 0
         self._coalesced = 0
-
-    @property
-    def name(self) -> str:
-        return self._provider.name
-
-    @property
-    def model(self) -> str:
-        return self._provider.model
 
     async def embed(self, text: str) -> Embedded:
         key = self._key(text)
@@ -124,9 +116,6 @@ class CachedEmbeddings:
             hit_rate=self._hits / lookups if lookups else 0.0,
             bytes=size * VECTOR_BYTES,
         )
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return self._provider.server_calls()
 
     async def aclose(self) -> None:
         for call in self._calls.values():

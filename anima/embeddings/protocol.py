@@ -70,6 +70,24 @@ class EmbeddingProvider(Protocol):
     async def aclose(self) -> None: ...
 
 
+class InFrontOfProvider:
+    """What keeps or collects texts before another provider is asked: it is known as that one."""
+
+    def __init__(self, provider: EmbeddingProvider) -> None:
+        self._provider = provider
+
+    @property
+    def name(self) -> str:
+        return self._provider.name
+
+    @property
+    def model(self) -> str:
+        return self._provider.model
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return self._provider.server_calls()
+
+
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
     """What a cache counted since its process started."""

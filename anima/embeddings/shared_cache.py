@@ -26,7 +26,7 @@ from anima.embeddings.protocol import (
     DIMENSIONS,
     Embedded,
     EmbeddingProvider,
-    ProviderCalls,
+    InFrontOfProvider,
     SharedCacheSettings,
     SharedCacheStatistics,
     Vector,
@@ -54,7 +54,7 @@ class RedisCommands(Protocol):
     async def aclose(self) -> None: ...
 
 
-class SharedEmbeddings:
+class SharedEmbeddings(InFrontOfProvider):
     """Answers from Redis, else asks `provider`: one instance does, while the others wait for its answer.
 
     They wait for `lock_s` at most and then ask as well, so an instance that dies delays the others but stops none.
@@ -70,7 +70,7 @@ class SharedEmbeddings:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._provider = provider
+        super().__init__(provider)
         self._redis = redis
         self._settings = settings
         self._clock = clock
@@ -87,14 +87,6 @@ class SharedEmbeddings:
         # A command that is tried again would cost several time limits.
         redis = from_url(settings.url.get_secret_value(), retry=Retry(NoBackoff(), 0))
         return cls(provider, redis, settings)
-
-    @property
-    def name(self) -> str:
-        return self._provider.name
-
-    @property
-    def model(self) -> str:
-        return self._provider.model
 
     async def embed(self, text: str) -> Embedded:
         key, token = self._key(text), token_bytes(16)
@@ -138,9 +130,6 @@ class SharedEmbeddings:
             hit_rate=self._hits / lookups if lookups else 0.0,
             circuit=self._circuit.state,
         )
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return self._provider.server_calls()
 
     async def aclose(self) -> None:
         try:

@@ -16,16 +16,6 @@ from harness.quantities import count, duration, number_of, share
 from harness.showing.renderers.terminal import TerminalRenderer
 from harness.showing.tables import Cell, Column, Table, number_columns, printable, text_columns
 
-FILE: Final = click.option(
-    "--file",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("history.jsonl"),
-    show_default=True,
-    help="The history: one line per run.",
-)
-ALL: Final = click.option("--all", "everything", is_flag=True, help="Also runs in other circumstances, apart.")
-SELECTION: Final = click.argument("selection", metavar="[VARIANT.OPERATION.METRIC]", required=False)
 FORMS: Final = ("svg", "png")
 ALWAYS_SHOWN: Final = frozenset({"p95_s", "statements"})
 

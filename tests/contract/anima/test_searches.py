@@ -116,6 +116,7 @@ async def test_without_tiers_all_are_searched_and_with_tiers_only_those(search: 
     assert set(ids(await find(search, session, tiers=asked))) == {planted[tier] for tier in asked}
 
 
+@pytest.mark.slow
 async def test_in_tiers_all_are_found_though_equal_dead_ones_cut_an_index_into_parts(
     search: Search, session: Session
 ) -> None:

