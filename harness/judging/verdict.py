@@ -4,11 +4,11 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from harness.errors import ExitCode
 from harness.judging.budget_metrics import METRICS
-from harness.judging.budget_metrics.protocol import Evaluation, Outcome
+from harness.judging.budget_metrics.protocol import Evaluation, Outcome, Timed
 from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import declaration_of
 from harness.judging.evaluation import SEVERITY, evaluate
@@ -36,7 +36,7 @@ class BudgetVerdict:
     unit: Unit
     """In what its values are."""
     timed: bool
-    """Whether the value depends on how fast the machine was."""
+    """Whether the outcome may be owed to how fast the machine was."""
     sentence: str
     """How it stands, in a sentence."""
     n: int = 0
@@ -169,7 +169,7 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
         variant=variant_name,
         outcome=evaluation.outcome,
         unit=budget.limit.unit,
-        timed=METRICS[budget.metric].timed,
+        timed=_is_timed(METRICS[budget.metric].timed, evaluation.outcome),
         sentence=_sentence(budget, evaluation, excess),
         n=evaluation.n,
         n_effective=evaluation.n_effective,
@@ -180,6 +180,18 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
         upper=evaluation.upper,
         further_samples=evaluation.further_samples,
     )
+
+
+def _is_timed(timed: Timed, outcome: Outcome) -> bool:
+    match timed:
+        case "always":
+            return True
+        case "if failed":
+            return outcome is Outcome.FAIL
+        case "never":
+            return False
+        case _:
+            assert_never(timed)
 
 
 def _sentence(budget: Budget, evaluation: Evaluation, excess: float | None) -> str:

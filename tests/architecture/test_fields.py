@@ -17,7 +17,11 @@ def undocumented(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ClassDef):
             continue
-        fields = [(place, each) for place, each in enumerate(node.body) if isinstance(each, ast.AnnAssign)]
+        fields = [
+            (place, each)
+            for place, each in enumerate(node.body)
+            if isinstance(each, ast.AnnAssign) and not ast.unparse(each.annotation).startswith("ClassVar")
+        ]
         if len(fields) < WIDE:
             continue
         for place, each in fields:

@@ -44,10 +44,13 @@ METRICS: Final[dict[str, BudgetMetric]] = {
         ("client_cpu_s",),
         "Processor milliseconds of the load generator's process for each request.",
         factor=1000,
-        timed=True,
+        timed="always",
     ),
     "server_cpu_ms_per_op": PerOperation(
-        ("server_cpu_s",), "Processor milliseconds of the database server for each request.", factor=1000, timed=True
+        ("server_cpu_s",),
+        "Processor milliseconds of the database server for each request.",
+        factor=1000,
+        timed="always",
     ),
     "background_queued_at_end": BackgroundQueue(
         queued_at_end, "count", "Pieces of background work that were accepted and not done when the phase ended."

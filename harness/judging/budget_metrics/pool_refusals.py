@@ -1,8 +1,8 @@
 """pool.refusals: requests that failed since no connection to the database became free in time."""
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -15,7 +15,7 @@ class PoolRefusals:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "pool"
     scope: Scope = "variant"
-    timed = True
+    timed: ClassVar[Timed] = "if failed"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "How many requests failed since no connection to the database became free in time."

@@ -17,6 +17,10 @@ Scope = Literal["requests", "phase", "variant", "statement"]
 """What a metric is computed from: each request by itself, counters around whole phases, or something of the variant."""
 
 
+Timed = Literal["never", "if failed", "always"]
+"""That no request failed is so whatever the clock did; that many did may come of what spoiled the timings."""
+
+
 class Outcome(StrEnum):
     """PASS and FAIL are stated with confidence; UNDECIDED needs more samples; INVALID cannot be judged at all."""
 
@@ -134,8 +138,8 @@ class BudgetMetric(Protocol):
     def scope(self) -> Scope: ...
 
     @property
-    def timed(self) -> bool:
-        """Whether the value depends on how fast the machine was, as counts of statements and rows do not."""
+    def timed(self) -> Timed:
+        """When the value may be owed to how fast the machine was, as a count of statements never is."""
         ...
 
     @property

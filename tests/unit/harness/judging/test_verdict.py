@@ -145,6 +145,8 @@ def test_an_empty_a_failed_and_a_partial_run_never_pass(run: RunRecord, objectio
         (["query.p95 <= 300ms", "query.statements <= 2"], Outcome.FAIL),
         (["query.statements <= 3"], Outcome.PASS),
         (["query.statements <= 2"], Outcome.FAIL),
+        (["query.errors <= 0%", "query.statements <= 3"], Outcome.PASS),
+        (["query.errors >= 1%", "query.statements <= 3"], Outcome.INVALID),
     ],
 )
 def test_what_is_counted_is_judged_where_timings_cannot_be(texts: list[str], outcome: Outcome) -> None:
