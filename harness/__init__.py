@@ -1,1 +1,1 @@
-"""Measures a memory system, or any other target, and judges the measurement."""
+"""Measures a service, SQL or code on a real PostgreSQL, and judges the measurement."""

@@ -72,7 +72,7 @@ class Commands(click.Group):
 @click.version_option(package_name="anima-harness", prog_name="harness")
 @click.pass_context
 def harness(context: click.Context, *, debug: bool) -> None:
-    """Measures a memory system on a real PostgreSQL, and judges the measurement.
+    """Measures a service, SQL or code on a real PostgreSQL, and judges the measurement.
 
     Exit codes: 0 pass, 1 a budget failed, 2 usage or configuration, 3 undecided, 4 invalid run or one that broke, 130
     interrupted.

@@ -8,7 +8,7 @@ from typing import Final, Literal, assert_never
 
 from harness.errors import ExitCode
 from harness.judging.budget_metrics import METRICS
-from harness.judging.budget_metrics.protocol import Evaluation, Outcome, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Outcome, WhenTimed
 from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import declaration_of
 from harness.judging.evaluation import SEVERITY, evaluate
@@ -182,7 +182,7 @@ def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> Budge
     )
 
 
-def _is_timed(timed: Timed, outcome: Outcome) -> bool:
+def _is_timed(timed: WhenTimed, outcome: Outcome) -> bool:
     match timed:
         case "always":
             return True

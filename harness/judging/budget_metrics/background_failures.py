@@ -1,8 +1,8 @@
 """background.failures: work that was accepted with a request and did not succeed after it."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -12,7 +12,7 @@ class BackgroundFailures:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "background"
     scope: Scope = "variant"
-    timed: ClassVar[Timed] = "if failed"
+    timed: WhenTimed = "if failed"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "How many pieces of background work failed."

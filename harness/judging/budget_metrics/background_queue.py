@@ -5,9 +5,9 @@ A variant that only puts work off is not faster. Of several phases, or rounds of
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 from harness.record import PhaseRecord
@@ -40,7 +40,7 @@ class BackgroundQueue:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "phase"
-    timed: ClassVar[Timed] = "always"
+    timed: WhenTimed = "always"
     ends_a_run: bool = False
     samples_min: int = 1
 

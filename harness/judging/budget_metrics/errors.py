@@ -1,10 +1,10 @@
 """errors: the share of this run's requests that failed."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from harness.judging.analysis.dependence import share_design_effect
 from harness.judging.analysis.shares import exceeds
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -14,7 +14,7 @@ class Errors:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "if failed"
+    timed: WhenTimed = "if failed"
     ends_a_run: bool = True
     samples_min: int = 1
     meaning = "The share of this run's requests that failed."

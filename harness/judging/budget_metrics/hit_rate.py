@@ -3,9 +3,9 @@
 Read from the samples and not from the cache's own counters, which also count the warm-up and background work.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -15,7 +15,7 @@ class HitRate:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "cache"
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "never"
+    timed: WhenTimed = "never"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The share of this run's answered requests with a text to embed whose embedding came from the cache."

@@ -1,9 +1,9 @@
 """max: the slowest request of this run; it says nothing about the next run, a quantile does."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -13,7 +13,7 @@ class LatencyMax:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "always"
+    timed: WhenTimed = "always"
     ends_a_run: bool = True
     samples_min: int = 1
     meaning = "The latency of this run's slowest request; a failed request exceeds any limit."

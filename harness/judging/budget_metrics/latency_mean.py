@@ -1,12 +1,12 @@
 """mean: the average latency of the answered requests; `errors` is the budget for the others."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from harness.judging.analysis.means import further_samples, mean_bounds
 from harness.judging.analysis.quantiles import Bounds
-from harness.judging.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -16,7 +16,7 @@ class LatencyMean:
     kind: Literal["exact", "sampled"] = "sampled"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "always"
+    timed: WhenTimed = "always"
     ends_a_run: bool = True
     samples_min: int = 2
     meaning = "The average latency of the answered requests; its 95% bounds (Student's t) are approximate."

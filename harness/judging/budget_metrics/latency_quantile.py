@@ -8,12 +8,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from harness.judging.analysis.dependence import design_effect, effective_size
 from harness.judging.analysis.quantiles import Bounds, further_samples, quantile, quantile_bounds, samples_min
 from harness.judging.analysis.sequential import confidence_next, sequential_bounds
-from harness.judging.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 from harness.record import Sample
@@ -26,7 +26,7 @@ class LatencyQuantile:
     kind: Literal["exact", "sampled"] = "sampled"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "always"
+    timed: WhenTimed = "always"
     ends_a_run: bool = True
     meaning: str = (
         "The latency that this share of the requests does not exceed; a failed request exceeds any limit. "

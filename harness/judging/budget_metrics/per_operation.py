@@ -8,7 +8,7 @@ it is the cost of the mix.
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -31,7 +31,7 @@ class PerOperation:
     """The only operation that may be named before it; None where any may."""
     scope: Scope = "phase"
     """Whether it is counted for a phase or for an operation."""
-    timed: Timed = "never"
+    timed: WhenTimed = "never"
     """When it depends on how fast the machine was."""
     ends_a_run: bool = False
     """Whether a run may end early when it fails."""

@@ -6,9 +6,9 @@ With the values of the statement's first execution while warming up, on the vari
 on how busy the machine is; on the size of the tables and the server's settings it does.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 from harness.record import PlanRecord
@@ -19,7 +19,7 @@ class PlanUses:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "statement"
-    timed: ClassVar[Timed] = "never"
+    timed: WhenTimed = "never"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The index, or kind of index, that a statement's plan uses; before the dot stands the statement's name."

@@ -1,8 +1,8 @@
 """pool.refusals: requests that failed since no connection to the database became free in time."""
 
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -15,7 +15,7 @@ class PoolRefusals:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "pool"
     scope: Scope = "variant"
-    timed: ClassVar[Timed] = "if failed"
+    timed: WhenTimed = "if failed"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "How many requests failed since no connection to the database became free in time."

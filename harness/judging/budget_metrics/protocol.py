@@ -17,7 +17,7 @@ Scope = Literal["requests", "phase", "variant", "statement"]
 """What a metric is computed from: each request by itself, counters around whole phases, or something of the variant."""
 
 
-Timed = Literal["never", "if failed", "always"]
+WhenTimed = Literal["never", "if failed", "always"]
 """That no request failed is so whatever the clock did; that many did may come of what spoiled the timings."""
 
 
@@ -138,7 +138,7 @@ class BudgetMetric(Protocol):
     def scope(self) -> Scope: ...
 
     @property
-    def timed(self) -> Timed:
+    def timed(self) -> WhenTimed:
         """When the value may be owed to how fast the machine was, as a count of statements never is."""
         ...
 

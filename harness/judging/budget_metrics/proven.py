@@ -1,8 +1,8 @@
 """proven: the share of requests whose search was proven complete without ranking everything."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -12,7 +12,7 @@ class Proven:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "never"
+    timed: WhenTimed = "never"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The share of this run's searches that an index proved complete, or that needed no index."

@@ -4,9 +4,9 @@ On as many queries as the scenario's `recall_queries` says, after the timed pass
 """
 
 from statistics import fmean
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -16,7 +16,7 @@ class RecallMetric:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = "query"
     scope: Scope = "variant"
-    timed: ClassVar[Timed] = "never"
+    timed: WhenTimed = "never"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The share of exact search's results that the variant's search found, averaged over the sampled queries."

@@ -6,9 +6,9 @@ limit, or furthest over it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 from harness.record import Sample
@@ -22,7 +22,7 @@ class RequestCount:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "never"
+    timed: WhenTimed = "never"
     ends_a_run: bool = True
     samples_min: int = 1
 

@@ -3,9 +3,9 @@
 In a closed loop it says how fast the system answered its users; in an open one, whether it kept up with the rate.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -15,7 +15,7 @@ class Throughput:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "always"
+    timed: WhenTimed = "always"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning = "The answered requests of each second that their phases took."

@@ -1,9 +1,9 @@
 """within_200ms …: the share of the requests that were answered in this time, as a load test's checks count them."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, Timed
+from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -15,7 +15,7 @@ class Within:
     kind: Literal["exact", "sampled"] = "exact"
     subject: str | None = None
     scope: Scope = "requests"
-    timed: ClassVar[Timed] = "always"
+    timed: WhenTimed = "always"
     ends_a_run: bool = False
     samples_min: int = 1
     meaning: str = "The share of this run's requests that were answered without an error in less than this time."

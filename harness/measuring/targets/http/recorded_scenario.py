@@ -22,7 +22,7 @@ from harness.redaction import HIDDEN, SECRET_NAME, all_without_secrets
 
 METHODS: Final = frozenset(get_args(HttpOperation.model_fields["method"].annotation))
 VALUES_MAX: Final = 1_000
-"""RecordedRequest values of one place that are drawn from."""
+"""Recorded values of one place that are drawn from."""
 
 STATIC: Final = re.compile(
     r"\.(?:js|mjs|css|map|png|jpe?g|gif|svg|ico|webp|avif|woff2?|ttf|otf|eot|mp4|webm|mp3|pdf|wasm|webmanifest)$",
