@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from harness.record import RunRecord
-from tests.acceptance.conftest import Program, judged_by_time
+from tests.acceptance.conftest import Program
 from tests.waiting import until
 
 Scenario = Callable[..., Path]
@@ -54,11 +54,9 @@ def test_a_budget_that_fails_exits_with_1_and_says_by_how_much(harness: Program,
 
 
 @pytest.mark.slow
-def test_a_quantile_that_few_samples_cannot_decide_exits_with_3(
-    harness: Program, tiny: Scenario, tmp_path: Path
-) -> None:
+def test_a_quantile_that_few_samples_cannot_decide_exits_with_3(harness: Program, tiny: Scenario) -> None:
     path = tiny("query.p95 <= 10s", requests=60, extra="time_s = 0.001\n")
-    done = judged_by_time(harness("run", str(path)), tmp_path)
+    done = harness("run", str(path))
     assert done.returncode == 3
     assert "UNDECIDED" in done.stdout
     assert "warning: query.p95 <= 10s" in done.stderr
@@ -136,7 +134,7 @@ def test_a_killed_run_is_reported_from_its_journal(harness: Program, tiny: Scena
 @pytest.mark.slow
 def test_a_run_samples_on_and_one_that_was_cut_off_goes_on(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     path = tiny("query.p95 <= 10s", requests=40, extra="\n[sampling]\ntime_s_max = 60\n")
-    done = judged_by_time(harness("run", str(path), "--strategies", "batched"), tmp_path)
+    done = harness("run", str(path), "--strategies", "batched")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "in 80 requests" in done.stdout
     assert "Sampling on, batched: query.p95 <= 10s needs" in done.stderr
@@ -148,7 +146,7 @@ def test_a_run_samples_on_and_one_that_was_cut_off_goes_on(harness: Program, tin
     assert refused.returncode == 2
     assert "scenario.corpus.size: 40, now 41" in refused.stderr
     assert journal.read_bytes() == before
-    resumed = judged_by_time(harness("run", "--resume"), tmp_path)
+    resumed = harness("run", "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert "The run was resumed once" in resumed.stdout
     record = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes())
