@@ -32,17 +32,26 @@ def drain_s(phase: PhaseRecord) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class BackgroundQueue:
-    """`read` gives None for a phase that does not say it."""
+    """One figure of the work that a phase put off, the worst of the phases that are judged together."""
 
     read: Callable[[PhaseRecord], float | None]
+    """The figure of one phase; None for a phase that does not say it."""
     unit: Unit
+    """In what it is shown."""
     meaning: str
+    """What it measures, for people."""
     kind: Literal["exact", "sampled"] = "exact"
+    """Whether it is a fact about the run or an estimate."""
     subject: str | None = None
+    """The only operation that may be named before it; None where any may."""
     scope: Scope = "phase"
+    """Whether it is counted for a phase or for an operation."""
     timed: WhenTimed = "always"
+    """When it depends on how fast the machine was."""
     ends_a_run: bool = False
+    """Whether a run may end early when it fails."""
     samples_min: int = 1
+    """How many requests it needs."""
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         read = [self.read(phase) for phase in observed.phases]

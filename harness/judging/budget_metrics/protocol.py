@@ -121,21 +121,28 @@ class BudgetMetric(Protocol):
     """What a budget can name. An implementation is stateless.
 
     `exact` values are facts about this run and are compared as they are; `sampled` ones are estimates, and pass or fail
-    only with confidence. `subject` is the one word before the dot that the metric belongs to; None: any operation.
-    `ends_a_run` says that a FAIL on the first part of a run stays one, so that the rest need not be measured.
+    only with confidence.
     """
 
     @property
-    def unit(self) -> Unit: ...
+    def unit(self) -> Unit:
+        """In what it is shown."""
+        ...
 
     @property
-    def kind(self) -> Literal["exact", "sampled"]: ...
+    def kind(self) -> Literal["exact", "sampled"]:
+        """Whether it is a fact about the run or an estimate."""
+        ...
 
     @property
-    def subject(self) -> str | None: ...
+    def subject(self) -> str | None:
+        """The only operation that may be named before it; None where any may."""
+        ...
 
     @property
-    def scope(self) -> Scope: ...
+    def scope(self) -> Scope:
+        """From what it is computed."""
+        ...
 
     @property
     def timed(self) -> WhenTimed:
@@ -143,7 +150,9 @@ class BudgetMetric(Protocol):
         ...
 
     @property
-    def ends_a_run(self) -> bool: ...
+    def ends_a_run(self) -> bool:
+        """Whether a FAIL on the first part of a run stays one, so that the rest need not be measured."""
+        ...
 
     @property
     def samples_min(self) -> int:

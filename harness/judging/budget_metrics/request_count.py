@@ -17,14 +17,23 @@ from harness.record import Sample
 @dataclass(frozen=True, slots=True)
 class RequestCount:
     counted: Literal["statements", "round_trips", "rows"]
+    """Which count of each request is meant."""
     meaning: str
+    """What it measures, for people."""
     unit: Unit = "count"
+    """In what it is shown."""
     kind: Literal["exact", "sampled"] = "exact"
+    """Whether it is a fact about the run or an estimate."""
     subject: str | None = None
+    """The only operation that may be named before it; None where any may."""
     scope: Scope = "requests"
+    """From what it is computed."""
     timed: WhenTimed = "never"
+    """When it depends on how fast the machine was."""
     ends_a_run: bool = True
+    """Whether a run may end early when it fails."""
     samples_min: int = 1
+    """How many requests it needs."""
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         if any(getattr(s, self.counted) is None for s in observed.answered):
