@@ -10,8 +10,10 @@ import pytest
 from hypothesis import settings
 
 from anima.migrations import migrate
+from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.provisioners.protocol import Server
+from tests.foreign import foreign_server
 from tests.needs import require
 
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -43,6 +45,14 @@ def server(runner: asyncio.Runner) -> Generator[Server]:
     """One for each worker of pytest-xdist."""
     stack = AsyncExitStack()
     yield runner.run(stack.enter_async_context(EmbeddedProvisioner().start(THROWAWAY_SETTINGS)))
+    runner.run(stack.aclose())
+
+
+@pytest.fixture(scope="session")
+def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
+    """A server that somebody else runs, one for each worker: each test makes a role of its own there."""
+    stack = AsyncExitStack()
+    yield runner.run(stack.enter_async_context(foreign_server()))
     runner.run(stack.aclose())
 
 

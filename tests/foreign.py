@@ -50,11 +50,11 @@ async def foreign_server() -> AsyncGenerator[PostgresServer]:
 
 
 async def make_tenant(server: PostgresServer, rights: str = "CREATEDB", *, vector: bool = True) -> str:
-    """A role of its own with these rights; returns the URL with which it logs in. New databases may bring pgvector."""
+    """A role of its own with these rights; returns its URL. New databases there then bring pgvector, or do not."""
     name = f"tenant_{uuid4().hex[:8]}"
     await execute(server.admin_url, f"CREATE ROLE {name} LOGIN {rights} PASSWORD '{PASSWORD}'")
-    if vector:
-        await execute(with_database(server.admin_url, "template1"), "CREATE EXTENSION IF NOT EXISTS vector")
+    extension = "CREATE EXTENSION IF NOT EXISTS vector" if vector else "DROP EXTENSION IF EXISTS vector"
+    await execute(with_database(server.admin_url, "template1"), extension)
     parts = urlsplit(server.admin_url)
     netloc = f"{name}:{quote(PASSWORD, safe='')}@{parts.hostname}:{parts.port}"
     return urlunsplit(parts._replace(netloc=netloc))

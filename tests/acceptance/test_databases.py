@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Generator
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,19 +13,12 @@ from harness.measuring.servers.provisioners._shared.databases import PostgresSer
 from harness.measuring.shipped import shipped
 from harness.record import RunRecord
 from tests.acceptance.conftest import Program
-from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, without_password
+from tests.foreign import PASSWORD, execute, make_tenant, without_password
 from tests.waiting import is_gone
 
 pytestmark = pytest.mark.slow
 
 SMOKE = shipped()["smoke"]
-
-
-@pytest.fixture
-def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
-    stack = AsyncExitStack()
-    yield runner.run(stack.enter_async_context(foreign_server()))
-    runner.run(stack.aclose())
 
 
 @pytest.fixture

@@ -2,25 +2,21 @@
 
 import asyncio
 from collections.abc import Generator
-from contextlib import AsyncExitStack
 
 import pytest
 
 from harness.measuring.servers.provisioners import PROVISIONERS
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.measuring.servers.provisioners.external import URL_VARIABLE
-from tests.foreign import foreign_server, make_tenant
+from tests.foreign import make_tenant
 
 
 @pytest.fixture(scope="module")
-def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
-    """A server that somebody else runs, which the provisioner `external` uses through the environment's URL."""
-    stack = AsyncExitStack()
-    server = runner.run(stack.enter_async_context(foreign_server()))
+def url_of_a_tenant(runner: asyncio.Runner, foreign: PostgresServer) -> Generator[None]:
+    """The server that somebody else runs is in the environment, where the provisioner `external` looks for it."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(URL_VARIABLE, runner.run(make_tenant(server)))
-        yield server
-    runner.run(stack.aclose())
+        environment.setenv(URL_VARIABLE, runner.run(make_tenant(foreign)))
+        yield
 
 
 @pytest.fixture(
@@ -32,5 +28,5 @@ def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
 def provisioner_name(request: pytest.FixtureRequest) -> str:
     name = str(request.param)
     if name == "external":
-        request.getfixturevalue("foreign")
+        request.getfixturevalue("url_of_a_tenant")
     return name

@@ -1,6 +1,5 @@
 """What the external provisioner promises beyond the contract: it says what it lacks, and leaves the rest alone."""
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -11,17 +10,11 @@ from harness.errors import ProvisioningError, UsageError
 from harness.measuring.servers.provisioners import external
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.measuring.servers.provisioners.external import URL_VARIABLE, ExternalProvisioner
-from tests.foreign import PASSWORD, execute, foreign_server, make_tenant, pooled, value, without_password
+from tests.foreign import PASSWORD, execute, make_tenant, pooled, value, without_password
 from tests.poolers import Mode, pgbouncer
 
 PREPARED_ELSEWHERE = [f"PREPARE __asyncpg_stmt_{number:x}__ AS SELECT 1" for number in range(1, 300)]
 HNSW = "CREATE INDEX ON thing USING hnsw (position vector_l2_ops)"
-
-
-@pytest.fixture
-async def foreign() -> AsyncGenerator[PostgresServer]:
-    async with foreign_server() as server:
-        yield server
 
 
 async def names(server: PostgresServer) -> list[str]:
