@@ -77,14 +77,14 @@ async def open_anima(
     Raises `DatabaseUnavailable`.
     """
     async with (
-        aclosing(tiers(provider_for(embeddings), strategy, shared_cache)) as embedding,
+        aclosing(embedding_chain(provider_for(embeddings), strategy, shared_cache)) as embedding,
         open_database(url, pool or pool_of(strategy), observer) as database,
     ):
         yield connect(strategy, database, embedding, has_peers=has_peers, clock=clock, new_id=new_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Tiers:
+class EmbeddingChain:
     """Who is asked for a vector first, and the caches among those behind."""
 
     first: EmbeddingProvider
@@ -95,15 +95,17 @@ class Tiers:
         await self.first.aclose()
 
 
-def tiers(provider: EmbeddingProvider, strategy: Strategy, shared_cache: SharedCacheSettings | None) -> Tiers:
+def embedding_chain(
+    provider: EmbeddingProvider, strategy: Strategy, shared_cache: SharedCacheSettings | None
+) -> EmbeddingChain:
     """A cache in the process, if the strategy has one; behind it one in Redis, if there is one; then the provider."""
     if not strategy.embedding_cache:
-        return Tiers(provider)
+        return EmbeddingChain(provider)
     if strategy.embedding_batches and provider.server_calls():
         provider = BatchingEmbeddings(provider)
     shared = SharedEmbeddings.connect(provider, shared_cache) if shared_cache else None
     cache = CachedEmbeddings(shared or provider)
-    return Tiers(cache, cache, shared)
+    return EmbeddingChain(cache, cache, shared)
 
 
 def pool_of(strategy: Strategy) -> PoolSettings:
@@ -147,7 +149,7 @@ def stand_in(settings: EmbeddingSettings) -> EmbeddingProvider:
 def connect(
     strategy: Strategy,
     database: Database,
-    embeddings: Tiers,
+    embeddings: EmbeddingChain,
     *,
     has_peers: bool = False,
     clock: Callable[[], datetime],

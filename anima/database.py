@@ -182,7 +182,7 @@ class PoolSettings:
 class PoolStatistics:
     """How many connections there may be, are open, and are idle; and how many callers wait for one.
 
-    Since the start: how many waited in vain, and how often work was done again.
+    Since the start: how many waited and got none, and how often work was done again.
     """
 
     size_max: int

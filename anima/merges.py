@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from anima import store
-from anima.associations.protocol import NO_MERGES
+from anima.associations.protocol import INSERT_PAIRS, NO_MERGES, strength_of
 from anima.connections import Row
 from anima.consolidations.protocol import Candidate, Consolidation, Duplicates
 from anima.database import Session, Statement
@@ -42,17 +42,14 @@ RETIRE: Final = Statement(
 )
 MOVE_ASSOCIATIONS: Final = Statement(
     "merge.move_associations",
-    """
+    f"""
     WITH moved AS (
         DELETE FROM memory_associations WHERE memory_a_id = $1 OR memory_b_id = $1 RETURNING *
     ),
     renamed AS (
         SELECT CASE memory_a_id WHEN $1 THEN memory_b_id ELSE memory_a_id END AS other_id, moved.* FROM moved
     )
-    INSERT INTO memory_associations AS known (
-        memory_a_id, memory_b_id, co_occurrence_count, strength, conversation_contexts,
-        first_co_occurred_at, last_co_occurred_at, created_at, updated_at
-    )
+    {INSERT_PAIRS}
     SELECT least(other_id, $2), greatest(other_id, $2), co_occurrence_count, strength, conversation_contexts,
         first_co_occurred_at, last_co_occurred_at, created_at, $3
     FROM renamed
@@ -60,14 +57,14 @@ MOVE_ASSOCIATIONS: Final = Statement(
     ORDER BY 1, 2
     ON CONFLICT (memory_a_id, memory_b_id) DO UPDATE
     SET co_occurrence_count = known.co_occurrence_count + excluded.co_occurrence_count,
-        strength = log((1 + known.co_occurrence_count + excluded.co_occurrence_count)::double precision) / 10,
+        strength = {strength_of("known.co_occurrence_count + excluded.co_occurrence_count")},
         conversation_contexts = ARRAY(
             SELECT DISTINCT unnest(known.conversation_contexts || excluded.conversation_contexts) ORDER BY 1
         ),
         first_co_occurred_at = least(known.first_co_occurred_at, excluded.first_co_occurred_at),
         last_co_occurred_at = greatest(known.last_co_occurred_at, excluded.last_co_occurred_at),
         updated_at = $3
-    """,
+    """,  # noqa: S608 -- only constants of the axis are put in
 )
 
 

@@ -3,11 +3,11 @@
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
 from msgspec import Struct
@@ -156,7 +156,10 @@ class BootstrapRequest(Input):
 
 
 class Memory(Struct, frozen=True, gc=False):
-    """A row of `memories`, its embedding left out. Bootstrap makes thousands: nothing in one refers back to it."""
+    """A row of `memories`, its embedding left out, under the names that existing clients read it by.
+
+    Bootstrap makes thousands: nothing in one refers back to it.
+    """
 
     id: UUID
     """The memory's number, drawn when it was added."""
@@ -184,7 +187,7 @@ class Memory(Struct, frozen=True, gc=False):
     """How much it has resonated, 0 to 5."""
     is_catalyst: bool
     """Whether it is marked as a turning point."""
-    metadata: Mapping[str, object]
+    metadata: Mapping[str, Any]
     """What else is known of it; the variants of its text, where memories were merged into it."""
     created_at: datetime
     """When it was added."""
@@ -242,6 +245,14 @@ class Bootstrap:
     active: tuple[Memory, ...]
     thread: tuple[Memory, ...]
     stable: tuple[Memory, ...]
+
+    @classmethod
+    def of(cls, memories: Iterable[Memory]) -> Self:
+        """Each memory in its tier, in the order in which they come."""
+        by_tier: dict[Tier, list[Memory]] = {Tier.ACTIVE: [], Tier.THREAD: [], Tier.STABLE: []}
+        for memory in memories:
+            by_tier[memory.tier].append(memory)
+        return cls(*map(tuple, by_tier.values()))
 
     @property
     def distribution(self) -> Mapping[str, int]:

@@ -24,7 +24,7 @@ import asyncpg
 from prepared_corpus import SEED, load, prepare
 
 from anima import migrations
-from anima.assembly import Anima, Tiers, connect, now, pool_of
+from anima.assembly import Anima, EmbeddingChain, connect, now, pool_of
 from anima.connections import Connection, prepare_connection
 from anima.database import PoolSettings, open_database
 from anima.embeddings.cache import CachedEmbeddings
@@ -234,7 +234,7 @@ async def opened(url: str, strategy: Strategy, texts: list[str], connections: in
         embeddings.keep(text, hashed_vector(text))
     settings = PoolSettings(connections, size_min=connections, acquire_timeout_s=pool_of(strategy).acquire_timeout_s)
     async with open_database(url, settings) as database:
-        yield connect(strategy, database, Tiers(embeddings, embeddings), clock=now, new_id=uuid4)
+        yield connect(strategy, database, EmbeddingChain(embeddings, embeddings), clock=now, new_id=uuid4)
 
 
 async def over_network(measured: Measurement) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from anima.assembly import Anima, Tiers, connect
+from anima.assembly import Anima, EmbeddingChain, connect
 from anima.database import Observer, PoolSettings, Session, Statement, ignore, open_database
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
@@ -122,7 +122,9 @@ async def opened(
     provider = StatedEmbeddings(vectors)
     cache = CachedEmbeddings(provider) if strategy.embedding_cache else None
     async with open_database(url, PoolSettings(strategy.pool_size, acquire_timeout_s=60), observer) as database:
-        yield connect(strategy, database, Tiers(cache or provider, cache), clock=clock or Clock(), new_id=uuid4)
+        yield connect(
+            strategy, database, EmbeddingChain(cache or provider, cache), clock=clock or Clock(), new_id=uuid4
+        )
 
 
 @asynccontextmanager

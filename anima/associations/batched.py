@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from anima.associations.protocol import NO_MERGES, CoOccurrence
+from anima.associations.protocol import INSERT_PAIRS, NO_MERGES, ONCE, ONCE_MORE, CoOccurrence
 from anima.database import Session, Statement
 
 PAIRS_PER_STATEMENT: Final = 1_000
@@ -12,23 +12,12 @@ RECORD: Final = Statement(
     "association.record_batch",
     f"""
     WITH no_merges AS MATERIALIZED (SELECT {NO_MERGES})
-    INSERT INTO memory_associations AS known (
-        memory_a_id, memory_b_id, co_occurrence_count, strength, conversation_contexts,
-        first_co_occurred_at, last_co_occurred_at, created_at, updated_at
-    )
-    SELECT smaller, larger, 1, log(2::double precision) / 10, ARRAY[$3::text], $4, $4, $4, $4
+    {INSERT_PAIRS}
+    SELECT smaller, larger, {ONCE}
     FROM no_merges, unnest($1::uuid[], $2::uuid[]) AS pair (smaller, larger)
     ORDER BY smaller, larger
-    ON CONFLICT (memory_a_id, memory_b_id) DO UPDATE
-    SET co_occurrence_count = known.co_occurrence_count + 1,
-        strength = log((2 + known.co_occurrence_count)::double precision) / 10,
-        conversation_contexts = CASE
-            WHEN $3 = ANY(known.conversation_contexts) THEN known.conversation_contexts
-            ELSE known.conversation_contexts || $3
-        END,
-        last_co_occurred_at = $4,
-        updated_at = $4
-    """,  # noqa: S608 -- only the constant lock is put in
+    {ONCE_MORE}
+    """,  # noqa: S608 -- only constants of this axis are put in
 )
 
 

@@ -2,28 +2,10 @@
 
 from typing import Final
 
-from anima.associations.protocol import CoOccurrence
+from anima.associations.protocol import INSERT_PAIRS, ONCE, ONCE_MORE, CoOccurrence
 from anima.database import Session, Statement
 
-RECORD: Final = Statement(
-    "association.record",
-    """
-    INSERT INTO memory_associations AS known (
-        memory_a_id, memory_b_id, co_occurrence_count, strength, conversation_contexts,
-        first_co_occurred_at, last_co_occurred_at, created_at, updated_at
-    )
-    VALUES ($1, $2, 1, log(2::double precision) / 10, ARRAY[$3::text], $4, $4, $4, $4)
-    ON CONFLICT (memory_a_id, memory_b_id) DO UPDATE
-    SET co_occurrence_count = known.co_occurrence_count + 1,
-        strength = log((2 + known.co_occurrence_count)::double precision) / 10,
-        conversation_contexts = CASE
-            WHEN $3 = ANY(known.conversation_contexts) THEN known.conversation_contexts
-            ELSE known.conversation_contexts || $3
-        END,
-        last_co_occurred_at = $4,
-        updated_at = $4
-    """,
-)
+RECORD: Final = Statement("association.record", f"{INSERT_PAIRS} VALUES ($1, $2, {ONCE}) {ONCE_MORE}")
 
 
 class PerPairAssociations:

@@ -13,6 +13,35 @@ NO_MERGES: Final = "pg_advisory_xact_lock_shared(hashtext('anima.merge'))"
 """Keeps merges away until the transaction ends. Whoever writes several pairs in one needs it: a merge takes the pairs
 of two memories, which is no order that others could share."""
 
+INSERT_PAIRS: Final = """
+    INSERT INTO memory_associations AS known (
+        memory_a_id, memory_b_id, co_occurrence_count, strength, conversation_contexts,
+        first_co_occurred_at, last_co_occurred_at, created_at, updated_at
+    )
+"""
+
+
+def strength_of(count: str) -> str:
+    """What `association_strength` is, in SQL."""
+    return f"log((1 + {count})::double precision) / 10"
+
+
+ONCE: Final = f"1, {strength_of('1')}, ARRAY[$3::text], $4, $4, $4, $4"
+"""The columns behind a pair that is new: `$3` is the conversation, `$4` the time."""
+
+ONCE_MORE: Final = f"""
+    ON CONFLICT (memory_a_id, memory_b_id) DO UPDATE
+    SET co_occurrence_count = known.co_occurrence_count + 1,
+        strength = {strength_of("1 + known.co_occurrence_count")},
+        conversation_contexts = CASE
+            WHEN $3 = ANY(known.conversation_contexts) THEN known.conversation_contexts
+            ELSE known.conversation_contexts || $3
+        END,
+        last_co_occurred_at = $4,
+        updated_at = $4
+"""  # noqa: S608 -- only the formula is put in
+"""What becomes of a pair that is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class CoOccurrence:

@@ -2,12 +2,10 @@
 
 from typing import Final
 
+from anima.bootstraps.protocol import bound, tiers_of
 from anima.database import Session, Statement
 from anima.model import Bootstrap, BootstrapRequest, Tier
 from anima.rows import COLUMNS, memory_from
-
-BY_RECENCY: Final = "last_accessed DESC, id"
-BY_PHI: Final = "resonance_phi DESC, access_count DESC, last_accessed DESC, id"
 
 
 def _first(tier: Tier, condition: str, order: str, limit: str) -> str:
@@ -26,13 +24,8 @@ def _first(tier: Tier, condition: str, order: str, limit: str) -> str:
 LOAD: Final = Statement(
     "bootstrap.load",
     f"""
-    WITH active AS MATERIALIZED ({_first(Tier.ACTIVE, "$2", BY_RECENCY, "$3")}),
-    remaining (memories) AS (
-        SELECT greatest(0, $1::bigint - count(*)) FROM active
-    ),
-    thread AS ({_first(Tier.THREAD, "$4", BY_PHI, "(SELECT (7 * memories + 9) / 10 FROM remaining)")}),
-    stable AS ({_first(Tier.STABLE, "$5", BY_PHI, "(SELECT 3 * memories / 10 FROM remaining)")})
-    SELECT * FROM active UNION ALL SELECT * FROM thread UNION ALL SELECT * FROM stable
+    WITH {tiers_of(_first)}
+    SELECT * FROM chosen
     ORDER BY position
     """,  # noqa: S608 -- only constants of this module are put in
     reads=True,
@@ -41,17 +34,4 @@ LOAD: Final = Statement(
 
 class OneQueryBootstrap:
     async def load(self, session: Session, request: BootstrapRequest) -> Bootstrap:
-        rows = await session.fetch(
-            LOAD,
-            request.limit,
-            request.include_active,
-            request.active_limit,
-            request.include_thread,
-            request.include_stable,
-        )
-        memories = tuple(map(memory_from, rows))
-        return Bootstrap(
-            active=tuple(memory for memory in memories if memory.tier is Tier.ACTIVE),
-            thread=tuple(memory for memory in memories if memory.tier is Tier.THREAD),
-            stable=tuple(memory for memory in memories if memory.tier is Tier.STABLE),
-        )
+        return Bootstrap.of(memory_from(row) for row in await session.fetch(LOAD, *bound(request)))

@@ -5,12 +5,10 @@ A memory comes as one JSON text: a client takes more time to make sixteen cells 
 
 from typing import Final
 
+from anima.bootstraps.protocol import bound, tiers_of
 from anima.database import Session, Statement
 from anima.model import Bootstrap, BootstrapRequest, Tier
 from anima.rows import COLUMNS, memory_of_json
-
-BY_RECENCY: Final = "last_accessed DESC, id"
-BY_PHI: Final = "resonance_phi DESC, access_count DESC, last_accessed DESC, id"
 
 
 def _first(tier: Tier, condition: str, order: str, limit: str) -> str:
@@ -44,13 +42,7 @@ LOAD: Final = Statement(
             -- One by one: a plan for any number of recalls reads all memories.
             LATERAL (SELECT * FROM memory_states AS s WHERE s.id = named.id OFFSET 0) AS current
     ),
-    active AS MATERIALIZED ({_first(Tier.ACTIVE, "$2", BY_RECENCY, "$3")}),
-    remaining (memories) AS (
-        SELECT greatest(0, $1::bigint - count(*)) FROM active
-    ),
-    thread AS ({_first(Tier.THREAD, "$4", BY_PHI, "(SELECT (7 * memories + 9) / 10 FROM remaining)")}),
-    stable AS ({_first(Tier.STABLE, "$5", BY_PHI, "(SELECT 3 * memories / 10 FROM remaining)")}),
-    chosen AS (SELECT * FROM active UNION ALL SELECT * FROM thread UNION ALL SELECT * FROM stable)
+    {tiers_of(_first)}
     SELECT row_to_json(told)
     FROM (SELECT {COLUMNS}, position FROM chosen JOIN current_memories USING (id)) AS told
     ORDER BY position
@@ -61,17 +53,4 @@ LOAD: Final = Statement(
 
 class RankedBootstrap:
     async def load(self, session: Session, request: BootstrapRequest) -> Bootstrap:
-        rows = await session.fetch(
-            LOAD,
-            request.limit,
-            request.include_active,
-            request.active_limit,
-            request.include_thread,
-            request.include_stable,
-        )
-        memories = tuple(memory_of_json(row[0]) for row in rows)
-        return Bootstrap(
-            active=tuple(memory for memory in memories if memory.tier is Tier.ACTIVE),
-            thread=tuple(memory for memory in memories if memory.tier is Tier.THREAD),
-            stable=tuple(memory for memory in memories if memory.tier is Tier.STABLE),
-        )
+        return Bootstrap.of(memory_of_json(row[0]) for row in await session.fetch(LOAD, *bound(request)))

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from anima.bootstraps.protocol import MOST_RECENT, MOST_RESONANT
 from anima.database import Session, Statement
 from anima.model import Bootstrap, BootstrapRequest, Memory, Tier, bootstrap_shares
 from anima.rows import COLUMNS, memory_from
@@ -11,9 +12,9 @@ ACTIVE: Final = Statement(
     f"""
     SELECT {COLUMNS} FROM memories
     WHERE deleted_at IS NULL AND tier = 'active'
-    ORDER BY last_accessed DESC, id
+    ORDER BY {MOST_RECENT}
     LIMIT $1
-    """,  # noqa: S608 -- only the constant column list is put in
+    """,  # noqa: S608 -- only constants are put in
     reads=True,
 )
 BY_PHI: Final = Statement(
@@ -21,9 +22,9 @@ BY_PHI: Final = Statement(
     f"""
     SELECT {COLUMNS} FROM memories
     WHERE deleted_at IS NULL AND tier = $1
-    ORDER BY resonance_phi DESC, access_count DESC, last_accessed DESC, id
+    ORDER BY {MOST_RESONANT}
     LIMIT $2
-    """,  # noqa: S608 -- only the constant column list is put in
+    """,  # noqa: S608 -- only constants are put in
     reads=True,
 )
 

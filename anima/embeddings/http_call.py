@@ -5,6 +5,7 @@ server alone. What an answer holds is the business of the provider that asks.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -303,6 +304,32 @@ class JsonEndpoint:
 
     def _misconfigured(self, what: str, advice: str) -> EmbeddingMisconfigured:
         return EmbeddingMisconfigured(f"{self._subject} {what}. {advice}")
+
+
+class ServerEmbeddings(ABC):
+    """What providers have in common that ask a server: they differ in what its answer looks like."""
+
+    _endpoint: JsonEndpoint
+
+    @abstractmethod
+    def _components(self, answer: JsonValue, number: int) -> Sequence[JsonValue]:
+        """What stands for so many vectors in an answer; raises `InvalidEmbedding` where it has not so many."""
+
+    async def embed(self, text: str) -> Embedded:
+        (embedded,) = await self._embed_batch([text])
+        return embedded
+
+    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
+        return [embedded for batch in batches(texts) for embedded in await self._embed_batch(batch)]
+
+    def server_calls(self) -> tuple[ProviderCalls, ...]:
+        return (self._endpoint.calls(),)
+
+    async def aclose(self) -> None:
+        await self._endpoint.aclose()
+
+    async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
+        return list(map(self._endpoint.embedded, self._components(await self._endpoint.post(texts), len(texts))))
 
 
 def pause_before_retry(error: Exception) -> bool | float:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import httpx
+from pydantic import JsonValue
 
-from anima.embeddings.http_call import Advice, JsonEndpoint, batches, joined
+from anima.embeddings.http_call import Advice, JsonEndpoint, ServerEmbeddings, joined
 from anima.embeddings.http_client import client_of
-from anima.embeddings.protocol import Embedded, EmbeddingSettings, ProviderCalls
+from anima.embeddings.protocol import EmbeddingSettings
 
 MODEL: Final = "nomic-embed-text"
 PRESENCE_TIMEOUT_S: Final = 2.0
@@ -17,7 +18,7 @@ PRESENCE_TIMEOUT_S: Final = 2.0
 Presence = Literal["away", "without_model", "ready"]
 
 
-class OllamaEmbeddings:
+class OllamaEmbeddings(ServerEmbeddings):
     name = "ollama"
     model = MODEL
 
@@ -62,19 +63,6 @@ class OllamaEmbeddings:
         except (TimeoutError, httpx.HTTPError, ValueError):
             return "away"
 
-    async def embed(self, text: str) -> Embedded:
-        (embedded,) = await self._embed_batch([text])
-        return embedded
-
-    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
-        return [embedded for batch in batches(texts) for embedded in await self._embed_batch(batch)]
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return (self._endpoint.calls(),)
-
-    async def aclose(self) -> None:
-        await self._endpoint.aclose()
-
     def _is_model(self, listed: object) -> bool:
         """Whatever its tag."""
         match listed:
@@ -83,9 +71,9 @@ class OllamaEmbeddings:
             case _:
                 return False
 
-    async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
-        match await self._endpoint.post(texts):
-            case {"embeddings": [*vectors]} if len(vectors) == len(texts):
-                return [self._endpoint.embedded(components) for components in vectors]
+    def _components(self, answer: JsonValue, number: int) -> Sequence[JsonValue]:
+        match answer:
+            case {"embeddings": [*vectors]} if len(vectors) == number:
+                return vectors
             case _:
                 raise self._endpoint.invalid("JSON without one of `embeddings` for each text")

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 import httpx
 from pydantic import JsonValue
 
-from anima.embeddings.http_call import Advice, JsonEndpoint, batches, joined
+from anima.embeddings.http_call import Advice, JsonEndpoint, ServerEmbeddings, joined
 from anima.embeddings.http_client import client_of
-from anima.embeddings.protocol import DIMENSIONS, Embedded, EmbeddingSettings, ProviderCalls
+from anima.embeddings.protocol import DIMENSIONS, EmbeddingSettings
 from anima.errors import InvalidInput
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(ServerEmbeddings):
     name = "openai"
     model = "text-embedding-3-small"
 
@@ -46,24 +46,11 @@ class OpenAIEmbeddings:
             clock=clock,
         )
 
-    async def embed(self, text: str) -> Embedded:
-        (embedded,) = await self._embed_batch([text])
-        return embedded
-
-    async def embed_many(self, texts: Sequence[str]) -> Sequence[Embedded]:
-        return [embedded for batch in batches(texts) for embedded in await self._embed_batch(batch)]
-
-    def server_calls(self) -> tuple[ProviderCalls, ...]:
-        return (self._endpoint.calls(),)
-
-    async def aclose(self) -> None:
-        await self._endpoint.aclose()
-
-    async def _embed_batch(self, texts: list[str]) -> list[Embedded]:
-        match await self._endpoint.post(texts):
-            case {"data": [*items]} if len(items) == len(texts):
+    def _components(self, answer: JsonValue, number: int) -> Sequence[JsonValue]:
+        match answer:
+            case {"data": [*items]} if len(items) == number:
                 by_place = {_place(item, position): item for position, item in enumerate(items)}
-                return [self._endpoint.embedded(_components(by_place.get(place))) for place in range(len(texts))]
+                return [_vector(by_place.get(place)) for place in range(number)]
             case _:
                 raise self._endpoint.invalid("JSON without one of `data` for each text")
 
@@ -77,7 +64,7 @@ def _place(item: JsonValue, position: int) -> JsonValue:
             return position
 
 
-def _components(item: JsonValue) -> JsonValue:
+def _vector(item: JsonValue) -> JsonValue:
     match item:
         case {"embedding": components}:
             return components

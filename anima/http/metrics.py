@@ -39,7 +39,7 @@ class DescribedMetric(NamedTuple):
 
 
 COUNTERS: Final[Mapping[str, DescribedMetric]] = {
-    "anima_pool_acquire_timeouts": DescribedMetric("Requests that waited for a connection in vain."),
+    "anima_pool_acquire_timeouts": DescribedMetric("Requests that waited for a connection and got none."),
     "anima_database_retries": DescribedMetric("Work that was done again after a conflict or a lost connection."),
     "anima_cache_lookups": DescribedMetric("Look-ups of an embedding in this process.", ("outcome",)),
     "anima_cache_removals": DescribedMetric("Embeddings that left the cache.", ("cause",)),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -14,48 +14,7 @@ from anima.model import Added, Bootstrap, Found, FoundMemory, Memory, Promotion,
 Data = TypeVar("Data")
 
 
-class MemoryRow(Struct, frozen=True):
-    """A memory under the names of its columns, as existing clients read them."""
-
-    id: UUID
-    """The memory's number, drawn when it was added."""
-    content: str
-    """Its text."""
-    content_hash: str
-    """The SHA-256 of its text, in hexadecimal."""
-    tier: Tier
-    """How established it is."""
-    tier_last_updated: datetime
-    """When its tier was last set."""
-    access_count: int
-    """How often queries returned it."""
-    last_accessed: datetime
-    """When a query last returned it, or when it was added."""
-    accessed_in_conversation_ids: tuple[str, ...]
-    """The conversations in which it was returned."""
-    category: str | None
-    """What its author filed it under; null where nothing was stated."""
-    tags: tuple[str, ...]
-    """Words that its author gave it."""
-    source: str | None
-    """Where its author had it from; null where nothing was stated."""
-    resonance_phi: float
-    """How much it has resonated, 0 to 5."""
-    is_catalyst: bool
-    """Whether it is marked as a turning point."""
-    metadata: Mapping[str, Any]
-    """What else is known of it; the variants of its text, where memories were merged into it."""
-    created_at: datetime
-    """When it was added."""
-    updated_at: datetime
-    """When it was last changed."""
-
-    @classmethod
-    def of(cls, memory: Memory) -> "MemoryRow":
-        return cls(*COLUMNS_OF_MEMORY(memory))
-
-
-class FoundRow(MemoryRow, frozen=True):
+class FoundRow(Memory, frozen=True):
     """A memory that a query found, with what it was ranked by."""
 
     similarity: float
@@ -66,20 +25,19 @@ class FoundRow(MemoryRow, frozen=True):
         return cls(*COLUMNS_OF_FOUND(found))
 
 
-COLUMNS_OF_MEMORY: Final = attrgetter(*MemoryRow.__struct_fields__)
 COLUMNS_OF_FOUND: Final = attrgetter(
-    *(f"memory.{column}" for column in MemoryRow.__struct_fields__), "similarity", "structural_weight"
+    *(f"memory.{column}" for column in Memory.__struct_fields__), "similarity", "structural_weight"
 )
 
 
 class AddedData(Struct, frozen=True, rename="camel"):
-    memory: MemoryRow
+    memory: Memory
     is_duplicate: bool
     message: str
 
     @classmethod
     def of(cls, added: Added) -> "AddedData":
-        return cls(MemoryRow.of(added.memory), added.is_duplicate, MESSAGES[added.duplicate])
+        return cls(added.memory, added.is_duplicate, MESSAGES[added.duplicate])
 
 
 MESSAGES: Mapping[str | None, str] = {
@@ -101,9 +59,9 @@ class QueryData(Struct, frozen=True):
 
 
 class MemoriesByTier(Struct, frozen=True):
-    active: tuple[MemoryRow, ...]
-    thread: tuple[MemoryRow, ...]
-    stable: tuple[MemoryRow, ...]
+    active: tuple[Memory, ...]
+    thread: tuple[Memory, ...]
+    stable: tuple[Memory, ...]
 
 
 class Distribution(Struct, frozen=True):
@@ -119,8 +77,7 @@ class BootstrapData(Struct, frozen=True):
 
     @classmethod
     def of(cls, bootstrap: Bootstrap) -> "BootstrapData":
-        tiers = (bootstrap.active, bootstrap.thread, bootstrap.stable)
-        memories = MemoriesByTier(*(tuple(map(MemoryRow.of, tier)) for tier in tiers))
+        memories = MemoriesByTier(bootstrap.active, bootstrap.thread, bootstrap.stable)
         return cls(memories, Distribution(**bootstrap.distribution))
 
 

@@ -123,7 +123,9 @@ FAULTS = [
     Fault(
         "strength from the old count",
         "['strength']",
-        rewritten(ASSOCIATIONS, "RECORD", "log((2 + known.co_occurrence_count)", "log((1 + known.co_occurrence_count)"),
+        rewritten(
+            ASSOCIATIONS, "RECORD", "log((1 + 1 + known.co_occurrence_count)", "log((1 + known.co_occurrence_count)"
+        ),
     ),
     Fault(
         "conversation lost",

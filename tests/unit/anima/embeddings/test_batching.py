@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from anima.assembly import tiers
+from anima.assembly import embedding_chain
 from anima.embeddings.batching import BatchingEmbeddings
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
@@ -146,13 +146,13 @@ async def test_a_text_is_asked_for_once_however_many_miss_it_together() -> None:
 @pytest.mark.parametrize(("strategy", "calls"), [(FRONTIER, 2), (BATCHED, 65)], ids=["frontier", "batched"])
 async def test_frontier_has_its_misses_share_calls(strategy: Strategy, calls: int) -> None:
     provider = ListProvider()
-    first = tiers(provider, strategy, None).first
+    first = embedding_chain(provider, strategy, None).first
     await answered(provider, [asyncio.create_task(first.embed(f"text {number}")) for number in range(65)])
     assert len(provider.calls) == calls
 
 
 async def test_where_vectors_are_made_here_nobody_waits() -> None:
     provider = CountedProvider()
-    first = tiers(provider, FRONTIER, None).first
+    first = embedding_chain(provider, FRONTIER, None).first
     await asyncio.gather(*(first.embed(text) for text in "abc"))
     assert provider.texts == ["a", "b", "c"]
