@@ -26,3 +26,7 @@ FOLLOWED = sorted(
 @pytest.mark.parametrize(("file", "name"), FOLLOWED)
 def test_what_a_run_and_a_request_pass_through_is_there(file: str, name: str) -> None:
     assert re.search(rf"^ *(?:(?:async )?def|class) {name}\b", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_architecture_is_one_page() -> None:
+    assert len((ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines()) <= 110
