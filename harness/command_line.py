@@ -5,7 +5,6 @@ drawing are slow to import, and no help needs them.
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,7 @@ from harness.commands._shared.options import (
     SETTINGS,
     without_password,
 )
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.failures import foreseen
 
 REPORTS: Final = ("terminal", "markdown", "html", "json", "junit", "github", "comment")
@@ -47,9 +46,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         command = super().get_command(ctx, cmd_name)
         if command is None:
-            close = get_close_matches(cmd_name, self.commands, 1)
-            known = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(self.commands)}."
-            ctx.fail(f"No such command {cmd_name!r}. {known}")
+            ctx.fail(f"No such command {cmd_name!r}. {nearest(cmd_name, self.commands)}")
         return command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -58,7 +55,7 @@ class Commands(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- as click has it
-        """Else click takes any broken pipe, such as a worker's, for that of the output, and exits with 1."""
+        """Explains a failed system call, since click takes any broken pipe for that of the output, and exits with 1."""
         try:
             return super().invoke(ctx)
         except OSError as error:

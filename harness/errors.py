@@ -1,7 +1,8 @@
 """The failures that the harness expects. Each message says what happened, where, and what to do next."""
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from enum import IntEnum
 from typing import Final
 
@@ -143,3 +144,10 @@ def kind_of(error: BaseException) -> str:
             return name
         cause = cause.__cause__ or cause.__context__
     return type(error).__name__
+
+
+def nearest(word: str, names: Iterable[str], offered: Iterable[str] | None = None) -> str:
+    """What to write instead of an unknown word: the known name closest to it, or all that are worth offering."""
+    spelled = {name.lower(): name for name in names}
+    close = get_close_matches(word.lower(), spelled, n=1)
+    return f"Did you mean {spelled[close[0]]!r}?" if close else f"Known: {', '.join(offered or spelled.values())}."

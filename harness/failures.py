@@ -27,7 +27,7 @@ def foreseen(error: Exception, log: Path | None = None) -> HarnessError:
 
 
 def raise_first(failures: Iterable[HarnessError | None]) -> None:
-    """Does nothing where there is none. The others are told, since each is something to mend."""
+    """Does nothing where there is none. The others are printed, since each has a cause to remove."""
     found = [failure for failure in failures if failure is not None]
     for failure in found[1:]:
         click.echo(f"harness: {without_secrets(str(failure))}", err=True)

@@ -156,8 +156,8 @@ class PhaseRecord(Frozen):
 class DisruptionRecord(Frozen):
     """What a timeline did to the database in one round, or was to do: `started_s` is None where its phase ended before.
 
-    `planned_s` counts from the begin of the phase. `started_s` and `ended_s`, when the database was as before again,
-    are offsets from the start of the variant's timed pass; without an end it could not be mended, and the run failed.
+    `planned_s` counts from the start of the phase. `started_s` and `ended_s`, when the database was as before again,
+    are offsets from the start of the variant's timed pass; without an end it could not be restored, and the run failed.
     """
 
     round: int

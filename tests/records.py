@@ -1,7 +1,7 @@
 """Records of runs that never happened, for tests of what reads a record.
 
 `sample`, `variant` and `record` build the smallest valid value and take any field by name. `guide_record` is a whole
-run with the shape of a real one: every rung of the ladder, latencies with a tail, statements by the contract's law.
+run of the scenario `guide`: every rung of the ladder, latencies with a tail, statements by the contract's law.
 """
 
 import math
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.measuring.scenario_files import load_scenario
 from harness.record import (
     BackgroundRecord,
     EnvironmentRecord,
@@ -25,71 +26,6 @@ HOSTILE = "</script><img src=x onerror=alert(1)>&\"'$\\x$ [bold]|`*_"
 
 LADDER = ("naive", "fix1", "fix2", "fix3", "fix4", "fix5", "fix6", "fix7", "batched")
 
-REFERENCES: tuple[dict[str, object], ...] = (
-    {"table": "The problem", "operation": "add", "variant": "naive", "label": "Before", "low_s": 3, "high_s": 8},
-    {"table": "The problem", "operation": "query", "variant": "naive", "label": "Before", "low_s": 8, "high_s": 15},
-    {"table": "The problem", "operation": "bootstrap", "variant": "naive", "label": "Before", "low_s": 1, "high_s": 2},
-    {
-        "table": "The problem",
-        "operation": "add",
-        "variant": "batched",
-        "label": "Target",
-        "high_s": 0.15,
-        "text": "known",
-    },
-    {
-        "table": "The problem",
-        "operation": "query",
-        "variant": "batched",
-        "label": "Target",
-        "high_s": 0.3,
-        "text": "known",
-    },
-    {"table": "The problem", "operation": "bootstrap", "variant": "batched", "label": "Target", "high_s": 0.2},
-    {
-        "table": "Week 1 results",
-        "operation": "add",
-        "variant": "fix4",
-        "label": "After",
-        "low_s": 0.15,
-        "high_s": 0.15,
-        "text": "known",
-    },
-    {
-        "table": "Week 1 results",
-        "operation": "query",
-        "variant": "fix4",
-        "label": "After",
-        "low_s": 0.4,
-        "high_s": 0.6,
-        "text": "known",
-    },
-    {
-        "table": "Week 2 results",
-        "operation": "add",
-        "variant": "batched",
-        "label": "After",
-        "low_s": 0.12,
-        "high_s": 0.12,
-    },
-    {
-        "table": "Week 2 results",
-        "operation": "query",
-        "variant": "batched",
-        "label": "After",
-        "low_s": 0.28,
-        "high_s": 0.28,
-    },
-    {
-        "table": "Week 2 results",
-        "operation": "bootstrap",
-        "variant": "batched",
-        "label": "After",
-        "low_s": 0.15,
-        "high_s": 0.15,
-    },
-)
-
 BUDGETS = (
     "add{text=known}.p95 <= 150ms",
     "query{text=known}.p95 <= 300ms",
@@ -100,25 +36,15 @@ BUDGETS = (
     "cache.hit_rate >= 80%",
 )
 
-SCENARIO: dict[str, Any] = {
-    "name": "guide",
-    "title": "The guide's before and after",
-    "description": "Add, query and bootstrap before the fixes, after each, and after all.",
-    "strategies": list(LADDER),
-    "baseline": "naive",
-    "candidate": "batched",
-    "budgets": list(BUDGETS),
-    "references": [dict(reference) for reference in REFERENCES],
-    "latency": {"name": "dogfood", "round_trip_ms": 20, "embedding_p50_s": 2.6, "embedding_p95_s": 4.4},
-    "corpus": {"name": "generated", "memories": 3000, "seed": 1},
-    "seed": 1,
-    "expectations": "Known texts are answered from the cache; first-time texts pay the provider once.",
+SCENARIO: dict[str, Any] = load_scenario("guide", strategies=",".join(LADDER)).model_dump(mode="json") | {
+    "budgets": list(BUDGETS)
 }
+"""The scenario `guide` as the record of a run keeps it, with every rung and a budget of each kind."""
 
 
 def sample(operation: str = "query", service_time_s: float = 0.1, **fields: Any) -> Sample:
     started_s = fields.pop("started_s", 0.0)
-    values: dict[str, Any] = {"round": 0, "intended_s": started_s} | fields
+    values: dict[str, Any] = {"round": 1, "intended_s": started_s} | fields
     return Sample(operation=operation, started_s=started_s, ended_s=started_s + service_time_s, **values)
 
 
@@ -146,11 +72,23 @@ def record(*variants: VariantRecord, **fields: Any) -> RunRecord:
         "state": "complete",
         "command": ("harness", "run", "guide"),
         "scenario": {"name": "test", "strategies": [each.name for each in variants]},
-        "corpus": {"name": "generated", "memories": 3000, "fingerprint": "9f2c" * 16},
+        "corpus": {"name": "generated, seed 1", "fingerprint": "9f2c" * 16, "size": 2300},
         "environment": EnvironmentRecord(
-            host={"cpu": "Example CPU 3.0 GHz", "cores": "4", "memory": "15.6 GiB", "os": "Linux 6.1"},
+            host={
+                "system": "Linux 6.1",
+                "machine": "x86_64",
+                "cpu": "Example CPU 3.0 GHz",
+                "cpus": "4",
+                "memory_gib": "16",
+            },
             software={"python": "3.11.9", "asyncpg": "0.31.0"},
-            server={"provisioner": "embedded", "postgres_version": "18.0", "settings": {"random_page_cost": "1.1"}},
+            server={
+                "provisioner": "embedded",
+                "postgres_version": "18.0",
+                "pgvector_version": "0.8.1",
+                "cloning": "template",
+                "settings": {"random_page_cost": "1.1"},
+            },
         ),
     }
     return RunRecord(variants=variants, **(values | fields))
@@ -164,28 +102,39 @@ def guide_record(seed: int = 1, requests: int = 80, **fields: Any) -> RunRecord:
 
 
 def _rung(draw: random.Random, fixes: int, name: str, requests: int) -> VariantRecord:
-    drawn = [
-        *(_add(draw, fixes, index) for index in range(requests if fixes >= 4 else requests // 3)),
-        *(_query(draw, fixes, index) for index in range(requests if fixes >= 3 else requests // 4)),
-        *(_bootstrap(draw, fixes) for _ in range(requests if fixes >= 5 else requests // 3)),
-    ]
+    adds = [_add(draw, fixes, index) for index in range(requests if fixes >= 4 else requests // 3)]
+    queries = [_query(draw, fixes, index) for index in range(requests if fixes >= 3 else requests // 4)]
+    bootstraps = _in_turn([_bootstrap(draw, fixes) for _ in range(requests if fixes >= 5 else requests // 3)])
+    mix_s = bootstraps[-1].ended_s
+    mixed = [*_in_turn(adds, mix_s), *_in_turn(queries, mix_s)]
+    ended_s = max(each.ended_s for each in mixed)
     background = (
         BackgroundRecord(kind="co_occurrence", count=90, failures=0, statements=90, round_trips=270),
         BackgroundRecord(kind="consolidation", count=40, failures=0, statements=80, round_trips=160),
     )
     return variant(
         name,
-        drawn,
-        schema_version=7 if fixes >= 6 else 6,
+        [*bootstraps, *mixed],
+        schema_version=8 if fixes >= 6 else 6,
         phases=(
-            phase(users=4, round=0, levels=_levels(fixes)),
-            phase("bootstrap", workload="bootstrap", users=2, round=0),
+            phase("bootstrap", workload="bootstrap", users=1, started=len(bootstraps), ended_s=mix_s),
+            phase(users=2, started=len(mixed), started_s=mix_s, ended_s=ended_s, levels=_levels(fixes)),
         ),
         cache={"hits": 0.9 * requests, "misses": 0.1 * requests, "hit_rate": 0.9} if fixes else {},
         background=background if fixes >= 4 else (),
         drain_s=0.8 if fixes >= 4 else None,
         description="The system before the fixes" if not fixes else f"Fixes 1 to {min(fixes, 7)} of the guide",
     )
+
+
+def _in_turn(samples: Sequence[Sample], start_s: float = 0.0) -> list[Sample]:
+    """As one user sends them: each when the one before has its answer."""
+    placed: list[Sample] = []
+    for each in samples:
+        ended_s = start_s + each.service_time_s
+        placed.append(each.model_copy(update={"intended_s": start_s, "started_s": start_s, "ended_s": ended_s}))
+        start_s = ended_s
+    return placed
 
 
 def _levels(fixes: int) -> LevelsRecord:
@@ -215,7 +164,7 @@ def _add(draw: random.Random, fixes: int, index: int) -> Sample:
     statements = 6 if fixes < 4 else 4
     work_s = _noisy(draw, 0.02 * statements) + (0 if fixes >= 4 else draw.uniform(0.3, 0.9))
     return sample("add", embedding_s + work_s, first_time_text=first_time, embedding=source, statements=statements,
-                  round_trips=statements + 2, rows=2, promotions=0)  # fmt: skip
+                  round_trips=statements + 2, rows=2, promotions=0, phase="mix")  # fmt: skip
 
 
 def _query(draw: random.Random, fixes: int, index: int) -> Sample:
@@ -227,10 +176,11 @@ def _query(draw: random.Random, fixes: int, index: int) -> Sample:
     search_s = 0.045 if fixes >= 6 else 0.09
     return sample("query", embedding_s + search_s + _noisy(draw, 0.0215 * statements), first_time_text=first_time,
                   embedding=source, statements=statements, round_trips=statements + 2, rows=n, results=n,
-                  promotions=promotions)  # fmt: skip
+                  promotions=promotions, phase="mix")  # fmt: skip
 
 
 def _bootstrap(draw: random.Random, fixes: int) -> Sample:
     statements = 4 if fixes < 5 else 1
     work_s = _noisy(draw, 1.1 if fixes < 5 else 0.11, 0.12)
-    return sample("bootstrap", work_s, statements=statements, round_trips=statements, rows=50, results=50)
+    return sample("bootstrap", work_s, statements=statements, round_trips=statements, rows=50, results=50,
+                  phase="bootstrap")  # fmt: skip

@@ -15,7 +15,7 @@ from harness.advice import MARGIN, SLICES_ADVISED
 from harness.commands._shared import report_files
 from harness.commands._shared.github_actions import announce
 from harness.commands._shared.outputs import echo_file
-from harness.errors import ExitCode, UsageError
+from harness.errors import ExitCode, UsageError, nearest
 from harness.failures import raise_first
 from harness.judging.comparison import compare, compare_asked, compare_runs, wanting
 from harness.judging.likeness import unlike
@@ -24,14 +24,14 @@ from harness.measuring.execution import execute
 from harness.measuring.own_revisions import execute_own_revisions, repository
 from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.recording import RunWork, record_run
-from harness.measuring.revision_execution import Sides, execute_revisions
+from harness.measuring.revision_execution import RevisionPair, execute_revisions
 from harness.measuring.revisions import INSTALLS, Revision, holds, obstacle, resolve
-from harness.measuring.scenario import ProfileSettings, Scenario, suggestion
+from harness.measuring.scenario import ProfileSettings, Scenario
 from harness.measuring.targets import TARGETS
 from harness.record import INTERRUPTED, ComparisonSettings, RunRecord
 from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.renderers.terminal import TerminalRenderer
-from harness.showing.report import ComparisonReport, report_of
+from harness.showing.report import ComparisonReport
 from harness.signals import ignored
 
 ComparedKind = Literal["strategies", "runs", "revisions"]
@@ -62,7 +62,7 @@ def compare_command(
     display = Display(form, everything=everything)
     if candidate is None:
         directory = runs.find(baseline, output)
-        return display.show_stored(runs.load_record(directory), directory, margin)
+        return display.show_run(stored(runs.load_record(directory), margin), directory)
     margin = margin or MARGIN
     names = (baseline, candidate)
     sampling = (f"sampling.time_s_max={sample_for}",) if sample_for is not None else ()
@@ -74,7 +74,7 @@ def compare_command(
         case "strategies":
             chosen = of_strategies(names, plan)
             asked = ComparisonSettings(baseline=baseline, candidate=candidate, margin=margin)
-            return display.show_stored(*measured(chosen, output, asked, partial(execute, wanting=further)))
+            return display.show_run(*measured(chosen, output, asked, partial(execute, wanting=further)))
         case "runs":
             one, other = (runs.load_record(runs.find(name, output)) for name in names)
             refuse_unlike(one, other, anyway=anyway)
@@ -86,7 +86,7 @@ def compare_command(
                 work: RunWork = partial(execute_own_revisions, sides, repository(chosen), wanting=further)
             else:
                 work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
-            return display.show_stored(*measured(chosen, output, asked, work, sides.declared))
+            return display.show_run(*measured(chosen, output, asked, work, sides.declared))
         case _:
             assert_never(kind)
 
@@ -102,7 +102,7 @@ class Plan:
     profiled: bool = False
 
     def load(self, *settings: str, strategies: str | None = None) -> Scenario:
-        """Held to no budget, since what is compared decides. Raises `UsageError`."""
+        """The scenario without its budgets, since what is compared decides. Raises `UsageError`."""
         wanted = (*self.settings, *settings, *([f"slices={self.slices}"] if self.slices else []))
         chosen = scenario_files.load_scenario(
             self.scenario, settings=wanted, strategies=strategies, database=self.database
@@ -158,9 +158,7 @@ def _described(name: str, kinds: Sequence[ComparedKind], nameable: Nameable) -> 
         singular = {"strategies": f"a {nameable.word}", "runs": "a run", "revisions": "a git revision"}
         return f"{name!r} is {' and '.join(singular[kind] for kind in kinds)}."
     reason = f"git says: {said}\n" if (said := obstacle(name)) else ""
-    return (
-        f"{name!r} is no {nameable.word}, no run and no git revision. {reason}{suggestion(name, list(nameable.names))}"
-    )
+    return f"{name!r} is no {nameable.word}, no run and no git revision. {reason}{nearest(name, nameable.names)}"
 
 
 def is_run(name: str, output: Path) -> bool:
@@ -195,13 +193,13 @@ def another(name: str, nameable: Nameable) -> str | None:
     return next((each for each in names if each != name), None)
 
 
-def of_revisions(names: tuple[str, str], plan: Plan, strategy: str | None) -> tuple[Scenario, Sides]:
+def of_revisions(names: tuple[str, str], plan: Plan, strategy: str | None) -> tuple[Scenario, RevisionPair]:
     """The scenario with one variant, by default its candidate, that both revisions run. Raises `UsageError`."""
     whole = plan.load()
     baseline, candidate = (known_revision(name) for name in names)
     if not isinstance(whole, OwnScenario):
         refuse_too_old(baseline, candidate)
-    sides = Sides(baseline, candidate, strategy or whole.candidate)
+    sides = RevisionPair(baseline, candidate, strategy or whole.candidate)
     chosen = plan.load(strategies=sides.strategy)
     if chosen.timeline:
         raise UsageError(f"{plan.scenario} disrupts the server by a timeline, which revisions are not measured with.")
@@ -230,17 +228,26 @@ def measured(
     asked: ComparisonSettings,
     work: RunWork,
     declared: Mapping[str, object] = MappingProxyType({}),
-) -> tuple[RunRecord, Path]:
+) -> tuple[ComparisonReport, Path]:
     """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
     recorded = record_run(chosen, directory, work, declared=declared, comparison=asked)
-    record = recorded.record
+    report = stored(recorded.record)
     with ignored():
-        unwritten = report_files.write(directory, report_of(record))
+        unwritten = report_files.write(directory, report)
     raise_first([recorded.failure, *unwritten])
-    if record.interruption == INTERRUPTED:
+    if recorded.record.interruption == INTERRUPTED:
         raise click.Abort
-    return record, directory
+    return report, directory
+
+
+def stored(record: RunRecord, margin: float | None = None) -> ComparisonReport:
+    """What was compared in a run: what it was made for, or else its baseline and candidate."""
+    asked = record.comparison
+    if asked is None:
+        return ComparisonReport(compare(record, margin=margin or MARGIN), (record,))
+    asked = asked.model_copy(update={"margin": margin or asked.margin})
+    return ComparisonReport(compare_asked(record, asked), (record,))
 
 
 def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
@@ -270,14 +277,10 @@ class Display:
             echo_file(rendered(report, RENDERERS[self.form]), nl=False)
         return report.exit_code
 
-    def show_stored(self, record: RunRecord, directory: Path, margin: float | None = None) -> ExitCode:
-        """What was compared in a run: what it was made for, or else its baseline and candidate; and where it lies."""
-        asked = record.comparison
-        if asked and margin:
-            asked = asked.model_copy(update={"margin": margin})
-        found = compare_asked(record, asked) if asked else compare(record, margin=margin or MARGIN)
-        code = self.show(ComparisonReport(found, (record,)))
-        if asked:
+    def show_run(self, report: ComparisonReport, directory: Path) -> ExitCode:
+        """What was compared in one run, and where the report lies of one that was made for it."""
+        code = self.show(report)
+        if report.record.comparison:
             place = f"Report: {report_files.best(directory)}"
             click.echo(place, err=self.form != "terminal")
         return code

@@ -44,7 +44,7 @@ def doctor(output: Path, *, measures_generator: bool) -> ExitCode:
 
 
 def show_generator() -> ExitCode:
-    """INVALID is what runs on such a machine would be."""
+    """Prints what the load generator came to. INVALID is what runs on such a machine would be."""
     from harness.commands._shared import generator  # noqa: PLC0415 -- numerics, which nothing else here needs.
 
     good = True
@@ -57,7 +57,7 @@ def show_generator() -> ExitCode:
 
 
 def examine(output: Path) -> list[MachineFinding]:
-    """Looks without starting or writing anything."""
+    """What the machine has, found without starting or writing anything."""
     return list(_findings(output))
 
 

@@ -39,14 +39,14 @@ def run(
     output: Path,
     everything: bool,
 ) -> ExitCode:
-    wishes = [report_files.report_wish(wish) for wish in reports]
+    asked = [report_files.asked_report(each) for each in reports]
     further = () if sample_for is None else (f"sampling.time_s_max={sample_for}",)
     wanted = Wanted(name, (*settings, *further), strategies, database)
     planned = plan(wanted, output) if resume is None else plan_rest(wanted, runs.find(resume, output))
     recorded = record_run(planned.scenario, planned.directory, planned.work, resume=planned.resumed is not None)
     report = report_of(recorded.record)
     with ignored():
-        unwritten = report_files.write(planned.directory, report, wishes)
+        unwritten = report_files.write(planned.directory, report, asked)
     # The terminal ends with the verdict, which annotations would hide.
     shown = (
         partial(announce, report),

@@ -16,7 +16,7 @@ GROWTH_MIN: Final = 1.1
 
 
 class AbortWatch:
-    """Told of each sample as it is taken; raises `Aborted`, which names the budget.
+    """Receives each sample as it is taken, and raises `Aborted`, which names the budget.
 
     The looks share the risk of a wrong FAIL: the k-th takes 1 / (k (k + 1)) of it, and all together no more than one.
     """

@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import BudgetMetric
-from harness.judging.limits import Comparator, Limit, misread, nearest, read_limit, read_time
+from harness.judging.limits import Comparator, Limit, misread, read_limit, read_time
 from harness.record import Sample
 
 TextSelector = Literal["known", "first"]
@@ -185,7 +185,7 @@ def _selection(scanner: _Scanner) -> Selection:
     while True:
         label = scanner.expect(r"(\w+)", "a label, as in {text=known}")
         if label.text not in LABELS:
-            raise scanner.fault(label, f"unknown label {label.text!r}. {nearest(label.text, list(LABELS))}")
+            raise scanner.fault(label, f"unknown label {label.text!r}. {nearest(label.text, LABELS)}")
         if label.text in labels:
             raise scanner.fault(label, f"{label.text} is stated twice: leave one out.")
         scanner.expect("(=)", f"= and a value, as in {{{_EXAMPLES[label.text]}}}")
@@ -206,7 +206,7 @@ def _text(scanner: _Scanner, labels: Mapping[str, _Word]) -> TextSelector | None
     for text in TEXTS:
         if text == value.text:
             return text
-    raise scanner.fault(value, f"unknown text {value.text!r}. {nearest(value.text, list(TEXTS))}")
+    raise scanner.fault(value, f"unknown text {value.text!r}. {nearest(value.text, TEXTS)}")
 
 
 def _stage(scanner: _Scanner, labels: Mapping[str, _Word]) -> int | None:
@@ -228,7 +228,7 @@ def _window_s(scanner: _Scanner, labels: Mapping[str, _Word]) -> float | None:
 def _metric(scanner: _Scanner, subject: _Word) -> str:
     word = scanner.expect(r"([a-zA-Z_]+(?:\d+(?:\.\d+)?)?(?:ms)?)", "a metric, such as p95")
     if word.text not in METRICS:
-        raise scanner.fault(word, f"unknown metric {word.text!r}. {nearest(word.text, list(METRICS), _METRICS)}")
+        raise scanner.fault(word, f"unknown metric {word.text!r}. {nearest(word.text, METRICS, _METRICS)}")
     home = METRICS[word.text].subject
     if home is not None and subject.text != home:
         raise scanner.fault(subject, f"{word.text} belongs to {home}: write {home}.{word.text}.")
@@ -270,12 +270,12 @@ def _check_names(
     scanner: _Scanner, variant: _Word | None, subject: _Word, metric: BudgetMetric, vocabulary: Vocabulary
 ) -> None:
     if variant and variant.text not in vocabulary.variants:
-        known = nearest(variant.text, list(vocabulary.variants))
+        known = nearest(variant.text, vocabulary.variants)
         raise scanner.fault(variant, f"the scenario runs no variant {variant.text!r}. {known}")
     if metric.scope == "statement" or subject.text in SUBJECTS:
         return
     if subject.text not in (*vocabulary.operations, *vocabulary.phases):
-        known = nearest(subject.text, list(dict.fromkeys((*vocabulary.operations, *vocabulary.phases))))
+        known = nearest(subject.text, dict.fromkeys((*vocabulary.operations, *vocabulary.phases)))
         raise scanner.fault(subject, f"the scenario runs no operation {subject.text!r}. {known}")
     if metric.scope == "phase" and not vocabulary.has_alone(subject.text):
         among = nearest("", [name for name, operations in vocabulary.phases.items() if subject.text in operations])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.advice import MARGIN, ROUNDS_ADVISED
-from harness.errors import ExitCode, UsageError
+from harness.errors import ExitCode, UsageError, nearest
 from harness.judging.analysis.counters import CountDifference, compare_counts
 from harness.judging.analysis.paired import (
     RISK,
@@ -32,7 +32,6 @@ from harness.judging.analysis.sequential import confidence_at
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.declaration import declaration_of
 from harness.judging.likeness import unlike
-from harness.judging.limits import nearest
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.verdict import Verdict, judge
 from harness.quantities import count, mean_count, number_of, share, significant

@@ -1,14 +1,14 @@
-"""Whether a scenario's budgets can be answered at all, told before anything is measured."""
+"""Whether a scenario's budgets can be answered at all, which is said before anything is measured."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budgets import EVERYTHING, Budget, Vocabulary, parse
 from harness.judging.declaration import Declaration, DeclaredPhase, declare
-from harness.judging.limits import Limit, nearest
+from harness.judging.limits import Limit
 from harness.quantities import count, duration
 
 RESULTS_MAX: Final = 200
@@ -35,7 +35,7 @@ def check(scenario: Mapping[str, object]) -> tuple[str, ...]:
         if reference.operation not in declared.operations:
             raise UsageError(
                 f"references, entry {number}: the scenario runs no operation {reference.operation!r}. "
-                f"{nearest(reference.operation, list(declared.operations))}"
+                f"{nearest(reference.operation, declared.operations)}"
             )
     return tuple(_doubts(declared, budgets))
 

@@ -12,7 +12,7 @@ from harness.record import RunRecord
 NOT_COMPARED: Final = frozenset(
     {
         *("name", "title", "description", "expectations", "budgets", "references"),
-        # What is compared, and how often; the server that came of the wish for a database is compared itself.
+        # What is compared, and how often; the server that was asked for is compared itself.
         *("strategies", "variants", "baseline", "candidate", "control", "rounds", "sampling", "database"),
     }
 )

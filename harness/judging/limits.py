@@ -10,12 +10,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.quantities import Unit
 
 Comparator = Literal["<=", ">=", "uses"]
@@ -56,12 +55,6 @@ _LENGTH_MAX: Final = 200
 def misread(text: str, column: int, message: str, width: int = 1) -> UsageError:
     """An error that points at the place; `column` counts from 0, the message from 1."""
     return UsageError(f"budget, column {column + 1}: {message}\n  {text}\n  {' ' * column}{'^' * max(width, 1)}")
-
-
-def nearest(word: str, known: list[str], offered: list[str] | None = None) -> str:
-    """What to write instead of an unknown word: the closest known one, or all that are worth offering."""
-    close = get_close_matches(word.lower(), known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(offered or known)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +140,7 @@ def _check_quantity(text: str, column: int, metric: str, unit: Unit, found: re.M
         message = f"{metric} has its unit in its name: write a number without one."
         raise misread(text, column + found.start("unit"), message, len(name))
     if name not in UNITS:
-        message = f"unknown unit {name!r}. {nearest(name, list(UNITS))}"
+        message = f"unknown unit {name!r}. {nearest(name, UNITS)}"
         raise misread(text, column + found.start("unit"), message, len(name))
     if known != unit:
         raise misread(text, column, _unit_wanted(metric, unit, _plain(found)), found.end())
@@ -216,7 +209,7 @@ def _check(text: str, column: int, node: ast.expr) -> None:
                 raise misread(
                     text,
                     column + node.col_offset,
-                    f"unknown function {name!r}. {nearest(name, list(_FUNCTIONS))}",
+                    f"unknown function {name!r}. {nearest(name, _FUNCTIONS)}",
                     len(name),
                 )
             _check(text, column, argument)

@@ -82,7 +82,7 @@ def _is_drawn(entries: Mapping[object, object]) -> bool:
 
 
 def _plain(value: object) -> object:
-    """TOML has dates of its own, and JSON has not."""
+    """The value as JSON has it: TOML has dates of its own, and JSON has not."""
     return value.isoformat() if isinstance(value, (date, time)) else value
 
 

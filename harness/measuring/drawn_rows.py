@@ -33,7 +33,7 @@ async def asking_once(database_url: str) -> AsyncGenerator[Ask]:
 
 
 def plain(value: object) -> Plain:
-    """As JSON has it; what it has no form for is text, as PostgreSQL reads it."""
+    """The value as JSON has it; what it has no form for is text, as PostgreSQL reads it."""
     match value:
         case None | bool() | int() | float() | str():
             return value

@@ -234,6 +234,6 @@ async def perform(measured: Pass, target: OpenTarget, request: Request) -> tuple
 
 
 def keep_from_collector() -> None:
-    """Else Python's collector goes through all texts and requests of the run while a request is timed."""
+    """Keeps Python's collector from going through all texts and requests of the run while one is timed."""
     gc.collect()
     gc.freeze()

@@ -37,7 +37,7 @@ from harness.measuring.targets.protocol import Target, TargetContext, nothing_sh
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
 from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
 from harness.measuring.worker import Task
-from harness.measuring.workers import Interpreter, ProcessWorker, working
+from harness.measuring.worker_processes import Interpreter, ProcessWorker, working
 from harness.record import RunRecord, Sample
 from harness.redaction import all_without_secrets, without_secrets
 

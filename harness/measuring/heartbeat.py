@@ -21,7 +21,7 @@ def awake_and_asleep_s() -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class ComparedClocks:
     """What is compared: `now` stands still while the machine sleeps, `boot` does not, and `wall` can be set."""
 
     now: Callable[[], float] = time.monotonic
@@ -37,7 +37,7 @@ class Heartbeat:
     set back: for the record only, since nothing is timed by it.
     """
 
-    clocks: Clocks = field(default_factory=Clocks)
+    clocks: ComparedClocks = field(default_factory=ComparedClocks)
     stopped_s: float = 0.0
     asleep_s: float = 0.0
     wall_clock_step_s: float = 0.0

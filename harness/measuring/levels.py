@@ -24,7 +24,7 @@ class Levels:
 
     @asynccontextmanager
     async def watched(self, zero: float) -> AsyncGenerator[None]:
-        """Reads while the block goes on, and once at its end. Times are told from `zero` on."""
+        """Reads while the block goes on, and once at its end. Times count from `zero` on."""
         watching = asyncio.create_task(self._watch(zero)) if self._read() else None
         try:
             yield

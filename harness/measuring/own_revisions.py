@@ -24,12 +24,12 @@ from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, d
 from harness.measuring.operations import Workload
 from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.progress import Progress
-from harness.measuring.revision_execution import Sides, prepared_by_worker
+from harness.measuring.revision_execution import RevisionPair, prepared_by_worker
 from harness.measuring.revisions import Checkout, Revision, checkouts, run_to_install
 from harness.measuring.scenario import Scenario
 from harness.measuring.targets import open_target
 from harness.measuring.turns import TurnTaker
-from harness.measuring.workers import Interpreter
+from harness.measuring.worker_processes import Interpreter
 
 S = TypeVar("S", bound=OwnScenario)
 
@@ -64,7 +64,7 @@ def repository(scenario: OwnScenario) -> Path:
 
 
 async def execute_own_revisions(
-    sides: Sides,
+    sides: RevisionPair,
     top: Path,
     scenario: Scenario,
     journal: Journal,

@@ -1,6 +1,7 @@
 """One variant's pass over the phases of a scenario, whoever sends the requests: workers in this process or in others.
 
-Not for how a request is sent and timed: `driving.py` does that in this process, and `workers.py` has it done in others.
+Not for how a request is sent and timed: `driving.py` does that in this process, and
+`worker_processes.py` has it done in others.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ class Pass:
 class PassTime:
     """The clock of a pass, from its first request on.
 
-    Where phases are cut into slices, it stands still from the end of one to the begin of the next: neither the turns of
+    Where phases are cut into slices, it stands still from the end of one to the start of the next: neither the turns of
     other variants nor the background work that a turn leaves behind are time in which requests are sent.
     """
 

@@ -27,7 +27,7 @@ RELATIONS: Final = ("Relation Name", "CTE Name", "Function Name", "Alias")
 
 
 @dataclass(frozen=True, slots=True)
-class StatementCost:
+class ExplainedCost:
     """What the server spent on one execution; blocks are of 8 KiB, found in its memory (hit) or not (read).
 
     `query_id` is the server's number for the statement, by which `pg_stat_statements` knows it.
@@ -47,7 +47,7 @@ class StatementPlan:
     """A plan as records keep it. `cost` is None where the statement was planned and not executed."""
 
     record: PlanRecord
-    cost: StatementCost | None = None
+    cost: ExplainedCost | None = None
 
 
 def read_plan(statement: str, explained: str, access_methods: Mapping[str, str]) -> StatementPlan:
@@ -63,9 +63,9 @@ def read_plan(statement: str, explained: str, access_methods: Mapping[str, str])
     return StatementPlan(record, _cost(whole) if "Execution Time" in whole else None)
 
 
-def _cost(whole: dict[str, Any]) -> StatementCost:
+def _cost(whole: dict[str, Any]) -> ExplainedCost:
     plan = whole["Plan"]
-    return StatementCost(
+    return ExplainedCost(
         planning_ms=whole["Planning Time"],
         execution_ms=whole["Execution Time"],
         rows=round(plan["Actual Rows"] * plan["Actual Loops"]),

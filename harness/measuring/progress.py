@@ -30,7 +30,7 @@ REFRESH_S: Final = 0.25
 
 
 class Progress(Protocol):
-    """Told of a run's steps as they happen. Must not wait: it is called between timed requests."""
+    """Receives a run's steps as they happen. It must not wait: it is called between timed requests."""
 
     def preparing(self, step: str) -> None: ...
 

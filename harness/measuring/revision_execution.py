@@ -19,11 +19,11 @@ from harness.measuring.revisions import Checkout, Install, Revision, checkouts
 from harness.measuring.scenario import Scenario
 from harness.measuring.turns import TurnTaker
 from harness.measuring.worker import Task
-from harness.measuring.workers import working
+from harness.measuring.worker_processes import working
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class RevisionPair:
     """Two revisions by the names of their variants, and the strategy that both run."""
 
     baseline: Revision
@@ -51,7 +51,7 @@ class Sides:
 
 
 async def execute_revisions(
-    sides: Sides,
+    sides: RevisionPair,
     install: Install,
     scenario: Scenario,
     journal: Journal,
@@ -73,7 +73,7 @@ async def execute_revisions(
         await sample_on(rounds, wanting)
 
 
-async def _variants(run: Run, sides: Sides, ready: Sequence[Checkout]) -> Sequence[Prepared]:
+async def _variants(run: Run, sides: RevisionPair, ready: Sequence[Checkout]) -> Sequence[Prepared]:
     """Each revision prepares its own database. Raises `UsageError` where they are not about the same."""
     templates = ("template_1", "template_2")
     facts = [

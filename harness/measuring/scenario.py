@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
@@ -14,6 +13,7 @@ from pydantic import (
 )
 from pydantic.json_schema import WithJsonSchema
 
+from harness.errors import nearest
 from harness.measuring.arrivals import ArrivalSection
 from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
 from harness.measuring.arrivals.protocol import Arrival, PhaseBounds
@@ -21,7 +21,7 @@ from harness.measuring.draws import Draws
 from harness.measuring.latencies import LATENCIES, LatencyProfile
 from harness.measuring.operations import Workload
 from harness.measuring.section import Section
-from harness.measuring.servers.embedding_server import NO_FAULTS, Faults
+from harness.measuring.servers.embedding_server import NO_FAULTS, EmbeddingFaults
 from harness.measuring.servers.provisioners import AUTO, PROVISIONERS
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
 from harness.measuring.servers.redis_server import CacheSettings
@@ -251,7 +251,7 @@ class Scenario(Section, frozen=True):
         return CacheSettings()
 
     @property
-    def faults_of_embedding(self) -> Faults:
+    def faults_of_embedding(self) -> EmbeddingFaults:
         """What the run's embedding server does wrong, where there is one."""
         return NO_FAULTS
 
@@ -355,9 +355,4 @@ def known(what: str, name: object, names: Mapping[str, object] | Sequence[str]) 
     """The name, if there is such a one; else a `ValueError` with the nearest."""
     if isinstance(name, str) and name in names:
         return name
-    raise ValueError(f"there is no {what} {name!r}. {suggestion(str(name), list(names))}")
-
-
-def suggestion(word: str, words: Sequence[str]) -> str:
-    close = get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(words)}."
+    raise ValueError(f"there is no {what} {name!r}. {nearest(str(name), names)}")

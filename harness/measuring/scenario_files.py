@@ -9,12 +9,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.measuring.arguments import BRANCHES, DRAWN, Drawn
 from harness.measuring.arrivals import ARRIVALS
 from harness.measuring.beside import DIRECTORY
 from harness.measuring.own_scenario import OwnScenario
-from harness.measuring.scenario import VARIANTS, Scenario, known, suggestion
+from harness.measuring.scenario import VARIANTS, Scenario, known
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.shipped import shipped
@@ -36,7 +36,7 @@ def find(name: str) -> Path:
             return path
         raise UsageError(f"There is no scenario file {name}.")
     if name not in shipped():
-        raise UsageError(f"There is no scenario {name!r}. {suggestion(name, list(shipped()))} Name a file by its path.")
+        raise UsageError(f"There is no scenario {name!r}. {nearest(name, shipped())} Name a file by its path.")
     return shipped()[name]
 
 
@@ -95,8 +95,8 @@ def _kind(document: Mapping[str, Any]) -> TargetKind:
 def _validated(path: Path, document: dict[str, Any], database: str | None, directory: Path = Path()) -> Scenario:
     """Raises `UsageError` with a sentence per mistake."""
     if database is not None and database != AUTO:
-        wish = {"provisioner": "external", "url": database} if is_url(database) else {"provisioner": database}
-        document["database"] = document.get("database", {}) | wish
+        stated = {"provisioner": "external", "url": database} if is_url(database) else {"provisioner": database}
+        document["database"] = document.get("database", {}) | stated
     try:
         return parsed(document, directory)
     except ValidationError as error:
@@ -220,15 +220,15 @@ def _explain(path: Path, scenario: type[Scenario], issue: ErrorDetails) -> str:
             fields = [
                 field.alias or name for name, field in _model_at(scenario, issue["loc"][:-1]).model_fields.items()
             ]
-            return f"{path}: unknown key {key!r}. {suggestion(str(location[-1]), fields)}"
+            return f"{path}: unknown key {key!r}. {nearest(str(location[-1]), fields)}"
         case "missing":
             return f"{path}: {key!r} is missing."
         case "union_tag_not_found":
             return f"{path}: '{key}.kind' is missing. Known: {', '.join(SECTION_KINDS[str(location[-1])])}."
         case "union_tag_invalid":
             kind = issue["ctx"]["tag"] if "ctx" in issue else ""
-            nearest = suggestion(kind, list(SECTION_KINDS[str(location[-1])]))
-            return f"{path}: {key}: there is no kind {kind!r}. {nearest}"
+            known_kinds = SECTION_KINDS[str(location[-1])]
+            return f"{path}: {key}: there is no kind {kind!r}. {nearest(kind, known_kinds)}"
         case _:
             return f"{path}: {f'{key}: ' if key else ''}{issue['msg'].removeprefix('Value error, ')}"
 

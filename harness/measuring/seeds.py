@@ -23,7 +23,7 @@ ENDINGS: Final = (".csv", ".parquet")
 
 
 def as_several(value: object) -> object:
-    """One stands for a list of one."""
+    """Makes a list of what stands by itself."""
     return [value] if isinstance(value, (str, Path)) else value
 
 
@@ -56,7 +56,7 @@ Seed = Annotated[
 
 
 def files_of(seed: Any) -> tuple[Path, ...]:  # noqa: ANN401 -- a `Seed`
-    """Those that are read here."""
+    """The files of a seed that this process reads."""
     match seed:
         case SeedCommand():
             return ()

@@ -54,7 +54,7 @@ class Timeline:
 
     @asynccontextmanager
     async def playing(self) -> AsyncGenerator[None]:
-        """Plays beside the block. What is under way when that ends is mended then, and what is left is not begun."""
+        """Plays beside the block. What is under way when that ends is restored then, and what is left is not begun."""
         if not self.entries:
             yield
             return
@@ -65,7 +65,7 @@ class Timeline:
             over.set()
 
     async def _play(self, over: asyncio.Event) -> None:
-        """One after the other: an entry waits until the one before it is mended."""
+        """One after the other: an entry waits until the one before it has been restored."""
         for entry in sorted(self.entries, key=lambda entry: entry.at_s):
             await self._until(self.begun + entry.at_s, over)
             if over.is_set():

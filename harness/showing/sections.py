@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from harness.judging.comparison import Comparison
+from harness.showing.comparison_tables import counts_table, processor_table, timings_table
 from harness.showing.plan_tables import plans_table
 from harness.showing.profile_tables import (
     lock_waits_table,
@@ -105,6 +107,17 @@ def tables_of(report: Report, audience: Audience) -> Iterator[Table]:
     """Of all sections, one after the other."""
     for section in sections(report, audience):
         yield from section.tables
+
+
+def tables_of_comparison(comparison: Comparison, audience: Audience) -> Iterator[Table]:
+    """Of two sides: a page draws their plans, and who waits sees only the counts that differ."""
+    tables = (
+        timings_table(comparison),
+        counts_table(comparison, changed_only=audience == "waiting"),
+        processor_table(comparison) if audience in THOROUGH else None,
+        plans_table(comparison.plans) if audience != "browsing" else None,
+    )
+    yield from (table for table in tables if table)
 
 
 def _budgets(report: Report, audience: Audience) -> Iterable[Table | None]:

@@ -359,7 +359,7 @@ def services_table(summary: Summary) -> Table | None:
     columns = (
         *text_columns("Variant", "Operation"),
         *number_columns("Asked", "Served"),
-        *number_columns("Errors", "in vain", wide=True),
+        *number_columns("Errors", "Served errors", wide=True),
         *number_columns("p50", "Service's", "p95", "Service's", "Between"),
     )
     rows = tuple(map(_service_row, summary.services))
@@ -368,8 +368,8 @@ def services_table(summary: Summary) -> Table | None:
 
 SERVICES_NOTE: Final = (
     "Service's: by its own clock, to the millisecond, of the same requests (X-Response-Time). Between: the difference "
-    "of the p95s: the network, the way into the service, and the client itself. Served: by the service's own count, "
-    "'in vain' those with an error; an error that was not served happened on the way."
+    "of the p95s: the network, the way into the service, and the client itself. Served: by the service's own count; "
+    "an error that was not served happened on the way."
 )
 
 
@@ -440,7 +440,7 @@ def disruptions_table(summary: Summary) -> Table | None:
 
 DISRUPTION_NOTE: Final = (
     "This run disrupted its database on purpose, and its figures are those of a disrupted system. Planned: after the "
-    "begin of the phase; began: after that of the timed pass. Requests are those under way at some moment of it."
+    "start of the phase; began: after that of the timed pass. Requests are those under way at some moment of it."
 )
 
 

@@ -4,8 +4,11 @@ import ast
 import io
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +82,44 @@ def test_nothing_is_named_told() -> None:
         if token.type == tokenize.NAME and token.string.strip("_").lower() == "told"
     ]
     assert names == []
+
+
+def near(one: str, other: str) -> bool:
+    """Whether a letter more, or another letter, makes one of the other: `worker` and `workers`."""
+    short, long = sorted((one, other), key=len)
+    same = next((place for place, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    return short[same:] == long[same + 1 :] or (len(short) == len(long) and short[same + 1 :] == long[same + 1 :])
+
+
+def folders() -> Mapping[Path, tuple[set[str], set[str]]]:
+    """Of each folder the names of its modules, and those of the classes in them."""
+    found: dict[Path, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for path, source in sources():
+        modules, classes = found[Path(path).parent]
+        modules.add(Path(path).stem)
+        classes |= {node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    return found
+
+
+def test_no_two_modules_of_a_folder_are_one_letter_apart() -> None:
+    pairs = ((folder, *pair) for folder, (names, _) in folders().items() for pair in combinations(sorted(names), 2))
+    assert [pair for pair in pairs if near(*pair[1:])] == []
+
+
+def test_no_class_of_a_folder_is_the_plural_of_another() -> None:
+    assert [(folder, name) for folder, (_, names) in folders().items() for name in names if f"{name}s" in names] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_near"),
+    [
+        ("worker", "workers", True),
+        ("comparing", "comparison", False),
+        ("frame", "flame", True),
+        ("sides", "tides", True),
+        ("run", "runner", False),
+    ],
+)
+def test_names_are_near_by_one_letter(one: str, other: str, are_near: bool) -> None:
+    assert near(one, other) is are_near
+    assert near(other, one) is are_near

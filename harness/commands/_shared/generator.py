@@ -5,7 +5,7 @@ records the lateness of its own starts.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter, process_time, sleep
 from typing import Any, Final
@@ -53,22 +53,31 @@ class Driven:
 
 
 def examine() -> Iterator[GeneratorFinding]:
-    """Takes some five seconds."""
+    """Measures how fast it starts requests in either loop, and how punctually; that takes some five seconds."""
     for loop, phase in (("a closed loop", CLOSED), ("an open loop", FLOOD)):
-        driven = drive(phase)
-        starts_per_core = len(driven.samples) / driven.cpu_s
-        yield GeneratorFinding(
-            f"{count(round(starts_per_core))} starts a second and core in {loop} ({STARTS_PER_CORE_MIN:,} or more)",
-            starts_per_core >= STARTS_PER_CORE_MIN,
-            "Set `workers` in scenarios that start more, so that several cores share the load.",
-        )
-    lateness_s = sorted(sample.lateness_s for sample in drive(MODERATE).samples)
+        yield speed(loop, drive(phase))
+    yield punctuality(drive(MODERATE), bare_lateness_s())
+
+
+def speed(loop: str, driven: Driven) -> GeneratorFinding:
+    """Whether a core starts enough requests."""
+    starts_per_core = len(driven.samples) / driven.cpu_s
+    return GeneratorFinding(
+        f"{count(round(starts_per_core))} starts a second and core in {loop} ({STARTS_PER_CORE_MIN:,} or more)",
+        starts_per_core >= STARTS_PER_CORE_MIN,
+        "Set `workers` in scenarios that start more, so that several cores share the load.",
+    )
+
+
+def punctuality(driven: Driven, bare_s: Sequence[float]) -> GeneratorFinding:
+    """Whether it starts them when they are due; `bare_s` is what the machine itself is late by, ascending."""
+    lateness_s = sorted(sample.lateness_s for sample in driven.samples)
     p50_s, p99_s = quantile(lateness_s, 0.5), quantile(lateness_s, 0.99)
-    yield GeneratorFinding(
+    return GeneratorFinding(
         f"at {MODERATE_RATE:,} starts a second late by {duration(p50_s)} at p50, {duration(p99_s)} at p99 "
         f"(under {duration(LATENESS_S_MAX)}), {duration(lateness_s[-1])} at most",
         p99_s < LATENESS_S_MAX,
-        f"A bare sleep is late by {duration(quantile(bare_lateness_s(), 0.99))} at p99 here, and the load is "
+        f"A bare sleep is late by {duration(quantile(bare_s, 0.99))} at p99 here, and the load is "
         f"{os.getloadavg()[0]:.1f} on {processors()} processors. Where these are high, something else uses the "
         "processors: end it, or measure on another machine. A run that is as late is INVALID.",
     )

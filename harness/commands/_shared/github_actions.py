@@ -18,7 +18,7 @@ SUMMARY_BYTES_MAX: Final = 2**20
 
 
 def announce(report: AnyReport) -> None:
-    """Does nothing elsewhere. A summary that cannot be written is told, and changes nothing about the verdict."""
+    """Under GitHub Actions only. A summary that cannot be written is reported, and changes no verdict."""
     if _here():
         _tell(*(rendered(report, RENDERERS[form]) for form in (ANNOTATIONS, SUMMARY)))
 

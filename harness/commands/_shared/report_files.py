@@ -23,8 +23,8 @@ REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": PAG
 COMPARISON_FORMATS: Final[Mapping[str, str]] = {"markdown": "comparison.md", "html": PAGE, "json": "comparison.json"}
 
 
-def write(directory: Path, report: AnyReport, wishes: Iterable[tuple[str, Path]] = ()) -> list[HarnessError]:
-    """Writes the record, its reports and those that are wished for, each though another fails; returns what failed."""
+def write(directory: Path, report: AnyReport, asked: Iterable[tuple[str, Path]] = ()) -> list[HarnessError]:
+    """Writes the record, its reports and those that are asked for, each though another fails; returns what failed."""
 
     def render(form: str, path: Path) -> None:
         replace_file(path, rendered(report, RENDERERS[form]))
@@ -43,13 +43,13 @@ def write(directory: Path, report: AnyReport, wishes: Iterable[tuple[str, Path]]
     own = [(form, directory / file) for form, file in formats.items()]
     steps = [
         partial(write_record, directory, report.record),
-        *(partial(render, *wish) for wish in wishes),
+        *(partial(render, *each) for each in asked),
         *(partial(render_own, *each) for each in own),
     ]
     return failures_of(steps, directory / LOG_FILE)
 
 
-def report_wish(text: str) -> tuple[str, Path]:
+def asked_report(text: str) -> tuple[str, Path]:
     """A format and a path from `junit=out.xml`. Raises `UsageError`."""
     form, equals, path = text.partition("=")
     if form not in RENDERERS or not equals or not path:

@@ -102,7 +102,7 @@ def _entry(path: Path, number: int, line: str) -> HistoryEntry:
         where = ".".join(map(str, issue["loc"]))
         raise UsageError(
             f"{path}:{number}: not a run of a history ({f'{where}: ' if where else ''}{issue['msg']}). "
-            "Remove or mend this line; a merge may have left its marks, or a newer harness wrote it."
+            "Remove or correct this line; a merge may have left its marks, or a newer harness wrote it."
         ) from None
 
 

@@ -31,7 +31,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`subject` is what was judged, `event` what was counted; without a promise the figure is only told."""
+    """`subject` is what was judged, `event` what was counted; without a promise the figure is only shown."""
 
     subject: str
     event: str

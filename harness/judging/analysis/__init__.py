@@ -7,5 +7,5 @@ import scipy
 
 
 def ready() -> None:
-    """Imports them now."""
+    """Imports the parts of `scipy` that are needed now, and not at their first use."""
     _ = scipy.fft, scipy.signal, scipy.special, scipy.stats

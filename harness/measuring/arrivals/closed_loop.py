@@ -9,8 +9,8 @@ from harness.measuring.arrivals._shared.virtual_users import (
     ThinkTime,
     ThinkTimeLaw,
     ThinkTimeS,
+    UserLoop,
     VirtualUser,
-    VirtualUsers,
 )
 from harness.measuring.arrivals.protocol import ArrivalSettings, PhaseBounds, Streams
 
@@ -30,7 +30,7 @@ class ClosedLoopSettings(ArrivalSettings, frozen=True):
     def check(self, bounds: PhaseBounds) -> None:
         bounds.with_requests(self.kind)
 
-    def open(self, bounds: PhaseBounds, streams: Streams) -> VirtualUsers:
+    def open(self, bounds: PhaseBounds, streams: Streams) -> UserLoop:
         interval = (0.0, bounds.duration_s)
         members = [VirtualUser((interval,), streams(f"user {number}")) for number in range(self.users)]
-        return VirtualUsers(members, ThinkTime(self.think_time_s, self.think_time))
+        return UserLoop(members, ThinkTime(self.think_time_s, self.think_time))

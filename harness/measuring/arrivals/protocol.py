@@ -1,7 +1,7 @@
 """The seam of when requests are started.
 
 An arrival is settings (a phase's `arrival` in a scenario), which open as one of two ways to start requests:
-`VirtualUsers`, who wait for answers, or a `Schedule`, which does not.
+`UserLoop`, who wait for answers, or a `Schedule`, which does not.
 """
 
 from abc import abstractmethod

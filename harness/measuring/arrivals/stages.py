@@ -14,8 +14,8 @@ from harness.measuring.arrivals._shared.virtual_users import (
     ThinkTime,
     ThinkTimeLaw,
     ThinkTimeS,
+    UserLoop,
     VirtualUser,
-    VirtualUsers,
 )
 from harness.measuring.arrivals.protocol import Arrival, ArrivalSettings, PhaseBounds, Streams
 from harness.measuring.section import Section
@@ -90,7 +90,7 @@ class StagesSettings(ArrivalSettings, frozen=True):
             VirtualUser(tuple(self._intervals(number)), streams(f"user {number - 1}"))
             for number in range(1, users_max + 1)
         ]
-        return VirtualUsers(members, ThinkTime(self.think_time_s, self.think_time))
+        return UserLoop(members, ThinkTime(self.think_time_s, self.think_time))
 
     @property
     def stage_records(self) -> tuple[StageRecord, ...]:

@@ -51,7 +51,7 @@ Statements = Mapping[tuple[int, str], StatementCounts]
 """By the server's number of the statement and its text, with `$1` for each constant."""
 
 
-class ServerStatements:
+class ExecutedStatements:
     """Counts all that sessions of the database execute meanwhile, work in the background included."""
 
     @asynccontextmanager

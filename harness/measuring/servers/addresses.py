@@ -56,7 +56,7 @@ EXAMPLE: Final = "The URL of a database looks like postgresql://user@host:5432/d
 def plain_parameters() -> str:
     """What the address of a server of our own says, so that no client takes it from the environment's PG variables.
 
-    A client from before TLS could be begun directly does not know the last one.
+    A client that is older than direct TLS does not know the last one.
     """
     direct = "&sslnegotiation=postgres" if "PGSSLNEGOTIATION" in os.environ else ""
     return f"sslmode=disable&target_session_attrs=any{direct}"

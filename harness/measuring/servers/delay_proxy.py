@@ -2,7 +2,7 @@
 
 `network.py` runs it as a program that needs nothing but the standard library. Arguments: the descriptor of a
 listening socket, the upstream's host and port, the one-way delay in seconds. Each line on standard input is
-answered by one line of counters (JSON), after `cut` and `mend` have been done; it ends when standard input does.
+answered by one line of counters (JSON), after `cut` and `restore` have been done; it ends when standard input does.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Cable:
     def cut(self) -> None:
         self.whole.clear()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """What was held back goes on, as TCP sends again what got lost."""
         self.whole.set()
         waiting, self.waiting = self.waiting, []
@@ -192,7 +192,7 @@ async def serve(listener: socket.socket, upstream: tuple[str, int], delay_s: flo
     """Forwards connections and answers questions about them until standard input ends."""
     loop = asyncio.get_running_loop()
     counters, cable = Counters(), Cable()
-    acts: dict[bytes, Callable[[], None]] = {b"cut\n": cable.cut, b"mend\n": cable.mend}
+    acts: dict[bytes, Callable[[], None]] = {b"cut\n": cable.cut, b"restore\n": cable.restore}
     questions = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
     async with await loop.create_server(lambda: ClientEnd(loop, delay_s, cable, upstream, counters), sock=listener):

@@ -8,11 +8,10 @@ ends when its standard input ends, that is with its parent, however that ends.
 import asyncio
 import contextlib
 import math
-import os
 import random
 import tempfile
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from statistics import NormalDist
 from typing import IO, Annotated, Final, Literal, Self, get_args
 
@@ -26,7 +25,7 @@ from pydantic import (
 from harness.children import local_environment, modules_of_ours, python
 from harness.errors import ProvisioningError
 from harness.measuring.section import Section
-from harness.measuring.servers.lifeline import hold
+from harness.measuring.servers.lifeline import start
 
 DIMENSIONS: Final = 768
 HOST: Final = "127.0.0.1"
@@ -82,7 +81,7 @@ LatencyModel = Annotated[FixedLatency | LogNormalLatency, Field(discriminator="k
 NO_LATENCY: Final = FixedLatency()
 
 
-class Faults(Section, frozen=True):
+class EmbeddingFaults(Section, frozen=True):
     """For each way to fail, the share of requests that fail in it; 1 is always."""
 
     http_500: FaultShare = 0.0
@@ -113,7 +112,7 @@ class Faults(Section, frozen=True):
         return [getattr(self, kind) for kind in FAULT_KINDS]
 
 
-NO_FAULTS: Final = Faults()
+NO_FAULTS: Final = EmbeddingFaults()
 
 
 class ServerSettings(Section, frozen=True):
@@ -121,7 +120,7 @@ class ServerSettings(Section, frozen=True):
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     latency: LatencyModel = NO_LATENCY
-    faults: Faults = NO_FAULTS
+    faults: EmbeddingFaults = NO_FAULTS
     embedder: str | None = None
     seed: int = 0
 
@@ -130,7 +129,7 @@ class ServerSettings(Section, frozen=True):
 async def embedding_server(
     latency: LatencyModel = NO_LATENCY,
     *,
-    faults: Faults = NO_FAULTS,
+    faults: EmbeddingFaults = NO_FAULTS,
     embedder: str | None = None,
     seed: int = 0,
     port: int = 0,
@@ -141,31 +140,15 @@ async def embedding_server(
     asked before, not on what else is asked: a server for each variant gives all variants the same delays.
     """
     settings = ServerSettings(port=port, latency=latency, faults=faults, embedder=embedder, seed=seed)
-    with _pipe_until_our_end() as standard_input, tempfile.TemporaryFile() as error_output:
-        process = await asyncio.create_subprocess_exec(
-            *python("-m", "harness.measuring.servers.embedding_api", settings.model_dump_json()),
-            env=local_environment(**modules_of_ours()),
-            stdin=standard_input,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=error_output,
-            # Ctrl-C in a terminal goes to the whole session, and the server has to outlive its users.
-            start_new_session=True,
-        )
+    with tempfile.TemporaryFile() as error_output:
+        command = python("-m", "harness.measuring.servers.embedding_api", settings.model_dump_json())
+        process = await start(*command, env=local_environment(**modules_of_ours()), stderr=error_output)
         try:
             yield f"http://{HOST}:{await _announced_port(process, error_output)}"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-
-@contextmanager
-def _pipe_until_our_end() -> Generator[IO[bytes]]:
-    """The reading end of a pipe that ends with the context or with this process, whichever is first."""
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as reading_end, os.fdopen(writing, "wb") as writing_end:
-        hold(writing_end)
-        yield reading_end
 
 
 async def _announced_port(process: asyncio.subprocess.Process, error_output: IO[bytes]) -> int:

@@ -1,11 +1,14 @@
-"""Pipes that only this process holds, so that a child reading one sees this process end, however it ends.
+"""Children that see this process end, however it ends: each reads a pipe that only this process holds.
 
 Programs that this process starts never inherit such a pipe (PEP 446), but a forked copy of it would, and
 would keep the child waiting after this process is gone: a copy lets go of them at birth.
 """
 
+import asyncio
 import os
-from typing import Final, Protocol
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import IO, Final, Protocol
 from weakref import WeakSet
 
 
@@ -21,6 +24,29 @@ _held: Final[WeakSet[Closeable]] = WeakSet()
 def hold(pipe: Closeable) -> None:
     """Keeps `pipe` to this process: a copy made by `os.fork` (as `multiprocessing` does) closes its own end."""
     _held.add(pipe)
+
+
+async def start(
+    *command: str,
+    env: Mapping[str, str],
+    stderr: int | IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
+    line_bytes_max: int = 2**16,
+) -> asyncio.subprocess.Process:
+    """A child whose standard input ends with this process. In a session of its own, Ctrl-C does not reach it."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=env,
+        pass_fds=pass_fds,
+        start_new_session=True,
+        limit=line_bytes_max,
+    )
+    assert process.stdin is not None
+    hold(process.stdin.get_extra_info("pipe"))
+    return process
 
 
 def _let_go() -> None:

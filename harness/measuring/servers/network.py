@@ -10,7 +10,6 @@ for the way through the proxy, and up to 0.6 ms more where processors fall aslee
 import asyncio
 import json
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from harness.children import environment
 from harness.errors import ProvisioningError
-from harness.measuring.servers.lifeline import hold
+from harness.measuring.servers.lifeline import start
 
 HOST: Final = "127.0.0.1"
 PROGRAM: Final = Path(__file__).with_name("delay_proxy.py")
@@ -62,7 +61,7 @@ class DelayProxy:
         try:
             yield
         finally:
-            await self._ask("mend")
+            await self._ask("restore")
 
     async def _ask(self, question: str) -> ProxyCounters:
         assert self._process.stdin is not None
@@ -99,26 +98,11 @@ async def delay_proxy(upstream_host: str, upstream_port: int, *, one_way_delay_s
 async def _start(
     listener: socket.socket, upstream_host: str, upstream_port: int, one_way_delay_s: float
 ) -> asyncio.subprocess.Process:
-    """The listener is made here, so its port is known and clients may connect before the process is up.
-
-    In a session of its own, Ctrl-C does not reach the process while the run that it serves is being ended.
-    """
+    """The listener is made here, so its port is known and clients may connect before the process is up."""
     descriptor = listener.fileno()
     arguments = (descriptor, upstream_host, upstream_port, one_way_delay_s)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-IS",
-        PROGRAM,
-        *map(str, arguments),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        pass_fds=(descriptor,),
-        env=environment(),
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    hold(process.stdin.get_extra_info("pipe"))
-    return process
+    command = (sys.executable, "-IS", PROGRAM, *map(str, arguments))
+    return await start(*command, env=environment(), pass_fds=(descriptor,))
 
 
 def with_endpoint(url: str, host: str, port: int) -> str:

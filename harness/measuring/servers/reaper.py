@@ -24,7 +24,7 @@ import click
 from harness.children import environment, modules_of_ours, python
 from harness.errors import ProvisioningError
 from harness.failures import foreseen
-from harness.measuring.servers.lifeline import hold
+from harness.measuring.servers.lifeline import start
 
 READY: Final = b"ready\n"
 
@@ -71,18 +71,8 @@ async def _complaint(child: asyncio.subprocess.Process) -> str:
 
 
 async def _start() -> asyncio.subprocess.Process:
-    """In a session of its own, Ctrl-C does not reach the child. It finds modules where this process does."""
-    child = await asyncio.create_subprocess_exec(
-        *python("-m", __name__),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(**modules_of_ours()),
-        start_new_session=True,
-    )
-    assert child.stdin is not None
-    hold(child.stdin.get_extra_info("pipe"))
-    return child
+    """It finds modules where this process does."""
+    return await start(*python("-m", __name__), env=environment(**modules_of_ours()), stderr=subprocess.PIPE)
 
 
 def _unexplained(code: int) -> str:

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import IO, Final
 import psutil
 
 from harness.errors import HarnessError, ProvisioningError
+from harness.measuring.servers.provisioners._shared.databases import free_port
 from harness.measuring.servers.reaper import Ended, ReaperWatch, outliving
 from harness.redaction import without_secrets
 
@@ -67,7 +67,7 @@ class Launch:
 @asynccontextmanager
 async def serving(launch: Launch) -> AsyncGenerator[str]:
     """The address of a service that is ready; raises `ProvisioningError`."""
-    port = await asyncio.to_thread(_free_port)
+    port = await asyncio.to_thread(free_port, HOST)
     as_json = json.dumps(asdict(launch.on(port)))
     async with outliving(f"{__name__}:process", port=str(port), launch=as_json) as ended, while_it_lives(ended):
         yield f"http://{HOST}:{port}"
@@ -211,8 +211,3 @@ def _last_lines(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES_READ))
     lines = without_secrets(log.read().decode(errors="replace")).splitlines()[-LOG_LINES:]
     return "It said:\n" + "\n".join(f"  {line[:LINE_SHOWN]}" for line in lines) + "\n" if lines else "It said nothing."
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from harness.showing.report import AnyReport, Report
 
 if TYPE_CHECKING:
-    from harness.showing.renderers.html.figure import Figure
+    from harness.showing.renderers.html.inline_svg import Figure
 
 SCALE: Final = 3.0
 TITLE_PX: Final = 22

@@ -9,11 +9,10 @@ from typing import Final
 
 from harness.judging.comparison import Comparison
 from harness.record import RunRecord
-from harness.showing.comparison_tables import counts_table, noise_sentence, timings_table
+from harness.showing.comparison_tables import noise_sentence
 from harness.showing.markup import code, escaped, shortened, table_markup
-from harness.showing.plan_tables import plans_table
 from harness.showing.report import Report
-from harness.showing.sections import tables_of
+from harness.showing.sections import tables_of, tables_of_comparison
 
 BYTES_MAX: Final = 65_536
 """GitHub refuses a comment of more characters."""
@@ -39,8 +38,7 @@ class CommentRenderer:
             f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",
             escaped(noise_sentence(comparison)),
             *(escaped(note) for note in comparison.notes),
-            table_markup(timings_table(comparison)),
-            *(table_markup(table) for table in (counts_table(comparison), plans_table(comparison.plans)) if table),
+            *map(table_markup, tables_of_comparison(comparison, "reviewing")),
         )
 
 

@@ -6,17 +6,10 @@ from collections.abc import Sequence
 from harness.judging.comparison import Comparison
 from harness.quantities import duration
 from harness.record import RunRecord
-from harness.showing.comparison_tables import (
-    comparison_title,
-    counts_table,
-    noise_sentence,
-    processor_table,
-    timings_table,
-)
+from harness.showing.comparison_tables import comparison_title, noise_sentence
 from harness.showing.markup import code, escaped, table_markup
-from harness.showing.plan_tables import plans_table
 from harness.showing.report import Report
-from harness.showing.sections import tables_of
+from harness.showing.sections import tables_of, tables_of_comparison
 
 
 class MarkdownRenderer:
@@ -37,19 +30,13 @@ class MarkdownRenderer:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord] = ()) -> str:
-        tables = (
-            timings_table(comparison),
-            counts_table(comparison),
-            processor_table(comparison),
-            plans_table(comparison.plans),
-        )
         runs = dict.fromkeys((comparison.baseline.run_id, comparison.candidate.run_id))
         parts = [
             f"# {escaped(comparison_title(comparison))}",
             f"**{comparison.outcome.value}** {escaped(comparison.sentence)}",
             *map(escaped, comparison.notes),
             escaped(noise_sentence(comparison)),
-            *(table_markup(table) for table in tables if table),
+            *map(table_markup, tables_of_comparison(comparison, "reading")),
             f"Run{'s' if len(runs) > 1 else ''} {' and '.join(map(code, runs))}.",
             *(f"To repeat it: {code(shlex.join(each.command))}" for each in records[:1] if each.comparison),
         ]

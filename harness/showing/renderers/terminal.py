@@ -22,16 +22,9 @@ from harness.judging.comparison import Comparison
 from harness.judging.verdict import Verdict
 from harness.quantities import count
 from harness.record import RunRecord
-from harness.showing.comparison_tables import (
-    comparison_title,
-    counts_table,
-    noise_sentence,
-    processor_table,
-    timings_table,
-)
-from harness.showing.plan_tables import plans_table
+from harness.showing.comparison_tables import comparison_title, noise_sentence
 from harness.showing.report import Report
-from harness.showing.sections import tables_of
+from harness.showing.sections import tables_of, tables_of_comparison
 from harness.showing.tables import (
     OUTCOME_TONES,
     Cell,
@@ -120,12 +113,7 @@ class TerminalRenderer:
             yield Text(printable(note), style=STYLES["doubt"])
         if noise := noise_sentence(comparison):
             yield Text(noise)
-        tables = (
-            timings_table(comparison),
-            counts_table(comparison, changed_only=not self.everything),
-            processor_table(comparison) if self.everything else None,
-            plans_table(comparison.plans),
-        )
+        tables = tables_of_comparison(comparison, "asking" if self.everything else "waiting")
         yield from self._sections(tables if self.everything else map(_shorter, tables))
         yield Text()
         yield _verdict(comparison.outcome, comparison.sentence)

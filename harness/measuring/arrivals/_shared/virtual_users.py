@@ -46,7 +46,7 @@ class VirtualUser:
 
 
 @dataclass(frozen=True, slots=True)
-class VirtualUsers:
+class UserLoop:
     """All users of a phase; `side_by_side` at most work at the same time."""
 
     members: Sequence[VirtualUser]

@@ -16,7 +16,7 @@ AUTO: Final = "auto"
 def _embedded(settings: DatabaseSettings) -> Provisioner:
     from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner  # noqa: PLC0415 -- an extra
 
-    return EmbeddedProvisioner.wished(settings)
+    return EmbeddedProvisioner.of_settings(settings)
 
 
 def _containers(settings: DatabaseSettings) -> Provisioner:
@@ -30,18 +30,18 @@ def _containers(settings: DatabaseSettings) -> Provisioner:
         raise ProvisioningError(
             f"PostgreSQL in a container needs a home directory, where its settings may lie ({error}). Set HOME."
         ) from error
-    return ContainerProvisioner.wished(settings)
+    return ContainerProvisioner.of_settings(settings)
 
 
 PROVISIONERS: Final[Mapping[str, Callable[[DatabaseSettings], Provisioner]]] = {
     "embedded": _embedded,
     "testcontainers": _containers,
-    "external": ExternalProvisioner.wished,
+    "external": ExternalProvisioner.of_settings,
 }
 
 
 async def provisioner(settings: DatabaseSettings) -> Provisioner:
-    """The one that is wished for. Raises `ProvisioningError` when it cannot be used here."""
+    """The one that is asked for. Raises `ProvisioningError` when it cannot be used here."""
     name = settings.provisioner
     if name == AUTO:
         name = "testcontainers" if await asyncio.to_thread(engine_answers) else "embedded"

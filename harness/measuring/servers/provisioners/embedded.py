@@ -117,7 +117,7 @@ class EmbeddedProvisioner:
     start_timeout_s: float = 60.0
 
     @classmethod
-    def wished(cls, settings: DatabaseSettings) -> "EmbeddedProvisioner":
+    def of_settings(cls, settings: DatabaseSettings) -> "EmbeddedProvisioner":
         return cls(settings.postgres_major, disk_mb=settings.disk_mb)
 
     @property

@@ -87,7 +87,7 @@ class ExternalProvisioner:
     prefix: str = "harness"
 
     @classmethod
-    def wished(cls, settings: DatabaseSettings) -> "ExternalProvisioner":
+    def of_settings(cls, settings: DatabaseSettings) -> "ExternalProvisioner":
         return cls(settings.url, settings.prefix)
 
     @property

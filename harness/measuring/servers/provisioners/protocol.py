@@ -120,10 +120,10 @@ class Server(Protocol):
         ...
 
     def disrupted(self, disruption: Disruption) -> AbstractAsyncContextManager[None]:
-        """Disrupts the server from the begin of the block to its end, whatever way it ends.
+        """Disrupts the server from the start of the block to its end, whatever way it ends.
 
         It then answers again, at the same address and with all that was committed. A restarted or killed server is
-        down within the block; sessions are terminated at its begin.
+        down within the block; sessions are terminated at its start.
         """
         ...
 

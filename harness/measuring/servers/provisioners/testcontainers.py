@@ -90,7 +90,7 @@ class ContainerProvisioner:
     start_timeout_s: float = 120.0
 
     @classmethod
-    def wished(cls, settings: DatabaseSettings) -> "ContainerProvisioner":
+    def of_settings(cls, settings: DatabaseSettings) -> "ContainerProvisioner":
         return cls(settings.image, settings.cpus, settings.memory_mb, settings.shm_mb, settings.disk_mb)
 
     @property

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, computed
 
 from harness.measuring.operations import Workload
 from harness.measuring.scenario import VARIANTS, Phase, Scenario, known
-from harness.measuring.servers.embedding_server import NO_FAULTS, Faults
+from harness.measuring.servers.embedding_server import NO_FAULTS, EmbeddingFaults
 from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.servers.redis_server import REDIS, CacheSettings
 from harness.measuring.servers.service_url import plain
@@ -89,7 +89,7 @@ class MemoryScenario(Scenario, frozen=True):
     """What is asked of the memory system."""
     phases: Annotated[tuple[MemoryPhase, ...], Field(min_length=1)]
     """What is asked, one phase after the other."""
-    embedding_faults: Faults = NO_FAULTS
+    embedding_faults: EmbeddingFaults = NO_FAULTS
     """What the run's embedding server does wrong; nothing unless stated."""
 
     @field_validator("cache")
@@ -134,7 +134,7 @@ class MemoryScenario(Scenario, frozen=True):
         return self.cache
 
     @property
-    def faults_of_embedding(self) -> Faults:
+    def faults_of_embedding(self) -> EmbeddingFaults:
         return self.embedding_faults
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them

@@ -24,6 +24,7 @@ from harness.children import local_environment, python
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
 from harness.measuring.answers import body_of
 from harness.measuring.operations import Request
+from harness.measuring.own_database import connected
 from harness.measuring.plans import StatementPlan
 from harness.measuring.servers.service import HOST, PORT, Launch, serving
 from harness.measuring.servers.service_url import KEY_VARIABLE, key_header, plain
@@ -367,15 +368,6 @@ class OpenServed:
                 return await body_of(answer) if answer.status == HTTPStatus.OK else None
         except (aiohttp.ClientError, OSError, TargetError):
             return None
-
-
-@asynccontextmanager
-async def connected(database_url: str) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Record]]":
-    connection = await asyncpg.connect(database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def unanswerable(text: str) -> dict[str, object]:

@@ -6,9 +6,9 @@ from typing import Annotated, Final, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from harness.errors import nearest
 from harness.measuring.beside import FileBeside, FolderBeside
 from harness.measuring.own_scenario import ONLY_VARIANT, OwnScenario, OwnVariant
-from harness.measuring.scenario import suggestion
 from harness.measuring.section import Section
 from harness.measuring.servers.service import PORT
 from harness.measuring.servers.service_url import plain
@@ -187,7 +187,7 @@ class HttpScenario(OwnScenario, frozen=True):
             return None if len(reference.path) == 1 else "a variable of the environment is named as in {env.API_KEY}"
         if reference.name not in self.operations:
             names = [*operation.names, *self.operations]
-            return f"it is no name in `values`, and no operation. {suggestion(reference.name, names)}"
+            return f"it is no name in `values`, and no operation. {nearest(reference.name, names)}"
         if not reference.path:
             return f"say which part of the answer is meant, as in {{{reference.name}.id}}"
         return None

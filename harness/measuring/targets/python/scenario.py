@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from harness.errors import nearest
 from harness.measuring.beside import DIRECTORY
 from harness.measuring.own_scenario import AskedOperation, OwnScenario, OwnVariant
-from harness.measuring.scenario import known, suggestion
+from harness.measuring.scenario import known
 from harness.measuring.seeds import Files
 from harness.measuring.targets.python.declared import declared_in
 
@@ -96,6 +97,6 @@ def find_class(target: str, directory: Path) -> type:
     found = getattr(module, name, None)
     if not isinstance(found, type):
         classes = [each for each, value in vars(module).items() if isinstance(value, type)]
-        message = f"target: {module_name} has no class {name!r}. {suggestion(name, classes)}"
+        message = f"target: {module_name} has no class {name!r}. {nearest(name, classes)}"
         raise ValueError(message)  # noqa: TRY004 -- the kind that a validation tells
     return found

@@ -13,21 +13,14 @@ from harness.judging.comparison import Comparison
 from harness.judging.profile_differences import ProfileDifference, between, side
 from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
-from harness.showing.comparison_tables import (
-    comparison_title,
-    counts_table,
-    findings,
-    noise_sentence,
-    processor_table,
-    timings_table,
-)
+from harness.showing.comparison_tables import comparison_title, findings, noise_sentence
 from harness.showing.renderers.html.difference import drawn, scripts
-from harness.showing.renderers.html.figure import Figure
+from harness.showing.renderers.html.inline_svg import Figure
 from harness.showing.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.showing.renderers.html.plans import drawn_plans
 from harness.showing.renderers.html.templates import style, templates
 from harness.showing.report import Report
-from harness.showing.sections import ReportSection, sections
+from harness.showing.sections import ReportSection, sections, tables_of_comparison
 from harness.showing.tables import OUTCOME_TONES, environment_table, model_table, printable
 
 
@@ -73,7 +66,6 @@ class HtmlRenderer:
     def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord] = ()) -> str:
         tone = OUTCOME_TONES[comparison.outcome]
         found = _profiled(comparison, records)
-        tables = timings_table(comparison), counts_table(comparison), processor_table(comparison)
         return (
             templates()
             .get_template("comparison.html.jinja")
@@ -95,7 +87,7 @@ class HtmlRenderer:
                 margin=share(comparison.margin),
                 noise=printable(noise_sentence(comparison)),
                 notes=list(map(printable, comparison.notes)),
-                tables=[table for table in tables if table],
+                tables=list(tables_of_comparison(comparison, "browsing")),
                 plan_differences=drawn_plans(comparison.plans),
                 differences=[drawn(each) for each in found],
                 conditions=[

@@ -26,7 +26,7 @@ from harness.showing.renderers.html.charts import (
     law_chart,
     statements_chart,
 )
-from harness.showing.renderers.html.figure import Figure, safe
+from harness.showing.renderers.html.inline_svg import Figure, safe
 from harness.showing.renderers.html.time_figures import series_figures, system_figures
 from harness.showing.report import Report
 from harness.showing.sections import sections

@@ -4,7 +4,6 @@ Its script comes from the package vl-convert and stands in the page itself, so t
 A frame is as wide as the slower side's time, so frames that appear and frames that vanish are both there.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -12,12 +11,10 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from harness.judging.analysis.flames import FrameChange, Stack
+from harness.showing.renderers.html.templates import templates
 
 SHARE_MIN: Final = 0.004
 """Narrower frames would be less than a few pixels wide; what they took stays in their callers."""
-
-ROW_PX: Final = 18
-GREY, SLOWER, FASTER, FOUND = "#c9ccd1", "#d9534f", "#3b82c4", "#f2c037"
 
 
 @cache
@@ -33,8 +30,8 @@ def specification(changes: Sequence[FrameChange], before: str, after: str) -> st
     """The graph as JSON that may stand inside a page's script element, whatever the frames are called."""
     frames = _frames(changes)
     depth = max((frame["depth"] for frame in frames), default=0) + 1
-    text = json.dumps(_graph(frames, depth, before, after), separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    graph = templates().get_template("flames.vega.json.jinja")
+    return graph.render(frames=frames, depth=depth, before=before, after=after, tooltip=_tooltip(before, after))
 
 
 def _frames(changes: Sequence[FrameChange]) -> list[dict[str, Any]]:
@@ -78,113 +75,12 @@ def _widths(by_stack: Mapping[Stack, FrameChange]) -> dict[Stack, float]:
     return widths
 
 
-def _graph(frames: Sequence[Mapping[str, Any]], depth: int, before: str, after: str) -> dict[str, Any]:
-    tooltip = (
+def _tooltip(before: str, after: str) -> str:
+    """What a frame says when it is pointed at, as an expression of Vega."""
+    return (
         "{'frame': datum.name, "
         f"'before ({before})': format(datum.before, ',.2f') + ' ms', "
         f"'after ({after})': format(datum.after, ',.2f') + ' ms', "
         "'change': format(datum.after - datum.before, '+,.2f') + ' ms' "
         "+ (datum.changed ? '' : ' (within the noise)')}"
     )
-    matches = "search && test(regexp(replace(search, /[.*+?^${}()|[\\]\\\\]/g, '\\\\$&'), 'i'), datum.name)"
-    return {
-        "$schema": "https://vega.github.io/schema/vega/v6.json",
-        "description": f"Flame graph: milliseconds per request, {before} against {after}",
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "height": depth * ROW_PX,
-        "padding": 6,
-        "signals": [
-            {
-                "name": "width",
-                "init": "containerSize()[0] - 12",
-                "on": [{"events": "window:resize", "update": "containerSize()[0] - 12"}],
-            },
-            {"name": "search", "value": "", "bind": {"input": "search", "placeholder": "function or file"}},
-            {
-                "name": "focus",
-                "value": None,
-                "on": [
-                    {"events": "@frame:click", "update": "datum"},
-                    {"events": "window:keydown[event.key === 'Escape'], dblclick", "update": "null"},
-                ],
-            },
-            {"name": "left", "update": "focus ? focus.x0 : 0"},
-            {"name": "right", "update": "focus ? focus.x1 : 1"},
-        ],
-        "data": [
-            {
-                "name": "frames",
-                "values": list(frames),
-                "transform": [
-                    {"type": "stratify", "key": "id", "parentKey": "parent"},
-                    {"type": "partition", "field": "own", "size": [1, depth], "sort": {"field": "name"}},
-                    {"type": "filter", "expr": "datum.x1 > left && datum.x0 < right"},
-                ],
-            }
-        ],
-        "scales": [
-            {
-                "name": "x",
-                "type": "linear",
-                "domain": [{"signal": "left"}, {"signal": "right"}],
-                "range": [0, {"signal": "width"}],
-                "clamp": True,
-                "zero": False,
-            },
-            {"name": "strength", "type": "linear", "domain": [0, 1], "range": [0.25, 1], "clamp": True},
-        ],
-        "marks": [
-            {
-                "type": "rect",
-                "name": "frame",
-                "from": {"data": "frames"},
-                "encode": {
-                    "enter": {
-                        "cursor": {"value": "pointer"},
-                        "stroke": {"value": "#fff"},
-                        "strokeWidth": {"value": 0.5},
-                    },
-                    "update": {
-                        "x": {"scale": "x", "field": "x0"},
-                        "x2": {"scale": "x", "field": "x1"},
-                        "y": {"signal": f"datum.depth * {ROW_PX}"},
-                        "height": {"value": ROW_PX},
-                        "tooltip": {"signal": tooltip},
-                        "description": {"signal": "datum.name"},
-                        "fill": [
-                            {"test": matches, "value": FOUND},
-                            {"test": "!datum.changed", "value": GREY},
-                            {"test": "datum.after > datum.before", "value": SLOWER},
-                            {"value": FASTER},
-                        ],
-                        "fillOpacity": [
-                            {"test": "!datum.changed", "value": 1},
-                            {
-                                "scale": "strength",
-                                "signal": "abs(datum.after - datum.before) / max(datum.after, datum.before)",
-                            },
-                        ],
-                    },
-                },
-            },
-            {
-                "type": "text",
-                "interactive": False,
-                "from": {"data": "frames"},
-                "encode": {
-                    "update": {
-                        "x": {"signal": "scale('x', max(datum.x0, left)) + 3"},
-                        "y": {"signal": f"datum.depth * {ROW_PX} + {ROW_PX / 2}"},
-                        "baseline": {"value": "middle"},
-                        "fontSize": {"value": 11},
-                        "fill": {"value": "#16181d"},
-                        "limit": {"signal": "scale('x', min(datum.x1, right)) - scale('x', max(datum.x0, left)) - 6"},
-                        "text": {
-                            "signal": "scale('x', min(datum.x1, right)) - scale('x', max(datum.x0, left)) > 24"
-                            " ? datum.name : ''"
-                        },
-                    }
-                },
-            },
-        ],
-    }

@@ -9,7 +9,7 @@ from typing import Final
 from harness.quantities import count, duration
 from harness.record import RunRecord, Sample, VariantRecord
 from harness.showing.renderers.html.charts import FIRST, TAIL, TYPICAL, ChartSeries, Timeframe, series_chart
-from harness.showing.renderers.html.figure import Figure, safe
+from harness.showing.renderers.html.inline_svg import Figure, safe
 from harness.showing.renderers.html.panels import Layer, Panel, panels_chart
 from harness.showing.summary import Summary
 from harness.showing.tables import printable
@@ -54,7 +54,7 @@ def _series_figure(key: str, variant: VariantRecord, samples: Sequence[Sample]) 
     description = (
         f"{operation} with {printable(variant.name)}: latency of {count(len(answered))} requests over "
         f"{time.end_s - time.start_s:.1f} seconds. The slowest started {slowest.started_s:.1f} seconds after "
-        f"the begin of the pass. {count(len(series.errors_s))} failed."
+        f"the start of the pass. {count(len(series.errors_s))} failed."
     )
     return Figure(key, operation, safe(series_chart(series, key, description)))
 

@@ -19,8 +19,8 @@ def test_the_record_and_its_reports_are_written(tmp_path: Path) -> None:
 
 
 def test_a_report_goes_where_it_is_wanted(tmp_path: Path) -> None:
-    wish = report_files.report_wish(f"junit={tmp_path}/new/out.xml")
-    report_files.write(tmp_path, report_of(guide_record()), [wish])
+    asked = report_files.asked_report(f"junit={tmp_path}/new/out.xml")
+    report_files.write(tmp_path, report_of(guide_record()), [asked])
     assert (tmp_path / "new" / "out.xml").read_text(encoding="utf-8").startswith("<?xml")
 
 
@@ -41,15 +41,15 @@ def test_a_file_that_cannot_be_written_costs_no_other(tmp_path: Path, monkeypatc
     assert written == {"blocked", "log.txt", "out.xml", runs.RECORD_FILE, "report.json", "report.md"}
 
 
-@pytest.mark.parametrize("wish", ["junit", "junit=", "junti=out.xml", "=out.xml"])
-def test_a_wish_for_a_report_that_cannot_be_read_says_how_to_write_it(wish: str) -> None:
+@pytest.mark.parametrize("asked", ["junit", "junit=", "junti=out.xml", "=out.xml"])
+def test_an_option_for_a_report_that_cannot_be_read_says_how_to_write_it(asked: str) -> None:
     with pytest.raises(UsageError, match=r"expected FORMAT=PATH. The formats are .*junit"):
-        report_files.report_wish(wish)
+        report_files.asked_report(asked)
 
 
 def test_a_report_is_not_written_over_a_directory(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Name a file in it"):
-        report_files.report_wish(f"junit={tmp_path}")
+        report_files.asked_report(f"junit={tmp_path}")
 
 
 def test_the_command_for_all_tables_is_one_that_a_shell_reads_as_it_is_meant(

@@ -16,7 +16,7 @@ PLANNED = {
 
 
 def scenario(**changes: object) -> dict[str, object]:
-    return SCENARIO | {"operations": ["add", "query", "bootstrap"]} | changes
+    return SCENARIO | changes
 
 
 def test_a_scenario_that_can_be_judged_is_accepted_without_doubt() -> None:
@@ -28,7 +28,10 @@ def test_a_scenario_that_can_be_judged_is_accepted_without_doubt() -> None:
     [
         ({"budgets": ["bached: query.p95 <= 1s"]}, "no variant 'bached'. Did you mean 'batched'?"),
         ({"budgets": ["quer.p95 <= 1s"]}, "no operation 'quer'. Did you mean 'query'?"),
-        ({"operations": ["add"], "budgets": ["query.p95 <= 1s"]}, "no operation 'query'. Known: add."),
+        (
+            {"operations": ["add"], "planned": {"a": {"add": 9}}, "budgets": ["query.p95 <= 1s"]},
+            "'query'. Known: add.",
+        ),
         ({"references": [{"operation": "quer", "variant": "naive"}]}, "references, entry 1: the scenario runs no"),
         ({"references": [{"operation": "query"}]}, "scenario, references.0.variant: Field required"),
         ({"references": [{"operation": "query", "variant": "naive", "lo_s": 3}]}, "references.0.lo_s"),
@@ -40,7 +43,8 @@ def test_a_budget_or_reference_that_no_run_could_answer_is_refused(changes: dict
 
 
 def planned(*budgets: str, **changes: object) -> dict[str, object]:
-    return scenario(**({"planned": PLANNED, "budgets": list(budgets), "rounds": 1} | changes))
+    """Of a run that does not sample on."""
+    return scenario(**({"planned": PLANNED, "budgets": list(budgets), "sampling": {"time_s_max": 0}} | changes))
 
 
 @pytest.mark.parametrize(
@@ -81,8 +85,9 @@ def test_a_quantile_that_the_planned_requests_cannot_decide_is_refused(budget: s
         check(planned(budget))
 
 
-def test_more_rounds_or_a_lower_quantile_decide_it() -> None:
+def test_more_rounds_or_a_lower_quantile_decide_it_and_so_does_sampling_on() -> None:
     assert check(planned("add.p95 <= 1s", rounds=2)) == ()
+    assert check(planned("add.p95 <= 1s", sampling={"time_s_max": 60})) == ()
     assert check(planned("add.p90 <= 1s")) == ()
 
 
@@ -101,5 +106,6 @@ def test_recall_that_nobody_measures_is_refused() -> None:
 
 def test_a_mix_shares_the_time_among_its_operations() -> None:
     mix = {"name": "mix", "time_s": 10.0, "arrival": {"kind": "closed_loop", "users": 1}}
-    assert len(check(planned("query.p95 <= 250ms", phases=[mix]))) == 1
+    (doubt,) = check(planned("query.p95 <= 250ms", phases=[mix]))
+    assert doubt.startswith("query.p95 <= 250ms: at 125 ms a request, its phase's `time_s` allows 50 requests, and")
     assert check(planned("mix.p95 <= 250ms", phases=[mix])) == ()

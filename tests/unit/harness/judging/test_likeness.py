@@ -23,14 +23,15 @@ def test_a_record_from_before_phases_had_slices_is_like_one_whose_phases_are_who
 
 
 def test_what_is_asked_of_which_data_does() -> None:
-    assert unlike(run(), run(seed=2)) == ("scenario.seed is 1 in one and 2 in the other",)
-    nearer = {"name": "dogfood", "round_trip_ms": 1, "embedding_p50_s": 2.6}
-    assert unlike(run(), run(latency=nearer)) == (
-        "scenario.latency.round_trip_ms is 20 in one and 1 in the other",
-        "scenario.latency.embedding_p95_s is 4.4 in one and absent in the other",
+    assert unlike(run(), run(seed=2)) == ("scenario.seed is 20260101 in one and 2 in the other",)
+    nearer = SCENARIO["latency"] | {"database_rtt_ms": 1.0, "embedding": {"kind": "fixed", "seconds": 0.0}}
+    assert unlike(run(), run(latency=nearer))[:3] == (
+        "scenario.latency.database_rtt_ms is 20.0 in one and 1.0 in the other",
+        "scenario.latency.embedding.kind is log_normal in one and fixed in the other",
+        "scenario.latency.embedding.p50_s is 3.0 in one and absent in the other",
     )
-    other = run().model_copy(update={"corpus": {"name": "generated", "memories": 300, "fingerprint": "9f2c" * 16}})
-    assert unlike(run(), other) == ("corpus.memories is 3000 in one and 300 in the other",)
+    other = run().model_copy(update={"corpus": {**run().corpus, "size": 300}})
+    assert unlike(run(), other) == ("corpus.size is 2300 in one and 300 in the other",)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.measuring.heartbeat import INTERVAL_S, Clocks, Heartbeat
+from harness.measuring.heartbeat import INTERVAL_S, ComparedClocks, Heartbeat
 
 BEATING = """
 import json, sys
@@ -30,8 +30,8 @@ class SetClocks:
     wall: float = 0.0
 
     @property
-    def clocks(self) -> Clocks:
-        return Clocks(lambda: self.now, lambda: self.boot, lambda: self.wall)
+    def clocks(self) -> ComparedClocks:
+        return ComparedClocks(lambda: self.now, lambda: self.boot, lambda: self.wall)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from harness.journal import Entries
 from harness.measuring import scenario_files
 from harness.measuring.driving import LocalWorker
-from harness.measuring.heartbeat import Clocks, Heartbeat
+from harness.measuring.heartbeat import ComparedClocks, Heartbeat
 from harness.measuring.operations import Request
 from harness.measuring.passes import Pass, Surroundings, measure, phase_of_all
 from harness.measuring.progress import Silent
@@ -97,7 +97,7 @@ async def test_a_wall_clock_that_is_set_during_a_run_changes_no_latency_and_is_r
     moments = count(1_800_000_000, -3600)
     monkeypatch.setattr("time.time", lambda: float(next(moments)))
     monkeypatch.setattr("time.time_ns", lambda: next(moments) * 10**9)
-    clocks = Clocks(now=lambda: 0.0, boot=lambda: 0.0, wall=time.time)
+    clocks = ComparedClocks(now=lambda: 0.0, boot=lambda: 0.0, wall=time.time)
     monkeypatch.setattr("harness.measuring.driving.Heartbeat", lambda: Heartbeat(clocks))
     noted = await measured(requests=6, slices=1)
     assert [sample.latency_s for sample in noted.samples] == pytest.approx([REQUEST_S] * 6)

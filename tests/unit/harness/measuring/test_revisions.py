@@ -19,7 +19,7 @@ from harness.measuring.revisions import (
     own_environment,
     resolve,
 )
-from harness.measuring.workers import Interpreter
+from harness.measuring.worker_processes import Interpreter
 
 
 def git(*arguments: str) -> str:

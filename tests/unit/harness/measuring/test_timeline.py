@@ -1,4 +1,4 @@
-"""A timeline is played when it says, one entry after the other, and mends what it began whatever happens."""
+"""A timeline is played when it says, one entry after the other, and restores what it began on whatever happens."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -25,12 +25,12 @@ def entry(action: Action, at_s: float, for_s: float | None = None) -> TimelineEn
 class Played:
     """A timeline on a clock that does not wait, and what it did and recorded."""
 
-    def __init__(self, *entries: TimelineEntry, mending_s: float = 0.0, failure: Exception | None = None) -> None:
+    def __init__(self, *entries: TimelineEntry, restoring_s: float = 0.0, failure: Exception | None = None) -> None:
         self.clock = ManualClock()
         self.clock.time_s = BEGUN_S
         self.done: list[tuple[float, str]] = []
         self.records: list[DisruptionRecord] = []
-        self.mending_s, self.failure = mending_s, failure
+        self.restoring_s, self.failure = restoring_s, failure
         self.timeline = Timeline(entries, 1, 0.0, BEGUN_S, self.clock, self.disrupted, self.records.append)
 
     @asynccontextmanager
@@ -41,8 +41,8 @@ class Played:
         try:
             yield
         finally:
-            await self.clock.sleep(self.mending_s)
-            self.done.append((self.clock.now(), "mended"))
+            await self.clock.sleep(self.restoring_s)
+            self.done.append((self.clock.now(), "restored"))
 
     async def during(self, phase_s: float, failure: type[Exception] | None = None) -> None:
         async with self.timeline.playing():
@@ -70,7 +70,7 @@ async def test_entries_are_played_in_the_order_of_their_times() -> None:
 
 
 async def test_an_entry_waits_until_the_one_before_it_is_mended() -> None:
-    played = Played(entry("restart", 1.0, 1.0), entry("kill", 1.5), mending_s=4.0)
+    played = Played(entry("restart", 1.0, 1.0), entry("kill", 1.5), restoring_s=4.0)
     await played.during(60.0)
     assert played.times == [("restart", 11.0, 16.0), ("kill", 16.0, 20.0)]
 
@@ -79,7 +79,7 @@ async def test_what_is_under_way_when_the_phase_ends_is_mended_then_and_the_rest
     played = Played(entry("pause", 1.0, 30.0), entry("kill", 40.0))
     await played.during(5.0)
     assert played.times == [("pause", 11.0, 15.0), ("kill", None, None)]
-    assert played.done == [(11.0, "pause"), (15.0, "mended")]
+    assert played.done == [(11.0, "pause"), (15.0, "restored")]
 
 
 async def test_a_run_that_fails_meanwhile_is_mended() -> None:
@@ -87,7 +87,7 @@ async def test_a_run_that_fails_meanwhile_is_mended() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         await played.during(5.0, ZeroDivisionError)
     assert raised.group_contains(ZeroDivisionError)
-    assert played.done == [(11.0, "pause"), (15.0, "mended")]
+    assert played.done == [(11.0, "pause"), (15.0, "restored")]
 
 
 async def test_what_cannot_be_mended_ends_the_run_and_is_recorded_without_an_end() -> None:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final, cast
 
-from anima.model import Added, Bootstrap, BootstrapRequest, Found, Memory, NewMemory, Query
+from anima.model import PHI_MAX, PHI_STEP_ACCESS, Added, Bootstrap, BootstrapRequest, Found, Memory, NewMemory, Query
 from harness.measuring.targets.anima.equivalence.reference import Reference
 from harness.measuring.targets.anima.equivalence.spelling import cosine_similarity
 from harness.measuring.targets.anima.equivalence.steps import ScriptStep
 from harness.measuring.targets.anima.equivalence.subjects import SubjectAnswer
 
 ALMOST_DUPLICATE: Final = (0.94, 0.95)
-PHI_MAX: Final = 5.0
 MANY_RESULTS: Final = 15
 """These are more than a hundred pairs."""
 
@@ -54,7 +53,7 @@ def _of_query(query: Query, found: Found) -> Iterator[str]:
             yield f"query: tie decided by {'id' if decided_by_id else 'phi'}"
     if any(result.similarity == query.similarity_threshold for result in found.memories):
         yield "query: similarity at the threshold"
-    if any(result.memory.resonance_phi + 0.1 > PHI_MAX for result in found.memories):
+    if any(result.memory.resonance_phi + PHI_STEP_ACCESS > PHI_MAX for result in found.memories):
         yield "query: phi at its cap"
     if len(found.memories) >= MANY_RESULTS and query.conversation_id:
         yield "query: over a hundred pairs"

@@ -13,7 +13,7 @@ import pytest
 
 from harness.measuring.plans import EXPLAIN_EXECUTED, read_plan
 from harness.measuring.profilers.protocol import ProfiledOperation
-from harness.measuring.profilers.server_statements import ServerStatements
+from harness.measuring.profilers.server_statements import ExecutedStatements
 from harness.measuring.servers.provisioners._shared.databases import free_port
 from tests.integration.harness.conftest import Sessions
 from tests.needs import counting_postgresql
@@ -64,7 +64,7 @@ async def test_only_what_is_executed_meanwhile_is_counted_and_known_by_the_numbe
     try:
         await connection.execute("CREATE TABLE thing AS SELECT generate_series(1, 1000) AS id")
         await connection.fetchval(SEARCH, 1)
-        async with ServerStatements().observe(subject) as observed:
+        async with ExecutedStatements().observe(subject) as observed:
             for least in (1, 2, 3):
                 await connection.fetchval(SEARCH, least)
         explained = await connection.fetchval(EXPLAIN_EXECUTED + SEARCH, 1)
@@ -84,7 +84,7 @@ async def test_only_what_is_executed_meanwhile_is_counted_and_known_by_the_numbe
 async def test_a_server_that_has_not_loaded_it_is_left_as_it_was(
     subject: ProfiledOperation, sessions: Sessions
 ) -> None:
-    async with ServerStatements().observe(subject) as observed:
+    async with ExecutedStatements().observe(subject) as observed:
         pass
     assert observed == {}
     assert await sessions[0].fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'") == 0

@@ -14,7 +14,7 @@ import pytest
 
 from anima.embeddings.hashing import hashed_vector
 from harness.errors import ProvisioningError
-from harness.measuring.servers.embedding_server import DIMENSIONS, Faults, embedding_server
+from harness.measuring.servers.embedding_server import DIMENSIONS, EmbeddingFaults, embedding_server
 
 PARENT = """
 import asyncio, signal
@@ -83,7 +83,7 @@ async def test_a_port_in_use_is_named() -> None:
 
 
 async def test_a_closed_connection_is_seen_as_one() -> None:
-    async with embedding_server(faults=Faults(connection_closed=1.0)) as url, httpx.AsyncClient() as http:
+    async with embedding_server(faults=EmbeddingFaults(connection_closed=1.0)) as url, httpx.AsyncClient() as http:
         with pytest.raises(httpx.RemoteProtocolError):
             await ask(http, url)
 
@@ -103,7 +103,7 @@ async def test_ctrl_c_in_a_terminal_does_not_reach_it(monkeypatch: pytest.Monkey
 
 
 async def test_a_hanging_request_is_never_answered_and_does_not_stop_the_others() -> None:
-    async with embedding_server(faults=Faults(hang=1.0)) as url, httpx.AsyncClient() as http:
+    async with embedding_server(faults=EmbeddingFaults(hang=1.0)) as url, httpx.AsyncClient() as http:
         hanging = asyncio.create_task(ask(http, url))
         assert (await http.get(f"{url}/api/tags")).status_code == 200
         assert not hanging.done()

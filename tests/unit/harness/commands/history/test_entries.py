@@ -38,7 +38,7 @@ def test_a_run_leaves_its_times_and_counts_per_variant_and_operation() -> None:
 
 def test_known_texts_stand_apart_where_an_operation_had_both() -> None:
     operations = entry_of(guide_record(), None).metrics["batched"]
-    assert list(operations) == ["add", "add{text=known}", "query", "query{text=known}", "bootstrap"]
+    assert list(operations) == ["bootstrap", "add", "add{text=known}", "query", "query{text=known}"]
     assert operations["add{text=known}"]["p95_s"] < operations["add"]["p95_s"]
 
 
@@ -118,7 +118,7 @@ def test_a_broken_line_is_named(tmp_path: Path, broken: str) -> None:
     append(path, entry("a"))
     with path.open("a", encoding="utf-8") as file:
         file.write(f"\n{broken}\n")
-    with pytest.raises(UsageError, match=r"history\.jsonl:3: not a run of a history .* Remove or mend this line"):
+    with pytest.raises(UsageError, match=r"history\.jsonl:3: not a run of a history .* Remove or correct this line"):
         read(path)
 
 

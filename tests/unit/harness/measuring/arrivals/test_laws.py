@@ -9,7 +9,7 @@ import pytest
 from harness.errors import UsageError
 from harness.measuring.arrivals import ARRIVALS
 from harness.measuring.arrivals._shared.schedule import Schedule
-from harness.measuring.arrivals._shared.virtual_users import Interval, VirtualUsers
+from harness.measuring.arrivals._shared.virtual_users import Interval, UserLoop
 from harness.measuring.arrivals.protocol import Arrival, PhaseBounds
 from harness.measuring.draws import Draws
 
@@ -35,7 +35,7 @@ def starts(kind: str, bounds: PhaseBounds, seed: int = 1, **keys: Any) -> list[f
 
 def intervals(stages: list[dict[str, Any]]) -> list[tuple[Interval, ...]]:
     arrival = opened("stages", PhaseBounds(requests=1), stages=stages)
-    assert isinstance(arrival, VirtualUsers)
+    assert isinstance(arrival, UserLoop)
     return [user.intervals for user in arrival.members]
 
 

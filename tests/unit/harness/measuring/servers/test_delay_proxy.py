@@ -112,7 +112,7 @@ def test_what_is_on_its_way_while_the_cable_is_cut_arrives_in_order_when_it_is_m
     connection.say(connection.client, b"after", 1.0 + DELAY_S / 2)
     connection.loop.pass_until(5.0)
     assert connection.server_wire.sent == []
-    connection.cable.mend()
+    connection.cable.restore()
     connection.loop.pass_until(6.0)
     assert connection.server_wire.sent == [(5.0, b"before"), (5.0, b"after")]
 

@@ -17,8 +17,8 @@ from harness.measuring.servers.embedding_server import (
     DIMENSIONS,
     FAULT_KINDS,
     NO_LATENCY,
+    EmbeddingFaults,
     FaultKind,
-    Faults,
     FixedLatency,
     LatencyModel,
     LogNormalLatency,
@@ -137,7 +137,7 @@ async def test_a_delay_depends_on_seed_text_and_repetition_and_not_on_what_else_
 
 async def test_faults_leave_the_delays_as_they_are() -> None:
     texts = [f"text {number}" for number in range(20)]
-    faulty = ServerSettings(latency=GUIDE, faults=Faults(http_500=0.5))
+    faulty = ServerSettings(latency=GUIDE, faults=EmbeddingFaults(http_500=0.5))
     assert await delays_s(faulty, *texts) == await delays_s(ServerSettings(latency=GUIDE), *texts)
 
 
@@ -195,7 +195,7 @@ async def test_an_injected_page_is_html_that_says_it_worked() -> None:
 
 
 async def _only_answer(fault: FaultKind) -> httpx.Response:
-    async with client(ServerSettings(faults=Faults.model_validate({fault: 1.0}))) as http:
+    async with client(ServerSettings(faults=EmbeddingFaults.model_validate({fault: 1.0}))) as http:
         return await asked(http, "a")
 
 
@@ -214,7 +214,7 @@ async def test_a_hanging_request_ends_only_when_its_client_goes_away() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    app = application(ServerSettings(faults=Faults(hang=1.0)), random_vector, sleep=RecordedSleep())
+    app = application(ServerSettings(faults=EmbeddingFaults(hang=1.0)), random_vector, sleep=RecordedSleep())
     scope = {"type": "http", "method": "POST", "path": "/api/embeddings", "headers": [], "query_string": b""}
     request = asyncio.create_task(app(scope, receive, send))
     await asyncio.wait([request, asyncio.create_task(waits.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -225,7 +225,7 @@ async def test_a_hanging_request_ends_only_when_its_client_goes_away() -> None:
 
 
 async def test_faults_come_at_their_rate_and_at_the_same_requests_each_time() -> None:
-    settings = ServerSettings(faults=Faults(http_500=0.2, html=0.1))
+    settings = ServerSettings(faults=EmbeddingFaults(http_500=0.2, html=0.1))
 
     async def outcomes() -> list[tuple[int, str]]:
         async with client(settings) as http:
@@ -240,8 +240,8 @@ async def test_faults_come_at_their_rate_and_at_the_same_requests_each_time() ->
 
 def test_faults_cannot_add_up_to_more_than_all_requests() -> None:
     with pytest.raises(ValidationError, match=r"add up to 1\.2"):
-        Faults(http_500=0.6, hang=0.6)
-    everything_fails = Faults.model_validate(dict.fromkeys(FAULT_KINDS, 1 / len(FAULT_KINDS)))
+        EmbeddingFaults(http_500=0.6, hang=0.6)
+    everything_fails = EmbeddingFaults.model_validate(dict.fromkeys(FAULT_KINDS, 1 / len(FAULT_KINDS)))
     assert {everything_fails.draw(random.Random(seed)) for seed in range(200)} == set(FAULT_KINDS)
 
 

@@ -4,8 +4,8 @@ import re
 
 from harness.judging.verdict import judge
 from harness.record import LevelsRecord, RunRecord
-from harness.showing.renderers.html.figure import Figure
 from harness.showing.renderers.html.figures import law_figures
+from harness.showing.renderers.html.inline_svg import Figure
 from harness.showing.renderers.html.time_figures import system_figures
 from harness.showing.summary import summarise
 from tests.records import HOSTILE, guide_record, phase, record, sample, variant
@@ -32,7 +32,7 @@ def test_cache_pool_and_queue_are_told_apart() -> None:
         sample(started_s=0.3, embedding="ollama", elapsed_s={"embedding": 0.5}),
     ]
     levels = LevelsRecord(at_s=(0.0, 0.1, 0.2), values={"background_queued": (0, 7, 2), "pool_in_use": (1, 3, 2)})
-    (figure,) = of_pair(record(variant(samples=samples, phases=(phase(round=0, levels=levels),))))
+    (figure,) = of_pair(record(variant(samples=samples, phases=(phase(levels=levels),))))
     told = described(figure)
     assert "1 cache, 1 coalesced, 1 provider" in told
     assert "wait for a connection: at most 5.00 ms" in told

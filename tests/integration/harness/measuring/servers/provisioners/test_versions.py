@@ -10,8 +10,8 @@ from tests.foreign import value
 
 @pytest.mark.parametrize("postgres_major", [16, 18])
 async def test_each_is_migrated_and_cloned(postgres_major: int) -> None:
-    wish = DatabaseSettings(provisioner="embedded", postgres_major=postgres_major)
-    async with (await provisioner(wish)).start({"fsync": "off"}) as server:
+    settings = DatabaseSettings(provisioner="embedded", postgres_major=postgres_major)
+    async with (await provisioner(settings)).start({"fsync": "off"}) as server:
         await migrate(await server.create_database("template"))
         clone = await server.clone_database("template", "clone")
         assert await value(clone, "SELECT max(version) FROM anima_migrations") == all_migrations()[-1].version

@@ -1,4 +1,4 @@
-"""Where the user has no home, testcontainers cannot even be imported: no engine, and a sentence for who wishes one."""
+"""Where the user has no home, testcontainers cannot even be imported: no engine, and a sentence for who asks for it."""
 
 import sys
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Homeless:
             raise RuntimeError("Could not determine home directory.")
 
 
-def test_there_is_no_engine_and_a_wish_for_one_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_no_engine_and_who_asks_for_one_reads_of_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, MODULE, raising=False)
     monkeypatch.setattr(sys, "meta_path", [Homeless(), *sys.meta_path])
     assert not engine_answers()

@@ -22,7 +22,7 @@ from harness.measuring.recording import header
 from harness.measuring.scenario import Scenario
 from harness.measuring.turns import Gate, at_once
 from harness.measuring.worker import Task
-from harness.measuring.workers import Process, ProcessWorker, working
+from harness.measuring.worker_processes import Process, ProcessWorker, working
 from harness.record import VariantRecord
 from tests.waiting import until
 
@@ -159,7 +159,7 @@ CALLER = """
 import asyncio, signal, sys
 sys.path.insert(0, {directory!r})
 from test_workers import chosen, tasks
-from harness.measuring.workers import working
+from harness.measuring.worker_processes import working
 
 # A test run in the background has its children ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

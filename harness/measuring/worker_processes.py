@@ -6,7 +6,6 @@ request belongs to one of them, and one that ends before its time ends the run.
 
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from harness.children import environment, modules_of_ours, python
 from harness.errors import HarnessError
 from harness.measuring.passes import Entry, Pass, PassTime
 from harness.measuring.scenario import Phase
-from harness.measuring.servers.lifeline import hold
+from harness.measuring.servers.lifeline import start
 from harness.measuring.worker import Task
 from harness.record import PhaseRecord, Sample
 
@@ -96,19 +95,9 @@ async def working(tasks: Sequence[Task], interpreter: Interpreter | None = None)
 
 
 async def _start(name: str, interpreter: Interpreter) -> Process:
-    """In a session of its own, Ctrl-C does not reach it."""
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with its worker.
-    process = await asyncio.create_subprocess_exec(
-        *python("-m", "harness.worker", program=interpreter.program),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=complaints,
-        env=interpreter.environment,
-        start_new_session=True,
-        limit=LINE_LIMIT,
-    )
-    assert process.stdin is not None
-    hold(process.stdin.get_extra_info("pipe"))
+    command = python("-m", "harness.worker", program=interpreter.program)
+    process = await start(*command, env=interpreter.environment, stderr=complaints, line_bytes_max=LINE_LIMIT)
     return Process(name, process, complaints)
 
 
