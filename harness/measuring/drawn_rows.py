@@ -9,6 +9,7 @@ import asyncpg
 
 from harness.errors import UsageError
 from harness.measuring.arguments import Ask
+from harness.measuring.connections import connected
 from harness.measuring.values.protocol import Plain
 
 
@@ -16,20 +17,17 @@ from harness.measuring.values.protocol import Plain
 async def asking_once(database_url: str) -> AsyncGenerator[Ask]:
     """Runs each statement once, however many arguments are drawn from it."""
     known: dict[str, Sequence[Plain]] = {}
-    connection = await asyncpg.connect(database_url)
+    async with connected(database_url) as connection:
 
-    async def ask(statement: str) -> Sequence[Plain]:
-        if statement not in known:
-            try:
-                known[statement] = [plain(row[0]) for row in await connection.fetch(statement)]
-            except (asyncpg.PostgresError, IndexError) as error:
-                raise UsageError(f"Nothing can be drawn from `{' '.join(statement.split())}`: {error}.") from None
-        return known[statement]
+        async def ask(statement: str) -> Sequence[Plain]:
+            if statement not in known:
+                try:
+                    known[statement] = [plain(row[0]) for row in await connection.fetch(statement)]
+                except (asyncpg.PostgresError, IndexError) as error:
+                    raise UsageError(f"Nothing can be drawn from `{' '.join(statement.split())}`: {error}.") from None
+            return known[statement]
 
-    try:
         yield ask
-    finally:
-        await connection.close()
 
 
 def plain(value: object) -> Plain:

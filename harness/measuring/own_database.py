@@ -1,26 +1,16 @@
 """A database as somebody's own scenario makes it: SQL scripts, applied in their order, and what fills it."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
 
 from harness.errors import UsageError
+from harness.measuring.connections import connected, settle
 from harness.measuring.own_scenario import OwnDatabase
 from harness.measuring.pointing import pointed_at
 from harness.measuring.seeds import SeedCommand, copy_rows, run_command
-
-
-@asynccontextmanager
-async def connected(url: str) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Record]]":
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def prepare(url: str, database: OwnDatabase) -> None:
@@ -49,10 +39,7 @@ async def apply(url: str, files: Sequence[Path]) -> None:
                 await connection.execute(text)
             except asyncpg.PostgresError as error:
                 raise UsageError(refused(path, text, error)) from error
-        await connection.execute("VACUUM (ANALYZE)")
-        # A role on somebody's server may not; the run's facts then say so.
-        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("CHECKPOINT")
+        await settle(connection)
 
 
 def refused(path: Path, text: str, error: asyncpg.PostgresError) -> str:

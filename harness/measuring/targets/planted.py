@@ -94,13 +94,10 @@ class PlantedTarget:
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenPlanted"]:
         fault = FAULTS[context.variant]
         async with self.healthy.open(replace(context, variant=self.variant)) as healthy:
-            import asyncpg  # noqa: PLC0415 -- the names of the faults are listed without a driver.
+            from harness.measuring.connections import connected  # noqa: PLC0415 -- a driver, which no list needs.
 
-            connection = await asyncpg.connect(context.database_url)
-            try:
+            async with connected(context.database_url) as connection:
                 yield OpenPlanted(healthy, fault, connection, asyncio.Lock())
-            finally:
-                await connection.close()
 
 
 @dataclass(frozen=True, slots=True)

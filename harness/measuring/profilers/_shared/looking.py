@@ -8,6 +8,7 @@ from typing import Final
 
 import asyncpg
 
+from harness.measuring.connections import connected
 from harness.measuring.profilers.protocol import ProfiledOperation
 
 INTERVAL_S: Final = 0.01
@@ -18,15 +19,14 @@ async def looking(
     subject: ProfiledOperation, query: str, take: Callable[[Sequence[asyncpg.Record]], None]
 ) -> AsyncGenerator[None]:
     """While the block goes on, `take` gets the rows of each look at the subject's database."""
-    connection = await asyncpg.connect(subject.admin_url)
-    task = asyncio.create_task(_look(connection, query, subject.database, take))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await connection.close()
+    async with connected(subject.admin_url) as connection:
+        task = asyncio.create_task(_look(connection, query, subject.database, take))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 async def _look(

@@ -23,8 +23,8 @@ from pydantic.alias_generators import to_camel
 from harness.children import local_environment, python
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
 from harness.measuring.answers import body_of
+from harness.measuring.connections import connected
 from harness.measuring.operations import Request
-from harness.measuring.own_database import connected
 from harness.measuring.plans import StatementPlan
 from harness.measuring.servers.service import HOST, PORT, Launch, serving
 from harness.measuring.servers.service_url import KEY_VARIABLE, key_header, plain

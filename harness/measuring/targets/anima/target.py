@@ -1,7 +1,6 @@
 """Anima, in this process: the only importer of `anima`."""
 
 import asyncio
-import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
@@ -26,6 +25,7 @@ from anima.model import BootstrapRequest, NewMemory, Query, content_hash
 from anima.spending import SpentPart, spending_of_request
 from anima.work import LANES, current_kind
 from harness.errors import HarnessError, ProvisioningError, TargetError, UsageError, kind_of
+from harness.measuring.connections import connected, settle
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import Counted, count, counting
@@ -107,12 +107,9 @@ class AnimaTarget:
     async def prepare(self, database_url: str, schema_version: int) -> None:
         await self.migrate(database_url, TABLES_VERSION)
         rows = await asyncio.to_thread(lambda: [_row(number, loaded) for number, loaded in enumerate(self._corpus())])
-        connection = await asyncpg.connect(database_url)
-        try:
+        async with connected(database_url) as connection:
             await prepare_connection(connection)
             await connection.copy_records_to_table("memories", columns=COLUMNS, records=rows)
-        finally:
-            await connection.close()
         await self.migrate(database_url, schema_version)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
@@ -225,17 +222,11 @@ def lost_while(doing: str) -> Generator[None]:
 
 
 async def _settle(database_url: str, *, rewrite: bool) -> None:
-    """Vacuumed and analysed; written anew where rows should lie as the schema says and not as they were loaded."""
-    connection = await asyncpg.connect(database_url)
-    try:
+    """Settles the tables; written anew where rows should lie as the schema says and not as they were loaded."""
+    async with connected(database_url) as connection:
         if rewrite:
             await connection.execute("VACUUM (FULL) memories")
-        await connection.execute("VACUUM (ANALYZE)")
-        # A role on somebody's server may not; the run's facts then say so.
-        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("CHECKPOINT")
-    finally:
-        await connection.close()
+        await settle(connection)
 
 
 def _row(number: int, loaded: LoadedMemory) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from harness.measuring.own_database import connected
+from harness.measuring.connections import connected
 
 WITHIN_S: Final = 12.0
 POLL_S: Final = 0.2

@@ -13,6 +13,7 @@ import click
 
 from harness.errors import TargetError, UsageError, kind_of
 from harness.measuring import own_database
+from harness.measuring.connections import connected
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
@@ -141,7 +142,7 @@ class OpenPython:
         if (tell := getattr(self._own, "plans", None)) is None:
             return ()
         stated: Mapping[str, str | Sequence[Any]] = await tell()
-        async with own_database.connected(self._database_url) as connection:
+        async with connected(self._database_url) as connection:
             kinds = {each["index"]: each["access_method"] for each in await connection.fetch(ACCESS_METHODS)}
             return tuple(
                 [
