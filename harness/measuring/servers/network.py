@@ -101,7 +101,7 @@ async def _start(
     """The listener is made here, so its port is known and clients may connect before the process is up."""
     descriptor = listener.fileno()
     arguments = (descriptor, upstream_host, upstream_port, one_way_delay_s)
-    command = (sys.executable, "-IS", PROGRAM, *map(str, arguments))
+    command = (sys.executable, "-IS", str(PROGRAM), *map(str, arguments))
     return await start(*command, env=environment(), pass_fds=(descriptor,))
 
 

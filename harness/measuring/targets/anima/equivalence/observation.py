@@ -70,8 +70,7 @@ def _parts(value: object) -> dict[object, object] | None:
 
 
 def _memory(memory: Memory) -> ObservedValues:
-    metadata = cast("Mapping[str, Any]", memory.metadata)
-    variants = cast("Sequence[ObservedValues]", metadata.get("semantic_variants", []))
+    variants = cast("Sequence[ObservedValues]", memory.metadata.get("semantic_variants", []))
     return {
         "content": memory.content,
         "content_hash": memory.content_hash,
@@ -87,7 +86,7 @@ def _memory(memory: Memory) -> ObservedValues:
         "is_catalyst": memory.is_catalyst,
         "created_at": memory.created_at,
         "variants": [variant | {"merged_at": datetime.fromisoformat(variant["merged_at"])} for variant in variants],
-        "catalyst_reasons": len(metadata.get("potential_catalyst", {}).get("reasons", [])),
+        "catalyst_reasons": len(memory.metadata.get("potential_catalyst", {}).get("reasons", [])),
     }
 
 

@@ -34,8 +34,8 @@ def text_of(drawing: str) -> str:
 
 
 def step(p50_s: float, p95_s: float) -> Step:
-    quantiles = (Quantile(value_s, None, None) for value_s in (p50_s, p95_s))
-    return Step("naive", 80, *quantiles, statements=None, saved_p50=None, saved_p95=None)
+    p50, p95 = (Quantile(value_s, None, None) for value_s in (p50_s, p95_s))
+    return Step("naive", 80, p50, p95, statements=None, saved_p50=None, saved_p95=None)
 
 
 def test_a_drawing_describes_itself_and_takes_its_colours_from_the_page() -> None:
