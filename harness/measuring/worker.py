@@ -26,6 +26,7 @@ from typing import Any, Final, Literal, assert_never
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harness.errors import HarnessError
 from harness.failures import foreseen
 from harness.journal import Entries
 from harness.measuring.arrivals.protocol import Share
@@ -80,6 +81,10 @@ class Task(BaseModel):
     """Whether it waits so as well before it asks its target what the parent's counters would count."""
 
 
+class CallerGone(HarnessError):
+    """Nobody reads what is written: there is nothing left to measure for, and nobody to tell."""
+
+
 class Lines(Entries):
     """Entries as lines of a pipe, each in one write."""
 
@@ -87,9 +92,13 @@ class Lines(Entries):
         self._descriptor = descriptor
 
     def write(self, kind: str, entry: Mapping[str, Any]) -> None:
+        """Raises `CallerGone`."""
         line = json.dumps({"kind": kind, **entry}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         while line:
-            line = line[os.write(self._descriptor, line) :]
+            try:
+                line = line[os.write(self._descriptor, line) :]
+            except BrokenPipeError as error:
+                raise CallerGone("the process that this worker measures for is gone") from error
 
 
 class Caller:
@@ -222,12 +231,13 @@ async def main() -> None:
     os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
     standard_input = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(standard_input), sys.stdin)
-    try:
-        await work(Caller(standard_input), lines)
-    except ValidationError as error:
-        lines.write("failed", {"error": str(error)})
-    except Exception as error:  # noqa: BLE001 -- the caller, who keeps what was measured, is told of any
-        lines.write("failed", {"error": str(foreseen(error))})
+    with contextlib.suppress(CallerGone):
+        try:
+            await work(Caller(standard_input), lines)
+        except ValidationError as error:
+            lines.write("failed", {"error": str(error)})
+        except Exception as error:  # noqa: BLE001 -- the caller, who keeps what was measured, is told of any
+            lines.write("failed", {"error": str(foreseen(error))})
 
 
 def run() -> None:

@@ -155,6 +155,28 @@ async def test_a_worker_that_cannot_do_its_task_says_why() -> None:
             await worker.received("ready", lambda *_: None)
 
 
+async def test_a_worker_whose_lines_nobody_reads_ends_without_a_word_and_without_a_log(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    task = tasks(chosen())[0].model_copy(update={"paced": False})
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "harness.measuring.worker",
+        stdin=subprocess.PIPE,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    os.close(write)
+    assert worker.stdin is not None
+    assert worker.stderr is not None
+    worker.stdin.write(task.model_dump_json().encode() + b"\n")
+    assert await worker.stderr.read() == b""
+    assert await worker.wait() == 0
+    assert not any(tmp_path.iterdir())  # noqa: ASYNC240 -- of one directory, after all is over.
+
+
 CALLER = """
 import asyncio, signal, sys
 sys.path.insert(0, {directory!r})
