@@ -124,6 +124,7 @@ class Session:
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None]:
         """Its ends are entered and left as `async with` does: asyncpg then also ends one whose BEGIN was cancelled."""
+        is_within_another = self.connection.is_in_transaction()
         transaction = self.connection.transaction()
         await self._control("begin", transaction.__aenter__)
         try:
@@ -131,7 +132,7 @@ class Session:
         except BaseException as error:
             await self._control("rollback", partial(transaction.__aexit__, type(error), error, error.__traceback__))
             raise
-        self.effects.possible = True
+        self.effects.possible = self.effects.possible or not is_within_another
         await self._control("commit", partial(transaction.__aexit__, None, None, None))
 
     async def _control(self, name: str, act: Callable[[], Any]) -> None:

@@ -1,7 +1,9 @@
 """Merging a written memory into its older duplicate: both rows locked, nothing of the newer one lost."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from itertools import cycle
 from typing import Final
 from uuid import UUID
 
@@ -32,11 +34,11 @@ LOCK: Final = Statement(
     """
     SELECT id, content, is_catalyst, coalesce(metadata -> 'semantic_variants', '[]'::jsonb)::text AS variants
     FROM memories
-    WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
-    ORDER BY id
+    WHERE id = $1 AND deleted_at IS NULL
     FOR UPDATE
     """,
 )
+LOCK_IF_FREE: Final = Statement("merge.lock_if_free", f"{LOCK.sql} SKIP LOCKED")
 RETIRE: Final = Statement(
     "merge.retire", "UPDATE memories SET deleted_at = $2, updated_at = $2, merged_into = $3 WHERE id = $1"
 )
@@ -111,11 +113,32 @@ async def _merged(session: Session, consolidation: Consolidation, memory_id: UUI
     await session.fetch(EXCLUDE_OTHERS)
     duplicates = Duplicates()
     while survivor := (duplicates := (await _duplicates(session, consolidation, [memory_id]))[memory_id]).older:
-        pair = sorted((memory_id, survivor.memory_id))
-        rows: dict[UUID, Row] = {row["id"]: row for row in await session.fetch(LOCK, pair)}
-        if len(rows) == 2:  # noqa: PLR2004 -- both of the pair
+        rows = await _locked(session, *sorted((memory_id, survivor.memory_id)))
+        if rows:
             await _merge(session, rows[memory_id], survivor.memory_id, survivor.similarity, at)
     return duplicates.newer
+
+
+class OneIsTaken(Exception):
+    """Another has a row of the two, or it is gone."""
+
+
+async def _locked(session: Session, first: UUID, second: UUID) -> dict[UUID, Row]:
+    """Both rows; none where one is no longer live.
+
+    It waits for one while it holds neither, since a client of its own may have them in the other order.
+    """
+    for memory_id, other_id in cycle(((first, second), (second, first))):
+        with suppress(OneIsTaken):
+            async with session.transaction():
+                rows = await session.fetch(LOCK, memory_id)
+                if not rows:
+                    break
+                others = await session.fetch(LOCK_IF_FREE, other_id)
+                if not others:
+                    raise OneIsTaken
+                return {row["id"]: row for row in (*rows, *others)}
+    return {}
 
 
 async def survivors(session: Session, memory_ids: Sequence[UUID]) -> list[UUID]:

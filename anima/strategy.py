@@ -136,7 +136,7 @@ FRONTIER: Final = replace(
     consolidation="augmented",
     bootstrap="ranked",
     embedding_batches=True,
-    schema_version=12,
+    schema_version=14,
 )
 
 PRESETS: Final[Mapping[str, Strategy]] = {

@@ -267,7 +267,7 @@ async def all_active(url: str) -> None:
     spent: dict[str, list[float]] = {}
     async with (
         opened(url, FRONTIER, [], 1) as frontier,
-        opened(url, replace(BATCHED, schema_version=12), [], 1) as batched,
+        opened(url, replace(BATCHED, schema_version=FRONTIER.schema_version), [], 1) as batched,
     ):
         for _ in range(8):
             for name, anima in (("frontier", frontier), ("batched", batched)):

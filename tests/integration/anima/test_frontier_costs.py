@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from anima.assembly import Anima
+from anima.bootstraps.ranked import RankedBootstrap
 from anima.database import Session
 from anima.embeddings.protocol import DIMENSIONS
-from anima.model import NewMemory, Query
+from anima.model import BootstrapRequest, NewMemory, Query
 from anima.recalls.one_statement import RECALL
 from anima.strategy import FRONTIER
 from tests.memories import NOON, PLANT, opened, rows
@@ -25,6 +26,10 @@ REST: Final = (False, "{}", NOON, NOON, None)
 READ: Final = """
     SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_user_tables WHERE relname = ANY($1)
 """
+READ_BY_QUERY: Final = """
+    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables
+"""
+ROWS_OF_A_QUERY_MAX: Final = 400
 UPDATES: Final = """
     SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'memory_states'
 """
@@ -113,3 +118,38 @@ async def test_a_query_with_all_that_it_records_writes_little_ahead(session: Ses
         assert explained["Plan"]["Actual Rows"] == RESULTS
         written.append(explained["Plan"]["WAL Bytes"])
     assert 0 < max(written) <= WAL_BYTES_MAX
+
+
+async def test_a_query_by_itself_reads_few_rows(session: Session) -> None:
+    """One memory in ten is resonant, so that both indexes are asked; a scan of one table would read 600 rows."""
+    drawn = np.random.default_rng(5)
+    question = drawn.normal(0, 1, DIMENSIONS).astype(np.float32)
+    await plant_many(session, 560)
+    await session.connection.executemany(
+        PLANT.sql,
+        [
+            (UUID(int=number), f"near {number}", f"{number:064x}", near, "active", 0, 3.0, *REST)
+            for number, near in enumerate(
+                (question + drawn.normal(0, 0.5, (40, DIMENSIONS))).astype(np.float32), start=1_001
+            )
+        ],
+    )
+    await session.connection.execute("VACUUM ANALYZE")
+    for number in range(3):
+        async with session.transaction():
+            before = await session.connection.fetchval(READ_BY_QUERY)
+            found = await session.fetch(RECALL, question, [], 0.0, RESULTS, ALL_BY_INDEX, False, f"c {number}", NOON)
+            read = await session.connection.fetchval(READ_BY_QUERY) - before
+        assert len(found) == RESULTS
+        assert RESULTS < read <= ROWS_OF_A_QUERY_MAX
+
+
+async def test_a_bootstrap_of_few_is_not_planned_anew_each_time(session: Session) -> None:
+    await session.connection.execute(
+        "INSERT INTO memory_ranks SELECT gen_random_uuid(), 'active', now(), 0, 0 FROM generate_series(1, 5000)"
+    )
+    await session.connection.execute("ANALYZE memory_ranks")
+    for _ in range(10):
+        await RankedBootstrap().load(session, BootstrapRequest(conversation_id="c", active_limit=35))
+    planned = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement ~ 'FROM memory_rank[s]'"
+    assert await rows(session, planned) == [{"generic_plans": 5, "custom_plans": 5}]

@@ -11,7 +11,7 @@ from anima.migrations import Migration
 from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, ScriptStep
 from tests.property.equivalence.faults import Fault, Plant, rewritten
 
-STATES, FUNCTIONS = "memory_states", "frontier_functions"
+FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "narrower_search"
 
 
 def rewritten_function(title: str, right: str, wrong: str) -> Plant:
@@ -58,24 +58,28 @@ FAULTS = [
         "['accesses']",
         "WHERE t.is_access ORDER BY i, t.at",
         "WHERE t.is_access AND i = t.memory_ids[1] ORDER BY i, t.at",
+        IN_ANY_ORDER,
     ),
     function_fault(
         "a pair folded once however often it occurred",
         "['co_occurrence_count']",
         "a, b, count(*), log(",
         "a, b, 1, log(",
+        IN_ANY_ORDER,
     ),
     function_fault(
         "count of a known pair not added",
         "['co_occurrence_count']",
         "SET co_occurrence_count = known.co_occurrence_count + excluded.co_occurrence_count",
         "SET co_occurrence_count = excluded.co_occurrence_count",
+        IN_ANY_ORDER,
     ),
     function_fault(
         "ranks not brought up to date",
         "['active']",
-        "SET tier = s.tier, last_accessed = s.last_accessed, resonance_phi = s.resonance_phi,",
-        "SET tier = s.tier, resonance_phi = s.resonance_phi,",
+        "WHERE r.id = ANY(ids) AND s.id = r.id;",
+        "WHERE false AND r.id = ANY(ids) AND s.id = r.id;",
+        IN_ANY_ORDER,
     ),
     function_fault(
         "threshold > for >=",
@@ -86,9 +90,9 @@ FAULTS = [
     function_fault(
         "a merge that no state follows",
         "['resonance_phi']",
-        "s.resonance_phi + NEW.resonance_phi",
+        "s.resonance_phi + became.resonance_phi",
         "s.resonance_phi",
-        STATES,
+        IN_ANY_ORDER,
     ),
 ]
 """Where the index is asked instead of all memories being ranked, these count as well."""
@@ -99,18 +103,21 @@ INDEX_FAULTS = [
         "['memories']",
         "WHERE e.similarity_estimated >= threshold - error",
         "WHERE e.similarity_estimated >= threshold + error",
+        SEARCH,
     ),
     function_fault(
         "phi of the key taken for the memory's",
         "['memories']",
         "c.weight + 0.06 * (s.resonance_phi - c.phi) AS weight",
         "c.weight - 0.05 * (s.resonance_phi - c.phi) AS weight",
+        SEARCH,
     ),
     function_fault(
         "a search that is never widened",
         "['memories']",
         "FOR attempt IN 1..6 LOOP",
         "wanted_by_weight := 2; FOR attempt IN 1..6 LOOP IF attempt > 1 THEN RETURN; END IF;",
+        SEARCH,
     ),
     function_fault(
         "phi does not decide a tie",
@@ -152,8 +159,9 @@ STATED: Final[list[tuple[Fault, Sequence[ScriptStep]]]] = [
         function_fault(
             "memories whose keys are due left out",
             "['memories']",
-            "WHERE d.id <> ALL(seen)",
-            "WHERE false AND d.id <> ALL(seen)",
+            "WHERE d.id NOT IN (SELECT id FROM ranked)",
+            "WHERE false AND d.id NOT IN (SELECT id FROM ranked)",
+            SEARCH,
         ),
         [Load(content=NEAR), Load(content=GROWN)]
         + [Load(content=f"4 3 | nearer {number}") for number in range(50)]
