@@ -3,7 +3,8 @@
     python benchmarks/frontier.py DIRECTORY --size 10000 --size 100000 --phi skewed --phi uniform
 
 `DIRECTORY` keeps the prepared memories (prepared_corpus.py). A ratio is the median of those of the rounds, with the
-least and the most of them; milliseconds are medians of all. A bare search is one statement on a table of its own with
+least and the most of them; milliseconds are medians of all. On a machine that others use as well, the processor time
+of the server's process says more than the time that passes. A bare search is one statement on a table of its own with
 an HNSW index built as broadly as ours, and is itself as broad as a recall of 0.99 takes.
 """
 
@@ -112,6 +113,12 @@ class Rounds:
         self.times_ms.setdefault(name, [[]])[-1].append((perf_counter() - started) * 1000)
         return result
 
+    async def time_both(self, name: str, process: int, act: Awaitable[Any]) -> None:
+        """The time that passes, and the processor time of the server's process."""
+        before_ms = processor_ms(process)
+        await self.time(name, act)
+        self.times_ms.setdefault(f"{name}, processor", [[]])[-1].append(processor_ms(process) - before_ms)
+
     def median_ms(self, name: str) -> float:
         return statistics.median(taken for taken_in_round in self.times_ms[name] for taken in taken_in_round)
 
@@ -122,6 +129,11 @@ class Rounds:
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
             f"{self.median_ms(name):.2f} ms beside {self.median_ms(base):.2f} ms"
         )
+
+
+def processor_ms(process: int) -> float:
+    """Of a process of this machine since it began, as Linux counts it."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e6
 
 
 def tell(what: str, target: str, value: str) -> None:
@@ -168,13 +180,16 @@ class Measurement:
             await self.anima.memory.query(self.query(number))
         rounds = Rounds()
         before = await self.written()
+        async with self.anima.memory.database.session() as session:
+            process = session.connection.get_server_pid()
         for _ in range(self.rounds):
             rounds.begin()
             for number, vector in enumerate(self.vectors):
-                await rounds.time("bare", self.bare.fetch(BARE_SEARCH, vector))
-                await rounds.time("query", self.anima.memory.query(self.query(number)))
+                await rounds.time_both("bare", self.bare.get_server_pid(), self.bare.fetch(BARE_SEARCH, vector))
+                await rounds.time_both("query", process, self.anima.memory.query(self.query(number)))
         written = (await self.written() - before) / (self.rounds * len(self.vectors))
         tell("query with all it writes / bare search", "<= 1.5", rounds.ratio("query", "bare"))
+        tell("... the server's processor time", "<= 1.5", rounds.ratio("query, processor", "bare, processor"))
         tell("query: WAL", "<= 8 kB", f"{written / 1000:.1f} kB")
         await self.anima.memory.database.report_statistics()
         tell("access updates that are HOT", "100 %", f"{await self.bare.fetchval(HOT):.1%}")
