@@ -18,7 +18,7 @@ def record(*, recording: Path, target: Path | None, url: str | None, trace: bool
             raise UsageError(f"{path} is there already. Name another file with --to.")
     recorded, unread = read_recording(recording)
     written = scenario_of_recording(
-        recording.stem, recorded, url=url, with_static=with_static, trace=str(log) if trace else None
+        recording.stem, recorded, url=url, with_static=with_static, trace=log.name if trace else None
     )
     scenario.write_text(written.toml, encoding="utf-8")
     if trace:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.errors import UsageError
 from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightMax, Schedule
 from harness.measuring.arrivals.protocol import ArrivalSettings, PhaseBounds, Streams
+from harness.measuring.beside import FileBeside
 from harness.measuring.operations import Request
 
 
@@ -27,14 +28,14 @@ class TraceLine(BaseModel, frozen=True):
 class TraceSettings(ArrivalSettings, frozen=True):
     """`arrival` with `kind = "trace"`: JSON Lines of `offset_s`, `operation` and `arguments`, in the order of time.
 
-    The path is relative to the working directory. The first `warm_up` lines warm up, and the rest begins at once
-    after them. The phase's `time_s` leaves out what would come later.
+    The first `warm_up` lines warm up, and the rest begins at once after them. The phase's `time_s` leaves out what
+    would come later.
     """
 
     kind: Literal["trace"] = "trace"
     """The name of the arrival: a recorded log of operations that is sent again."""
-    path: Path
-    """The trace log, relative to the working directory."""
+    path: FileBeside
+    """The trace log, a file beside the scenario."""
     speed: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
     """How often the log's own rate; 2 takes half its time."""
     in_flight_max: InFlightMax = IN_FLIGHT_MAX

@@ -135,6 +135,7 @@ def test_a_trace_sends_each_request_at_the_distance_that_it_had(tmp_path: Path) 
         (2.0, "get_api_orders_one"),
     ]
     assert lines[2]["arguments"]["values"] == {"order_id": "17"}
+    assert scenario_in(tmp_path)["phases"][0]["arrival"]["path"] == "shop.jsonl", "beside it, wherever both are moved"
     scenario = scenario_files.load_scenario(str(tmp_path / "shop.toml"))
     [phase] = scenario.phases
     assert [each.operation for each in scenario.workload_of(1).by_phase[phase.name]] == [
