@@ -44,7 +44,11 @@ COUNTERS: Final[Mapping[str, Callable[[Sample], int | None]]] = {
 }
 """What is counted of an answered request; None where nobody counted."""
 
-PROCESSOR_TIMES: Final[Mapping[str, str]] = {"client CPU": "client_cpu_s", "server CPU": "server_cpu_s"}
+PROCESSOR_TIMES: Final[Mapping[str, str]] = {
+    "client CPU": "client_cpu_s",
+    "service CPU": "service_cpu_s",
+    "server CPU": "server_cpu_s",
+}
 """Seconds that probes counted around a whole phase: the steadiest clock on a machine that others use too."""
 
 PHASE_COUNTERS: Final[Mapping[str, str]] = {"WAL bytes": "wal_bytes"}

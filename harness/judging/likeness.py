@@ -1,10 +1,11 @@
 """Whether two runs may be compared: what differs of host, server, corpus and scenario, and may explain a difference.
 
-Software is not among it: two versions of it are what two runs are often made for.
+Software is not among it, nor are somebody's own statements and service: two versions of them are what two runs are
+often made for.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from harness.differences import differences
 from harness.record import RunRecord
@@ -14,9 +15,14 @@ NOT_COMPARED: Final = frozenset(
         *("name", "title", "description", "expectations", "budgets", "references"),
         # What is compared, and how often; the server that was asked for is compared itself.
         *("strategies", "variants", "baseline", "candidate", "control", "rounds", "sampling", "database"),
+        # What is measured.
+        *("queries", "service"),
     }
 )
 """Keys of a scenario."""
+
+MEASURED_OF_OPERATION: Final = "sql"
+"""The key of an operation that says how it is done; the others say with what."""
 
 WITHOUT_SLICES: Final = ("slices", 1)
 """Says nothing: records that are older than the key have none."""
@@ -35,8 +41,15 @@ def circumstances(record: RunRecord) -> Mapping[str, object]:
         "server": record.environment.server,
         "corpus": record.corpus,
         "scenario": {
-            key: value
+            key: _asked(value) if key == "operations" else value
             for key, value in record.scenario.items()
             if key not in NOT_COMPARED and (key, value) != WITHOUT_SLICES
         },
+    }
+
+
+def _asked(operations: Mapping[str, Mapping[str, Any]]) -> Mapping[str, object]:
+    return {
+        name: {key: value for key, value in operation.items() if key != MEASURED_OF_OPERATION}
+        for name, operation in operations.items()
     }

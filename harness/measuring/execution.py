@@ -3,6 +3,7 @@
 Variants are measured in turn on one server, from the same database, with the same requests in the same order.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from harness.measuring.servers.network import DelayProxy, delay_proxy, with_endp
 from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.servers.redis_server import RedisServer, redis_server
+from harness.measuring.servers.service import ServiceProcesses
 from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import Target, TargetContext, nothing_shared
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
@@ -98,18 +100,20 @@ class AtPlace(Surroundings):
     variant: str
     round_number: int
     gate: Gate
+    service: ServiceProcesses
 
     async def turn(self) -> None:
         await self.gate()
 
-    async def observe(self, span: CountedSpan, *, flushed: bool) -> Reading:
+    async def observe(self, span: CountedSpan, *, flushed: bool, before: bool) -> Reading:
         async def flush() -> bool:
             return flushed
 
         place = self.place
-        if self.run.scenario.works_on_database_of_run(place.context.variant):
-            return await take_reading(Observable(place.ask, place.database, place.server.cpu_s, flush), span)
-        return await take_reading(Observable(not_ours, place.database, nothing_seen, flush), span)
+        ours = self.run.scenario.works_on_database_of_run(place.context.variant)
+        ask, server_cpu_s = (place.ask, place.server.cpu_s) if ours else (not_ours, nothing_seen)
+        seen = Observable(ask, place.database, server_cpu_s, flush, self.service.used_s)
+        return await take_reading(seen, span, before=before)
 
     def beside(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
         entries = [entry for entry in self.run.scenario.timeline if entry.phase == phase.name]
@@ -324,29 +328,30 @@ async def measure_variant(run: Run, variant: Prepared, number: int, workload: Wo
             "in_process": run.target.in_process,
         },
     )
-    async with placed(run, variant.strategy, f"round_{number}_{variant.name}", variant.template) as place:
-        surroundings = AtPlace(run, place, variant.name, number, gate)
+    shared = run.target.shared if variant.interpreter is None else nothing_shared
+    async with (
+        placed(run, variant.strategy, f"round_{number}_{variant.name}", variant.template) as place,
+        shared(place.context) as context,
+    ):
+        service = await asyncio.to_thread(ServiceProcesses, context.service_url)
+        surroundings = AtPlace(run, place, variant.name, number, gate, service)
         measured = Pass(run.scenario, variant.name, number, run.journal, run.progress, surroundings)
-        async with _workers(run, variant, measured, place, workload) as workers:
+        async with _workers(run, variant, measured, context, workload) as workers:
             await measure(measured, workers)
 
 
 @asynccontextmanager
 async def _workers(
-    run: Run, variant: Prepared, measured: Pass, place: Place, workload: Workload
+    run: Run, variant: Prepared, measured: Pass, context: TargetContext, workload: Workload
 ) -> AsyncGenerator[Sequence[Worker]]:
     """One in this process, unless the scenario wants several or another revision is measured; each is prepared."""
     if variant.interpreter is None and run.scenario.workers == 1:
-        async with run.target.open(place.context) as target:
+        async with run.target.open(context) as target:
             here = LocalWorker(measured, workload, target)
             await here.prepare()
             yield [here]
     else:
-        shared = run.target.shared if variant.interpreter is None else nothing_shared
-        async with (
-            shared(place.context) as context,
-            working(_tasks(run, variant, measured, context), variant.interpreter) as processes,
-        ):
+        async with working(_tasks(run, variant, measured, context), variant.interpreter) as processes:
             # Workers of this revision say themselves what their sessions did not tell the server.
             ours = variant.interpreter is None
             flushed = ours or run.target.in_process

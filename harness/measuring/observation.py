@@ -65,11 +65,11 @@ async def asking(admin_url: str) -> AsyncGenerator[AskServer]:
             await connection.close()
 
 
-async def take_reading(observable: Observable, span: CountedSpan) -> Reading:
-    """All probes of this span, one after the other."""
+async def take_reading(observable: Observable, span: CountedSpan, *, before: bool) -> Reading:
+    """All probes of this span, one after the other; `before` says on which side of what is counted."""
     values: dict[str, float] = {}
     missing: dict[str, str] = {}
-    for probe in PROBES.values():
+    for probe in reversed(PROBES.values()) if before else PROBES.values():
         if probe.span == span:
             try:
                 values |= await probe.read(observable)

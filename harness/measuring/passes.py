@@ -34,9 +34,9 @@ class Surroundings:
     async def over(self) -> None:
         """Returns when nothing is observed any more, so that the target may be asked what costs it something."""
 
-    async def observe(self, span: CountedSpan, *, flushed: bool) -> Reading:
+    async def observe(self, span: CountedSpan, *, flushed: bool, before: bool) -> Reading:
         """What is counted until now; `flushed` says whether the server knows of all that the target's sessions did."""
-        del span, flushed
+        del span, flushed, before
         return Reading()
 
     def beside(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
@@ -127,8 +127,8 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
     for number in range(measured.scenario.slices):
         await measured.surroundings.turn()
         measured.progress.phase(measured.variant, phase.name, phase.timed(measured.scenario.seed), phase.duration_s)
-        whole_before = await _observed(measured, workers, "whole")
-        timed_before = await _observed(measured, workers, "timed")
+        whole_before = await _observed(measured, workers, "whole", before=True)
+        timed_before = await _observed(measured, workers, "timed", before=True)
         time.go_on()
         async with measured.surroundings.beside(phase, time.zero, measured.clock.now()):
             await all_of(worker.drive(phase, number, time) for worker in workers)
@@ -141,8 +141,11 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
     return _counted(phase_of_all([record for record in records if record is not None]), timed, whole)
 
 
-async def _observed(measured: Pass, workers: Sequence[Worker], span: CountedSpan) -> Reading:
-    return await measured.surroundings.observe(span, flushed=all(worker.flushed for worker in workers))
+async def _observed(
+    measured: Pass, workers: Sequence[Worker], span: CountedSpan, *, before: bool = False
+) -> Reading:
+    flushed = all(worker.flushed for worker in workers)
+    return await measured.surroundings.observe(span, flushed=flushed, before=before)
 
 
 async def all_of(begun: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

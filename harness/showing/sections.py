@@ -11,6 +11,7 @@ from typing import Final, Literal
 from harness.judging.comparison import Comparison
 from harness.showing.comparison_tables import counts_table, processor_table, timings_table
 from harness.showing.plan_tables import plans_table
+from harness.showing.processor_times import processor_times_table
 from harness.showing.profile_tables import (
     lock_waits_table,
     statement_parts_table,
@@ -145,6 +146,8 @@ def _measured(report: Report, audience: Audience) -> Iterable[Table | None]:
     yield operations_table(report.summary, None if whole else report.summary.declaration.pair)
     if audience != "reviewing":
         yield services_table(report.summary)
+    if audience not in {"reviewing", "waiting"}:
+        yield processor_times_table(report.record)
     yield disruptions_table(report.summary)
     yield errors_table(report.summary)
 

@@ -226,7 +226,8 @@ def _total_cells(ladder: Ladder, statistic: Statistic) -> tuple[Cell, Cell]:
     reduction = ladder.reduction_p50 if statistic == "p50" else ladder.reduction_p95
     if reduction is None:
         return Cell(""), Cell("")
-    return _resolved_cell(share(-reduction.share), reduction.resolved), Cell("")
+    grown = "+" if reduction.share < 0 else ""
+    return _resolved_cell(f"{grown}{share(-reduction.share)}", reduction.resolved), Cell("")
 
 
 NOISE_NOTE: Final = (

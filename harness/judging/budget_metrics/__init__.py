@@ -46,6 +46,12 @@ METRICS: Final[dict[str, BudgetMetric]] = {
         factor=1000,
         timed="always",
     ),
+    "service_cpu_ms_per_op": PerOperation(
+        ("service_cpu_s",),
+        "Processor milliseconds of a service over HTTP that the run started, for each request.",
+        factor=1000,
+        timed="always",
+    ),
     "server_cpu_ms_per_op": PerOperation(
         ("server_cpu_s",),
         "Processor milliseconds of the database server for each request.",

@@ -16,4 +16,5 @@ class PartialRun:
         if record.state == "partial" and record.aborted_by is None:
             yield f"the run is partial: {record.interruption or 'it ended without saying why'}"
         if not any(variant.samples for variant in record.variants):
-            yield "no request was measured"
+            profiled = f": it was only profiled, which `harness diff {record.run_id}` shows" if record.profiles else ""
+            yield f"no request was measured{profiled}"

@@ -9,11 +9,13 @@ from harness.measuring.probes.host_cpu import HostCpu
 from harness.measuring.probes.memory import MemoryUse
 from harness.measuring.probes.protocol import Probe
 from harness.measuring.probes.server_cpu import ServerCpu
+from harness.measuring.probes.service_cpu import ServiceCpu
 from harness.measuring.probes.write_ahead_log import WriteAheadLog
 
 PROBES: Final[dict[str, Probe]] = {
     "timed_client_cpu": ClientCpu("timed_client_cpu_s", "timed"),
     "client_cpu": ClientCpu("client_cpu_s", "whole"),
+    "service_cpu": ServiceCpu(),
     "server_cpu": ServerCpu(),
     "write_ahead_log": WriteAheadLog(),
     "database_counters": DatabaseCounters(),
@@ -21,3 +23,6 @@ PROBES: Final[dict[str, Probe]] = {
     "cpu_quota": CpuQuota(),
     "memory": MemoryUse(),
 }
+"""In the order in which they are read after a span, and backwards before it: so the harness's own processor time has
+little of the readings in it.
+"""

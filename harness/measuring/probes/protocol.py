@@ -24,14 +24,15 @@ class Observable:
     """What can be looked at: the variant's database by its name on the server, and the server.
 
     `ask` does so in a session on another database, so that nothing of it counts as the variant's. `server_cpu_s` gives
-    None where the server's processes cannot be seen. `flush` has the target's sessions tell the server what they have
-    done; False where the target cannot.
+    None where the server's processes cannot be seen, and `service_cpu_s` where those of a service cannot or there is
+    none. `flush` has the target's sessions tell the server what they have done; False where the target cannot.
     """
 
     ask: AskServer
     database: str
     server_cpu_s: Callable[[], Awaitable[float | None]]
     flush: Callable[[], Awaitable[bool]]
+    service_cpu_s: Callable[[], Awaitable[float | None]]
 
 
 class NotObserved(Exception):

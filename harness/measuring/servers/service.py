@@ -18,10 +18,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import urlsplit
 
 import psutil
 
 from harness.errors import HarnessError, ProvisioningError
+from harness.measuring.servers.processor_time import used_s
 from harness.measuring.servers.provisioners._shared.databases import free_port
 from harness.measuring.servers.reaper import Ended, ReaperWatch, outliving
 from harness.redaction import without_secrets
@@ -96,6 +98,35 @@ async def while_it_lives(ended: Ended) -> AsyncGenerator[None]:
         await asyncio.wait([watching])
 
 
+class ServiceProcesses:
+    """Those of a service that this process has started, if there is one that listens at the address."""
+
+    def __init__(self, url: str | None) -> None:
+        self._root = _holding(urlsplit(url).port or 0) if url else None
+
+    async def used_s(self) -> float | None:
+        """Processor seconds of all of them, those that have ended included; None where they cannot be seen."""
+        if self._root is None:
+            return None
+        try:
+            return await asyncio.to_thread(used_s, self._root)
+        except psutil.Error:
+            return None
+
+
+def _holding(port: int) -> psutil.Process | None:
+    """Of what the children of this process have started, that whose processes listen on the port."""
+    for child in psutil.Process().children():
+        try:
+            started = child.children()
+        except psutil.Error:
+            continue
+        for each in started:
+            if port in _ports_of(each):
+                return each
+    return None
+
+
 @contextmanager
 def process(port: str, launch: str) -> Generator[ReaperWatch]:
     """Runs the service from its readiness to the end of the block, and whatever it has started itself no longer."""
@@ -144,14 +175,17 @@ def _program(launch: Launch) -> str:
 
 
 def _wait_until_ready(launch: Launch, port: int, service: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
+    ports: Sequence[int] = ()
     deadline = time.monotonic() + launch.start_timeout_s
     while not 200 <= (status := _status(port, launch.ready)) < 300:  # noqa: PLR2004 -- HTTP's range of success
         if service.poll() is not None:
             raise ProvisioningError(f"The service {launch.name} ended before it was ready. {_last_lines(log)}")
         if time.monotonic() > deadline:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                ports = _ports_of(psutil.Process(service.pid))
             raise ProvisioningError(
                 f"The service {launch.name} was not ready within {launch.start_timeout_s:g} s: "
-                f"{_unready(launch, port, status, _ports_of(service))} {_last_lines(log)}"
+                f"{_unready(launch, port, status, ports)} {_last_lines(log)}"
             )
         time.sleep(POLL_S)
 
@@ -177,11 +211,10 @@ def _status(port: int, path: str) -> int:
         connection.close()
 
 
-def _ports_of(service: "subprocess.Popen[bytes]") -> Sequence[int]:
+def _ports_of(service: psutil.Process) -> Sequence[int]:
     """On which it or a process that it has started listens; empty where that cannot be seen."""
     try:
-        started = psutil.Process(service.pid)
-        opened = [one for each in (started, *started.children(recursive=True)) for one in each.net_connections("tcp")]
+        opened = [one for each in (service, *service.children(recursive=True)) for one in each.net_connections("tcp")]
     except (psutil.Error, OSError):
         return ()
     return sorted({one.laddr.port for one in opened if one.status == psutil.CONN_LISTEN})

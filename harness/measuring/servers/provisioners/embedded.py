@@ -27,6 +27,7 @@ import stamina
 from harness.errors import ProvisioningError
 from harness.measuring.servers.addresses import plain_parameters
 from harness.measuring.servers.lifeline import hold
+from harness.measuring.servers.processor_time import used_s
 from harness.measuring.servers.provisioners._shared.databases import (
     DEFAULT_SETTINGS,
     NO_DISK,
@@ -230,13 +231,7 @@ class _Process:
     def _cpu_s(self) -> float | None:
         """Of the postmaster, the processes that it has, and those that it had: their time is its own when they end."""
         try:
-            postmaster = self._postmaster()
-            while True:
-                ended_s = _ended_s(postmaster)
-                running_s = sum(map(_used_s, (postmaster, *postmaster.children(recursive=True))))
-                # One that ends while they are added up would be counted twice or not at all.
-                if ended_s == _ended_s(postmaster):
-                    return running_s + ended_s
+            return used_s(self._postmaster())
         except (ProvisioningError, psutil.Error):
             return None
 
@@ -352,17 +347,6 @@ def _fill(ballast: Path) -> None:
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(zeros):
             pass
-
-
-def _used_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
-
-
-def _ended_s(process: psutil.Process) -> float:
-    """Of the children that it has waited for."""
-    times = process.cpu_times()
-    return times.children_user + times.children_system
 
 
 def explain_failure(log: str, port: int) -> str:

@@ -24,6 +24,10 @@ async def unseen() -> None:
     return None
 
 
+async def used() -> float:
+    return 1.0
+
+
 @pytest.fixture(params=sorted(PROBES))
 def probe(request: pytest.FixtureRequest) -> Probe:
     return PROBES[request.param]
@@ -32,7 +36,7 @@ def probe(request: pytest.FixtureRequest) -> Probe:
 @pytest.fixture
 async def observable(server: Server, database_url: str) -> AsyncIterator[Observable]:
     async with asking(server.admin_url) as ask:
-        yield Observable(ask, urlsplit(database_url).path.removeprefix("/"), server.cpu_s, able)
+        yield Observable(ask, urlsplit(database_url).path.removeprefix("/"), server.cpu_s, able, used)
 
 
 def test_it_names_its_counters_with_their_units_and_says_what_they_are(probe: Probe) -> None:
@@ -54,7 +58,7 @@ async def test_it_reads_each_of_its_counters_and_none_ever_falls(probe: Probe, o
 async def test_what_it_cannot_see_it_says_and_never_guesses(probe: Probe) -> None:
     async with asking("postgresql://nobody@127.0.0.1:1/none") as ask:
         try:
-            read = await probe.read(Observable(ask, "none", unseen, unable))
+            read = await probe.read(Observable(ask, "none", unseen, unable, unseen))
         except NotObserved:
             return
     assert read.keys() == probe.counters.keys()

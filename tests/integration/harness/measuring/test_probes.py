@@ -25,6 +25,10 @@ async def able() -> bool:
     return True
 
 
+async def no_service() -> None:
+    return None
+
+
 @pytest.fixture
 async def ask(server: Server) -> AsyncIterator[AskServer]:
     async with asking(server.admin_url) as ask:
@@ -45,15 +49,15 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
             await opened.report_statistics()
             return True
 
-        observable = Observable(ask, database, server.cpu_s, flush)
+        observable = Observable(ask, database, server.cpu_s, flush, no_service)
         async with opened.session() as one, opened.session() as other:
             await one.connection.execute("CREATE TABLE numbers (n integer)")
             await other.connection.fetchval("SELECT 1")
-        before = await take_reading(observable, "whole")
+        before = await take_reading(observable, "whole", before=True)
         async with opened.session() as session:
             await session.connection.execute(WORK)
             await session.connection.fetchval(SCAN)
-        counted = (await take_reading(observable, "whole")).since(before)
+        counted = (await take_reading(observable, "whole", before=False)).since(before)
     assert counted.values["rows_written"] == ROWS
     # What the planner asked the catalogs is in it too.
     assert ROWS <= counted.values["rows_read"] <= ROWS + 200
@@ -63,12 +67,12 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
 async def test_processor_time_of_a_session_that_has_ended_is_the_servers(
     server: Server, ask: AskServer, database_url: str
 ) -> None:
-    observable = Observable(ask, "none", server.cpu_s, able)
-    before = await take_reading(observable, "whole")
+    observable = Observable(ask, "none", server.cpu_s, able, no_service)
+    before = await take_reading(observable, "whole", before=True)
     connection = await asyncpg.connect(database_url, connection_class=Connection)
     await connection.fetchval(BUSY)
     await connection.close()
-    counted = (await take_reading(observable, "whole")).since(before)
+    counted = (await take_reading(observable, "whole", before=False)).since(before)
     assert counted.values["server_cpu_s"] >= 0.05
     assert counted.values["client_cpu_s"] < counted.values["server_cpu_s"] * 10
     assert counted.missing["rows_written"] == "the server has no statistics of none"
@@ -78,13 +82,13 @@ async def test_a_target_has_its_sessions_report(
     server: Server, ask: AskServer, database_url: str, database: str
 ) -> None:
     async with AnimaTarget().open(TargetContext("batched", database_url)) as target:
-        observable = Observable(ask, database, server.cpu_s, target.report_statistics)
+        observable = Observable(ask, database, server.cpu_s, target.report_statistics, no_service)
         await target.perform(Request("add", {"content": "one"}))
         await target.drain()
-        before = await take_reading(observable, "whole")
+        before = await take_reading(observable, "whole", before=True)
         await target.perform(Request("add", {"content": "two"}))
         await target.drain()
-        counted = (await take_reading(observable, "whole")).since(before)
+        counted = (await take_reading(observable, "whole", before=False)).since(before)
     # The memory, and what becomes of the piece of background work that it leaves.
     assert 2 <= counted.values["rows_written"] <= 30
 

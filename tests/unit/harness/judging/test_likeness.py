@@ -46,6 +46,17 @@ def test_the_machine_and_the_server_do(part: str, key: str, named: str) -> None:
     assert difference.startswith(f"{named} is ")
 
 
+def test_somebody_s_own_statements_and_service_do_not_but_what_they_are_asked_with_does() -> None:
+    def own(sql: str, *arguments: object, **scenario: object) -> RunRecord:
+        return run(operations={"find": {"sql": [sql], "arguments": list(arguments)}}, **scenario)
+
+    started = {"command": ["uvicorn", "notes:app"]}
+    assert unlike(own("SELECT 1"), own("SELECT 2", queries="new.sql", service=started)) == ()
+    assert unlike(own("SELECT $1", 1), own("SELECT $1", 2)) == (
+        "scenario.operations.find.arguments.1 is 1 in one and 2 in the other",
+    )
+
+
 def test_software_does_not_since_its_versions_are_what_is_compared() -> None:
     known = run()
     newer = known.environment.model_copy(update={"software": {"python": "3.14.0"}})

@@ -104,6 +104,11 @@ def test_the_overview_has_a_row_for_each_rung_and_one_for_all() -> None:
     ]
 
 
+def test_steps_that_add_to_a_latency_are_told_from_those_that_take_off() -> None:
+    run = record(variant("naive", samples([1.0] * 80)), variant("batched", samples([1.5] * 80)))
+    assert texts(ladder_overview(summarise(run), "p50"))[-1] == ["all steps", "+50%", ""]
+
+
 def test_first_time_texts_have_an_overview_of_their_own() -> None:
     summary = summarise(guide_record())
     known, first = ladder_overview(summary, "p50"), ladder_overview(summary, "p50", first_time=True)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.children import environment
 from harness.errors import HarnessError, ProvisioningError
-from harness.measuring.servers.service import Launch, serving
+from harness.measuring.servers.service import Launch, ServiceProcesses, serving
 from tests.waiting import until
 
 SERVICE = """
@@ -20,6 +20,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/end":
             print("the service has enough", flush=True)
             os._exit(3)
+        if self.path == "/work":
+            subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.5: pass"])
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
         self.wfile.write(str(helper.pid).encode())
@@ -48,6 +50,24 @@ async def test_what_a_service_has_started_ends_with_it() -> None:
         return not psutil.pid_exists(helper) or psutil.Process(helper).status() == psutil.STATUS_ZOMBIE
 
     await until(gone)
+
+
+async def test_processor_time_of_a_service_has_that_of_what_it_started_and_that_has_ended() -> None:
+    async with serving(launch("{port}")) as url, aiohttp.ClientSession() as session:
+        processes = ServiceProcesses(url)
+        before_s = await processes.used_s()
+        async with session.get(f"{url}/work") as answer:
+            await answer.read()
+        after_s = await processes.used_s()
+        assert before_s is not None
+        assert after_s is not None
+        assert after_s - before_s >= 0.5
+    assert await processes.used_s() is None
+
+
+async def test_processor_time_of_what_nobody_has_started_is_not_told(unused_tcp_port: int) -> None:
+    for url in (None, f"http://127.0.0.1:{unused_tcp_port}"):
+        assert await ServiceProcesses(url).used_s() is None
 
 
 async def test_a_service_that_ends_in_the_middle_is_told_with_its_last_lines() -> None:

@@ -10,7 +10,7 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.judging.verdict import judge
-from harness.record import DisruptionRecord, LevelsRecord, Loop, PhaseRecord, RunRecord, Sample, StageRecord
+from harness.record import DisruptionRecord, LevelsRecord, Loop, PhaseRecord, ProfileRecord, RunRecord, Sample, StageRecord
 from tests.records import record, sample, samples, variant
 
 
@@ -53,6 +53,13 @@ def test_a_phase_that_was_disrupted_is_not_late() -> None:
     for disruptions, found in (((), 1), ((disrupted,), 0)):
         run = record(variant("batched", scheduled(0.5, 0.001), disruptions=disruptions))
         assert len(objections("late_generator", run)) == found
+
+
+def test_a_run_that_was_only_profiled_says_what_shows_it() -> None:
+    profile = ProfileRecord(variant="batched", operation="query", round=1, requests=2, profiled_s=0.2, plain_s=0.1)
+    run = record().model_copy(update={"profiles": (profile,)})
+    [said] = objections("partial_run", run)
+    assert said == f"no request was measured: it was only profiled, which `harness diff {run.run_id}` shows"
 
 
 def test_a_closed_loop_is_never_late() -> None:
