@@ -141,9 +141,7 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
     return _counted(phase_of_all([record for record in records if record is not None]), timed, whole)
 
 
-async def _observed(
-    measured: Pass, workers: Sequence[Worker], span: CountedSpan, *, before: bool = False
-) -> Reading:
+async def _observed(measured: Pass, workers: Sequence[Worker], span: CountedSpan, *, before: bool = False) -> Reading:
     flushed = all(worker.flushed for worker in workers)
     return await measured.surroundings.observe(span, flushed=flushed, before=before)
 

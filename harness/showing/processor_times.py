@@ -11,8 +11,8 @@ from harness.showing.tables import Cell, Table, number_columns, printable, table
 
 COUNTERS = ("client_cpu_s", "service_cpu_s", "server_cpu_s")
 NOTE = (
-    "Of whole phases, background work included. Generator: what asking costs. Service: all processes of one that the run "
-    "started. Database: all of the server's. What they share a machine with, they take from each other."
+    "Of whole phases, background work included. Generator: what asking costs. Service: all processes of one that the "
+    "run started. Database: all of the server's."
 )
 
 

@@ -54,26 +54,26 @@ async def count_of(database: str) -> int:
     return counted
 
 
-def entry(url: str, second: int, method: str, path: str, status: int, body: object = None) -> Mapping[str, Any]:
+def entry(number: int, method: str, address: str, status: int, body: object) -> Mapping[str, Any]:
     """As Firefox and Chromium export it, but for timings and sizes."""
     headers = [{"name": "Host", "value": "127.0.0.1"}, {"name": "Accept", "value": "*/*"}]
     posted = {"postData": {"mimeType": "application/json", "text": json.dumps(body)}} if body else {}
     return {
-        "startedDateTime": f"2026-11-29T10:00:00.{second:02}0+01:00",
-        "request": {"method": method, "url": url + path, "headers": headers, **posted},
+        "startedDateTime": f"2026-11-29T10:00:00.{number:02}0+01:00",
+        "request": {"method": method, "url": address, "headers": headers, **posted},
         "response": {"status": status, "content": {"mimeType": "application/json"}},
     }
 
 
 def har(url: str) -> str:
-    asked = [
-        *[("POST", "/notes", 201, note) for note in CREATED],
-        *[("GET", f"/notes?author=author%20{number}", 200) for number in (1, 2)],
-        *[("GET", f"/notes/{number}", 200) for number in READ],
-        ("GET", "/health", 200),
-        ("GET", "/favicon.ico", 404),
+    asked: list[tuple[str, str, int, object]] = [
+        *[("POST", f"{url}/notes", 201, note) for note in CREATED],
+        *[("GET", f"{url}/notes?author=author%20{number}", 200, None) for number in (1, 2)],
+        *[("GET", f"{url}/notes/{number}", 200, None) for number in READ],
+        ("GET", f"{url}/health", 200, None),
+        ("GET", f"{url}/favicon.ico", 404, None),
     ]
-    entries = [entry(url, second, *each) for second, each in enumerate(asked)]
+    entries = [entry(number, *each) for number, each in enumerate(asked)]
     return json.dumps({"log": {"version": "1.2", "creator": {"name": "Firefox"}, "entries": entries}})
 
 

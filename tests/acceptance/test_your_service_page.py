@@ -30,7 +30,13 @@ def test_the_page_leads_to_a_gate_that_fails_on_a_slow_statement(tmp_path: Path,
     assert shell is not None
     for commands, printed in STEPS:
         done = subprocess.run(
-            [shell, "-e", "-c", commands], cwd=empty, env=found, capture_output=True, text=True, timeout=280, check=False
+            [shell, "-e", "-c", commands],
+            cwd=empty,
+            env=found,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         said = iter(done.stdout.splitlines())

@@ -8,7 +8,9 @@ from harness.measuring.probes.protocol import CountedSpan, NotObserved, Observab
 class ServiceCpu:
     span: CountedSpan = "whole"
     is_level: bool = False
-    counters: Mapping[str, str] = {"service_cpu_s": "processor seconds of the processes of a service that the run started"}
+    counters: Mapping[str, str] = {
+        "service_cpu_s": "processor seconds of the processes of a service that the run started"
+    }
 
     async def read(self, observable: Observable) -> Mapping[str, float]:
         cpu_s = await observable.service_cpu_s()

@@ -39,9 +39,7 @@ async def test_of_a_database_that_is_not_the_run_s_nothing_is_told() -> None:
     async def flush() -> bool:
         return True
 
-    reading = await take_reading(
-        Observable(not_ours, "none", nothing_seen, flush, nothing_seen), "whole", before=False
-    )
+    reading = await take_reading(Observable(not_ours, "none", nothing_seen, flush, nothing_seen), "whole", before=False)
     counted = {"rows_read", "rows_written", "blocks_read", "wal_bytes", "server_cpu_s", "service_cpu_s"}
     assert counted <= set(reading.missing)
     assert counted.isdisjoint(reading.values)

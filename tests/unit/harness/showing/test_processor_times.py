@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.quantities import ABSENT
 from harness.record import PhaseRecord
 from harness.showing.processor_times import processor_times_table
 from tests.records import record, variant
@@ -27,7 +28,7 @@ def test_it_is_told_per_request_of_all_rounds() -> None:
 
 def test_what_a_round_does_not_tell_is_not_told() -> None:
     assert rows(phase(1, client_cpu_s=0.1), phase(2, client_cpu_s=0.1, service_cpu_s=0.4)) == [
-        ["batched", "mix", "200", "1.00 ms", "–", "–"]
+        ["batched", "mix", "200", "1.00 ms", ABSENT, ABSENT]
     ]
 
 

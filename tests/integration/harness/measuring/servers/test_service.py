@@ -61,7 +61,7 @@ async def test_processor_time_of_a_service_has_that_of_what_it_started_and_that_
         after_s = await processes.used_s()
         assert before_s is not None
         assert after_s is not None
-        assert after_s - before_s >= 0.5
+        assert after_s - before_s >= 0.4, "what the system counts, it counts in hundredths of a second"
     assert await processes.used_s() is None
 
 

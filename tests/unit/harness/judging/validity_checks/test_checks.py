@@ -10,7 +10,16 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.judging.verdict import judge
-from harness.record import DisruptionRecord, LevelsRecord, Loop, PhaseRecord, ProfileRecord, RunRecord, Sample, StageRecord
+from harness.record import (
+    DisruptionRecord,
+    LevelsRecord,
+    Loop,
+    PhaseRecord,
+    ProfileRecord,
+    RunRecord,
+    Sample,
+    StageRecord,
+)
 from tests.records import record, sample, samples, variant
 
 

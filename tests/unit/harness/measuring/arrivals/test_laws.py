@@ -155,7 +155,7 @@ def test_the_mark_of_an_editor_is_part_of_no_trace(tmp_path: Path) -> None:
 
 
 def test_a_trace_that_is_not_there_empty_or_used_up_by_its_warm_up_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no file .*none.jsonl"):
+    with pytest.raises(ValueError, match=r"there is no file .*none\.jsonl"):
         opened("trace", PhaseBounds(), path=tmp_path / "none.jsonl")
     with pytest.raises(UsageError, match="is empty"):
         opened("trace", PhaseBounds(), path=trace(tmp_path / "empty.jsonl"))
