@@ -4,20 +4,24 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from http.client import HTTPException
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit, urlunsplit
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import click
 
+from harness.commands._shared.service_address import service_address
 from harness.errors import UsageError
 from harness.measuring.servers.addresses import is_url
 from harness.measuring.targets.http.openapi import scenario_of
 from harness.measuring.targets.sql.existing import proposal_of
 
 FETCH_TIMEOUT_S: Final = 30.0
-
+DOCUMENT_WANTED: Final = "Name the address of the document itself, which many services have at /openapi.json."
+PAGE_GIVEN: Final = f"It is a page for people. {DOCUMENT_WANTED}"
 
 SQL_FILES: Final[Mapping[str, str]] = {
     "schema.sql": """CREATE TABLE things (id integer PRIMARY KEY, name text NOT NULL);
@@ -83,8 +87,12 @@ def _refuse_existing(directory: Path, names: Iterable[str]) -> None:
 
 
 def http(*, source: str, url: str | None, target: Path) -> None:
+    stated = service_address(url)
     document = _document(source)
-    text = scenario_of(document, url or _service_url(source, document))
+    found = stated or _service_url(source, document)
+    text = scenario_of(document, found or "")
+    if found is None:
+        raise UsageError(f"{source} does not say where the service runs. Say it with --url http://127.0.0.1:8000.")
     _write_new(target, text)
     click.echo(f"Wrote {target}: read what it would send, and then `harness run {target}`.")
 
@@ -121,7 +129,8 @@ def _document(source: str) -> Mapping[str, Any]:
     try:
         document: object = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{source} is not JSON ({error}). Convert a document in YAML first.") from None
+        advice = PAGE_GIVEN if text.lstrip().startswith("<") else "Convert a document in YAML first."
+        raise UsageError(f"{source} is not JSON ({error}). {advice}") from None
     if not isinstance(document, dict):
         raise UsageError(f"{source} is no OpenAPI document.")
     return cast("Mapping[str, Any]", document)
@@ -130,24 +139,42 @@ def _document(source: str) -> Mapping[str, Any]:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no UTF-8 ({error}). Name the document itself.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _fetched(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url} is no address of a document: it begins with http:// or https://.")
     try:
-        with urlopen(url, timeout=FETCH_TIMEOUT_S) as answer:  # noqa: S310 -- of HTTP, see above
+        # What the environment's proxy calls this machine is another one.
+        opener = build_opener(*([ProxyHandler({})] if _is_here(url) else []))
+        with opener.open(url, timeout=FETCH_TIMEOUT_S) as answer:
             return str(answer.read().decode("utf-8"))
+    except HTTPError as error:
+        raise UsageError(f"{url} answers with HTTP status {error.code}. {DOCUMENT_WANTED}") from None
+    except URLError as error:
+        reason = error.reason.strerror if isinstance(error.reason, OSError) else error.reason
+        raise UsageError(f"{url} cannot be fetched: {reason}. Start the service, or correct the address.") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise UsageError(f"{url} cannot be fetched: {error}.") from None
+        raise UsageError(f"{url} cannot be fetched: {error}. {DOCUMENT_WANTED}") from None
 
 
-def _service_url(source: str, document: Mapping[str, Any]) -> str:
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _service_url(source: str, document: Mapping[str, Any]) -> str | None:
     """Where the document was found, below the path of the first server that it names; else that server, if whole.
 
-    A service that tells of itself often names the one that customers use, which nobody means to load by accident.
+    None where neither says it. A service that tells of itself often names the one that customers use, which nobody
+    means to load by accident.
     """
     named = document.get("servers")
     servers = [
@@ -156,9 +183,8 @@ def _service_url(source: str, document: Mapping[str, Any]) -> str:
     if "://" in source:
         path = urlsplit(urljoin(source, servers[0])).path if servers else ""
         return urlunsplit((*urlsplit(source)[:2], path.rstrip("/"), "", ""))
-    if whole := [url for url in servers if url.startswith(("http://", "https://")) and "{" not in url]:
-        return whole[0].rstrip("/")
-    raise UsageError(f"{source} does not say where the service runs. Say it with --url http://127.0.0.1:8000.")
+    whole = (url for url in servers if url.startswith(("http://", "https://")) and "{" not in url)
+    return next((url.rstrip("/") for url in whole), None)
 
 
 def _filled(server: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from harness.commands._shared.service_address import service_address
 from harness.errors import UsageError
 from harness.measuring.targets.http.recorded_scenario import scenario_of_recording
 from harness.measuring.targets.http.recordings import read_recording
@@ -16,9 +17,10 @@ def record(*, recording: Path, target: Path | None, url: str | None, trace: bool
     for path in (scenario, log) if trace else (scenario,):
         if path.exists():
             raise UsageError(f"{path} is there already. Name another file with --to.")
+    stated = service_address(url)
     recorded, unread = read_recording(recording)
     written = scenario_of_recording(
-        recording.stem, recorded, url=url, with_static=with_static, trace=log.name if trace else None
+        recording.stem, recorded, url=stated, with_static=with_static, trace=log.name if trace else None
     )
     scenario.write_text(written.toml, encoding="utf-8")
     if trace:

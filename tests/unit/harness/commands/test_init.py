@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Generator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -33,6 +35,26 @@ def test_the_service_is_where_the_document_says_unless_it_is_stated(tmp_path: Pa
     assert tomllib.loads(written.read_text())["service"]["url"] == "http://127.0.0.1:8000"
 
 
+@contextmanager
+def answering(status: int, told: bytes) -> Generator[int]:
+    """The port of a service that answers once, in this way."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(told)
+
+        def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            """Nothing on the test's output."""
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        yield server.server_port
+        thread.join()
+
+
 @pytest.mark.parametrize(
     ("servers", "url"),
     [
@@ -47,25 +69,32 @@ def test_what_a_running_service_tells_is_asked_where_it_was_found(
     servers: list[object], url: str, tmp_path: Path
 ) -> None:
     """And not where its customers are."""
-    told = json.dumps({**DOCUMENT, "servers": servers}).encode()
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(told)
-
-        def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            """Nothing on the test's output."""
-
-    with HTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = Thread(target=server.handle_request)
-        thread.start()
-        target = tmp_path / "service.toml"
-        source = f"http://127.0.0.1:{server.server_port}/docs/openapi.json"
+    target = tmp_path / "service.toml"
+    with answering(200, json.dumps({**DOCUMENT, "servers": servers}).encode()) as port:
+        source = f"http://127.0.0.1:{port}/docs/openapi.json"
         CliRunner().invoke(init, ["http", "--openapi", source, "--to", str(target)], catch_exceptions=False)
-        thread.join()
-        assert tomllib.loads(target.read_text())["service"]["url"] == url.format(port=server.server_port)
+    assert tomllib.loads(target.read_text())["service"]["url"] == url.format(port=port)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "told"),
+    [
+        (404, b'{"detail": "Not Found"}', "answers with HTTP status 404. Name the address of the document itself"),
+        (200, b"<!DOCTYPE html>", "is not JSON .* It is a page for people. Name the address of the document itself"),
+        (200, b"\xff\xfe", "cannot be fetched: 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_service_that_answers_with_something_else_is_told_past_any_proxy(
+    status: int, answer: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    target = tmp_path / "service.toml"
+    with answering(status, answer) as port:
+        asked = ["http", "--openapi", f"http://127.0.0.1:{port}/docs", "--to", str(target)]
+        with pytest.raises(UsageError, match=told):
+            CliRunner().invoke(init, asked, catch_exceptions=False, standalone_mode=False)
+    assert not target.exists()
 
 
 def test_a_server_is_named_with_what_its_variables_are_unless_stated(tmp_path: Path) -> None:
@@ -90,7 +119,10 @@ def test_the_test_that_is_written_passes_as_it_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "told"),
     [
-        ("openapi: 3.1.0", "is not JSON"),
+        ("openapi: 3.1.0", "is not JSON .* Convert a document in YAML first"),
+        ("<html>", "is not JSON .* It is a page for people"),
+        ("{}", "has no `paths` with operations"),
+        ({"detail": "Not Found"}, "has no `paths` with operations"),
         ("[]", "is no OpenAPI document"),
         (DOCUMENT, "does not say where the service runs. Say it with --url"),
     ],
@@ -106,7 +138,13 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
         write(tmp_path, DOCUMENT, "--url", "http://a")
 
 
-@pytest.mark.parametrize("source", ["ftp://127.0.0.1/openapi.json", "http://127.0.0.1:1/openapi.json"])
-def test_what_cannot_be_fetched_is_told(source: str) -> None:
-    with pytest.raises(UsageError, match=source):
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("ftp://127.0.0.1/openapi.json", "is no address of a document"),
+        ("http://127.0.0.1:1/openapi.json", "cannot be fetched: Connection refused. Start the service"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told(source: str, told: str) -> None:
+    with pytest.raises(UsageError, match=f"{source} {told}"):
         CliRunner().invoke(init, ["http", "--openapi", source], catch_exceptions=False, standalone_mode=False)

@@ -185,6 +185,20 @@ def test_what_is_no_recording_is_told(name: str, content: str, told: str, tmp_pa
     assert not (tmp_path / "shop.toml").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://ann:hunter2hunter2@shop.example", "--url: the URL contains credentials"),
+        ("shop.example:80", "--url: a service's URL begins with http:// or https://"),
+    ],
+)
+def test_an_address_that_no_scenario_may_keep_is_told(url: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=told) as refused:
+        recorded(tmp_path, COMBINED, "--url", url, name="access.log")
+    assert "hunter2" not in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["access.log"]
+
+
 def test_no_file_is_overwritten_and_one_that_is_not_there_is_told(tmp_path: Path) -> None:
     recorded(tmp_path, json.dumps(HAR))
     with pytest.raises(UsageError, match="is there already"):
