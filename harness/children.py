@@ -10,7 +10,10 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 DATABASE: Final = "PG"
 """What begins the variables of PostgreSQL's clients. An address states in itself what they would say."""
@@ -67,6 +70,17 @@ def python(*arguments: str, program: str = sys.executable) -> tuple[str, ...]:
 def modules_of_ours() -> dict[str, str]:
     """The variable with which a Python finds modules where this process does."""
     return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+
+
+async def told(output: "asyncio.StreamReader", beginning: bytes | tuple[bytes, ...]) -> bytes:
+    """The next line that begins so, of a child's standard output; empty where that has ended.
+
+    Others are of a `sitecustomize` or a `.pth` file, which print before the child's own code runs.
+    """
+    while line := await output.readline():
+        if line.startswith(beginning):
+            return line
+    return b""
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """The failures that the harness expects. Each message says what happened, where, and what to do next."""
 
 import errno
+import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import IntEnum
+from pathlib import Path
 from typing import Final
 
 
@@ -101,6 +103,9 @@ BROUGHT_BY: Final[Mapping[str, str]] = {
 """The extra that is asked for where a module is missing: the smallest with its package."""
 
 
+OUR_ANIMA: Final = Path(__file__).resolve().parents[1] / "anima"
+
+
 def missing_extra(error: BaseException) -> MissingExtra | None:
     """What an import that failed is for its user; None where it is no package of an extra."""
     module = ((error.name if isinstance(error, ModuleNotFoundError) else None) or "").partition(".")[0]
@@ -118,6 +123,20 @@ def missing_module(error: BaseException) -> UsageError | None:
     return UsageError(
         f"This needs {module}, which is not installed here: install anima-harness again, with all that it depends on, "
         "for this Python."
+    )
+
+
+def hidden_anima(error: BaseException) -> UsageError | None:
+    """What an import of anima's is where another package of that name was found first; None where ours was."""
+    found = sys.modules.get("anima")
+    if found is None or not isinstance(error, ImportError) or (error.name or "").partition(".")[0] != "anima":
+        return None
+    places = list(getattr(found, "__path__", [])) or [str(found.__file__)]
+    if OUR_ANIMA in (Path(place).resolve() for place in places):
+        return None
+    return UsageError(
+        f"The package `anima` in {places[0]} hides the one that is measured here. Take what leads there out of "
+        "PYTHONPATH, or rename that package."
     )
 
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import click
 
-from harness.errors import HarnessError, Unexpected, missing_extra, missing_module
+from harness.errors import HarnessError, Unexpected, hidden_anima, missing_extra, missing_module
 from harness.redaction import without_secrets
 
 
@@ -21,7 +21,7 @@ def foreseen(error: Exception, log: Path | None = None) -> HarnessError:
     """
     if isinstance(error, HarnessError):
         return error
-    leaves = [missing_extra(leaf) or missing_module(leaf) or leaf for leaf in _leaves(error)]
+    leaves = [_of_the_installation(leaf) or leaf for leaf in _leaves(error)]
     explained = [leaf for leaf in leaves if isinstance(leaf, HarnessError)]
     return explained[0] if len(explained) == len(leaves) else _unexpected(error, log)
 
@@ -44,6 +44,10 @@ def failures_of(steps: Iterable[Callable[[], object]], log: Path) -> list[Harnes
         except Exception as error:  # noqa: BLE001 -- a fault of one costs no other
             failures.append(foreseen(error, log))
     return failures
+
+
+def _of_the_installation(error: BaseException) -> HarnessError | None:
+    return missing_extra(error) or missing_module(error) or hidden_anima(error)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

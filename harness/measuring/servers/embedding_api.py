@@ -25,7 +25,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from harness.measuring.servers.embedding_server import DIMENSIONS, HOST, FaultKind, ServerSettings
+from harness.measuring.servers.embedding_server import DIMENSIONS, HOST, PORT, FaultKind, ServerSettings
 
 # Ollama never closes an idle connection; a server that did would now and then fail the next request on it.
 KEEP_ALIVE_S: Final = 86_400
@@ -168,7 +168,7 @@ def main() -> None:
     settings = ServerSettings.model_validate_json(sys.argv[1])
     app = application(settings, _loaded(settings.embedder))
     listener = _listening(settings.port)
-    sys.stdout.write(f"{listener.getsockname()[1]}\n")
+    sys.stdout.write(f"{PORT.decode()}{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     uvicorn.Server(_http_configuration(app)).run(sockets=[listener])
 

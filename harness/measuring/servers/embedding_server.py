@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.children import local_environment, modules_of_ours, python
+from harness.children import local_environment, modules_of_ours, python, told
 from harness.errors import ProvisioningError
 from harness.measuring.section import Section
 from harness.measuring.servers.lifeline import start
@@ -30,6 +30,8 @@ from harness.measuring.servers.lifeline import start
 DIMENSIONS: Final = 768
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 30.0
+PORT: Final = b"port "
+"""What begins the line in which the server says that it listens, and where."""
 
 FaultKind = Literal["http_500", "hang", "wrong_dimension", "nan", "html", "connection_closed"]
 FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
@@ -155,12 +157,12 @@ async def _announced_port(process: asyncio.subprocess.Process, error_output: IO[
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            line = await process.stdout.readline()
+            line = await told(process.stdout, PORT)
     except TimeoutError:
         line = b""
     if not line:
         raise ProvisioningError(f"The embedding server did not start. {_last_line(error_output)}")
-    return int(line)
+    return int(line.removeprefix(PORT))
 
 
 def _last_line(error_output: IO[bytes]) -> str:

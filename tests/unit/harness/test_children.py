@@ -1,5 +1,6 @@
 """What a process that the harness starts inherits, and what it imports."""
 
+import asyncio
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -51,6 +52,19 @@ def test_a_python_imports_what_this_one_would_and_nothing_from_the_current_direc
     environment = children.environment(**children.modules_of_ours())
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == str(Path(children.__file__).with_name("__init__.py")), done.stderr
+
+
+async def test_what_a_sitecustomize_prints_is_not_taken_for_what_the_child_says(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('corporate Python, ready')", encoding="utf-8")
+    child = await asyncio.create_subprocess_exec(
+        *children.python("-c", "print('ready')"),
+        env=children.environment(PYTHONPATH=str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    assert await children.told(child.stdout, b"ready") == b"ready\n"
+    assert await children.told(child.stdout, b"ready") == b"", "it has said all"
+    assert await child.wait() == 0
 
 
 @pytest.mark.usefixtures("shadows")

@@ -1,7 +1,9 @@
 """What nobody foresaw: told in a sentence, with its traceback in a log and no secret in either."""
 
+import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -50,6 +52,24 @@ def test_an_installation_that_lacks_a_package_is_no_invalid_run(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["harness.gone", "anima.gone", None])
 def test_a_module_of_ours_that_is_missing_is_a_fault_of_ours(name: str | None, tmp_path: Path) -> None:
     assert isinstance(foreseen(ModuleNotFoundError("gone", name=name), tmp_path / "log.txt"), Unexpected)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("cannot import name 'strategy' from 'anima'", name="anima", path="/elsewhere/anima/__init__.py"),
+        ModuleNotFoundError("No module named 'anima.strategy'; 'anima' is not a package", name="anima.strategy"),
+    ],
+)
+def test_another_package_anima_that_was_found_first_is_named(
+    error: ImportError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = ModuleType("anima")
+    another.__file__ = "/elsewhere/anima.py"
+    monkeypatch.setitem(sys.modules, "anima", another)
+    failure = foreseen(error, tmp_path / "log.txt")
+    assert isinstance(failure, UsageError)
+    assert str(failure).startswith("The package `anima` in /elsewhere/anima.py hides the one that is measured here.")
 
 
 def test_without_a_directory_the_log_is_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

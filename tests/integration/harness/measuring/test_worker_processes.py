@@ -147,6 +147,13 @@ async def test_a_worker_that_dies_ends_the_run_with_a_sentence_and_the_others_wi
     assert not any(map(psutil.pid_exists, pids))
 
 
+async def test_what_python_prints_before_a_worker_is_no_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('{}')", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    async with working([tasks(chosen())[0].model_copy(update={"task": "prepare"})]) as (worker,):
+        assert (await worker.received("prepared", lambda *_: None))["schema_version"] == 0
+
+
 async def test_a_worker_that_cannot_do_its_task_says_why() -> None:
     task = tasks(chosen())[0]
     wrong = task.model_copy(update={"scenario": task.scenario | {"target": "nul"}})

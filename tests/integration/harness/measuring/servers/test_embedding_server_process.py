@@ -54,6 +54,13 @@ async def test_modules_of_the_current_directory_are_not_its(tmp_path: Path, monk
         assert (await ask(http, url)).status_code == 200
 
 
+async def test_what_python_prints_before_it_is_not_its_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('3 packages')", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    async with embedding_server() as url, httpx.AsyncClient(trust_env=False) as http:
+        assert (await ask(http, url)).status_code == 200
+
+
 async def test_several_run_at_once() -> None:
     async with embedding_server() as one, embedding_server() as other:
         assert one != other

@@ -74,6 +74,12 @@ async def test_it_is_there_in_the_block_and_gone_after_it(path: Path) -> None:
     assert not is_there(path)
 
 
+async def test_what_python_prints_before_it_is_not_its_word(path: Path) -> None:
+    path.with_name("sitecustomize.py").write_text("print('a Python of ours')", encoding="utf-8")
+    async with outliving("contexts:ending", path=str(path)) as ended:
+        assert await ended() == f"What was at {path} ended by itself."
+
+
 async def test_it_is_gone_after_an_exception_which_goes_on(path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         async with outliving("contexts:held", path=str(path)):
