@@ -4,7 +4,7 @@
         budget("p95 <= 150ms", "statements <= 3").measure(search, "a question")
 
 pytest imports this file in every project that has the package installed, so it imports nothing but pytest itself, and
-of that only what pytest 7.4 has; what measures and judges is imported by the first test that asks for the fixture. It
+of that only what every pytest has that runs under this Python; what measures and judges is imported by the first test that asks for the fixture. It
 lies beside the packages, under a name that nobody else has: a project may have a package `harness` of its own.
 """
 
@@ -12,8 +12,10 @@ import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -27,11 +29,20 @@ PROPERTY: Final = "budget: "
 UNDECIDED_CHOICES: Final[tuple["Undecided", ...]] = ("fail", "skip", "pass")
 TERMINAL_ONLY: Final = ""
 _COLOURS: Final = {"PASS": "green", "FAIL": "red", "INVALID": "red", "UNDECIDED": "yellow"}
-_VERDICTS: Final = pytest.StashKey[list[dict[str, Any]]]()
-_PASSED: Final = pytest.StashKey[bool]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+@dataclass
+class Attempt:
+    """A test, run once."""
+
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    passed: bool = False
+
+
+_attempts: Final[WeakKeyDictionary[pytest.Item, Attempt]] = WeakKeyDictionary()
+
+
+def pytest_addoption(parser: "pytest.Parser") -> None:
     group = parser.getgroup("budgets", "performance budgets")
     group.addoption(
         "--budget-undecided",
@@ -48,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("budget_undecided", "fail, skip or pass: see --budget-undecided.", default="fail")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config: "pytest.Config") -> None:
     path = config.getoption("budget_report")
     if path not in (None, TERMINAL_ONLY):
         _check_path(path)
@@ -57,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(BudgetReport(path), "budget-report")
 
 
-def _runs_no_test(config: pytest.Config) -> bool:
+def _runs_no_test(config: "pytest.Config") -> bool:
     """Whether pytest only shows what it would do: that is no reason to overwrite what was measured before."""
     return any(config.getoption(name, default=False) for name in ("collectonly", "setuponly", "setupplan"))
 
@@ -83,15 +94,15 @@ def budget(request: pytest.FixtureRequest) -> "Iterator[BudgetFixture]":
     from harness.commands._shared.budget_fixture import BudgetFixture  # noqa: PLC0415 -- numpy and scipy only where they are needed.
 
     item = request.node
-    verdicts = item.stash[_VERDICTS]
+    attempt = _attempts[item]
 
     def record(verdict: dict[str, Any]) -> None:
-        verdicts.append(verdict)
+        attempt.verdicts.append(verdict)
         item.user_properties.append((f"{PROPERTY}{verdict['budget']}", f"{verdict['outcome']}: {verdict['sentence']}"))
 
     fixture = BudgetFixture(undecided=_undecided(request.config), record=record)
     yield fixture
-    if fixture.unmeasured and item.stash.get(_PASSED, False):
+    if fixture.unmeasured and attempt.passed:
         pytest.fail(
             f"These budgets were stated and never measured: {', '.join(fixture.unmeasured)}. "
             "Call .measure(function), or await .measure_async(function).",
@@ -158,7 +169,7 @@ def _refuse_another_harness() -> None:
         )
 
 
-def _undecided(config: pytest.Config) -> "Undecided":
+def _undecided(config: "pytest.Config") -> "Undecided":
     wanted = config.getoption("budget_undecided") or config.getini("budget_undecided")
     for choice in UNDECIDED_CHOICES:
         if choice == wanted:
@@ -169,8 +180,7 @@ def _undecided(config: pytest.Config) -> "Undecided":
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that is run again, as by pytest-rerunfailures, begins without the verdicts of the attempt before."""
-    item.stash[_VERDICTS] = []
-    item.stash[_PASSED] = False
+    _attempts[item] = Attempt()
     item.user_properties[:] = [each for each in item.user_properties if not each[0].startswith(PROPERTY)]
 
 
@@ -182,10 +192,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> "Generator[None, Any]":
     """
     outcome = yield
     report = outcome.get_result()
+    attempt = _attempts.get(item, Attempt())
     if report.when == "call":
-        item.stash[_PASSED] = report.passed
-    if verdicts := item.stash.get(_VERDICTS, None):
-        report.__dict__["budgets"] = list(verdicts)
+        attempt.passed = report.passed
+    if attempt.verdicts:
+        report.__dict__["budgets"] = list(attempt.verdicts)
 
 
 class BudgetReport:
@@ -197,7 +208,7 @@ class BudgetReport:
         self._budgets: dict[str, Sequence[dict[str, Any]]] = {}
         """Of each test what its last report says: earlier ones are of an attempt before, of a step or of a subtest."""
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def pytest_runtest_logreport(self, report: "pytest.TestReport") -> None:
         budgets: Sequence[dict[str, Any]] = getattr(report, "budgets", ())
         if budgets:
             self._budgets[report.nodeid] = budgets

@@ -1,6 +1,7 @@
 """The plugin in a pytest of its own: endings, reports and options; and it stays out of the way of who does not ask."""
 
 import json
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -47,6 +48,12 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def outcomes(project: pytest.Pytester, *arguments: str) -> dict[str, int]:
     return project.runpytest_inprocess("-p", "no:randomly", *arguments).parseoutcomes()
+
+
+def test_it_can_be_imported_by_an_old_pytest_whose_project_does_not_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Config", "Parser", "StashKey", "Stash", "TestReport", "TerminalReporter"):  # Those of 7.0 and later.
+        monkeypatch.delattr(pytest, name)
+    assert runpy.run_path(anima_harness_pytest.__file__)["pytest_addoption"]
 
 
 def test_each_verdict_has_its_ending(project: pytest.Pytester) -> None:
