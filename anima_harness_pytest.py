@@ -4,8 +4,9 @@
         budget("p95 <= 150ms", "statements <= 3").measure(search, "a question")
 
 pytest imports this file in every project that has the package installed, so it imports nothing but pytest itself, and
-of that only what every pytest has that runs under this Python; what measures and judges is imported by the first test that asks for the fixture. It
-lies beside the packages, under a name that nobody else has: a project may have a package `harness` of its own.
+of that only what every pytest has that runs under this Python; what measures and judges is imported by the first test
+that asks for the fixture. It lies beside the packages, under a name that nobody else has: a project may have a package
+`harness` of its own.
 """
 
 import json

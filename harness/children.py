@@ -72,8 +72,8 @@ def modules_of_ours() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
 
 
-async def told(output: "asyncio.StreamReader", beginning: bytes | tuple[bytes, ...]) -> bytes:
-    """The next line that begins so, of a child's standard output; empty where that has ended.
+async def line_beginning(output: "asyncio.StreamReader", beginning: bytes) -> bytes:
+    """The next line that begins as stated, of a child's standard output; empty where that has ended.
 
     Others are of a `sitecustomize` or a `.pth` file, which print before the child's own code runs.
     """

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.children import environment, modules_of_ours, python, told
+from harness.children import environment, line_beginning, modules_of_ours, python
 from harness.errors import HarnessError
 from harness.measuring.passes import Entry, Pass, PassTime
 from harness.measuring.scenario import Phase
@@ -47,7 +47,7 @@ class Process:
     async def received(self, kind: str, take: Take) -> Said:
         """The next entry of this kind; what comes before it is taken. Raises `HarnessError` when it does not come."""
         assert self.process.stdout is not None
-        while line := await told(self.process.stdout, ENTRY):
+        while line := await line_beginning(self.process.stdout, ENTRY):
             entry: Said = json.loads(line)
             match entry.pop("kind"):
                 case "failed":

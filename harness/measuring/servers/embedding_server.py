@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.children import local_environment, modules_of_ours, python, told
+from harness.children import line_beginning, local_environment, modules_of_ours, python
 from harness.errors import ProvisioningError
 from harness.measuring.section import Section
 from harness.measuring.servers.lifeline import start
@@ -157,7 +157,7 @@ async def _announced_port(process: asyncio.subprocess.Process, error_output: IO[
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            line = await told(process.stdout, PORT)
+            line = await line_beginning(process.stdout, PORT)
     except TimeoutError:
         line = b""
     if not line:

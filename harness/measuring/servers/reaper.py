@@ -21,7 +21,7 @@ from typing import Final
 
 import click
 
-from harness.children import environment, modules_of_ours, python, told
+from harness.children import environment, line_beginning, modules_of_ours, python
 from harness.errors import ProvisioningError
 from harness.failures import foreseen
 from harness.measuring.servers.lifeline import start
@@ -47,7 +47,7 @@ async def outliving(context: str, **arguments: str) -> AsyncGenerator[Ended]:
     assert child.stdout is not None
     try:
         child.stdin.write(json.dumps([context, arguments]).encode() + b"\n")
-        if await told(child.stdout, READY):
+        if await line_beginning(child.stdout, READY):
             yield partial(_ended, child)
     except BaseException:
         if complaint := await _complaint(child):
@@ -60,7 +60,7 @@ async def outliving(context: str, **arguments: str) -> AsyncGenerator[Ended]:
 async def _ended(child: asyncio.subprocess.Process) -> str:
     """The child says it in a line, or ends itself without a word."""
     assert child.stdout is not None
-    line = await told(child.stdout, b'"')
+    line = await line_beginning(child.stdout, b'"')
     return str(json.loads(line)) if line else _unexplained(await child.wait())
 
 

@@ -62,8 +62,8 @@ async def test_what_a_sitecustomize_prints_is_not_taken_for_what_the_child_says(
         stdout=asyncio.subprocess.PIPE,
     )
     assert child.stdout is not None
-    assert await children.told(child.stdout, b"ready") == b"ready\n"
-    assert await children.told(child.stdout, b"ready") == b"", "it has said all"
+    assert await children.line_beginning(child.stdout, b"ready") == b"ready\n"
+    assert await children.line_beginning(child.stdout, b"ready") == b"", "it has said all"
     assert await child.wait() == 0
 
 

@@ -212,7 +212,7 @@ def _engine() -> DockerClient:
         listening(get_docker_host() or DEFAULT_UNIX_SOCKET)
         client = DockerClient()
         client.client.ping()
-    except (DockerException, OSError) as error:
+    except (DockerException, OSError, ValueError) as error:  # ValueError: an address that cannot be read as one.
         raise ProvisioningError(
             f"No container engine answers ({error}). Start Docker, or Podman's service, or set DOCKER_HOST to where "
             "one runs. Without any, use `--database embedded`."

@@ -41,6 +41,13 @@ def test_an_engine_that_is_away_leaves_no_socket_open(monkeypatch: pytest.Monkey
     assert all(connection.fileno() == -1 for connection in opened)
 
 
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:port", "tcp://[::1", "ssh://127.0.0.1:99999"])
+def test_an_address_that_is_none_is_no_engine(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", address)
+    with pytest.raises(ProvisioningError, match=r"No container engine answers \([^)]+\).*DOCKER_HOST"):
+        containers._engine()
+
+
 @pytest.mark.parametrize("scheme", ["tcp", "http", "https", "ssh"])
 def test_an_engine_that_says_nothing_is_given_up_soon(
     monkeypatch: pytest.MonkeyPatch, silent_port: int, scheme: str
