@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.record import RunRecord
 from tests.acceptance.conftest import Program
 
 pytestmark = pytest.mark.slow
@@ -40,10 +41,16 @@ def test_the_gate_of_the_notes_fails_without_the_index(harness: Program) -> None
     assert f"FAIL {FAILURE}" in README.read_text(encoding="utf-8")
 
 
-def test_the_gate_of_the_notes_passes_with_the_index(harness: Program) -> None:
+def test_the_gate_of_the_notes_passes_with_the_index_and_tells_what_asking_and_answering_cost(
+    harness: Program, tmp_path: Path
+) -> None:
     done = harness(*commands()[1])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All 3 budgets hold" in done.stdout
+    [path] = tmp_path.glob("reports/*/record.json")
+    [variant] = RunRecord.model_validate_json(path.read_bytes()).variants
+    for phase in variant.phases:
+        assert all(phase.counters[name] > 0 for name in ("client_cpu_s", "service_cpu_s"))
 
 
 @pytest.mark.parametrize(

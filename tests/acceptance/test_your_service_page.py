@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from harness.measuring import scenario_files
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "your-service.md").read_text(encoding="utf-8")
 STEPS = re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
@@ -16,6 +19,12 @@ PROGRAM = f'#!/bin/sh\nexec "{sys.executable}" -m harness.cli "$@"\n'
 
 def test_each_command_of_the_page_says_what_it_prints() -> None:
     assert len(STEPS) == PAGE.count("```sh\n") == 3
+
+
+def test_the_service_of_the_page_is_one_that_can_be_asked() -> None:
+    [service] = re.findall(r"```toml\n(\[service\].*?)```", PAGE, re.DOTALL)
+    whole = {"name": "page", "target": "http", "phases": [{"requests": 1}], **tomllib.loads(service)}
+    assert scenario_files.parsed(whole).operation_names == ("create", "read")
 
 
 @pytest.mark.slow
