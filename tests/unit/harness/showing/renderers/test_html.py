@@ -6,16 +6,17 @@ import pytest
 from harness.record import RunRecord
 from harness.showing.renderers import RENDERERS
 from harness.showing.report import Report
-from tests.records import HOSTILE, guide_record, record, samples, variant
+from tests.pages import guide_page
+from tests.records import HOSTILE, record, samples, variant
 
 
 def page_of(run: RunRecord) -> str:
     return RENDERERS["html"].render(Report.of(run))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def page() -> str:
-    return page_of(guide_record())
+    return guide_page()
 
 
 def drawings(page: str) -> list[ET.Element]:

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 
@@ -37,6 +38,11 @@ WIDTHS = (60, 80, 100, 200)
 
 def shown(run: RunRecord, *, width: int | None = None, colour: bool = False, everything: bool = False) -> str:
     return TerminalRenderer(width, colour, everything).render(Report.of(run))
+
+
+@cache
+def guide_shown(width: int | None = None, *, colour: bool = False, everything: bool = False) -> str:
+    return shown(guide_record(), width=width, colour=colour, everything=everything)
 
 
 def every_table() -> Iterable[Table]:
@@ -91,7 +97,7 @@ def test_no_column_is_lost_and_none_is_wider_than_the_terminal(table: Table, wid
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("everything", [False, True])
 def test_no_line_of_a_report_is_wider_than_the_terminal(width: int, *, everything: bool) -> None:
-    text = shown(guide_record(), width=width, everything=everything)
+    text = guide_shown(width, everything=everything)
     assert max(len(line) for line in text.splitlines()) <= width
 
 
@@ -140,16 +146,16 @@ def test_a_short_report_names_what_fails_and_counts_what_holds() -> None:
 
 def test_everything_is_shown_where_it_is_asked_for() -> None:
     for part in ("Background work", "takes off p95", "Week 1 results", "Cache hits"):
-        assert part not in shown(guide_record())
-        assert part in shown(guide_record(), everything=True)
+        assert part not in guide_shown()
+        assert part in guide_shown(everything=True)
 
 
 def test_colour_is_the_callers_choice() -> None:
-    assert "\x1b[" in shown(guide_record(), width=80, colour=True)
-    assert "\x1b[" not in shown(guide_record(), width=80, colour=False)
+    assert "\x1b[" in guide_shown(80, colour=True)
+    assert "\x1b[" not in guide_shown(80, colour=False)
 
 
 def test_nothing_but_colour_differs_between_the_two() -> None:
-    coloured = shown(guide_record(), width=100, colour=True)
+    coloured = guide_shown(100, colour=True)
     plain = re.sub(r"\x1b\[[\d;]*m", "", coloured)
-    assert [line.rstrip() for line in plain.splitlines()] == shown(guide_record(), width=100).splitlines()
+    assert [line.rstrip() for line in plain.splitlines()] == guide_shown(100).splitlines()
