@@ -353,6 +353,8 @@ class VariantRecord(Frozen):
     """The plans of its statements before the timed pass of its last round."""
     recalls: tuple[float, ...] = ()
     """One share per sampled query: how much of exact search's results it found in its last round."""
+    recalls_by_operation: dict[str, tuple[float, ...]] = {}
+    """Likewise of each operation of somebody's own that searches, by its name."""
     cache: dict[str, float] = {}
     """What its embedding cache counted, by name; empty without one."""
     pool: dict[str, float] = {}

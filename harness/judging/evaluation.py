@@ -73,7 +73,7 @@ def _evaluate_seen(
         risk_share=risk_share,
         run_is_over=run_is_over,
         phases=tuple(_alone(variant, budget.subject)),
-        statement=budget.subject,
+        subject=budget.subject,
     )
     if metric.scope == "statement":
         return metric.evaluate(observed, budget.limit)

@@ -76,7 +76,7 @@ class LocalWorker:
         return record
 
     async def end(self) -> Entry:
-        statistics = (await self._target.statistics()).since(self._before)
+        statistics, searched = (await self._target.statistics()).since(self._before), self._pass.scenario.searched
         if self._plans_late and not self._planned.issuperset(self._pass.scenario.operation_names):
             await self._plan()
         return {
@@ -86,7 +86,8 @@ class LocalWorker:
             "served": dict(statistics.served),
             "background": [asdict(work) for work in statistics.background],
             "plans": [plan.record.model_dump(exclude_defaults=True) for plan in self._plans.values()],
-            "recalls": await self._target.recalls(self._sampled_queries()),
+            "recalls": () if searched else await self._target.recalls(self._sampled("query")),
+            "recalls_by_operation": {name: await self._target.recalls(self._sampled(name)) for name in searched},
         }
 
     async def _plan(self) -> None:
@@ -94,11 +95,11 @@ class LocalWorker:
         for plan in await self._target.plans():
             self._plans.setdefault(plan.record.statement, plan)
 
-    def _sampled_queries(self) -> Sequence[Request]:
-        """As many as are wanted, spread over all that the workload asks."""
+    def _sampled(self, operation: str) -> Sequence[Request]:
+        """As many requests of it as are wanted, spread over all that the workload asks."""
         scenario = self._pass.scenario
         asked = chain.from_iterable(self._workload.by_phase[phase.name] for phase in scenario.phases)
-        queries = [request for request in asked if request.operation == "query"]
+        queries = [request for request in asked if request.operation == operation]
         # The answers are the same for all workers.
         wanted = 0 if self._share.index else min(scenario.recall_queries, len(queries))
         return [queries[number * len(queries) // wanted] for number in range(wanted)]

@@ -4,6 +4,8 @@ Variants are measured in turn on one server, from the same database, with the sa
 """
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -23,11 +25,13 @@ from harness.measuring.environment import fingerprint
 from harness.measuring.observation import Reading, asking, take_reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
-from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable
+from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable, unread
 from harness.measuring.profiling import ProfilingPass, requests_of
 from harness.measuring.progress import Progress
 from harness.measuring.resumption import refuse_unlike
 from harness.measuring.scenario import Phase, Scenario, Variant
+from harness.measuring.sent_statements import SentStatements
+from harness.measuring.server_log import ServerLog
 from harness.measuring.servers.embedding_server import embedding_server
 from harness.measuring.servers.network import DelayProxy, delay_proxy, with_endpoint
 from harness.measuring.servers.provisioners import provisioner
@@ -40,10 +44,22 @@ from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
 from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
 from harness.measuring.worker import Task
 from harness.measuring.worker_processes import Interpreter, ProcessWorker, working
-from harness.record import RunRecord, Sample
+from harness.quantities import number_of
+from harness.record import PhaseRecord, PlanRecord, RunRecord, Sample
 from harness.redaction import all_without_secrets, without_secrets
 
 LOG_FILE: Final = "server.log"
+
+ROLLED_BACK: Final = """
+SELECT xact_rollback AS transactions, (SELECT count(*) FROM pg_stat_activity WHERE datname = $1) AS sessions
+  FROM pg_stat_database
+ WHERE datname = $1
+"""
+SESSIONS: Final = """
+SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'
+"""
+SESSION_ENDS_POLLED: Final = 30
+SESSION_ENDS_POLL_S: Final = 0.1
 
 DRAWN_FROM: Final = "drawn_from"
 
@@ -89,6 +105,8 @@ class Place:
     database: str
     disruptor: Disruptor
     ask: AskServer
+    log: ServerLog
+    sent: SentStatements
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +119,10 @@ class AtPlace(Surroundings):
     round_number: int
     gate: Gate
     service: ServiceProcesses
+    failed: Counter[str] = field(default_factory=Counter[str])
+    """How many requests the target reported as failed, by phase."""
+    sessions: Counter[str] = field(default_factory=Counter[str])
+    """How many sessions the target has with the database, by phase."""
 
     async def turn(self) -> None:
         await self.gate()
@@ -110,18 +132,87 @@ class AtPlace(Surroundings):
             return flushed
 
         place = self.place
-        ours = self.run.scenario.works_on_database_of_run(place.context.variant)
-        ask, server_cpu_s = (place.ask, place.server.cpu_s) if ours else (not_ours, nothing_seen)
-        seen = Observable(ask, place.database, server_cpu_s, flush, self.service.used_s)
+        ask, server_cpu_s = (place.ask, place.server.cpu_s) if self.works_here else (not_ours, nothing_seen)
+        failures = place.log.failed if self.works_here else unread
+        seen = Observable(ask, place.database, server_cpu_s, flush, self.service.used_s, failures)
         return await take_reading(seen, span, before=before)
 
-    def beside(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
+    @property
+    def works_here(self) -> bool:
+        """Whether what the server says is the variant's doing."""
+        return self.run.scenario.works_on_database_of_run(self.place.context.variant)
+
+    @asynccontextmanager
+    async def beside(self, phase: Phase, zero: float, begun: float) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            if self.works_here and (operation := self.run.scenario.watched_in(phase)):
+                await stack.enter_async_context(self.place.sent.watched(operation))
+            await stack.enter_async_context(self._timeline(phase, zero, begun))
+            yield
+        if self.works_here and not self.run.scenario.tells_pool:
+            await self._count_sessions(phase.name)
+
+    async def _count_sessions(self, phase: str) -> None:
+        """Right after its requests, when a pool still has those that it opened for them."""
+        with contextlib.suppress(NotObserved):
+            row = await self.place.ask(SESSIONS, self.place.database)
+            self.sessions[phase] = max(self.sessions[phase], row["sessions"] if row else 0)
+
+    def told(self) -> Reading:
+        return self.place.sent.take()
+
+    def plans(self) -> Mapping[str, PlanRecord]:
+        return self.place.sent.plans
+
+    def _timeline(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
         entries = [entry for entry in self.run.scenario.timeline if entry.phase == phase.name]
         record = partial(self.run.journal.disruption, self.variant)
         disrupt = self.place.disruptor
         return Timeline(entries, self.round_number, zero, begun, MonotonicClock(), disrupt, record).playing()
 
+    def ended(self, phase: PhaseRecord) -> None:
+        timed = [each.name for each in self.run.scenario.phases if each.is_timed]
+        # In the others nobody notes what the target reports, and what the harness asks beside it may fail as well.
+        if phase.name in timed:
+            self._tell_unreported(phase)
+            self._tell_small_pool(phase)
+
+    def _tell_unreported(self, phase: PhaseRecord) -> None:
+        refused, failed = int(phase.counters.get("failed_statements", 0)), self.failed[phase.name]
+        if refused > failed:
+            said = without_secrets(self.place.log.last_failure)
+            self.run.progress.note(
+                f"warning: {self.variant}: in {phase.name} the database refused {number_of(refused, 'statement')}, and "
+                f"the target reported {failed} of {number_of(phase.started, 'request')} as failed. What it keeps to "
+                f"itself is in no figure of the report. The server said last: {said}"
+            )
+
+    def _tell_small_pool(self, phase: PhaseRecord) -> None:
+        if 0 < (sessions := self.sessions[phase.name]) < (phase.users or 0):
+            self.run.progress.note(
+                f"warning: {self.variant}: {phase.users} users asked side by side in {phase.name}, and the target has "
+                f"{number_of(sessions, 'session')} with its database: whoever needs one waits for another user's. Give "
+                "its pool as many connections as there are users, or ask with fewer."
+            )
+
+    async def closed(self) -> None:
+        """Called when the target's sessions have ended, and the server knows of all that they did.
+
+        Where its log does not say which statements failed, it has counted the transactions that were rolled back.
+        """
+        place, failed = self.place, self.failed.total()
+        if not self.works_here or self.run.scenario.tells_plans or await place.log.read():
+            return
+        rolled_back = await _rolled_back(place)
+        if rolled_back > failed:
+            self.run.progress.note(
+                f"warning: {self.variant}: the server rolled back {number_of(rolled_back, 'transaction')}, warm-up "
+                f"included, and the target reported {number_of(failed, 'failed request')}. Where it does not roll back "
+                "on purpose, it swallows errors: have it report them, or state in `expect` what a right answer holds."
+            )
+
     def heard(self, sample: Sample) -> None:
+        self.failed[sample.phase] += sample.error is not None
         if self.run.watch is not None:
             self.run.watch(self.variant, sample)
 
@@ -329,15 +420,14 @@ async def measure_variant(run: Run, variant: Prepared, number: int, workload: Wo
         },
     )
     shared = run.target.shared if variant.interpreter is None else nothing_shared
-    async with (
-        placed(run, variant.strategy, f"round_{number}_{variant.name}", variant.template) as place,
-        shared(place.context) as context,
-    ):
-        service = await asyncio.to_thread(ServiceProcesses, context.service_url)
-        surroundings = AtPlace(run, place, variant.name, number, gate, service)
-        measured = Pass(run.scenario, variant.name, number, run.journal, run.progress, surroundings)
-        async with _workers(run, variant, measured, context, workload) as workers:
-            await measure(measured, workers)
+    async with placed(run, variant.strategy, f"round_{number}_{variant.name}", variant.template) as place:
+        async with shared(place.context) as context:
+            service = await asyncio.to_thread(ServiceProcesses, context.service_url)
+            surroundings = AtPlace(run, place, variant.name, number, gate, service)
+            measured = Pass(run.scenario, variant.name, number, run.journal, run.progress, surroundings)
+            async with _workers(run, variant, measured, context, workload) as workers:
+                await measure(measured, workers)
+        await surroundings.closed()
 
 
 @asynccontextmanager
@@ -406,6 +496,16 @@ async def _profile(run: Run, variant: Prepared, number: int, workload: Workload)
         await profiling.run(requests)
 
 
+async def _rolled_back(place: Place) -> int:
+    """By sessions that have ended, or are about to: each tells it as it ends. 0 where nobody says."""
+    for _ in range(SESSION_ENDS_POLLED):
+        row = await place.ask(ROLLED_BACK, place.database)
+        if row is None or not row["sessions"]:
+            return row["transactions"] if row else 0
+        await asyncio.sleep(SESSION_ENDS_POLL_S)
+    return 0
+
+
 async def not_ours(query: str, *values: object) -> NoReturn:
     """In place of the server's answers where it is not what the target works on: they would say that it did nothing."""
     del query, values
@@ -422,7 +522,7 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
     latency = run.scenario.latency
     proxy: DelayProxy | None = None
     async with AsyncExitStack() as stack:
-        url = await run.server.clone_database(template, database)
+        url = straight = await run.server.clone_database(template, database)
         stack.push_async_callback(run.server.drop_database, database)
         name = unquote(urlsplit(url).path.removeprefix("/"))
         embedding_url: str | None = None
@@ -452,4 +552,6 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
             run.redis.url if run.redis else None,
         )
         ask = await stack.enter_async_context(asking(run.server.admin_url))
-        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask)
+        log = ServerLog(run.server.log_on, name)
+        sent = SentStatements(straight, run.server.admin_url, log)
+        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask, log, sent)

@@ -1,16 +1,74 @@
-"""A database as somebody's own scenario makes it: SQL scripts, applied in their order, and what fills it."""
+"""Databases as somebody's own scenario makes them: SQL scripts, applied in their order, and what fills them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import asyncpg
 
 from harness.errors import UsageError
 from harness.measuring.connections import connected, settle
-from harness.measuring.own_scenario import OwnDatabase
+from harness.measuring.own_scenario import OwnDatabase, OwnScenario
 from harness.measuring.pointing import pointed_at
 from harness.measuring.seeds import SeedCommand, copy_rows, run_command
+
+SET: Final = "SELECT format('ALTER DATABASE %I SET %I = %L', current_database(), $1::text, $2::text)"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A database before a run; those that only differ in `migrate` are made from one."""
+
+    database: OwnDatabase
+    migrate: tuple[Path, ...] = ()
+
+
+class Versions:
+    """What the variants of a scenario need, by number. 0 is what its own `schema` and `seed` make."""
+
+    def __init__(self, scenario: OwnScenario) -> None:
+        wanted = {
+            name: Version(scenario.database.of(variant), variant.migrate) for name, variant in scenario.variants.items()
+        }
+        grounds = [Version(scenario.database), *(Version(each.database) for each in wanted.values())]
+        self._all: list[Version] = []
+        self._all += [each for number, each in enumerate(grounds) if each not in grounds[:number]]
+        self._all += [each for each in wanted.values() if each.migrate]
+        self._by_variant = {name: self._all.index(each) for name, each in wanted.items()}
+
+    def of(self, variant: str) -> int:
+        return self._by_variant[variant]
+
+    def base_of(self, version: int, made: Collection[int]) -> int | None:
+        """The same before it is migrated, where that is there."""
+        ground = self._all.index(Version(self._all[version].database))
+        return ground if ground != version and ground in made else None
+
+    @property
+    def contents(self) -> str:
+        files = {path.name: None for version in self._all for path in version.database.files}
+        return ", ".join(files) or "nothing"
+
+    async def prepare(self, url: str, version: int) -> None:
+        """Without what the version migrates. Raises `UsageError`, as all of these do."""
+        await prepare(url, self._all[version].database)
+
+    async def migrate(self, url: str, version: int) -> None:
+        await apply(url, self._all[version].migrate)
+
+
+async def set_in(url: str, settings: Mapping[str, str]) -> None:
+    """For all sessions of the database from then on. Raises `UsageError` for a setting that it does not take."""
+    if not settings:
+        return
+    async with connected(url) as connection:
+        for name, value in settings.items():
+            try:
+                await connection.execute(await connection.fetchval(SET, name, value))
+            except asyncpg.PostgresError as error:
+                raise UsageError(f"settings of a variant: {error}.") from None
 
 
 async def prepare(url: str, database: OwnDatabase) -> None:

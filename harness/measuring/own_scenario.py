@@ -41,6 +41,8 @@ NAMES: Final = {
 """What a budget can name."""
 
 MIX: Final = "mix"
+RECALL: Final = re.compile(r"(?<![\w.])(\w+)\s*\.\s*recall\b")
+STATEMENTS_PER_OP: Final = "statements_per_op"
 COUNTED_ALONE: Final = 20
 """Requests of a phase that is there for what is counted: the same for every variant."""
 SEEDS: Final = 2**53
@@ -102,8 +104,18 @@ class AskedOperation(Operation, frozen=True):
 class OwnVariant(Section, frozen=True):
     """What differs from the scenario under this name."""
 
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
     description: str = ""
     """One line for reports."""
+    schema_files: Files = Field(default=(), alias="schema")
+    """SQL that makes the tables, in place of the scenario's."""
+    seed: Seed | None = None
+    """What fills them, in place of the scenario's."""
+    migrate: Files = ()
+    """SQL that changes what `schema` and `seed` made: a file beside the scenario, or several."""
+    settings: Mapping[str, str] = {}
+    """Settings of PostgreSQL for its sessions, such as work_mem."""
 
 
 class OwnDatabase(DatabaseSettings, frozen=True):
@@ -120,6 +132,11 @@ class OwnDatabase(DatabaseSettings, frozen=True):
     def files(self) -> tuple[Path, ...]:
         """What is read of both."""
         return (*self.schema_files, *files_of(self.seed))
+
+    def of(self, variant: OwnVariant) -> "OwnDatabase":
+        """With what the variant states in its place."""
+        other: dict[str, Any] = {"schema_files": variant.schema_files} if variant.schema_files else {}
+        return self.model_copy(update=other | ({} if variant.seed is None else {"seed": variant.seed}))
 
 
 class OwnPhase(Phase, frozen=True):
@@ -217,6 +234,21 @@ class OwnScenario(Scenario, frozen=True):
                 known(f"operation for phase {phase.name!r}:", name, self.operations)
         return self
 
+    @model_validator(mode="after")
+    def _recall_can_be_told(self) -> Self:
+        for budget in self.budgets:
+            named = RECALL.search(budget)
+            if named and named[1] not in self.searched:
+                raise ValueError(f"budgets: {budget}: {self.without_recall(named[1])}")
+        return self
+
+    def without_recall(self, operation: str) -> str:
+        """Why the operation is not held against exact search, and what to do."""
+        return (
+            f"this target does not search exactly as well, so nobody knows what {operation} has missed. A Python class "
+            "does by a method `exact`; leave the budget out for others."
+        )
+
     @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -230,19 +262,46 @@ class OwnScenario(Scenario, frozen=True):
     def completed(self) -> Self:
         """What is counted around a phase can be told of an operation only where that has one to itself.
 
-        So each that a budget names so, and that shares its phases, gets a short one, in which nothing is timed.
+        So each that a budget names so, and that shares its phases, gets a short one, in which nothing is timed. So
+        does each whose statements the server is to tell, since it does not while requests are timed.
         """
         alone = {name for phase in self.phases if len(shares := self.shares(phase)) == 1 for name in shares}
         others = set(self.operation_names) - alone - {phase.name for phase in self.phases}
-        counted = [name for name in self.operations if name in others and self._is_counted(name)]
+        counted = [
+            name
+            for name in self.operation_names
+            if self._is_watched(name) or (name in others and self._is_counted(name))
+        ]
         further = [
             OwnPhase(name=f"{name} alone", operation=name, requests=COUNTED_ALONE, warm_up=1, counted_only=True)
             for name in counted
+            if f"{name} alone" not in {phase.name for phase in self.phases}
         ]
         return self.model_copy(update={"phases": (*self.phases, *further)}) if further else self
 
     def _is_counted(self, name: str) -> bool:
-        return any(re.search(rf"(?<![\w.]){name}\.\w+_per_op\b", budget) for budget in self.budgets)
+        return self._is_budgeted(name, r"\w+_per_op")
+
+    def _is_watched(self, name: str) -> bool:
+        asked = STATEMENTS_PER_OP if self.tells_plans else rf"{STATEMENTS_PER_OP}|(?:\w+\s*\.\s*)?plan"
+        return self._is_budgeted(name, asked)
+
+    def _is_budgeted(self, name: str, metric: str) -> bool:
+        """Whether a budget names such a metric of the operation."""
+        return any(re.search(rf"(?<![\w.]){name}\s*\.\s*(?:{metric})\b", budget) for budget in self.budgets)
+
+    @property
+    def tells_pool(self) -> bool:
+        return False
+
+    @property
+    def tells_plans(self) -> bool:
+        return False
+
+    def watched_in(self, phase: Phase) -> str:
+        assert isinstance(phase, OwnPhase), "it is one of this scenario's"
+        name = phase.operation or ""
+        return name if phase.counted_only and self._is_watched(name) else ""
 
     def only(self, names: Sequence[str]) -> Self:
         kept = {name: self.variants[name] for name in names}
@@ -290,12 +349,17 @@ class OwnScenario(Scenario, frozen=True):
         return Workload((), by_phase)
 
     def contents(self) -> Mapping[str, str | int]:
-        """What the files of `schema` and `seed` say."""
+        """What the files of `schema` and `seed` say, those of variants included."""
         digest = hashlib.sha256()
-        if isinstance(self.database.seed, SeedCommand):
-            digest.update(repr(self.database.seed.command).encode())
-        for path in self.database.files:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        databases = [self.database]
+        databases += [
+            each for variant in self.variants.values() if (each := self.database.of(variant)) not in databases
+        ]
+        for database in databases:
+            if isinstance(database.seed, SeedCommand):
+                digest.update(repr(database.seed.command).encode())
+            for path in database.files:
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
         return {"name": self.name, "fingerprint": digest.hexdigest()[:16]}
 
     @property

@@ -17,7 +17,7 @@ from harness.measuring.observation import Reading
 from harness.measuring.probes.protocol import CountedSpan
 from harness.measuring.progress import Progress
 from harness.measuring.scenario import Phase, Scenario
-from harness.record import PhaseRecord, Sample
+from harness.record import PhaseRecord, PlanRecord, Sample
 
 T = TypeVar("T")
 
@@ -43,6 +43,17 @@ class Surroundings:
         """Goes on while a slice does; `zero` is when the pass began, and `begun` when the slice did."""
         del phase, zero, begun
         return nullcontext()
+
+    def told(self) -> Reading:
+        """What was counted beside the slice that has ended, and by none of what is observed around it."""
+        return Reading()
+
+    def plans(self) -> Mapping[str, PlanRecord]:
+        """Of the statements that were seen beside slices, by their names."""
+        return {}
+
+    def ended(self, phase: PhaseRecord) -> None:
+        """Told of each phase."""
 
     def heard(self, sample: Sample) -> None:
         """Told of each sample, between requests. Raises `Aborted` when the run is to end."""
@@ -115,15 +126,22 @@ async def measure(measured: Pass, workers: Sequence[Worker]) -> None:
     """The timed pass, phase by phase, each with the background work that it has left behind."""
     time = PassTime(measured.clock, can_stand_still=measured.scenario.slices > 1)
     for phase in measured.scenario.phases:
-        measured.journal.phase(measured.variant, await _phase(measured, workers, phase, time))
+        record = await _phase(measured, workers, phase, time)
+        measured.journal.phase(measured.variant, record)
+        measured.surroundings.ended(record)
     await measured.surroundings.over()
-    ends = await all_of(worker.end() for worker in workers)
-    measured.journal.write("variant_end", {"name": measured.variant, "complete": True, **end_of_all(ends)})
+    end = end_of_all(await all_of(worker.end() for worker in workers))
+    told = {plan["statement"] for plan in end["plans"]}
+    plans = measured.surroundings.plans()
+    seen = [plan.model_dump(exclude_defaults=True) for name, plan in plans.items() if name not in told]
+    measured.journal.write(
+        "variant_end", {"name": measured.variant, "complete": True, **end, "plans": [*end["plans"], *seen]}
+    )
 
 
 async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: PassTime) -> PhaseRecord:
     """Slice by slice, each begun by all workers at once."""
-    timed, whole, records = Reading(), Reading(), list[PhaseRecord | None]()
+    timed, whole, told, records = Reading(), Reading(), Reading(), list[PhaseRecord | None]()
     for number in range(measured.scenario.slices):
         await measured.surroundings.turn()
         measured.progress.phase(measured.variant, phase.name, phase.timed(measured.scenario.seed), phase.duration_s)
@@ -133,12 +151,13 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
         async with measured.surroundings.beside(phase, time.zero, measured.clock.now()):
             await all_of(worker.drive(phase, number, time) for worker in workers)
         time.stand_still()
+        told = told.plus(measured.surroundings.told())
         timed = timed.plus((await _observed(measured, workers, "timed")).since(timed_before))
         measured.progress.preparing(f"{measured.variant}: finishing the background work")
         records = await all_of(worker.settle() for worker in workers)
         whole = whole.plus((await _observed(measured, workers, "whole")).since(whole_before))
     measured.progress.phase_end(measured.variant, phase.name)
-    return _counted(phase_of_all([record for record in records if record is not None]), timed, whole)
+    return _counted(phase_of_all([record for record in records if record is not None]), timed, whole, told)
 
 
 async def _observed(measured: Pass, workers: Sequence[Worker], span: CountedSpan, *, before: bool = False) -> Reading:
@@ -153,10 +172,10 @@ async def all_of(begun: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-def _counted(record: PhaseRecord, timed: Reading, whole: Reading) -> PhaseRecord:
+def _counted(record: PhaseRecord, *readings: Reading) -> PhaseRecord:
     """What workers count of themselves is not to be seen from here, so it goes before what is."""
-    counters = {**timed.values, **whole.values, **record.counters}
-    missing = {**timed.missing, **whole.missing, **record.uncounted}
+    counters = {name: value for each in readings for name, value in each.values.items()} | record.counters
+    missing = {name: why for each in readings for name, why in each.missing.items()} | record.uncounted
     counters = {name: value for name, value in counters.items() if name not in record.uncounted}
     uncounted = {name: why for name, why in missing.items() if name not in counters}
     return record.model_copy(update={"counters": counters, "uncounted": uncounted})

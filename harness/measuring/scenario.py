@@ -246,6 +246,26 @@ class Scenario(Section, frozen=True):
         return True
 
     @property
+    def searched(self) -> Sequence[str]:
+        """The operations of somebody's own that can be held against exact search."""
+        return ()
+
+    @property
+    def tells_pool(self) -> bool:
+        """Whether the target says itself whether anybody waits for a connection, or nobody ever does."""
+        return True
+
+    @property
+    def tells_plans(self) -> bool:
+        """Whether the target says itself how its statements are planned, for which it rolls transactions back."""
+        return True
+
+    def watched_in(self, phase: Phase) -> str:
+        """The operation to which the server's word on statements belongs in this phase; empty where it is not asked."""
+        del phase
+        return ""
+
+    @property
     def redis(self) -> CacheSettings:
         """A Redis of the run's own, where one is wanted."""
         return CacheSettings()

@@ -46,7 +46,7 @@ def test_the_gate_of_the_notes_passes_with_the_index_and_tells_what_asking_and_a
 ) -> None:
     done = harness(*commands()[1])
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All 3 budgets hold" in done.stdout
+    assert "All 5 budgets hold" in done.stdout
     [path] = tmp_path.glob("reports/*/record.json")
     [variant] = RunRecord.model_validate_json(path.read_bytes()).variants
     for phase in variant.phases:

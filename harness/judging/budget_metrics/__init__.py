@@ -37,6 +37,11 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     "rows_per_op": PerOperation(
         ("rows_read", "rows_written"), "Rows and index entries that the server read or wrote for each request."
     ),
+    "statements_per_op": PerOperation(
+        ("sent_statements",),
+        "SQL statements that the server was sent for each request, whoever sent them, transaction control excluded.",
+        in_some=True,
+    ),
     "blocks_per_op": PerOperation(
         ("blocks_read", "blocks_hit"), "Blocks of the database that the server asked for, for each request."
     ),

@@ -5,12 +5,14 @@ only where that had a phase to itself, which a scenario of somebody's own operat
 it is the cost of the mix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
+from harness.record import PhaseRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,16 @@ class PerOperation:
     """Whether a run may end early when it fails."""
     samples_min: int = 1
     """How many requests it needs."""
+    in_some: bool = False
+    """Whether it is counted in some of an operation's phases only, and the others have nothing to say of it."""
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        requests = sum(phase.started for phase in observed.phases)
-        missing = self._missing(observed)
+        phases = self._phases(observed)
+        requests = sum(phase.started for phase in phases)
+        missing = self._missing(phases)
         if missing or not requests:
             return Evaluation(Outcome.INVALID, n=0, reason=missing or "no phase was its own, or came to its end")
-        counted = sum(phase.counters[counter] for phase in observed.phases for counter in self.counters)
+        counted = sum(phase.counters[counter] for phase in phases for counter in self.counters)
         measured = self.factor * counted / requests
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(measured) <= 0 else Outcome.FAIL,
@@ -52,8 +57,14 @@ class PerOperation:
             limit=limit.value(),
         )
 
-    def _missing(self, observed: Observed) -> str:
-        for phase in observed.phases:
+    def _phases(self, observed: Observed) -> Sequence[PhaseRecord]:
+        if not self.in_some:
+            return observed.phases
+        said = [phase for phase in observed.phases if {*phase.counters, *phase.uncounted}.issuperset(self.counters)]
+        return said or observed.phases
+
+    def _missing(self, phases: Sequence[PhaseRecord]) -> str:
+        for phase in phases:
             for counter in self.counters:
                 if counter not in phase.counters:
                     why = phase.uncounted.get(counter, "the run's harness had no probe for it")

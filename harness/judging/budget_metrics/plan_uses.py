@@ -26,13 +26,13 @@ class PlanUses:
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         plans = {plan.statement: plan for plan in observed.variant.plans}
-        plan = plans.get(observed.statement)
+        plan = plans.get(observed.subject)
         if plan is None:
-            known = ", ".join(sorted(plans)) or "none, since the target does not tell its statements"
+            known = ", ".join(sorted(plans)) or "none, since neither the target nor the server tells them"
             return Evaluation(
                 Outcome.INVALID,
                 n=0,
-                reason=f"no statement {observed.statement} was executed while warming up. Those that were: {known}",
+                reason=f"no statement {observed.subject} was executed while warming up. Those that were: {known}",
             )
         outcome = Outcome.PASS if limit.text in {*plan.indexes, *plan.access_methods} else Outcome.FAIL
         return Evaluation(outcome, n=1, finding=_finding(plan))

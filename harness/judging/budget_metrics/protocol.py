@@ -44,7 +44,8 @@ class Observed:
     `looks` is how many of these samples there were at each time the run was looked at to see whether it may end, the
     last time with all of them; empty where there is only one look. An estimate's risk of being wrong is shared by them.
     `risk_share` is what part of that risk a FAIL may use: less where it is one of many any of which would fail the
-    budget. `elapsed_s` is how long the phases, stages or windows took. `statement` is the one whose plan is asked for.
+    budget. `elapsed_s` is how long the phases, stages or windows took. `subject` is what the
+    budget names: an operation, a phase, or the statement whose plan is asked for.
     """
 
     variant: VariantRecord
@@ -54,7 +55,7 @@ class Observed:
     run_is_over: bool = True
     phases: tuple[PhaseRecord, ...] = ()
     elapsed_s: float = 0.0
-    statement: str = ""
+    subject: str = ""
 
     @property
     def answered(self) -> tuple[Sample, ...]:

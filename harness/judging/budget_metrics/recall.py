@@ -1,20 +1,23 @@
-"""query.recall: what an approximate search found of that which an exact one returns.
+"""query.recall: what an approximate search found of that which an exact one returns, by the operation that searches.
 
 On as many queries as the scenario's `recall_queries` says, after the timed pass and on the database as it is then.
 """
 
 from statistics import fmean
-from typing import Literal
+from typing import Final, Literal
 
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
+QUERY: Final = "query"
+"""The operation of Anima that searches."""
+
 
 class RecallMetric:
     unit: Unit = "share"
     kind: Literal["exact", "sampled"] = "exact"
-    subject: str | None = "query"
+    subject: str | None = None
     scope: Scope = "variant"
     timed: WhenTimed = "never"
     ends_a_run: bool = False
@@ -22,9 +25,13 @@ class RecallMetric:
     meaning = "The share of exact search's results that the variant's search found, averaged over the sampled queries."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        recalls = observed.variant.recalls
+        recalls = observed.variant.recalls_by_operation.get(observed.subject, ())
+        if observed.subject == QUERY:
+            recalls = recalls or observed.variant.recalls
         if not recalls:
-            return Evaluation(Outcome.INVALID, n=0, reason="the target did not search exactly as well")
+            return Evaluation(
+                Outcome.INVALID, n=0, reason=f"the target did not search exactly as well as by {observed.subject}"
+            )
         recall = fmean(recalls)
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(recall) <= 0 else Outcome.FAIL,

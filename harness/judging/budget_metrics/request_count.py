@@ -6,12 +6,15 @@ limit, or furthest over it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 from harness.record import Sample
+
+SERVER_COUNTS: Final = ("statements", "rows")
+"""What the server counts of any target, around whole phases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class RequestCount:
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         if any(getattr(s, self.counted) is None for s in observed.answered):
-            return Evaluation(Outcome.INVALID, n=0, reason=f"the target did not count {self.counted}")
+            instead = f"; the server does for {self.counted}_per_op" if self.counted in SERVER_COUNTS else ""
+            return Evaluation(Outcome.INVALID, n=0, reason=f"the target did not count {self.counted}{instead}")
         if not all(limit.variables <= _variables(s).keys() for s in observed.answered):
             return Evaluation(
                 Outcome.INVALID, n=0, reason=f"the target did not say {', '.join(sorted(limit.variables))}"

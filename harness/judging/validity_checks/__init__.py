@@ -13,11 +13,13 @@ from harness.judging.validity_checks.protocol import ValidityCheck
 from harness.judging.validity_checks.saturated_client import SaturatedClient
 from harness.judging.validity_checks.stolen_time import StolenTime
 from harness.judging.validity_checks.stopped_generator import StoppedGenerator
+from harness.judging.validity_checks.swallowed_errors import SwallowedErrors
 from harness.judging.validity_checks.throttled_generator import ThrottledGenerator
 
 VALIDITY_CHECKS: Final[dict[str, ValidityCheck]] = {
     "partial_run": PartialRun(),
     "failed_requests": FailedRequests(),
+    "swallowed_errors": SwallowedErrors(),
     "exhausted_generator": ExhaustedGenerator(),
     "stopped_generator": StoppedGenerator(),
     "throttled_generator": ThrottledGenerator(),

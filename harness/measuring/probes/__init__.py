@@ -9,6 +9,7 @@ from harness.measuring.probes.host_cpu import HostCpu
 from harness.measuring.probes.memory import MemoryUse
 from harness.measuring.probes.protocol import Probe
 from harness.measuring.probes.server_cpu import ServerCpu
+from harness.measuring.probes.server_errors import ServerErrors
 from harness.measuring.probes.service_cpu import ServiceCpu
 from harness.measuring.probes.write_ahead_log import WriteAheadLog
 
@@ -19,6 +20,7 @@ PROBES: Final[dict[str, Probe]] = {
     "server_cpu": ServerCpu(),
     "write_ahead_log": WriteAheadLog(),
     "database_counters": DatabaseCounters(),
+    "server_errors": ServerErrors(),
     "host_cpu": HostCpu(),
     "cpu_quota": CpuQuota(),
     "memory": MemoryUse(),

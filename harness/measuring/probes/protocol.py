@@ -5,7 +5,7 @@ Not for what belongs to one request: `statements` counts that, in the task that 
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NoReturn, Protocol
 
 import asyncpg
 
@@ -19,10 +19,20 @@ class AskServer(Protocol):
     async def __call__(self, query: str, *values: object) -> asyncpg.Record | None: ...
 
 
+class NotObserved(Exception):
+    """What cannot be read here; the message is a clause that says why."""
+
+
+async def unread() -> NoReturn:
+    """Of a log that is not to be had."""
+    raise NotObserved("the log of the server is not the run's to read")
+
+
 @dataclass(frozen=True, slots=True)
 class Observable:
     """What can be looked at: the variant's database by its name on the server, and the server.
 
+    `failures` says how many statements have failed there, or raises `NotObserved`.
     `ask` does so in a session on another database, so that nothing of it counts as the variant's. `server_cpu_s` gives
     None where the server's processes cannot be seen, and `service_cpu_s` where those of a service cannot or there is
     none. `flush` has the target's sessions tell the server what they have done; False where the target cannot.
@@ -33,10 +43,7 @@ class Observable:
     server_cpu_s: Callable[[], Awaitable[float | None]]
     flush: Callable[[], Awaitable[bool]]
     service_cpu_s: Callable[[], Awaitable[float | None]]
-
-
-class NotObserved(Exception):
-    """What cannot be read here; the message is a clause that says why."""
+    failures: Callable[[], Awaitable[int]] = unread
 
 
 class Probe(Protocol):

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Final
@@ -57,6 +58,8 @@ POLL_INTERVAL_S: Final = 0.01
 NOT_COPIED: Final = frozenset({"include", "pkgconfig", "pgxs"})
 DIRECTORY_PREFIX: Final = "harness-postgres-"
 LOG_BYTES_READ: Final = 16_384
+LOG_SETTINGS: Final = {"log_line_prefix": "%m [%p] %q<%d %e> "}
+"""What concerns one database is told from the rest by it."""
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
 
 # Arguments: the directory to make, the installation, the server's options. The first line on standard input is the
@@ -133,10 +136,11 @@ class EmbeddedProvisioner:
         _refuse_impossible_disk(self.disk_mb)
         plan = _Plan.drawn(self.postgres_major, self.port, self.disk_mb)
         with tempfile.TemporaryFile() as log:
-            supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **settings}, log)
+            supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **LOG_SETTINGS, **settings}, log)
             try:
                 await _release(supervisor, plan)
-                yield await _Process(supervisor, plan, log, self.start_timeout_s).opened(self.name)
+                server = await _Process(supervisor, plan, log, self.start_timeout_s).opened(self.name)
+                yield replace(server, read_log_on=partial(_part_of, log)) if _logs_as_usual(settings) else server
             finally:
                 await _stop(supervisor, plan)
 
@@ -511,6 +515,21 @@ def _end_of(log: IO[bytes]) -> str:
     """Read without moving the position at which the server writes."""
     size = os.fstat(log.fileno()).st_size
     return os.pread(log.fileno(), LOG_BYTES_READ, max(0, size - LOG_BYTES_READ)).decode(errors="replace")
+
+
+def _logs_as_usual(settings: Mapping[str, str]) -> bool:
+    """Whether what concerns one database can be told from the rest, in words that are known."""
+    return not any(name.startswith(("log_", "logging_", "lc_messages")) for name in settings)
+
+
+def _part_of(log: IO[bytes], position: int | None) -> tuple[bytes, int]:
+    """From the position on, to the end of its last whole line."""
+    size = os.fstat(log.fileno()).st_size
+    if position is None:
+        return b"", size
+    part = os.pread(log.fileno(), size - position, position)
+    whole = part[: part.rfind(b"\n") + 1]
+    return whole, position + len(whole)
 
 
 def _clean() -> tuple[str, ...]:

@@ -110,6 +110,13 @@ class Server(Protocol):
         """The end of what the server has written, empty where it is not to be had."""
         ...
 
+    async def log_on(self, position: int | None) -> tuple[bytes, int] | None:
+        """The log from this position on, in whole lines, and where it ends; nothing but that for None.
+
+        None where the log cannot be read so.
+        """
+        ...
+
     async def cpu_s(self) -> float | None:
         """Processor seconds of all of its processes since it started; None where they cannot be seen."""
         ...

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from harness.errors import nearest
-from harness.measuring.beside import FileBeside, FolderBeside
+from harness.measuring.beside import FolderBeside
 from harness.measuring.own_scenario import ONLY_VARIANT, OwnScenario, OwnVariant
 from harness.measuring.section import Section
 from harness.measuring.servers.service import PORT
@@ -91,8 +91,6 @@ class HttpVariant(OwnVariant, frozen=True):
     """In place of the service's."""
     url: Url | None = None
     """In place of the service's `command` or `url`."""
-    migrate: FileBeside | None = None
-    """SQL that changes the database, after `seed`."""
 
 
 class HttpScenario(OwnScenario, frozen=True):

@@ -69,30 +69,27 @@ class HttpTarget:
 
     def __init__(self, scenario: HttpScenario) -> None:
         self._scenario = scenario
-        self._migrated = [name for name, variant in scenario.variants.items() if variant.migrate is not None]
+        self._versions = own_database.Versions(scenario)
 
     @property
     def contents(self) -> str:
-        return ", ".join(path.name for path in self._scenario.database.files) or "nothing"
+        return self._versions.contents
 
     def variants(self) -> Mapping[str, str]:
         return {name: variant.description for name, variant in self._scenario.variants.items()}
 
     def schema_version(self, variant: str) -> int:
-        return self._migrated.index(variant) + 1 if variant in self._migrated else 0
+        return self._versions.of(variant)
 
     def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
-        return 0 if schema_version and 0 in made else None
+        return self._versions.base_of(schema_version, made)
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        await own_database.prepare(database_url, self._scenario.database)
-        if schema_version:
-            await self.migrate(database_url, schema_version)
+        await self._versions.prepare(database_url, schema_version)
+        await self.migrate(database_url, schema_version)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
-        path = self._scenario.variants[self._migrated[schema_version - 1]].migrate
-        assert path is not None, "a version is that of a variant that migrates"
-        await own_database.apply(database_url, [path])
+        await self._versions.migrate(database_url, schema_version)
 
     @asynccontextmanager
     async def shared(self, context: TargetContext) -> AsyncGenerator[TargetContext]:
@@ -100,8 +97,14 @@ class HttpTarget:
         if service.url is not None:
             yield context
             return
-        async with serving(launch(self._scenario.name, service, context)) as url:
+        async with self._started(service, context) as url:
             yield replace(context, service_url=url)
+
+    @asynccontextmanager
+    async def _started(self, service: OwnService, context: TargetContext) -> AsyncGenerator[str]:
+        await own_database.set_in(context.database_url, self._scenario.variants[context.variant].settings)
+        async with serving(launch(self._scenario.name, service, context)) as url:
+            yield url
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenHttp"]:
@@ -111,7 +114,7 @@ class HttpTarget:
         async with AsyncExitStack() as stack:
             url = service.url or context.service_url
             if url is None:
-                url = await stack.enter_async_context(serving(launch(scenario.name, service, context)))
+                url = await stack.enter_async_context(self._started(service, context))
             connector = await stack.enter_async_context(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S))
             counted = context.database_url if scenario.counts_rows and service.url is None else None
             opened = OpenHttp(
@@ -276,6 +279,8 @@ class OpenHttp:
     """The last wrong answer, by operation."""
 
     async def perform(self, request: Request) -> Response:
+        if request.operation not in self.exchanges:
+            raise TargetError("refused", f"There is no operation {request.operation!r}.")
         user = self.idle.pop() if self.idle else await self._further_user()
         try:
             return await self._performed(user, request)

@@ -3,11 +3,21 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any
+from time import perf_counter
+from typing import Any, Final
+
+import psutil
 
 from harness.measuring.arguments import Argument
 from harness.measuring.draws import Draws
 from harness.measuring.targets.python.declared import declared_in
+
+CANCELLED_AT: Final = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+"""Parts of the time that a request takes."""
+ANSWER_S: Final = 60.0
+"""After which nobody would wait for an answer any longer."""
+USERS: Final = 3
+OPTIONAL: Final = ("prepare", "drain", "statistics", "plans", "exact")
 
 
 def target_contract(target: type, url: Callable[[], str] = lambda: "") -> type:
@@ -19,25 +29,57 @@ def target_contract(target: type, url: Callable[[], str] = lambda: "") -> type:
             for name in declared_in(target):
                 assert inspect.iscoroutinefunction(getattr(target, name)), f"{name} is not async"
 
-        def test_it_performs_every_operation_and_leaves_no_task_behind(self) -> None:
-            async def each_once(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
-                for name in declared_in(target):
-                    await _asked(own, name)
+        def test_it_performs_every_operation_and_leaves_nothing_behind(self) -> None:
+            _opened(target, url(), _each_once)
 
-            _opened(target, url(), each_once)
+        def test_it_goes_on_after_requests_were_cancelled(self) -> None:
+            _opened(target, url(), _cancelled_and_again)
 
-        def test_it_goes_on_after_a_request_was_cancelled(self) -> None:
-            async def cancelled_and_again(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
-                for name in declared_in(target):
-                    request = asyncio.ensure_future(_asked(own, name))
-                    await asyncio.sleep(0)
-                    request.cancel()
-                    await asyncio.gather(request, return_exceptions=True)
-                    await _asked(own, name)
+        def test_it_answers_users_side_by_side(self) -> None:
+            _opened(target, url(), _side_by_side)
 
-            _opened(target, url(), cancelled_and_again)
+        def test_what_it_tells_is_as_it_is_read(self) -> None:
+            _opened(target, url(), _told)
 
     return TargetContract
+
+
+async def _each_once(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
+    for name in declared_in(type(own)):
+        await _asked(own, name)
+
+
+async def _cancelled_and_again(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
+    for name in declared_in(type(own)):
+        begun = perf_counter()
+        await _asked(own, name)
+        took_s = perf_counter() - begun
+        for part in CANCELLED_AT:
+            request = asyncio.ensure_future(_asked(own, name))
+            await asyncio.wait([request], timeout=part * took_s)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+        answered, _ = await asyncio.wait([asyncio.ensure_future(_asked(own, name))], timeout=ANSWER_S)
+        assert answered, f"{name} is not answered after cancelled ones: each may have kept a connection"
+        answered.pop().result()
+
+
+async def _side_by_side(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
+    for name in declared_in(type(own)):
+        await asyncio.gather(*(_asked(own, name) for _ in range(USERS)))
+
+
+async def _told(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
+    for name in OPTIONAL:
+        method = getattr(own, name, None)
+        assert method is None or inspect.iscoroutinefunction(method), f"{name} is not async"
+    if drain := getattr(own, "drain", None):
+        await drain()
+    if statistics := getattr(own, "statistics", None):
+        figures = await statistics()
+        assert all(isinstance(each, (int, float)) for each in figures.values()), "statistics are numbers by name"
+    if plans := getattr(own, "plans", None):
+        assert all(isinstance(name, str) for name in await plans()), "plans are of statements by name"
 
 
 def _asked(own: Any, name: str) -> Coroutine[Any, Any, object]:  # noqa: ANN401 -- somebody's own class
@@ -51,12 +93,13 @@ def _asked(own: Any, name: str) -> Coroutine[Any, Any, object]:  # noqa: ANN401 
 
 
 def _opened(target: type, url: str, use: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    """Opened for one user and closed, with nothing left of what it began."""
+    """Opened and closed, with neither tasks nor connections left of what it began."""
 
     async def run() -> None:
+        before = _connections()
         own: Any = target()
         takes = inspect.signature(own.open).parameters
-        given = {"url": url, "users": 1, "variant": next(iter(getattr(target, "variants", ["current"])))}
+        given = {"url": url, "users": USERS, "variant": next(iter(getattr(target, "variants", ["current"])))}
         await own.open(**{name: value for name, value in given.items() if name in takes})
         try:
             await use(own)
@@ -65,5 +108,13 @@ def _opened(target: type, url: str, use: Callable[[Any], Coroutine[Any, Any, Non
         await asyncio.sleep(0)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"after close() still running: {left}"
+        open_still = _connections() - before
+        assert not open_still, f"after close() still connected: {open_still}"
 
     asyncio.run(run())
+
+
+def _connections() -> set[object]:
+    """Those of this process that are open."""
+    found = psutil.Process().net_connections()
+    return {(each.laddr, each.raddr) for each in found if each.status == psutil.CONN_ESTABLISHED}

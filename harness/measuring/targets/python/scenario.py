@@ -3,9 +3,9 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import Field, ValidationInfo, model_validator
 
@@ -13,8 +13,11 @@ from harness.errors import nearest
 from harness.measuring.beside import DIRECTORY
 from harness.measuring.own_scenario import AskedOperation, OwnScenario, OwnVariant
 from harness.measuring.scenario import known
-from harness.measuring.seeds import Files
 from harness.measuring.targets.python.declared import declared_in
+
+EXACT: Final = "exact"
+OPERATION: Final = "operation"
+"""What `exact` may be told beside the arguments: the name of the operation."""
 
 
 class PythonOperation(AskedOperation, frozen=True):
@@ -23,9 +26,6 @@ class PythonOperation(AskedOperation, frozen=True):
 
 class PythonVariant(OwnVariant, frozen=True):
     """What differs of the database; the class is told the variant's name where its `open` takes a `variant`."""
-
-    migrate: Files = ()
-    """SQL that changes what `schema` and `seed` made: a file beside the scenario, or several."""
 
 
 class PythonScenario(OwnScenario, frozen=True):
@@ -43,6 +43,23 @@ class PythonScenario(OwnScenario, frozen=True):
     @property
     def is_loaded_here(self) -> bool:
         return True
+
+    @property
+    def searched(self) -> Sequence[str]:
+        """Those whose arguments its `exact` takes."""
+        found = find_class(self.target, self.directory)
+        return [name for name, each in self.operations.items() if takes_as_exact(found, tuple(each.drawn))]
+
+    def without_recall(self, operation: str) -> str:
+        found = find_class(self.target, self.directory)
+        arguments = ", ".join(self.operations[operation].drawn) if operation in self.operations else "…"
+        how = f"`async def exact(self, {arguments})`, which returns what an exact search finds, as {operation} does"
+        there = "has no method `exact`" if not hasattr(found, EXACT) else f"has an `exact` that is none for {operation}"
+        return f"{found.__name__} {there}. Write {how}."
+
+    @property
+    def tells_plans(self) -> bool:
+        return hasattr(find_class(self.target, self.directory), "plans")
 
     @model_validator(mode="before")
     @classmethod
@@ -80,6 +97,21 @@ class PythonScenario(OwnScenario, frozen=True):
             "phases": phases,
         }
         return filled
+
+
+def takes_as_exact(target: type, arguments: Sequence[str]) -> bool:
+    """Whether the class has an async `exact` that takes these, beside the operation's name if it wants that."""
+    exact = getattr(target, EXACT, None)
+    if not inspect.iscoroutinefunction(exact):
+        return False
+    given = [*arguments, *([OPERATION] if OPERATION in inspect.signature(exact).parameters else [])]
+    if all(name.isdigit() for name in arguments):
+        return len(inspect.signature(exact).parameters) == len(given) + 1
+    try:
+        inspect.signature(exact).bind(None, **dict.fromkeys(given))
+    except TypeError:
+        return False
+    return True
 
 
 def find_class(target: str, directory: Path) -> type:

@@ -4,9 +4,8 @@ import inspect
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 import click
@@ -17,7 +16,7 @@ from harness.measuring.connections import connected
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
-from harness.measuring.targets.python.scenario import PythonScenario, find_class
+from harness.measuring.targets.python.scenario import EXACT, OPERATION, PythonScenario, find_class
 
 BLOCKED_S: Final = 0.01
 """How long a method may keep everybody else from going on."""
@@ -34,8 +33,7 @@ class PythonTarget:
     def __init__(self, scenario: PythonScenario) -> None:
         self._scenario = scenario
         self._class = find_class(scenario.target, scenario.directory)
-        changes = [each.migrate for each in scenario.variants.values()]
-        self._versions: Sequence[tuple[Path, ...]] = [(), *dict.fromkeys(each for each in changes if each)]
+        self._versions = own_database.Versions(scenario)
 
     @property
     def packages(self) -> frozenset[str]:
@@ -45,29 +43,30 @@ class PythonTarget:
         return {name: each.description for name, each in self._scenario.variants.items()}
 
     def schema_version(self, variant: str) -> int:
-        """0 is what `schema`, `seed` and the class's own `prepare` make."""
-        return self._versions.index(self._scenario.variants[variant].migrate)
+        """What `schema` and `seed` make is followed by the class's own `prepare`."""
+        return self._versions.of(variant)
 
     @property
     def contents(self) -> str:
         return f"what {self._class.__name__} needs"
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        await own_database.prepare(database_url, self._scenario.database)
+        await self._versions.prepare(database_url, schema_version)
         if prepare := getattr(self._class(), "prepare", None):
             await prepare(database_url)
         await self.migrate(database_url, schema_version)
 
     def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
-        return 0 if schema_version and 0 in made else None
+        return self._versions.base_of(schema_version, made)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
-        await own_database.apply(database_url, self._versions[schema_version])
+        await self._versions.migrate(database_url, schema_version)
 
     shared = staticmethod(nothing_shared)
 
     @asynccontextmanager
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenPython"]:
+        await own_database.set_in(context.database_url, self._scenario.variants[context.variant].settings)
         own = self._class()
         given = {"url": context.database_url, "users": context.users, "variant": context.variant}
         takes = inspect.signature(own.open).parameters
@@ -99,8 +98,7 @@ class OpenPython:
         method = self._methods.get(request.operation)
         if method is None:
             raise TargetError("refused", f"There is no operation {request.operation!r}.")
-        values = request.arguments
-        steps = _Steps(method(*values.values()) if self._by_number[request.operation] else method(**values))
+        steps = _Steps(self._called(method, request))
         try:
             answer = await steps
         except TargetError:
@@ -152,13 +150,39 @@ class OpenPython:
             )
 
     async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
-        """Does not search."""
-        del queries
-        return ()
+        """Of those of which `exact` finds anything. Raises `UsageError` where a method does not say what it found."""
+        return tuple([share for each in queries if (share := await self._recall(each)) is not None])
+
+    async def _recall(self, request: Request) -> float | None:
+        exact: Callable[..., Coroutine[Any, Any, object]] | None = getattr(self._own, EXACT, None)
+        if exact is None:
+            return None
+        found = _as_found(request.operation, await self._called(self._methods[request.operation], request))
+        told = {OPERATION: request.operation} if OPERATION in inspect.signature(exact).parameters else {}
+        wanted = _as_found(EXACT, await self._called(exact, request, **told))
+        return sum(each in found for each in wanted) / len(wanted) if wanted else None
+
+    def _called(
+        self, method: Callable[..., Coroutine[Any, Any, object]], request: Request, **told: str
+    ) -> Coroutine[Any, Any, object]:
+        values = request.arguments
+        by_number = self._by_number[request.operation]
+        return method(*values.values(), **told) if by_number else method(**values, **told)
 
     async def report_statistics(self) -> bool:
         """Its sessions are its own."""
         return False
+
+
+def _as_found(method: str, returned: object) -> Sequence[object]:
+    match returned:
+        case list() | tuple() | set() | frozenset():
+            return list(cast("Collection[object]", returned))
+        case _:
+            raise UsageError(
+                f"{method} returned {type(returned).__name__}: for a budget on recall it has to return a list of what "
+                "it found, such as ids, which is held against that of an exact search."
+            )
 
 
 async def _explained(

@@ -11,7 +11,7 @@ from harness.measuring.beside import FileBeside
 from harness.measuring.own_scenario import AskedOperation, OwnScenario, OwnVariant
 from harness.measuring.scenario import known
 from harness.measuring.section import Section
-from harness.measuring.seeds import Files, as_several
+from harness.measuring.seeds import as_several
 from harness.measuring.targets.sql.queries import OwnStatement, mismatch, read_file, read_statement
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
@@ -47,14 +47,10 @@ class OtherSql(Section, frozen=True):
 class SqlVariant(OwnVariant, frozen=True):
     """What differs under this name: the statements, the schema, or the settings of its sessions."""
 
-    migrate: Files = ()
-    """SQL that changes what `schema` and `seed` made: a file beside the scenario, or several."""
     queries: FileBeside | None = None
     """A file of statements that go before the scenario's."""
     operations: Mapping[str, OtherSql] = {}
     """Other statements for operations, by name."""
-    settings: Mapping[str, str] = {}
-    """Settings of PostgreSQL for its sessions, such as work_mem."""
 
 
 class SqlScenario(OwnScenario, frozen=True):
@@ -68,6 +64,15 @@ class SqlScenario(OwnScenario, frozen=True):
     """What is asked, by name."""
     variants: Mapping[str, SqlVariant] = {}
     """What is compared, by name; `current` alone."""
+
+    @property
+    def tells_pool(self) -> bool:
+        """Each user has a connection."""
+        return True
+
+    @property
+    def tells_plans(self) -> bool:
+        return True
 
     @model_validator(mode="after")
     def _statements_fit(self) -> Self:

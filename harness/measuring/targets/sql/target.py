@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -35,30 +34,28 @@ class SqlTarget:
     def __init__(self, scenario: SqlScenario) -> None:
         self._scenario = scenario
         self._warned: set[tuple[str, str]] = set()
-        changes = [each.migrate for each in scenario.variants.values()]
-        self._versions: Sequence[tuple[Path, ...]] = [(), *dict.fromkeys(each for each in changes if each)]
+        self._versions = own_database.Versions(scenario)
 
     def variants(self) -> Mapping[str, str]:
         return {name: each.description for name, each in self._scenario.variants.items()}
 
     def schema_version(self, variant: str) -> int:
-        """0 is what `schema` and `seed` make."""
-        return self._versions.index(self._scenario.variants[variant].migrate)
+        return self._versions.of(variant)
 
     @property
     def contents(self) -> str:
-        return " and ".join(path.name for path in self._scenario.database.files) or "nothing"
+        return self._versions.contents
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        await own_database.prepare(database_url, self._scenario.database)
+        await self._versions.prepare(database_url, schema_version)
         await self.migrate(database_url, schema_version)
 
     def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
-        return 0 if schema_version and 0 in made else None
+        return self._versions.base_of(schema_version, made)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
         """All that is known of a mistake in a statement is told here, before anything is measured."""
-        await own_database.apply(database_url, self._versions[schema_version])
+        await self._versions.migrate(database_url, schema_version)
         for variant in self._scenario.variants:
             if self.schema_version(variant) == schema_version:
                 session = self._session(variant, database_url)

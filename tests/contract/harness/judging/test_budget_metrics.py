@@ -9,6 +9,7 @@ from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome
 from harness.judging.budgets import parse
 from harness.measuring.probes import PROBES
+from harness.measuring.sent_statements import COUNTER
 from harness.quantities import Unit
 from harness.record import BackgroundRecord, LevelsRecord, PhaseRecord
 from tests.records import samples, variant
@@ -24,7 +25,8 @@ def observed(n: int = 400) -> Observed:
     answered = samples([0.05] * n, embedding="cache", **fields) + samples([0.2] * n, embedding="ollama", **fields)
     work = BackgroundRecord(kind="co_occurrence", count=4, failures=2, statements=4, round_trips=4)
     everything = (*answered, *samples([0.1], error="503 DATABASE_BUSY"))
-    counters = {name: 20.0 for probe in PROBES.values() for name in probe.counters}
+    counted = [name for probe in PROBES.values() for name in probe.counters]
+    counters = dict.fromkeys([*counted, COUNTER], 20.0)
     phase = PhaseRecord(
         name="query",
         workload="query",
@@ -39,7 +41,7 @@ def observed(n: int = 400) -> Observed:
         drain_s=2.0,
     )
     measured = variant("batched", everything, background=(work,), phases=(phase,), recalls=(0.9, 0.7))
-    return Observed(measured, everything, phases=(phase,), elapsed_s=20.0)
+    return Observed(measured, everything, phases=(phase,), elapsed_s=20.0, subject="query")
 
 
 def evaluated(word: str, comparator: str, limit: str, seen: Observed) -> Evaluation:

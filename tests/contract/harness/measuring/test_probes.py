@@ -9,6 +9,7 @@ import pytest
 from harness.measuring.observation import asking
 from harness.measuring.probes import PROBES
 from harness.measuring.probes.protocol import NotObserved, Observable, Probe
+from harness.measuring.server_log import ServerLog
 from harness.measuring.servers.provisioners.protocol import Server
 
 
@@ -36,13 +37,16 @@ def probe(request: pytest.FixtureRequest) -> Probe:
 @pytest.fixture
 async def observable(server: Server, database_url: str) -> AsyncIterator[Observable]:
     async with asking(server.admin_url) as ask:
-        yield Observable(ask, urlsplit(database_url).path.removeprefix("/"), server.cpu_s, able, used)
+        name = urlsplit(database_url).path.removeprefix("/")
+        yield Observable(ask, name, server.cpu_s, able, used, ServerLog(server.log_on, name).failed)
 
 
 def test_it_names_its_counters_with_their_units_and_says_what_they_are(probe: Probe) -> None:
     assert probe.counters
     for name, clause in probe.counters.items():
-        assert name.rpartition("_")[2] in {"s", "bytes", "images", "read", "hit", "written", "periods"}, name
+        assert name.rpartition("_")[2] in {"s", "bytes", "images", "read", "hit", "written", "periods", "statements"}, (
+            name
+        )
         assert clause[0].islower()
         assert not clause.endswith(".")
 

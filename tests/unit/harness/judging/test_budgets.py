@@ -136,7 +136,6 @@ REFUSALS = [
     ("query.search.plan uses", 23, "expected the name of an index"),
     ("query.search.plan uses a and b", 24, "the name of one index"),
     ("query{text=known}.plan uses a", 6, "not counted per request"),
-    ("add.recall >= 90%", 1, "write query.recall"),
     ("query.recall >= 90", 17, "write 90%"),
     ("query.throughput >= 20", 21, "write 20/s"),
     ("query.throughput >= 20ms", 21, "write 20/s"),

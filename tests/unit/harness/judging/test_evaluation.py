@@ -31,7 +31,7 @@ def test_every_window_has_to_hold_and_the_worst_is_named() -> None:
     assert evaluated("query.p50 <= 1s", hiccup).outcome is Outcome.PASS
     worst = evaluated("query{window=10s}.p50 <= 1s", hiccup)
     assert (worst.outcome, worst.n, worst.measured) == (Outcome.FAIL, 100, 2.0)
-    assert worst.where == "from 10.0 s on, in round 0 of mix"
+    assert worst.where == "from 10.0 s on, in round 1 of mix"
 
 
 def test_one_of_many_windows_fails_only_when_it_is_surer_than_one_alone() -> None:
@@ -139,6 +139,34 @@ def test_where_a_round_does_not_tell_its_background_queue_there_is_no_verdict_on
     assert untold.outcome is Outcome.INVALID
     assert "does not tell" in untold.reason
     assert evaluate(parse("mix.background_drain <= 1s"), run).measured == 0.2
+
+
+def test_recall_is_that_of_the_operation_that_is_named() -> None:
+    run = variant(
+        "batched",
+        (*samples([0.1], "query"), *samples([0.1], "find")),
+        recalls=(0.5,),
+        recalls_by_operation={"find": (0.8, 1.0)},
+    )
+    assert evaluate(parse("find.recall >= 90%"), run).outcome is Outcome.PASS
+    assert evaluate(parse("query.recall >= 60%"), run).outcome is Outcome.FAIL
+    untold = evaluate(parse("find.recall >= 90%"), variant("batched", samples([0.1], "find"), recalls=(0.5,)))
+    assert (untold.outcome, untold.reason) == (
+        Outcome.INVALID,
+        "the target did not search exactly as well as by find",
+    )
+
+
+def test_statements_that_the_server_counts_are_told_of_the_phases_in_which_it_does() -> None:
+    timed, watched = of_phase("query", 4), of_phase("query", 2, counters={"sent_statements": 6.0})
+    run = variant("batched", samples([0.1] * 4, phase="query"), phases=(timed, watched))
+    counted = evaluate(parse("query.statements_per_op <= 3"), run)
+    assert (counted.outcome, counted.measured, counted.n) == (Outcome.PASS, 3, 2)
+    assert evaluate(parse("query.statements_per_op <= 2.9"), run).outcome is Outcome.FAIL
+    untold = of_phase("query", 2, uncounted={"sent_statements": "nobody says it"})
+    for phases, reason in (((timed, untold), "nobody says it"), ((timed,), "no probe")):
+        blind = variant("batched", samples([0.1] * 4, phase="query"), phases=phases)
+        assert reason in evaluate(parse("query.statements_per_op <= 3"), blind).reason
 
 
 def test_what_a_phase_cost_is_told_per_request_of_that_phase() -> None:

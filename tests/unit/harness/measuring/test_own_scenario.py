@@ -100,6 +100,26 @@ def test_what_does_not_fit_together_is_refused(stated: dict[str, Any], message: 
         scenario(**stated)
 
 
+@pytest.mark.parametrize(
+    ("budget", "watched"),
+    [
+        ("find.statements_per_op <= 3", True),
+        ("find.plan uses btree", True),
+        ("find.by_id.plan uses btree", True),
+        ("after: find . plan uses btree", True),
+        ("buy.find.plan uses btree", False),
+        ("find.statements <= 3", False),
+        ("find.p95 <= 1s", False),
+    ],
+)
+def test_statements_that_only_the_server_tells_are_watched_in_a_phase_without_timing(
+    budget: str, watched: bool
+) -> None:
+    stated = scenario(phases=[{"operation": "find", "requests": 2}], budgets=[budget]).completed()
+    assert [phase.name for phase in stated.phases] == (["find", "find alone"] if watched else ["find"])
+    assert [stated.watched_in(phase) for phase in stated.phases] == (["", "find"] if watched else [""])
+
+
 def test_what_a_budget_counts_of_an_operation_among_others_is_counted_alone() -> None:
     counted = scenario(budgets=["find.rows_per_op <= 40", "find.p95 <= 1s", "buy.errors <= 0%"]).completed()
     mix, alone = counted.phases
@@ -118,3 +138,8 @@ def test_what_a_budget_counts_of_an_operation_among_others_is_counted_alone() ->
         .phases[1:]
         == ()
     )
+
+
+def test_a_budget_on_recall_is_refused_where_the_target_does_not_search_exactly() -> None:
+    with pytest.raises(ValidationError, match=r"find\.recall >= 90%: this target does not search exactly as well"):
+        scenario(budgets=["find.recall >= 90%"], recall_queries=5)

@@ -106,4 +106,4 @@ def test_a_statement_that_was_not_executed_is_told_with_those_that_were() -> Non
     evaluation = evaluate(parse("query.find.plan uses idx_a"), variant(plans=(PlanRecord(statement="query.search"),)))
     assert evaluation.outcome is Outcome.INVALID
     assert evaluation.reason.endswith("Those that were: query.search")
-    assert "does not tell its statements" in evaluate(parse("query.find.plan uses a"), variant()).reason
+    assert "neither the target nor the server tells them" in evaluate(parse("query.find.plan uses a"), variant()).reason

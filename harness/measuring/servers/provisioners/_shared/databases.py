@@ -126,6 +126,10 @@ class PostgresServer:
     """Where its databases lie; None is the server's default."""
     read_log: Callable[[], str] = field(default=str, repr=False, compare=False)
     """The log of the server, as far as it can be read; else empty."""
+    read_log_on: Callable[[int | None], tuple[bytes, int] | None] = field(
+        default=lambda _: None, repr=False, compare=False
+    )
+    """The part of the log from a position on, and where it ends; None where it cannot be read so."""
     read_cpu_s: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
     """The processor time of the server in seconds; None where it cannot be read."""
     disruptions: Disruptions = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
@@ -158,6 +162,9 @@ class PostgresServer:
 
     async def log(self) -> str:
         return await asyncio.to_thread(self.read_log)
+
+    async def log_on(self, position: int | None) -> tuple[bytes, int] | None:
+        return await asyncio.to_thread(self.read_log_on, position)
 
     async def cpu_s(self) -> float | None:
         return await asyncio.to_thread(self.read_cpu_s)

@@ -1,12 +1,6 @@
 """What `pg_stat_statements` counts, read from a server that has it; and from one that has not."""
 
-import os
-import pwd
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
@@ -14,43 +8,9 @@ import pytest
 from harness.measuring.plans import EXPLAIN_EXECUTED, read_plan
 from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.profilers.server_statements import ExecutedStatements
-from harness.measuring.servers.provisioners._shared.databases import free_port
 from tests.integration.harness.conftest import Sessions
-from tests.needs import counting_postgresql
 
 SEARCH = "SELECT count(*) FROM thing WHERE id > $1 AND id < 900"
-
-
-@pytest.fixture(scope="module")
-def counting_url() -> Iterator[str]:
-    found = counting_postgresql()
-    assert found is not None
-    # PostgreSQL refuses to run as root.
-    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-    with TemporaryDirectory(prefix="counting-", dir="/tmp") as name:
-        directory = Path(name)
-        os.chown(directory, account.pw_uid, account.pw_gid)
-        port = free_port("127.0.0.1")
-
-        def run(program: str, *arguments: str) -> None:
-            subprocess.run(
-                [found / "bin" / program, f"--pgdata={directory}/data", *arguments],
-                user=account.pw_uid,
-                group=account.pw_gid,
-                cwd=directory,
-                check=True,
-                stdout=subprocess.DEVNULL,
-                timeout=60,
-            )
-
-        run("initdb", "--username=postgres", "--auth=trust", "--no-sync")
-        settings = "-c shared_preload_libraries=pg_stat_statements -c listen_addresses=127.0.0.1 -c fsync=off"
-        run("pg_ctl", "start", "--wait", f"--log={directory}/log", "-o", f"{settings} -p {port} -k {directory}")
-        try:
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        finally:
-            run("pg_ctl", "stop", "--wait", "--mode=immediate")
-            shutil.rmtree(directory / "data")
 
 
 @pytest.mark.needs("pg_stat_statements")

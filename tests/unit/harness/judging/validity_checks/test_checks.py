@@ -235,3 +235,32 @@ def test_a_phase_was_too_short_where_its_background_queue_grew_throughout(
     if is_debt:
         assert "background work of batched did not keep up in query, round 1" in found[0]
         assert "took 6.80 s more" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("refused", "scenario", "fields", "swallows"),
+    [
+        (10, {}, {}, True),
+        (9, {}, {}, False),
+        (10, {"operations": {"query": {"expect": {"json": {"id": 1}}}}}, {}, False),
+        (10, {"operations": {"query": {"expect": {"status": 200, "json": None}}}}, {}, True),
+        (10, {"operations": ["query"]}, {}, True),
+        (10, {}, {"results": 1}, False),
+    ],
+)
+def test_errors_are_swallowed_where_as_many_statements_failed_as_requests_that_nobody_looked_at_were_answered(
+    refused: int, scenario: dict[str, Any], fields: dict[str, Any], swallows: bool
+) -> None:
+    answered = [sample("query", phase="query", round=1, **fields) for _ in range(8)]
+    failed = [sample("query", phase="query", round=1, error="refused") for _ in range(2)]
+    ran = variant("batched", [*answered, *failed], phases=(phase(counters={"failed_statements": float(refused)}),))
+    found = objections("swallowed_errors", record(ran, scenario=scenario))
+    assert bool(found) is swallows
+    if swallows:
+        assert "refused 10 statements in query of batched, round 1" in found[0]
+        assert "reported 8 of 10 requests as answered" in found[0]
+
+
+def test_a_log_that_nobody_could_read_says_nothing_of_errors() -> None:
+    ran = variant("batched", [sample("query", phase="query", round=1)], phases=(phase(),))
+    assert not objections("swallowed_errors", record(ran))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,54 @@ def test_a_class_that_cannot_be_measured_is_refused(tmp_path: Path, target: str,
     with pytest.raises(UsageError) as refused:
         scenario_files.load_scenario(str(path))
     assert message in str(refused.value)
+
+
+class Searching(Kept):
+    """Finds the even ones of the numbers up to `k`, of which an exact search finds all."""
+
+    @operation(k={"uniform": {"of": [4]}})
+    async def find(self, k: int) -> list[int]:
+        return list(range(2, k + 1, 2))
+
+    @operation(k={"uniform": {"of": [4]}})
+    async def guess(self, k: int) -> int:
+        return k
+
+    async def exact(self, k: int, operation: str) -> list[int]:
+        assert operation in ("find", "guess")
+        return list(range(1, k + 1))
+
+
+def searching(**stated: Any) -> PythonScenario:
+    document = {"name": "kept", "target": f"{__name__}:Searching", "phases": [{"requests": 6}], "recall_queries": 2}
+    return PythonScenario.model_validate(document | stated)
+
+
+async def test_what_a_search_finds_is_held_against_what_the_class_finds_exactly() -> None:
+    found = searching(budgets=["find.recall >= 50%"])
+    assert {"find", "guess"} <= set(found.searched)
+    assert "count" not in found.searched, "its arguments are others"
+    async with PythonTarget(found).open(CONTEXT) as opened:
+        assert await opened.recalls([Request("find", {"k": 4}), Request("find", {"k": 2})]) == (0.5, 0.5)
+        assert await opened.recalls([Request("find", {"k": 0})]) == (), "of nothing no share is told"
+        with pytest.raises(UsageError, match="guess returned int: for a budget on recall it has to return a list"):
+            await opened.recalls([Request("guess", {"k": 4})])
+
+
+@pytest.mark.parametrize(
+    ("make", "budget", "said"),
+    [
+        (
+            scenario,
+            "count.recall >= 50%",
+            r"has no method `exact`. Write `async def exact\(self, number, fixed\)`",
+        ),
+        (searching, "after: count . recall >= 50%", "Searching has an `exact` that is none for count"),
+        (searching, "nothing.recall >= 50%", r"Write `async def exact\(self, …\)`"),
+    ],
+)
+def test_a_budget_on_recall_that_nobody_could_tell_is_refused(
+    make: Callable[..., PythonScenario], budget: str, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        make(budgets=[budget], variants={"after": {}})
