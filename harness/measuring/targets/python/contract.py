@@ -2,9 +2,9 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psutil
 
@@ -44,13 +44,17 @@ def target_contract(target: type, url: Callable[[], str] = lambda: "") -> type:
     return TargetContract
 
 
+def _operations(own: Any) -> Sequence[str]:  # noqa: ANN401 -- somebody's own class
+    return list(declared_in(cast("type[object]", type(own))))
+
+
 async def _each_once(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
-    for name in declared_in(type(own)):
+    for name in _operations(own):
         await _asked(own, name)
 
 
 async def _cancelled_and_again(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
-    for name in declared_in(type(own)):
+    for name in _operations(own):
         begun = perf_counter()
         await _asked(own, name)
         took_s = perf_counter() - begun
@@ -65,7 +69,7 @@ async def _cancelled_and_again(own: Any) -> None:  # noqa: ANN401 -- somebody's 
 
 
 async def _side_by_side(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
-    for name in declared_in(type(own)):
+    for name in _operations(own):
         await asyncio.gather(*(_asked(own, name) for _ in range(USERS)))
 
 
