@@ -158,7 +158,7 @@ class AtPlace(Surroundings):
             row = await self.place.ask(SESSIONS, self.place.database)
             self.sessions[phase] = max(self.sessions[phase], row["sessions"] if row else 0)
 
-    def told(self) -> Reading:
+    def counted_beside(self) -> Reading:
         return self.place.sent.take()
 
     def plans(self) -> Mapping[str, PlanRecord]:

@@ -18,7 +18,7 @@ SET: Final = "SELECT format('ALTER DATABASE %I SET %I = %L', current_database(),
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class PreparedDatabase:
     """A database before a run; those that only differ in `migrate` are made from one."""
 
     database: OwnDatabase
@@ -30,10 +30,11 @@ class Versions:
 
     def __init__(self, scenario: OwnScenario) -> None:
         wanted = {
-            name: Version(scenario.database.of(variant), variant.migrate) for name, variant in scenario.variants.items()
+            name: PreparedDatabase(scenario.database.of(variant), variant.migrate)
+            for name, variant in scenario.variants.items()
         }
-        grounds = [Version(scenario.database), *(Version(each.database) for each in wanted.values())]
-        self._all: list[Version] = []
+        grounds = [PreparedDatabase(scenario.database), *(PreparedDatabase(each.database) for each in wanted.values())]
+        self._all: list[PreparedDatabase] = []
         self._all += [each for number, each in enumerate(grounds) if each not in grounds[:number]]
         self._all += [each for each in wanted.values() if each.migrate]
         self._by_variant = {name: self._all.index(each) for name, each in wanted.items()}
@@ -43,7 +44,7 @@ class Versions:
 
     def base_of(self, version: int, made: Collection[int]) -> int | None:
         """The same before it is migrated, where that is there."""
-        ground = self._all.index(Version(self._all[version].database))
+        ground = self._all.index(PreparedDatabase(self._all[version].database))
         return ground if ground != version and ground in made else None
 
     @property

@@ -44,7 +44,7 @@ class Surroundings:
         del phase, zero, begun
         return nullcontext()
 
-    def told(self) -> Reading:
+    def counted_beside(self) -> Reading:
         """What was counted beside the slice that has ended, and by none of what is observed around it."""
         return Reading()
 
@@ -131,9 +131,9 @@ async def measure(measured: Pass, workers: Sequence[Worker]) -> None:
         measured.surroundings.ended(record)
     await measured.surroundings.over()
     end = end_of_all(await all_of(worker.end() for worker in workers))
-    told = {plan["statement"] for plan in end["plans"]}
+    known = {plan["statement"] for plan in end["plans"]}
     plans = measured.surroundings.plans()
-    seen = [plan.model_dump(exclude_defaults=True) for name, plan in plans.items() if name not in told]
+    seen = [plan.model_dump(exclude_defaults=True) for name, plan in plans.items() if name not in known]
     measured.journal.write(
         "variant_end", {"name": measured.variant, "complete": True, **end, "plans": [*end["plans"], *seen]}
     )
@@ -141,7 +141,7 @@ async def measure(measured: Pass, workers: Sequence[Worker]) -> None:
 
 async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: PassTime) -> PhaseRecord:
     """Slice by slice, each begun by all workers at once."""
-    timed, whole, told, records = Reading(), Reading(), Reading(), list[PhaseRecord | None]()
+    timed, whole, beside, records = Reading(), Reading(), Reading(), list[PhaseRecord | None]()
     for number in range(measured.scenario.slices):
         await measured.surroundings.turn()
         measured.progress.phase(measured.variant, phase.name, phase.timed(measured.scenario.seed), phase.duration_s)
@@ -151,13 +151,13 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
         async with measured.surroundings.beside(phase, time.zero, measured.clock.now()):
             await all_of(worker.drive(phase, number, time) for worker in workers)
         time.stand_still()
-        told = told.plus(measured.surroundings.told())
+        beside = beside.plus(measured.surroundings.counted_beside())
         timed = timed.plus((await _observed(measured, workers, "timed")).since(timed_before))
         measured.progress.preparing(f"{measured.variant}: finishing the background work")
         records = await all_of(worker.settle() for worker in workers)
         whole = whole.plus((await _observed(measured, workers, "whole")).since(whole_before))
     measured.progress.phase_end(measured.variant, phase.name)
-    return _counted(phase_of_all([record for record in records if record is not None]), timed, whole, told)
+    return _counted(phase_of_all([record for record in records if record is not None]), timed, whole, beside)
 
 
 async def _observed(measured: Pass, workers: Sequence[Worker], span: CountedSpan, *, before: bool = False) -> Reading:

@@ -39,7 +39,7 @@ def target_contract(target: type, url: Callable[[], str] = lambda: "") -> type:
             _opened(target, url(), _side_by_side)
 
         def test_what_it_tells_is_as_it_is_read(self) -> None:
-            _opened(target, url(), _told)
+            _opened(target, url(), _optional_methods)
 
     return TargetContract
 
@@ -73,7 +73,7 @@ async def _side_by_side(own: Any) -> None:  # noqa: ANN401 -- somebody's own cla
         await asyncio.gather(*(_asked(own, name) for _ in range(USERS)))
 
 
-async def _told(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
+async def _optional_methods(own: Any) -> None:  # noqa: ANN401 -- somebody's own class
     for name in OPTIONAL:
         method = getattr(own, name, None)
         assert method is None or inspect.iscoroutinefunction(method), f"{name} is not async"

@@ -158,16 +158,16 @@ class OpenPython:
         if exact is None:
             return None
         found = _as_found(request.operation, await self._called(self._methods[request.operation], request))
-        told = {OPERATION: request.operation} if OPERATION in inspect.signature(exact).parameters else {}
-        wanted = _as_found(EXACT, await self._called(exact, request, **told))
+        named = {OPERATION: request.operation} if OPERATION in inspect.signature(exact).parameters else {}
+        wanted = _as_found(EXACT, await self._called(exact, request, **named))
         return sum(each in found for each in wanted) / len(wanted) if wanted else None
 
     def _called(
-        self, method: Callable[..., Coroutine[Any, Any, object]], request: Request, **told: str
+        self, method: Callable[..., Coroutine[Any, Any, object]], request: Request, **named: str
     ) -> Coroutine[Any, Any, object]:
         values = request.arguments
         by_number = self._by_number[request.operation]
-        return method(*values.values(), **told) if by_number else method(**values, **told)
+        return method(*values.values(), **named) if by_number else method(**values, **named)
 
     async def report_statistics(self) -> bool:
         """Its sessions are its own."""
