@@ -126,6 +126,11 @@ class AtPlace(Surroundings):
 
     async def turn(self) -> None:
         await self.gate()
+        if self.works_here and any(self.run.scenario.watched_in(phase) for phase in self.run.scenario.phases):
+            await self.place.sent.find()
+
+    async def over(self) -> None:
+        await self.place.sent.plan()
 
     async def observe(self, span: CountedSpan, *, flushed: bool, before: bool) -> Reading:
         async def flush() -> bool:

@@ -116,6 +116,8 @@ class SentStatements:
     plans: dict[str, PlanRecord] = field(default_factory=dict[str, PlanRecord])
     """By the names of statements."""
     _reading: Reading = field(default_factory=Reading)
+    _unplanned: dict[str, LoggedStatement] = field(default_factory=dict[str, LoggedStatement])
+    _found: list[Telling | None] = field(default_factory=list["Telling | None"])
 
     @asynccontextmanager
     async def watched(self, operation: str) -> AsyncGenerator[None]:
@@ -129,14 +131,24 @@ class SentStatements:
             yield
         sent = [(statement, times) for statement, times in found if not CONTROL.match(bare(statement.sql))]
         self._reading = Reading({COUNTER: float(sum(times for _, times in sent))})
-        await self._plan(named(operation, [statement for statement, _ in sent]))
+        for name, statement in named(operation, [statement for statement, _ in sent]).items():
+            self._unplanned.setdefault(name, statement)
 
     def take(self) -> Reading:
         """What was counted since it was taken last; empty where nothing was watched."""
         taken, self._reading = self._reading, Reading()
         return taken
 
+    async def find(self) -> None:
+        """How the server tells it, asked once, before anything is counted."""
+        if not self._found:
+            self._found.append(await self._looked_for())
+
     async def _telling(self) -> Telling | None:
+        await self.find()
+        return self._found[0]
+
+    async def _looked_for(self) -> Telling | None:
         if await self._has_counts():
             return TellingByCounts(self.database_url)
         return TellingByLog(self.log, self.admin_url) if await self.log.read() else None
@@ -154,10 +166,13 @@ class SentStatements:
                     return True
         return False
 
-    async def _plan(self, statements: Mapping[str, LoggedStatement]) -> None:
+    async def plan(self) -> None:
+        """All that was sent in watched blocks. Its own session reads rows, so nothing is to be counted meanwhile."""
+        if not self._unplanned:
+            return
         async with connected(self.database_url) as connection:
             kinds = {each["index"]: each["access_method"] for each in await connection.fetch(ACCESS_METHODS)}
-            for name, statement in statements.items():
+            for name, statement in self._unplanned.items():
                 # What a driver sends need not be planned by itself: a type of a placeholder may not be known so.
                 with contextlib.suppress(asyncpg.PostgresError):
                     explained = await _explained(connection, statement)

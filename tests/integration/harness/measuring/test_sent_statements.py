@@ -35,6 +35,8 @@ async def test_each_statement_is_counted_and_planned_with_the_values_that_it_had
         assert await pool.fetchval(LOG_STATEMENT) == "none"
     assert sent.take().values == {}, "nobody asked for these"
     assert await log.failed() == 0, "what is looked at does not fail by that"
+    assert sent.plans == {}, "a plan is asked for when nothing is counted any more"
+    await sent.plan()
     assert {name: (plan.indexes, plan.scans) for name, plan in sent.plans.items()} == {
         "read": (("notes_pkey",), ()),
         "write.1": ((), ()),
@@ -82,4 +84,5 @@ async def test_a_server_that_counts_statements_tells_it_by_that(counting_url: st
     finally:
         await admin.close()
     assert sent.take().values == {COUNTER: 3.0}
+    await sent.plan()
     assert [(name, plan.indexes) for name, plan in sent.plans.items()] == [("read", ("notes_id",))]
