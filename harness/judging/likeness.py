@@ -4,7 +4,7 @@ Software is not among it, nor are somebody's own statements and service: two ver
 often made for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from harness.differences import differences
@@ -48,7 +48,10 @@ def circumstances(record: RunRecord) -> Mapping[str, object]:
     }
 
 
-def _asked(operations: Mapping[str, Mapping[str, Any]]) -> Mapping[str, object]:
+def _asked(operations: Mapping[str, Mapping[str, Any]] | Sequence[str]) -> object:
+    """Of the operations that a scenario states itself; those of the memory system are names alone."""
+    if not isinstance(operations, Mapping):
+        return operations
     return {
         name: {key: value for key, value in operation.items() if key != MEASURED_OF_OPERATION}
         for name, operation in operations.items()

@@ -47,6 +47,7 @@ def test_what_is_missing_or_wrong_is_a_sentence(environment: dict[str, str]) -> 
     assert "Traceback" not in unreachable.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["migrate", "serve"])
 def test_a_url_that_is_not_understood_is_a_sentence_without_its_password(
     environment: dict[str, str], command: str

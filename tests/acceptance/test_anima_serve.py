@@ -177,6 +177,7 @@ def test_a_user_without_name_and_home_is_told_what_to_do(
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow
 async def test_a_signal_waits_for_the_request_in_flight(offline: Environment, server: Server) -> None:
     url = await server.create_database("served")
     await migrate(url)
@@ -199,6 +200,7 @@ async def test_a_signal_waits_for_the_request_in_flight(offline: Environment, se
     await server.drop_database("served")
 
 
+@pytest.mark.slow
 async def test_a_database_that_is_behind_is_refused_with_what_to_run(offline: Environment, server: Server) -> None:
     url = await server.create_database("behind")
     await migrate(url, to=6)

@@ -94,6 +94,7 @@ def test_each_operation_of_a_scenario_can_be_tried_once(harness: Program) -> Non
     assert (wrong.returncode, "--database URL" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_scenario_that_init_writes_runs_and_is_not_written_over(harness: Program) -> None:
     assert harness("init", "sql", "--to", "own").returncode == 0
     done = harness("run", "own/own.toml")

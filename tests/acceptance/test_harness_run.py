@@ -23,6 +23,7 @@ def only_run(directory: Path) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_budgets_that_hold_exit_with_0_and_leave_a_whole_run(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     done = harness("run", str(tiny("query.statements <= 3", "naive: query.statements >= 232")))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -65,6 +65,7 @@ def test_a_scenario_that_cannot_be_followed_names_the_place(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_corpus_line_that_is_not_json_is_named(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     corpus = tmp_path / "memories.jsonl"
     corpus.write_text('{"content": "one"}\nnot json\n', encoding="utf-8")

@@ -11,6 +11,8 @@ from anima.model import BootstrapRequest, NewMemory, Query
 from anima.strategy import BATCHED, FRONTIER, NAIVE, Strategy
 from tests.memories import AT_098, EAST, opened, rows, session_on, tables, value
 
+pytestmark = pytest.mark.slow
+
 VECTORS = {"first": EAST, "second": AT_098}
 PATHS = {
     "the schema, and public for the extension": "own,public",

@@ -163,6 +163,7 @@ async def check_promotions(session: Session, asked: Asked) -> None:
     assert audited == asked.promotions == Counter(due)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", PLACED, indirect=True)
 async def test_near_duplicates_added_and_queried_at_once_end_as_variants_and_none_is_lost(
     database_url: str, session: Session, strategy: Strategy

@@ -73,6 +73,7 @@ async def rows_read_by_background_work(url: str, session: Session, size: int) ->
     return int(after["sum"]) - int(before["sum"])
 
 
+@pytest.mark.slow
 async def test_background_work_reads_as_much_of_a_large_corpus_as_of_a_small_one(
     database_url: str, session: Session
 ) -> None:

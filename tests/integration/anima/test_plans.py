@@ -30,6 +30,8 @@ from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import AT_098, EAST, NOON, plant, rows, session_on
 from tests.specimens import fix5_bootstrap
 
+pytestmark = pytest.mark.slow
+
 COUNT: Final = 10_000
 LATER: Final = NOON + timedelta(days=365)
 TIERS: Final = ("active", "thread", "stable", "network")

@@ -89,6 +89,7 @@ def accessed(
 @example(chunk=1, first=MEMORIES[:12], second=MEMORIES[:12])
 @example(chunk=1000, first=MEMORIES, second=MEMORIES[:2])
 @example(chunk=99, first=MEMORIES, second=[])
+@pytest.mark.slow
 def test_any_chunk_gives_the_tables_of_one_pair_at_a_time(
     runner: asyncio.Runner, session: Session, chunk: int, first: list[UUID], second: list[UUID]
 ) -> None:

@@ -120,6 +120,7 @@ def written(project: pytest.Pytester, *arguments: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["alone", "xdist"])
 def test_the_report_for_programs_is_whole_with_and_without_workers(project: pytest.Pytester, workers: str) -> None:
     document = written(project, "-n", workers)
@@ -257,6 +258,7 @@ def verdicts_of(document: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["alone", "xdist"])
 def test_of_a_test_that_is_run_again_the_last_attempt_counts(pytester: pytest.Pytester, workers: str) -> None:
     """As pytest-rerunfailures runs it: the same item, once more."""

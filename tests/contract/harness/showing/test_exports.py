@@ -16,7 +16,7 @@ from harness.showing.report import Report
 from tests.records import HOSTILE, guide_record, record, samples, variant
 
 
-@pytest.fixture(params=EXPORTS)
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "png")) for name in EXPORTS])
 def form(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

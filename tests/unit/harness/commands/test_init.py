@@ -106,6 +106,7 @@ def test_a_server_is_named_with_what_its_variables_are_unless_stated(tmp_path: P
     assert tomllib.loads(written.read_text())["service"]["url"] == "https://eu.shop.example/v1"
 
 
+@pytest.mark.slow
 def test_the_test_that_is_written_passes_as_it_stands(tmp_path: Path) -> None:
     target = tmp_path / "test_performance.py"
     CliRunner().invoke(init, ["pytest", "--to", str(target)], catch_exceptions=False)

@@ -53,6 +53,7 @@ def test_one_statement_too_many_is_enough() -> None:
     assert taken_until_abort(watch, [0.1] * 100, statements=4) is not None
 
 
+@pytest.mark.slow
 def test_looking_again_and_again_ends_few_runs_whose_quantile_is_within_its_limit() -> None:
     """The p90 is exactly at the limit, where a wrong FAIL is likeliest; at 5 % a look it would be one run in three."""
     draw = random.Random(1)

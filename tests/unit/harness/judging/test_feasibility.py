@@ -30,7 +30,7 @@ def test_a_scenario_that_can_be_judged_is_accepted_without_doubt() -> None:
         ({"budgets": ["quer.p95 <= 1s"]}, "no operation 'quer'. Did you mean 'query'?"),
         (
             {"operations": ["add"], "planned": {"a": {"add": 9}}, "budgets": ["query.p95 <= 1s"]},
-            "'query'. Known: add.",
+            "'query'. Known: add, a.",
         ),
         ({"references": [{"operation": "quer", "variant": "naive"}]}, "references, entry 1: the scenario runs no"),
         ({"references": [{"operation": "query"}]}, "scenario, references.0.variant: Field required"),

@@ -83,6 +83,7 @@ def test_dependent_samples_are_judged_wrongly_no_more_often_than_promised(
     assert all(each.is_kept for each in found)
 
 
+@pytest.mark.slow
 def test_a_judge_that_takes_dependent_samples_as_independent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def independent(*_arguments: object) -> float:
         return 1.0
