@@ -92,6 +92,8 @@ async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
 ) -> None:
     scenario = tiny(requests=2_000)
     command = [sys.executable, "-m", "harness.cli", "run", str(scenario), "--report", "junit=out.xml"]
+    # What ignores a signal has its children ignore it: tests run in the background, or under nohup.
+    inherited = signal.signal(sent, signal.SIG_DFL)
     run = subprocess.Popen(  # noqa: ASYNC220 -- only its signals and its end are waited for
         command,
         cwd=tmp_path,
@@ -100,6 +102,7 @@ async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
         stderr=subprocess.STDOUT,
         text=True,
     )
+    signal.signal(sent, inherited)
 
     await until(lambda: measuring(run, tmp_path))
     started = psutil.Process(run.pid).children(recursive=True)

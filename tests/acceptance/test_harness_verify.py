@@ -19,7 +19,7 @@ FAULTY = """
 import runpy, sys
 from dataclasses import replace
 from anima.associations import batched
-batched.RECORD = replace(batched.RECORD, sql=batched.RECORD.sql.replace("log((2 + known", "log((1 + known"))
+batched.RECORD = replace(batched.RECORD, sql=batched.RECORD.sql.replace("log((1 + 1 + known", "log((1 + known"))
 program = sys.argv.pop(1)
 run = runpy.run_path if program.endswith(".py") else runpy.run_module
 run(program, run_name="__main__")

@@ -50,4 +50,5 @@ def test_the_page_leads_to_a_gate_that_fails_on_a_slow_statement(tmp_path: Path,
         assert done.returncode == 0, done.stdout + done.stderr
         said = iter(done.stdout.splitlines())
         for line in printed.splitlines():
-            assert any(each.rstrip() == line for each in said), f"{line!r} does not come next in\n{done.stdout}"
+            # On a busy machine a verdict goes on to say that timings cannot be judged.
+            assert any(each.startswith(line) for each in said), f"{line!r} does not come next in\n{done.stdout}"

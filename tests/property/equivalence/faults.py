@@ -54,7 +54,7 @@ def paired_by(pairs: Callable[[CoOccurrence], list[tuple[UUID, UUID]]]) -> Plant
 
 
 async def merge_into_the_newer(session: Session, newer: Row, older_id: UUID, similarity: float, at: datetime) -> None:
-    (older,) = await session.fetch(merges.LOCK, [older_id])
+    (older,) = await session.fetch(merges.LOCK, older_id)
     await session.execute(merges.RETIRE, older_id, at, newer["id"])
     await store.absorb(
         session,

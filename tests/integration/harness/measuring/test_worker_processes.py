@@ -187,7 +187,7 @@ async def test_a_worker_whose_lines_nobody_reads_ends_without_a_word_and_without
 CALLER = """
 import asyncio, signal, sys
 sys.path.insert(0, {directory!r})
-from test_workers import chosen, tasks
+from test_worker_processes import chosen, tasks
 from harness.measuring.worker_processes import working
 
 # A test run in the background has its children ignore it.

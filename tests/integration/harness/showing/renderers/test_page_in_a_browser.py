@@ -108,8 +108,7 @@ def test_the_charts_of_the_system_tell_the_figures_of_the_record(opened: Opened)
     for chart in charts.all():
         variant = variants[chart.locator("figcaption").inner_text()]
         sources = Counter(sample.embedding for sample in variant.samples if sample.embedding)
-        levels = variant.phases[0].levels
-        assert levels is not None
+        (levels,) = [phase.levels for phase in variant.phases if phase.levels is not None]
         told = chart.locator("svg").get_attribute("aria-label") or ""
         assert f"{sources['cache']} cache, 0 coalesced, {sources['ollama']} provider" in told
         assert f"background queue: at most {max(levels.values['background_queued']):.0f}." in told
