@@ -26,7 +26,7 @@ from harness.measuring.targets.protocol import OpenTarget, Response, TargetConte
 from harness.measuring.targets.sql.queries import read_statement
 from harness.measuring.targets.sql.scenario import SqlScenario
 from harness.measuring.targets.sql.target import SqlTarget
-from harness.quantities import count, duration
+from harness.quantities import duration, number_of
 from harness.record import PlanStep
 from harness.redaction import without_secrets
 
@@ -82,8 +82,8 @@ def _try_scenario(scenario: Scenario) -> ExitCode:
 
 
 def _came_back(response: Response) -> str:
-    counted = {"rows": response.rows, "statements": response.statements, "results": response.results}
-    return ", ".join(f"{count(each)} {name}" for name, each in counted.items() if each is not None) or "answered"
+    counted = {"row": response.rows, "statement": response.statements, "result": response.results}
+    return ", ".join(number_of(each, name) for name, each in counted.items() if each is not None) or "answered"
 
 
 @dataclass(slots=True)
@@ -163,7 +163,8 @@ async def _tried(statement: str, database: str, requests: int, seconds: float) -
 def lines_of(tried: Tried) -> Sequence[str]:
     """Percentiles with the bounds that hold with 95 %, and the steps of the plan."""
     ordered = sorted(tried.elapsed_s)
-    lines = [f"{count(len(ordered))} executions by one user, {tried.rows} rows each"]
+    rows = f", {number_of(tried.rows, 'row')} each" if tried.rows is not None else ""
+    lines = [f"{number_of(len(ordered), 'execution')} by one user{rows}"]
     for probability in PERCENTILES:
         bounds = quantile_bounds(ordered, probability)
         lines.append(

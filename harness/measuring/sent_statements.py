@@ -20,8 +20,8 @@ from harness.measuring.server_log import LoggedStatement, ServerLog, statements_
 from harness.record import PlanRecord
 
 CONTROL: Final = re.compile(
-    r"select\s+pg_advisory_unlock_all\(\)|(?:abort|begin|close|commit|deallocate|discard|end|listen|prepare\s+transaction|release|reset|rollback|savepoint"
-    r"|set|show|start|unlisten)\b",
+    r"select\s+pg_advisory_unlock_all\(\)|(?:abort|begin|close|commit|deallocate|discard|end|listen"
+    r"|prepare\s+transaction|release|reset|rollback|savepoint|set|show|start|unlisten)\b",
     re.IGNORECASE,
 )
 PLANNED: Final = re.compile(r"(?:select|insert|update|delete|merge|values|with|table)\b", re.IGNORECASE)

@@ -118,7 +118,7 @@ def split(sql: str) -> Iterator[str]:
 
 @asynccontextmanager
 async def statements_logged(admin_url: str) -> AsyncGenerator[None]:
-    """Has every session of the server log what it is sent from the begin of the block to its end."""
+    """Has every session of the server log what it is sent while the block runs."""
     connection = await asyncpg.connect(admin_url)
     try:
         await connection.execute(LOGGED)

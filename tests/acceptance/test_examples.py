@@ -82,7 +82,7 @@ def test_each_operation_of_a_scenario_can_be_tried_once(harness: Program) -> Non
     done = harness("try", str(CHECKOUT / "examples" / "shop" / "shop.toml"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(
-        r'^latest_orders {"1": \d+, "2": 20}\n  20 rows, 1 statements, 20 results\n'
+        r'^latest_orders {"1": \d+, "2": 20}\n  20 rows, 1 statement, 20 results\n'
         r'  sent: SELECT id, created_at, total FROM orders WHERE .*\n  came back: {"id": \d+, "created_at": ".*$',
         done.stdout,
         re.MULTILINE,

@@ -27,7 +27,7 @@ def url(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_statement_is_timed_and_its_plan_is_shown(url: str) -> None:
     told = tried(url, "SELECT relname FROM pg_class WHERE oid = 1259")
-    assert "20 executions by one user, 1 rows each" in told
+    assert "20 executions by one user, 1 row each" in told
     assert "p50" in told
     assert "The plan uses pg_class_oid_index" in told
 
