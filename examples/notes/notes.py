@@ -3,54 +3,58 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 import asyncpg
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from fastapi import Depends, FastAPI, HTTPException, Request
+from pydantic import BaseModel, Field
 
 CREATE = "INSERT INTO notes (author, title, text) VALUES ($1, $2, $3) RETURNING id"
 READ = "SELECT id, author, title, text FROM notes WHERE id = $1"
 NEWEST = "SELECT id, title FROM notes WHERE author = $1 ORDER BY id DESC LIMIT 10"
 
 
+class Note(BaseModel):
+    author: str
+    title: str = Field(min_length=1)
+    text: str
+
+
 @asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=2, max_size=2) as pool:
         app.state.pool = pool
         yield
 
 
-async def health(request: Request) -> Response:
-    await request.app.state.pool.fetchval("SELECT 1")
-    return Response("ready")
+def pool_of(request: Request) -> asyncpg.Pool:
+    return request.app.state.pool
 
 
-async def create(request: Request) -> Response:
-    note = await request.json()
-    if not note.get("title"):
-        return JSONResponse({"error": "A note has a title."}, status_code=422)
-    created = await request.app.state.pool.fetchval(CREATE, note["author"], note["title"], note["text"])
-    return JSONResponse({"id": created, "title": note["title"]}, status_code=201)
+Pool = Annotated[asyncpg.Pool, Depends(pool_of)]
+app = FastAPI(title="Notes", lifespan=lifespan)
 
 
-async def read(request: Request) -> Response:
-    note = await request.app.state.pool.fetchrow(READ, request.path_params["id"])
-    return JSONResponse(dict(note)) if note else JSONResponse({"error": "There is no such note."}, status_code=404)
+@app.get("/health")
+async def health(pool: Pool) -> str:
+    await pool.fetchval("SELECT 1")
+    return "ready"
 
 
-async def newest(request: Request) -> Response:
-    rows = await request.app.state.pool.fetch(NEWEST, request.query_params["author"])
-    return JSONResponse({"notes": [dict(row) for row in rows]})
+@app.post("/notes", status_code=201)
+async def create(note: Note, pool: Pool) -> dict[str, Any]:
+    created = await pool.fetchval(CREATE, note.author, note.title, note.text)
+    return {"id": created, "title": note.title}
 
 
-app = Starlette(
-    routes=[
-        Route("/health", health),
-        Route("/notes", create, methods=["POST"]),
-        Route("/notes", newest),
-        Route("/notes/{id:int}", read),
-    ],
-    lifespan=lifespan,
-)
+@app.get("/notes/{number}")
+async def read(number: int, pool: Pool) -> dict[str, Any]:
+    note = await pool.fetchrow(READ, number)
+    if note is None:
+        raise HTTPException(404, "There is no such note.")
+    return dict(note)
+
+
+@app.get("/notes")
+async def newest(author: str, pool: Pool) -> dict[str, Any]:
+    return {"notes": [dict(row) for row in await pool.fetch(NEWEST, author)]}
