@@ -30,10 +30,13 @@ from harness.judging.analysis.paired import (
 )
 from harness.judging.analysis.sequential import confidence_at
 from harness.judging.budget_metrics.protocol import Outcome
+from harness.judging.common_requests import ComparedRounds, MetricKey, common_phases, common_requests
 from harness.judging.declaration import declaration_of
 from harness.judging.likeness import unlike
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
-from harness.judging.verdict import Verdict, judge
+from harness.judging.shared_drift import drift_between
+from harness.judging.validity_checks import VALIDITY_CHECKS
+from harness.judging.verdict import Verdict, against_timings, judge
 from harness.quantities import count, mean_count, number_of, share, significant
 from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
 
@@ -53,8 +56,6 @@ PROCESSOR_TIMES: Final[Mapping[str, str]] = {
 
 PHASE_COUNTERS: Final[Mapping[str, str]] = {"WAL bytes": "wal_bytes"}
 
-ComparedRounds = Sequence[Sequence[Sample]]
-MetricKey = tuple[str, str]
 ValuesByMetric = Mapping[MetricKey, Sequence[Sequence[float]]]
 """By operation and metric: the rounds of the baseline, of the candidate, and of the control where there is one."""
 
@@ -154,15 +155,16 @@ def compare(
     control = next((each for each in record.variants if each.control_of == sides[0].name), None)
     risk = 1 - confidence_at(len(record.looks), 1 - RISK) if record.looks else RISK
     variants = [*sides, *([control] if control else [])]
+    in_turns = declared.slices > 1
     return _compared(
         (Side(record.run_id, sides[0].name), Side(record.run_id, sides[1].name)),
         compare_plans(*(plan_side(record, side.name) for side in sides)),
-        _common(variants, share_rounds=True),
-        _common_phases(variants, share_rounds=True),
+        common_requests(variants, share_rounds=True),
+        common_phases(variants, share_rounds=True),
         paired,
         control=control.name if control else None,
-        objections=judge(record, budgets=()).against_timings,
-        notes=() if control else (NO_CONTROL,),
+        objections=_objections(record, variants, in_turns=in_turns),
+        notes=(*(() if control else (NO_CONTROL,)), *(_shared_drifts(record) if in_turns else ())),
         margin=margin,
         risk=risk,
     )
@@ -209,19 +211,18 @@ def compare_runs(
     return _compared(
         (Side(baseline.run_id, variants[0].name), Side(candidate.run_id, variants[1].name)),
         compare_plans(*(plan_side(*each) for each in zip(records, [side.name for side in variants], strict=True))),
-        _common(variants, share_rounds=False),
-        _common_phases(variants, share_rounds=False),
+        common_requests(variants, share_rounds=False),
+        common_phases(variants, share_rounds=False),
         unpaired,
         control=None,
-        objections=[
-            f"{each.run_id}: {objection}" for each in records for objection in judge(each, budgets=()).against_timings
-        ],
+        objections=[f"{each.run_id}: {objection}" for each in records for objection in against_timings(each)],
         notes=(*(f"These runs are unlike: {each}." for each in differing), APART),
         margin=margin,
         risk=RISK,
     )
 
 
+DRIFTING: Final = "drifting_latencies"
 NO_CONTROL: Final = "No control was measured, so the noise of this comparison is not known."
 APART: Final = (
     "Two runs share no rounds, so whatever changed on the machine between them counts as a difference (Welch's test); "
@@ -236,46 +237,18 @@ def _variant(record: RunRecord, name: str | None) -> VariantRecord:
     return record.variants[names.index(name)]
 
 
-def _common(variants: Sequence[VariantRecord], *, share_rounds: bool) -> dict[str, Sequence[ComparedRounds]]:
-    """By operation and variant, the rounds, cut to the requests that each variant came to in all of its rounds."""
-    found: defaultdict[str, list[dict[int, list[Sample]]]] = defaultdict(lambda: [{} for _ in variants])
-    grouped = [_by_phase(variant) for variant in variants]
-    for phase, operation in [key for key in grouped[0] if all(key in each for each in grouped)]:
-        rounds = [each[phase, operation] for each in grouped]
-        if share_rounds:
-            shared = set[int].intersection(*map(set, rounds))
-            rounds = [{number: each[number] for number in sorted(shared)} for each in rounds]
-        requests = min((len(samples) for each in rounds for samples in each.values()), default=0)
-        for variant, each in zip(found[operation], rounds, strict=True):
-            for number, samples in each.items():
-                variant.setdefault(number, []).extend(samples[:requests])
-    return {
-        operation: [list(each.values()) for each in variants] for operation, variants in found.items() if all(variants)
-    }
+def _objections(record: RunRecord, variants: Sequence[VariantRecord], *, in_turns: bool) -> tuple[str, ...]:
+    """Sides that took turns share what drifts on the machine, so of them a drift of their ratio is what counts."""
+    if not in_turns:
+        return against_timings(record)
+    baseline, *others = variants
+    return (*against_timings(record, besides=[DRIFTING]), *drift_between(baseline, others))
 
 
-def _by_phase(variant: VariantRecord) -> dict[MetricKey, dict[int, list[Sample]]]:
-    """Phase and operation to rounds to samples, in the order in which the workload asks for them."""
-    grouped: dict[MetricKey, dict[int, list[Sample]]] = {}
-    for sample in sorted(variant.samples, key=lambda sample: (sample.round, sample.intended_s)):
-        grouped.setdefault((sample.phase, sample.operation), {}).setdefault(sample.round, []).append(sample)
-    return grouped
-
-
-def _common_phases(
-    variants: Sequence[VariantRecord], *, share_rounds: bool
-) -> dict[str, Sequence[Sequence[PhaseRecord]]]:
-    """By phase and variant, its rounds; only of phases in which everybody sent as many requests in each round."""
-    found: dict[str, Sequence[Sequence[PhaseRecord]]] = {}
-    for name in dict.fromkeys(phase.name for phase in variants[0].phases):
-        rounds = [{phase.round: phase for phase in variant.phases if phase.name == name} for variant in variants]
-        if share_rounds:
-            shared = set[int].intersection(*map(set, rounds))
-            rounds = [{number: each[number] for number in sorted(shared)} for each in rounds]
-        sent = {phase.started for each in rounds for phase in each.values()}
-        if all(rounds) and len(sent) == 1:
-            found[name] = [list(each.values()) for each in rounds]
-    return found
+def _shared_drifts(record: RunRecord) -> Iterable[str]:
+    for objection in VALIDITY_CHECKS[DRIFTING].objections(record):
+        fact, *_ = objection.split(". ")
+        yield f"{fact}. Both sides took turns, so the ratios hold; the times of either side are those of no one state."
 
 
 def _compared(

@@ -95,6 +95,8 @@ class Declaration(BaseModel):
     """Figures from elsewhere, to stand beside measured ones."""
     rounds: int = 1
     """How many rounds were planned."""
+    slices: int = 1
+    """Into how many parts phases were cut, at which variants took turns; 1 means that they did not."""
     phases: tuple[DeclaredPhase, ...] = ()
     """What was asked, one phase after the other."""
     planned: dict[str, dict[str, int]] = {}

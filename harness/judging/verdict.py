@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, assert_never
 
@@ -118,6 +118,12 @@ def wanting(record: RunRecord) -> dict[str, str]:
             more = "more" if each.further_samples is None else f"about {count(each.further_samples)} more"
             reasons[each.variant].append(f"{each.budget} needs {more} samples")
     return {variant: "; ".join(sentences) for variant, sentences in reasons.items()}
+
+
+def against_timings(record: RunRecord, *, besides: Collection[str] = ()) -> tuple[str, ...]:
+    """Every reason not to believe a latency of this run, but what the checks of these names would say."""
+    checks = (check for name, check in VALIDITY_CHECKS.items() if name not in besides)
+    return tuple(objection for check in checks for objection in check.objections(record))
 
 
 def _with_too_many_errors(judged: Sequence[BudgetVerdict]) -> tuple[BudgetVerdict, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from harness.judging.analysis.drift import Drift, find_drift
 from harness.quantities import share
-from harness.record import RunRecord, VariantRecord
+from harness.record import RunRecord, Sample, VariantRecord
 
 
 class DriftingLatencies:
@@ -23,17 +23,18 @@ class DriftingLatencies:
                     yield f"{operation} of {variant.name} drifted: {_described(drift)}"
 
 
-def _passes(variant: VariantRecord, operation: str) -> list[list[float]]:
-    """Of answered requests whose text was known: a new one waits for its embedding, and new ones come early.
+def is_steady(*samples: Sample) -> bool:
+    """Whether all were answered, and none waited for the embedding of a new text: new ones come early."""
+    return all(each.error is None and each.first_time_text is not True and each.latency_s > 0 for each in samples)
 
-    A phase with stages or disruptions is meant to change, so it is left out.
-    """
+
+def _passes(variant: VariantRecord, operation: str) -> list[list[float]]:
+    """A phase with stages or disruptions is meant to change, so it is left out."""
     changing = {phase.name for phase in variant.phases if phase.stages}
     changing |= {disruption.phase for disruption in variant.disruptions}
     passes: defaultdict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
     for sample in variant.samples:
-        steady = sample.error is None and sample.first_time_text is not True and sample.phase not in changing
-        if sample.operation == operation and steady and sample.latency_s > 0:
+        if sample.operation == operation and is_steady(sample) and sample.phase not in changing:
             passes[sample.round, sample.phase].append((sample.intended_s, sample.latency_s))
     return [[latency_s for _, latency_s in sorted(samples)] for _, samples in sorted(passes.items())]
 
