@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 WHOLE = ROOT / "requirements.lock"
 HISTORY = ROOT / "requirements/history.lock"
 """A resolution of its own: docs/decisions/0008-a-lock-of-its-own-for-otava.md."""
+PEERS = ROOT / "requirements/peers.lock"
+"""What is measured beside ours, which no other environment installs: docs/dependencies.md."""
 TOX = ROOT / "requirements/tox.lock"
 ENTRY = re.compile(r"^(\S+)==(\S+)(?: ; (.+?))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
 COMMENT = re.compile(r"^ *#[^/@]*$|^ *# +(?:via )?-r pyproject\.toml$", re.MULTILINE)
@@ -36,7 +38,8 @@ def pins(lock: Path) -> set[Pin]:
 
 
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-EXTRAS = {name: extra for name, extra in PYPROJECT["project"]["optional-dependencies"].items() if name != "history"}
+APART = ("history", "peers")
+EXTRAS = {name: extra for name, extra in PYPROJECT["project"]["optional-dependencies"].items() if name not in APART}
 RUN_TIME = [Requirement(entry) for entry in PYPROJECT["project"]["dependencies"]]
 
 
@@ -54,10 +57,10 @@ def locked(requirement: Requirement, lock: Path) -> bool:
 
 
 def test_there_are_no_other_locks() -> None:
-    assert {WHOLE, *(ROOT / "requirements").iterdir()} == {WHOLE, TOX, HISTORY}
+    assert {WHOLE, *(ROOT / "requirements").iterdir()} == {WHOLE, TOX, HISTORY, PEERS}
 
 
-@pytest.mark.parametrize("lock", [WHOLE, HISTORY, TOX], ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [WHOLE, HISTORY, PEERS, TOX], ids=lambda lock: lock.stem)
 def test_a_lock_holds_only_pins_with_hashes(lock: Path) -> None:
     assert pins(lock)
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ class PythonScenario(OwnScenario, frozen=True):
     target: str = Field(pattern=r"^[\w.]+:\w+$")
     """The class, as module:Class."""
     directory: Path = Path()
-    """Where the module lies; beside the scenario unless stated."""
+    """Where the module lies, seen from the scenario's file; beside it unless stated."""
     operations: Mapping[str, PythonOperation] = {}
     """Other arguments than the class declares, by the method's name."""
     variants: Mapping[str, PythonVariant] = {}
@@ -68,7 +69,7 @@ class PythonScenario(OwnScenario, frozen=True):
             return document
         stated = cast("dict[str, Any]", document)
         context = cast("Mapping[str, Path]", info.context or {})
-        directory = Path(stated.get("directory") or context.get(DIRECTORY, Path()))
+        directory = Path(os.path.normpath(context.get(DIRECTORY, Path()) / (stated.get("directory") or "")))
         found = find_class(str(stated.get("target", "")), directory)
         operations = declared_in(found)
         if not operations:

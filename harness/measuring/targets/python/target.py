@@ -34,6 +34,8 @@ class PythonTarget:
         self._scenario = scenario
         self._class = find_class(scenario.target, scenario.directory)
         self._versions = own_database.Versions(scenario)
+        self._apart = tuple(scenario.variants) if _takes_variant(self._class) else ()
+        """Those that have a database each, since the class fills it by the variant's name."""
 
     @property
     def packages(self) -> frozenset[str]:
@@ -44,23 +46,27 @@ class PythonTarget:
 
     def schema_version(self, variant: str) -> int:
         """What `schema` and `seed` make is followed by the class's own `prepare`."""
-        return self._versions.of(variant)
+        return self._apart.index(variant) if self._apart else self._versions.of(variant)
 
     @property
     def contents(self) -> str:
         return f"what {self._class.__name__} needs"
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
-        await self._versions.prepare(database_url, schema_version)
+        await self._versions.prepare(database_url, self._made_by(schema_version))
         if prepare := getattr(self._class(), "prepare", None):
-            await prepare(database_url)
+            await prepare(database_url, *self._apart[schema_version : schema_version + 1])
         await self.migrate(database_url, schema_version)
 
     def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
-        return self._versions.base_of(schema_version, made)
+        return None if self._apart else self._versions.base_of(schema_version, made)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
-        await self._versions.migrate(database_url, schema_version)
+        await self._versions.migrate(database_url, self._made_by(schema_version))
+
+    def _made_by(self, schema_version: int) -> int:
+        """The number of the scripts that the version is made by."""
+        return self._versions.of(self._apart[schema_version]) if self._apart else schema_version
 
     shared = staticmethod(nothing_shared)
 
@@ -172,6 +178,12 @@ class OpenPython:
     async def report_statistics(self) -> bool:
         """Its sessions are its own."""
         return False
+
+
+def _takes_variant(target: type) -> bool:
+    """Whether its `prepare` fills a database for each variant."""
+    prepare = getattr(target, "prepare", None)
+    return prepare is not None and "variant" in inspect.signature(prepare).parameters
 
 
 def _as_found(method: str, returned: object) -> Sequence[object]:

@@ -176,3 +176,55 @@ def test_a_budget_on_recall_that_nobody_could_tell_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         make(budgets=[budget], variants={"after": {}})
+
+
+class EachOwn:
+    """Fills a database for each variant."""
+
+    filled: list[tuple[str, str]]
+
+    async def prepare(self, url: str, variant: str) -> None:
+        type(self).filled.append((url, variant))
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    @operation()
+    async def ask(self) -> None: ...
+
+
+async def test_a_class_that_prepares_by_variant_has_a_database_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    async def noted(url: str, *_: object) -> None:
+        done.append(url)
+
+    monkeypatch.setattr("harness.measuring.own_database.prepare", noted)
+    monkeypatch.setattr("harness.measuring.own_database.apply", noted)
+    EachOwn.filled = []
+    variants: dict[str, dict[str, str]] = {"one": {}, "other": {}}
+    target = PythonTarget(scenario(target=f"{__name__}:EachOwn", variants=variants))
+    assert [target.schema_version(name) for name in variants] == [0, 1]
+    assert target.base_of(1, [0]) is None
+    for name in variants:
+        await target.prepare(f"of {name}", target.schema_version(name))
+    assert EachOwn.filled == [("of one", "one"), ("of other", "other")]
+    assert done == ["of one", "of one", "of other", "of other"]
+
+
+def test_a_directory_is_seen_from_the_scenario_file(tmp_path: Path) -> None:
+    for name in ("scenarios", "code"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "code/seen_from_there.py").write_text(
+        "from harness.testing import operation\n\n\nclass Seen:\n    async def open(self): ...\n\n"
+        "    async def close(self): ...\n\n    @operation()\n    async def ask(self): ...\n"
+    )
+    path = tmp_path / "scenarios/seen.toml"
+    path.write_text(
+        'name = "seen"\ntarget = "seen_from_there:Seen"\ndirectory = "../code"\nphases = [{ requests = 1 }]\n'
+    )
+    found = scenario_files.load_scenario(str(path))
+    assert isinstance(found, PythonScenario)
+    assert found.directory == tmp_path / "code"
+    assert scenario_files.parsed(found.for_worker) == found
