@@ -55,6 +55,10 @@ ADVICE: Final[Mapping[type[Exception] | tuple[type[Exception], ...], str]] = {
     POOLED: SESSION_MODE,
     asyncpg.TooManyConnectionsError: "Allow the role and the server more connections, or take fewer: ANIMA_POOL_SIZE.",
     asyncpg.InsufficientResourcesError: "Free some disk or memory where the server runs.",
+    asyncpg.QueryCanceledError: (
+        "It took longer than a statement may there (a request's by ANIMA_STATEMENT_TIMEOUT_S; what opens a session by "
+        "the statement_timeout of the role or the database, which needs a second or more), or somebody ended it."
+    ),
     asyncpg.ReadOnlySQLTransactionError: "It takes no writes now: name the primary, or wait until it takes them again.",
     asyncpg.InsufficientPrivilegeError: "Have its owner grant this right (docs/how-to/serve.md lists them).",
     asyncpg.InvalidCatalogNameError: "Create the database, or name another.",

@@ -32,8 +32,8 @@ KNOWN_OF_A_TEXT: Final = re.compile(
 
 KNOWN_OF_THE_QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing_hard_limit_reached")
 
-RETRY_AFTER_S_MAX: Final = 3600.0
-"""A server that names a year by mistake is asked again without a restart."""
+RETRY_AFTER_S_MAX: Final = 300.0
+"""Who means longer is asked again as often as this, and one that names 10^20 by mistake is not away for longer."""
 
 
 def meaning_of(response: httpx.Response) -> Meaning:

@@ -14,12 +14,12 @@ from harness.errors import ExitCode, ProvisioningError, TargetError, UsageError
 from harness.judging.analysis.quantiles import quantile, quantile_bounds
 from harness.measuring import scenario_files
 from harness.measuring.exchanges import ExchangeLine, listening
+from harness.measuring.execution import startable
 from harness.measuring.operations import Request
 from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.plans import StatementPlan
 from harness.measuring.scenario import Scenario
 from harness.measuring.servers.addresses import is_url
-from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.shipped import shipped
 from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import OpenTarget, Response, TargetContext
@@ -98,7 +98,7 @@ class Attempt:
 
 async def _each_once(scenario: Scenario) -> Sequence[Attempt]:
     """On a database that is prepared for the candidate, and gone afterwards."""
-    starting = await provisioner(scenario.database)
+    starting = await startable(scenario)
     async with starting.start(scenario.database.settings) as server:
         target = open_target(scenario)
         url = await server.create_database("tried")

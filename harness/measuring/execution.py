@@ -35,7 +35,7 @@ from harness.measuring.server_log import ServerLog
 from harness.measuring.servers.embedding_server import embedding_server
 from harness.measuring.servers.network import DelayProxy, delay_proxy, with_endpoint
 from harness.measuring.servers.provisioners import provisioner
-from harness.measuring.servers.provisioners.protocol import Server
+from harness.measuring.servers.provisioners.protocol import Provisioner, Server
 from harness.measuring.servers.redis_server import RedisServer, redis_server
 from harness.measuring.servers.service import ServiceProcesses
 from harness.measuring.targets import open_target
@@ -236,9 +236,10 @@ async def execute(
     Raises `ResumeRefused` when that run was made with something else.
     """
     started = perf_counter()
+    starting = await startable(scenario)
     # What needs no database is drawn first, so that a corpus with too few texts is told at once.
     workload = None if scenario.draws_from_database else scenario.workload_of(1)
-    async with begun(scenario, journal, progress, resumed, watch) as begun_run:
+    async with begun(scenario, starting, journal, progress, resumed=resumed, watch=watch) as begun_run:
         prepared = await _load(begun_run)
         run = await drawn(begun_run, prepared[scenario.baseline].template) if workload is None else begun_run
         workload = workload or run.scenario.workload_of(1)
@@ -255,18 +256,26 @@ async def execute(
                 await _profile(run, prepared[variant.name], number, workload)
 
 
+async def startable(scenario: Scenario) -> Provisioner:
+    """Where the run gets its server from. Raises for one that cannot be had, before anything is made ready for it."""
+    starting = await provisioner(scenario.database, needed=scenario.needs_database)
+    await starting.check()
+    return starting
+
+
 @asynccontextmanager
 async def begun(
     scenario: Scenario,
+    starting: Provisioner,
     journal: Journal,
     progress: Progress,
+    *,
     resumed: Resumable | None = None,
     watch: SampleWatch | None = None,
 ) -> AsyncGenerator[Run]:
     """A run whose servers are there, and whose journal says where it happens."""
     target = open_target(scenario)
     progress.preparing("starting PostgreSQL")
-    starting = await provisioner(scenario.database)
     async with (
         redis_server(scenario.redis) as redis,
         starting.start(scenario.database.settings) as server,

@@ -20,7 +20,17 @@ import harness
 from harness.children import environment, git
 from harness.errors import UsageError
 from harness.journal import Journal
-from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, drawn, measure_variant, sample_on
+from harness.measuring.execution import (
+    Prepared,
+    Rounds,
+    Run,
+    Wanting,
+    begun,
+    drawn,
+    measure_variant,
+    sample_on,
+    startable,
+)
 from harness.measuring.operations import Workload
 from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.progress import Progress
@@ -75,9 +85,10 @@ async def execute_own_revisions(
     """Measures baseline, candidate and control of each round into the journal."""
     assert isinstance(scenario, OwnScenario), "another's is measured by its own revisions' harness"
     started = perf_counter()
+    starting = await startable(scenario)
     async with (
         checkouts((sides.baseline, sides.candidate), Installing(scenario, top), progress.preparing) as ready,
-        begun(scenario, journal, progress) as begun_run,
+        begun(scenario, starting, journal, progress) as begun_run,
     ):
         named = list(zip(sides.names, ready, strict=True))
         own = [_moved_run(begun_run, top, checkout) for _, checkout in named]

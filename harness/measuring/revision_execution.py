@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.journal import Journal
-from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, measure_variant, sample_on
+from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, measure_variant, sample_on, startable
 from harness.measuring.operations import Workload
 from harness.measuring.progress import Progress
 from harness.measuring.revisions import Checkout, Install, Revision, checkouts
@@ -61,10 +61,11 @@ async def execute_revisions(
 ) -> None:
     """Measures baseline, candidate and control of each round into the journal."""
     started = perf_counter()
+    starting = await startable(scenario)
     workload = scenario.workload_of(1)
     async with (
         checkouts((sides.baseline, sides.candidate), install, progress.preparing) as ready,
-        begun(scenario, journal, progress) as run,
+        begun(scenario, starting, journal, progress) as run,
     ):
         variants = await _variants(run, sides, ready)
         rounds = Rounds(run, partial(_parts, run, variants), started)

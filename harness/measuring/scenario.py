@@ -246,6 +246,11 @@ class Scenario(Section, frozen=True):
         return True
 
     @property
+    def needs_database(self) -> bool:
+        """Whether the run has a use for a PostgreSQL of its own."""
+        return True
+
+    @property
     def searched(self) -> Sequence[str]:
         """The operations of somebody's own that can be held against exact search."""
         return ()

@@ -6,6 +6,7 @@ from typing import Final
 
 from harness.errors import ProvisioningError, extra
 from harness.measuring.servers.provisioners._shared import engine
+from harness.measuring.servers.provisioners.absent import AbsentProvisioner
 from harness.measuring.servers.provisioners.external import ExternalProvisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Provisioner
 
@@ -40,8 +41,10 @@ PROVISIONERS: Final[Mapping[str, Callable[[DatabaseSettings], Provisioner]]] = {
 }
 
 
-async def provisioner(settings: DatabaseSettings) -> Provisioner:
-    """The one that is asked for. Raises `ProvisioningError` when it cannot be used here."""
+async def provisioner(settings: DatabaseSettings, *, needed: bool = True) -> Provisioner:
+    """The one that is asked for, or none where nobody needs it. Raises `ProvisioningError` for one of no use here."""
+    if not needed:
+        return AbsentProvisioner()
     name = settings.provisioner
     if name == AUTO:
         name = "testcontainers" if await asyncio.to_thread(engine_answers) else "embedded"

@@ -128,6 +128,9 @@ class EmbeddedProvisioner:
     def name(self) -> str:
         return "embedded"
 
+    async def check(self) -> None:
+        """What can be wrong shows in starting it, which takes a second."""
+
     @asynccontextmanager
     async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         """Settings that are not given are those of `DEFAULT_SETTINGS`."""

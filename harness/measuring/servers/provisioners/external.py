@@ -94,6 +94,10 @@ class ExternalProvisioner:
     def name(self) -> str:
         return "external"
 
+    async def check(self) -> None:
+        async with connected(self._url()):
+            pass
+
     @asynccontextmanager
     async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         """Settings hold in the run's databases alone; what they cannot change must be as stated already."""

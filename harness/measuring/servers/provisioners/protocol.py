@@ -141,6 +141,10 @@ class Provisioner(Protocol):
     @property
     def name(self) -> str: ...
 
+    async def check(self) -> None:
+        """Raises what `start` would, as far as that shows at once: what is made ready before need not wait for it."""
+        ...
+
     def start(self, settings: Mapping[str, str]) -> AbstractAsyncContextManager[Server]:
         """Starts a server with these `postgresql.conf` settings; stops and removes it whatever way the block ends."""
         ...

@@ -97,6 +97,9 @@ class ContainerProvisioner:
     def name(self) -> str:
         return "testcontainers"
 
+    async def check(self) -> None:
+        """What can be wrong shows in starting it, which comes first of what takes long."""
+
     @asynccontextmanager
     async def start(self, settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         """Settings that are not given are those of `DEFAULT_SETTINGS`."""

@@ -16,6 +16,9 @@ from harness.measuring.targets.http.operation import HttpOperation
 from harness.measuring.targets.http.templates import ENVIRONMENT, Placeholder
 from harness.redaction import SECRET_NAME, names_another
 
+UNUSED_DATABASE: Final = (
+    "What [database] names is made nowhere, since the service runs already, with a database of its own."
+)
 DATABASE_PARTS: Final = ("database_url", "database_host", "database_port", "database_name", "database_user")
 """What a service may be told of its database, in its command and in its environment."""
 
@@ -131,6 +134,17 @@ class HttpScenario(OwnScenario, frozen=True):
 
     def works_on_database_of_run(self, variant: str) -> bool:
         return self.service_of(variant).url is None
+
+    @property
+    def needs_database(self) -> bool:
+        """Not where all that is asked runs already, and nothing is drawn from a database or done to one."""
+        works = any(self.works_on_database_of_run(name) for name in self.variants)
+        return works or self.draws_from_database or bool(self.timeline or self.latency.database_rtt_ms)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        unused = () if self.needs_database or not self.database.files else (UNUSED_DATABASE,)
+        return (*super().doubts, *unused)
 
     @property
     def counts_rows(self) -> bool:

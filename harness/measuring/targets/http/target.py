@@ -85,10 +85,14 @@ class HttpTarget:
         return self._versions.base_of(schema_version, made)
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
+        if not self._scenario.needs_database:
+            return
         await self._versions.prepare(database_url, schema_version)
         await self.migrate(database_url, schema_version)
 
     async def migrate(self, database_url: str, schema_version: int) -> None:
+        if not self._scenario.needs_database:
+            return
         await self._versions.migrate(database_url, schema_version)
 
     @asynccontextmanager

@@ -103,6 +103,10 @@ ADVICE: Final[Mapping[type[Exception], str]] = {
     asyncpg.DiskFullError: "Free some space where the server keeps its data, or use a smaller corpus.",
     asyncpg.InsufficientPrivilegeError: "Use a role that may create databases and extensions.",
     asyncpg.FeatureNotSupportedError: "Install pgvector on that server.",
+    asyncpg.QueryCanceledError: (
+        "Raise statement_timeout of the role or the database there (0 is without end), unless somebody ended the "
+        "statement."
+    ),
 }
 
 
