@@ -117,17 +117,18 @@ class SentStatements:
     """By the names of statements."""
     _reading: Reading = field(default_factory=Reading)
     _unplanned: dict[str, LoggedStatement] = field(default_factory=dict[str, LoggedStatement])
-    _found: list[Telling | None] = field(default_factory=list["Telling | None"])
+    _telling: Telling | None = None
+    _is_found: bool = False
 
     @asynccontextmanager
     async def watched(self, operation: str) -> AsyncGenerator[None]:
         """Whatever is sent within the block is taken for the operation's."""
-        telling = await self._telling()
-        if telling is None:
+        await self.find()
+        if self._telling is None:
             self._reading = Reading({}, {COUNTER: NOT_TOLD})
             yield
             return
-        async with telling.watching() as found:
+        async with self._telling.watching() as found:
             yield
         sent = [(statement, times) for statement, times in found if not CONTROL.match(bare(statement.sql))]
         self._reading = Reading({COUNTER: float(sum(times for _, times in sent))})
@@ -141,12 +142,8 @@ class SentStatements:
 
     async def find(self) -> None:
         """How the server tells it, asked once, before anything is counted."""
-        if not self._found:
-            self._found.append(await self._looked_for())
-
-    async def _telling(self) -> Telling | None:
-        await self.find()
-        return self._found[0]
+        if not self._is_found:
+            self._telling, self._is_found = await self._looked_for(), True
 
     async def _looked_for(self) -> Telling | None:
         if await self._has_counts():
