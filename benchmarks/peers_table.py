@@ -1,8 +1,9 @@
 """The table of docs/peers.md: `frontier` beside what people would use instead, in turns on one server.
 
-    python benchmarks/peers_table.py DIRECTORY --size 10000 --runs 3
+    python benchmarks/peers_table.py DIRECTORY --size 10000 --rounds 3
 
-`DIRECTORY` gets the runs, and `table.md` and `table.json` of them. `--size 100000` and `--embedding-ms 50` measure
+`DIRECTORY` gets the runs, and `table.md` and `table.json` of them;
+those of an earlier call come first. `--size 100000` and `--embedding-ms 50` measure
 the same with more memories, or with embeddings that take that long. A run takes about ten minutes on a quiet machine.
 """
 
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from peers.behaviour import behaviour_of
-from peers.table import Figures, behaviours_markdown, figures_of, markdown
-from peers.target import Peers
+from peers.table import Figures, behaviours_markdown, figures_from, figures_of, markdown
+from peers.target import OURS, Peers
 
 from harness.children import environment, python
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.journal import read
 from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
@@ -39,9 +40,11 @@ FINISHED: Final = (0, 1, 3, 4)
 """Of `harness run`: a busy machine makes a run invalid for its verdict, and not for a ratio of what took turns."""
 
 
-async def run(scenario: str, target: str, output: Path, variants: str, settings: list[str]) -> RunRecord:
+async def run(scenario: str, target: str, stated: argparse.Namespace, variants: str) -> RunRecord:
+    output = stated.directory
     before = journals(output)
-    sets = [part for each in (f"target=peers.target:{target}", *settings) for part in ("--set", each)]
+    settings = (f"target=peers.target:{target}", f"rounds={stated.rounds}", *stated.set)
+    sets = [part for each in settings for part in ("--set", each)]
     chosen = ["--strategies", variants] if variants else []
     command = python(
         "-m", "harness", "run", str(SCENARIOS / f"{scenario}.toml"), "--output", str(output), *sets, *chosen
@@ -64,28 +67,44 @@ async def behaviours(variants: list[str]) -> dict[str, dict[str, Any]]:
 
 
 async def measured(chosen: argparse.Namespace) -> None:
-    runs: list[list[Figures]] = []
+    runs = earlier(chosen)
     record: RunRecord | None = None
     names = chosen.peers.split(",") if chosen.peers else list(Peers.variants)
-    for _ in range(chosen.runs):
-        figures: list[Figures] = []
-        for scenario in ("peers", "peers-filtered"):
-            target = TARGETS.get((chosen.size, chosen.embedding_ms, scenario))
-            some = [name for name in names if scenario == "peers" or name not in ("frontier", "batched", "naive")]
-            if target and some and not (chosen.without_filtered and scenario == "peers-filtered"):
-                record = await run(scenario, target, chosen.directory, ",".join(some), chosen.set)
-                figures += figures_of(record)
-        runs.append(figures)
+    figures: list[list[Figures]] = [[] for _ in range(chosen.rounds)]
+    for scenario in ("peers", "peers-filtered"):
+        target = TARGETS.get((chosen.size, chosen.embedding_ms, scenario))
+        some = [name for name in names if scenario == "peers" or name not in OURS]
+        if target and some and not (chosen.without_filtered and scenario == "peers-filtered"):
+            record = await run(scenario, target, chosen, ",".join(some))
+            for known, found in zip(figures, figures_of(record), strict=True):
+                known.extend(found)
+    runs += figures
+    assert record is not None, "each size has a scenario"
+    write(chosen.directory, chosen, record, runs, {})  # So that it is there, whatever becomes of the rest.
     told = await behaviours(names)
-    assert record is not None, "at least one run was made"
     write(chosen.directory, chosen, record, runs, told)
+
+
+def earlier(chosen: argparse.Namespace) -> list[list[Figures]]:
+    """The runs that the table in the directory has. Raises `UsageError` where it is of something else."""
+    path = chosen.directory / "table.json"
+    if not path.is_file():
+        return []
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if (document["size"], document["embedding_ms"]) != (chosen.size, chosen.embedding_ms):
+        raise UsageError(
+            f"{path} is of {document['size']:,} memories and embeddings after {document['embedding_ms']} ms. "
+            "Name another directory."
+        )
+    return [[figures_from(each) for each in run] for run in document["runs"]]
 
 
 def write(
     directory: Path, chosen: argparse.Namespace, record: RunRecord, runs: list[list[Figures]], told: dict[str, Any]
 ) -> None:
     software = record.environment.software
-    heading = f"{chosen.size:,} memories, embeddings after {chosen.embedding_ms} ms, {chosen.runs} runs"
+    several = "s" if len(runs) > 1 else ""
+    heading = f"{chosen.size:,} memories, embeddings after {chosen.embedding_ms} ms, {len(runs)} round{several}"
     text = f"## {heading}\n\n{markdown(runs)}\n### Beside latencies\n\n{behaviours_markdown(told)}"
     (directory / "table.md").write_text(text, encoding="utf-8")
     document = {
@@ -106,7 +125,7 @@ def main() -> int:
     parser.add_argument("directory", type=Path, help="where the runs and the table are kept")
     parser.add_argument("--size", type=int, default=10_000, choices=sorted({size for size, _, _ in TARGETS}))
     parser.add_argument("--embedding-ms", type=int, default=0, choices=(0, 50))
-    parser.add_argument("--runs", type=int, default=1, help="how often all of it is measured")
+    parser.add_argument("--rounds", type=int, default=1, help="how often all are measured, on fresh clones")
     parser.add_argument("--peers", default="", help="only these, separated by commas")
     parser.add_argument("--without-filtered", action="store_true", help="only searches of all memories, and adds")
     parser.add_argument("--set", action="append", default=[], help="a key of the scenario, such as slices=10")

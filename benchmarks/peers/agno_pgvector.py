@@ -29,7 +29,7 @@ class Agno(Peer):
 
     async def make(self) -> None:
         await self.connect()
-        await asyncio.to_thread(self._store.create)
+        await asyncio.to_thread(self.store.create)
         await self.close()
 
     async def load(self, connection: "asyncpg.Connection[Any]", loaded: Sequence[Note], embedded: Floats) -> None:
@@ -53,15 +53,15 @@ class Agno(Peer):
 
     async def finish(self) -> None:
         if self.setup.tuned:
-            await self._opened(driver="psycopg2")
+            await self.open_by("psycopg2")
             # The half of `optimize` that makes the index of vectors; the other half fails.
-            await asyncio.to_thread(self._store._create_vector_index)  # noqa: SLF001
+            await asyncio.to_thread(self.store._create_vector_index)  # noqa: SLF001
             await self.close()
 
     async def connect(self) -> None:
-        await self._opened(driver="psycopg")
+        await self.open_by("psycopg")
 
-    async def _opened(self, driver: str) -> None:
+    async def open_by(self, driver: str) -> None:
         from agno.vectordb.pgvector import HNSW, PgVector  # noqa: PLC0415 -- once telemetry is off
         from sqlalchemy import create_engine  # noqa: PLC0415 -- what agno takes
 
@@ -69,24 +69,24 @@ class Agno(Peer):
         url = f"postgresql+{driver}://{self.setup.url.partition('://')[2]}"
         tuned: dict[str, Any] = {"vector_index": HNSW(ef_search=EF_SEARCH)} if self.setup.tuned else {}
         pool = {"pool_size": max(5, self.setup.users)} if self.setup.tuned else {}
-        self._store = PgVector(
+        self.store = PgVector(
             table_name=TABLE, db_engine=create_engine(url, **pool), embedder=_given(self.embeddings), **tuned
         )
 
     async def close(self) -> None:
-        self._store.db_engine.dispose()
+        self.store.db_engine.dispose()
 
     async def add(self, text: str, tenant: str) -> None:
         from agno.knowledge.document import Document  # noqa: PLC0415 -- once telemetry is off
 
         note = Document(content=text, id=str(uuid4()), meta_data={"owner": EVERYONE})
         # Its `async_insert` sends with a synchronous driver on the loop, where all users would wait for one.
-        await asyncio.to_thread(self._store.insert, _digest(text), [note], user_id=tenant)
+        await asyncio.to_thread(self.store.insert, _digest(text), [note], user_id=tenant)
 
     async def search(self, question: str, owner: str | None) -> Sequence[str]:
         filters = {"owner": EVERYONE} if owner == EVERYONE else None
         user = owner if owner != EVERYONE else None
-        found = await self._store.async_search(question, LIMIT, filters=filters, user_id=user)
+        found = await self.store.async_search(question, LIMIT, filters=filters, user_id=user)
         return [each.content for each in found]
 
 

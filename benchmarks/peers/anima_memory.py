@@ -110,7 +110,12 @@ class OfAnima(Peer):
     async def search(self, question: str, owner: str | None) -> Sequence[str]:
         del owner
         found = await self._anima.memory.query(
-            Query(query=question, limit=LIMIT, similarity_threshold=0.0, conversation_id=f"of {hash(question) % 20}")
+            Query(
+                query=question,
+                limit=LIMIT,
+                similarity_threshold=0.0,
+                conversation_id=f"conversation {len(question) % 20}",
+            )
         )
         return [each.memory.content for each in found.memories]
 

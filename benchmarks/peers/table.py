@@ -53,10 +53,17 @@ class Figures:
     """Of twenty; None of what is no search."""
 
 
-def figures_of(record: RunRecord) -> Sequence[Figures]:
-    """Raises `UsageError` where the variants hold unlike things."""
+def figures_of(record: RunRecord) -> Sequence[Sequence[Figures]]:
+    """Of each round, which has fresh clones of all databases. Raises `UsageError` where variants hold unlike things."""
     refuse_unlike({variant.name: variant.pool for variant in record.variants})
-    return [figures for variant in record.variants for figures in _of_variant(variant)]
+    rounds = sorted({phase.round for variant in record.variants for phase in variant.phases})
+    return [[each for variant in record.variants for each in _of_variant(variant, number)] for number in rounds]
+
+
+def figures_from(document: Mapping[str, Any]) -> Figures:
+    """As `dataclasses.asdict` made them and JSON has kept them."""
+    loads = {int(users): Load(**load) for users, load in document["loads"].items()}
+    return Figures(**{**document, "loads": loads})
 
 
 def refuse_unlike(facts: Mapping[str, Mapping[str, float]]) -> None:
@@ -68,12 +75,13 @@ def refuse_unlike(facts: Mapping[str, Mapping[str, float]]) -> None:
             raise UsageError(f"These cannot be compared, since the {meant} is not the same: {told}. Fill them alike.")
 
 
-def _of_variant(variant: VariantRecord) -> Iterator[Figures]:
+def _of_variant(variant: VariantRecord, number: int) -> Iterator[Figures]:
+    of_round = [phase for phase in variant.phases if phase.round == number]
     for operation in TITLES:
-        phases = {phase.users: phase for phase in variant.phases if phase.workload == operation and _is_timed(phase)}
+        phases = {phase.users: phase for phase in of_round if phase.workload == operation and _is_timed(phase)}
         if not phases:
             continue
-        counted = next((each for each in variant.phases if each.name == f"{operation} alone"), None)
+        counted = next((each for each in of_round if each.name == f"{operation} alone"), None)
         sent = counted.counters.get("sent_statements") if counted else None
         yield Figures(
             variant.name,
@@ -93,7 +101,7 @@ def _is_timed(phase: PhaseRecord) -> bool:
 
 
 def _load(variant: VariantRecord, phase: PhaseRecord) -> Load:
-    samples = [sample for sample in variant.samples if sample.phase == phase.name]
+    samples = [each for each in variant.samples if (each.phase, each.round) == (phase.name, phase.round)]
     answered = [sample for sample in samples if sample.error is None]
     times = sorted((sample.ended_s - sample.started_s) * 1000 for sample in answered)
     results = [sample.results for sample in answered if sample.results is not None]
@@ -148,7 +156,7 @@ def ranks(figures: Sequence[Figures], users: int) -> Mapping[str, int]:
 
 HEADER: Final = (
     "",
-    "rank in each run",
+    "rank in each round",
     "p50, p95 by 1",
     "per s",
     "p50, p95 by 8",

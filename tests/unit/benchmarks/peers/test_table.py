@@ -1,6 +1,8 @@
 """The table of peers: what may be compared, what is ranked, and what is written."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -82,7 +84,7 @@ def variant(name: str, results: Sequence[int], pool: Mapping[str, float], **fiel
 
 def test_fewer_rows_than_asked_are_a_figure() -> None:
     asked = ALIKE | {"recall_search": 0.25}
-    [found] = table.figures_of(records.record(variant("five", [5, 5, 5, 5], asked)))
+    [[found]] = table.figures_of(records.record(variant("five", [5, 5, 5, 5], asked)))
     times = found.loads[1]
     assert (times.results, times.errors, found.recall, found.statements) == (5, 0, 0.25, 3)
     assert (times.p50_ms, times.per_s) == (pytest.approx(2), 2)
@@ -120,3 +122,8 @@ def test_what_was_not_planned_is_not_told() -> None:
 def test_behaviours_are_a_table_of_their_own() -> None:
     told = {"one": {"version": "1.0", "written_by_a_search": [], "duplicates": 7, "lost": 0}}
     assert "| one | 1.0 | nothing | 7 | 0 |" in table.behaviours_markdown(told)
+
+
+def test_figures_are_the_same_after_a_file() -> None:
+    found = figures("one", 2)
+    assert table.figures_from(json.loads(json.dumps(asdict(found)))) == found
