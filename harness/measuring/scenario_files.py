@@ -135,9 +135,12 @@ def _set(document: dict[str, Any], setting: str) -> None:
 
 
 def _name_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
-    """Has the title say what it was not written for; of a long value, or one that may be an address, only the key."""
+    """Has the title say what it was not written for; of a long value, or one that may be an address, only the key.
+
+    A profile is made beside what is measured and changes none of it.
+    """
     shown = [each if len(each) <= SETTING_MAX and "://" not in each else each.partition("=")[0] for each in settings]
-    shown = [each for each in shown if not each.startswith("title=")]
+    shown = [each for each in shown if not each.startswith(("title=", "profile=", "profile."))]
     if shown and isinstance(document.get("title"), str):
         document["title"] = f"{document['title']}, with {', '.join(shown)}"
 

@@ -4,6 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from harness.judging.analysis.drift import Drift, find_drift
+from harness.judging.budget_metrics import METRICS
+from harness.judging.budgets import parse
+from harness.judging.declaration import declaration_of
 from harness.quantities import share
 from harness.record import RunRecord, Sample, VariantRecord
 
@@ -12,11 +15,15 @@ class DriftingLatencies:
     of_timings_only = True
     meaning = (
         "Latencies of an operation rose or fell by a quarter or more within its passes, or from round to round, and a "
-        "trend test finds it with a risk of 0.1% at most. Passes of fewer than 50 requests are not tested."
+        "trend test finds it with a risk of 0.1% at most. Passes of fewer than 50 requests are not tested, nor are "
+        "variants without a budget or a comparison of their times, where others have one."
     )
 
     def objections(self, record: RunRecord) -> Iterator[str]:
+        judged = _timed_variants(record)
         for variant in record.variants:
+            if judged and variant.name not in judged:
+                continue
             for operation in dict.fromkeys(sample.operation for sample in variant.samples):
                 drift = find_drift(_passes(variant, operation))
                 if drift is not None:
@@ -26,6 +33,15 @@ class DriftingLatencies:
 def is_steady(*samples: Sample) -> bool:
     """Whether all were answered, and none waited for the embedding of a new text: new ones come early."""
     return all(each.error is None and each.first_time_text is not True and each.latency_s > 0 for each in samples)
+
+
+def _timed_variants(record: RunRecord) -> set[str]:
+    """Those whose times the run's verdict depends on; empty where no budget and no comparison says which."""
+    declared = declaration_of(record)
+    if record.comparison is not None:
+        return {record.comparison.baseline, record.comparison.candidate}
+    timed = [budget for budget in map(parse, declared.budgets) if METRICS[budget.metric].timed == "always"]
+    return {budget.variant or declared.candidate or "" for budget in timed}
 
 
 def _passes(variant: VariantRecord, operation: str) -> list[list[float]]:

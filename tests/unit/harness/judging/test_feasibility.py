@@ -86,9 +86,9 @@ def test_a_quantile_that_the_planned_requests_cannot_decide_is_refused(budget: s
 
 
 def test_more_rounds_or_a_lower_quantile_decide_it_and_so_does_sampling_on() -> None:
-    assert check(planned("add.p95 <= 1s", rounds=2)) == ()
-    assert check(planned("add.p95 <= 1s", sampling={"time_s_max": 60})) == ()
-    assert check(planned("add.p90 <= 1s")) == ()
+    assert check(planned("add.p95 <= 500ms", rounds=2)) == ()
+    assert check(planned("add.p95 <= 500ms", sampling={"time_s_max": 60})) == ()
+    assert check(planned("add.p90 <= 500ms")) == ()
 
 
 def test_a_quantile_that_may_run_out_of_time_is_told_before() -> None:

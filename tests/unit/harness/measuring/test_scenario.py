@@ -169,8 +169,12 @@ def test_a_value_that_is_not_toml_is_text() -> None:
 
 
 def test_choosing_strategies_keeps_the_pair_where_it_can() -> None:
-    chosen = scenario_files.load_scenario("guide", strategies="fix1, batched,fix2")
-    assert (chosen.variant_names, chosen.baseline, chosen.candidate) == (("fix1", "batched", "fix2"), "fix1", "batched")
+    chosen = scenario_files.load_scenario("guide", strategies="fix1, frontier,fix2")
+    assert (chosen.variant_names, chosen.baseline, chosen.candidate) == (
+        ("fix1", "frontier", "fix2"),
+        "fix1",
+        "frontier",
+    )
 
 
 def test_the_schema_for_editors_knows_each_section() -> None:

@@ -11,7 +11,8 @@ from harness.measuring.shipped import shipped
 
 def test_a_title_says_what_was_set_on_the_command_line() -> None:
     assert load_scenario("local", settings=("corpus.size=50",)).title.endswith(", with corpus.size=50")
-    assert load_scenario("local").title == "The database's own cost, with no injected latency"
+    for settings in ((), ("profile={requests=2}",), ("profile.requests=3",)):
+        assert load_scenario("local", settings=settings).title == "The database's own cost, with no injected latency"
 
 
 def test_a_title_names_only_the_key_of_what_is_long_or_an_address() -> None:

@@ -11,6 +11,7 @@ from harness.judging.budgets import parse
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.judging.verdict import judge
 from harness.record import (
+    ComparisonSettings,
     DisruptionRecord,
     LevelsRecord,
     Loop,
@@ -184,6 +185,31 @@ def test_latencies_that_rise_are_told_with_how_much_and_what_to_do() -> None:
 def test_phases_that_are_meant_to_change_do_not_drift() -> None:
     staged = phase(stages=(StageRecord(start_s=0.0, users=10),))
     assert not objections("drifting_latencies", record(variant("batched", growing(), phases=(staged,))))
+
+
+@pytest.mark.parametrize(
+    ("budgets", "names"),
+    [
+        (["query.p95 <= 300ms", "naive: query.statements <= 250"], ["batched"]),
+        (["naive: query.p95 <= 9s"], ["naive"]),
+        (["query.statements <= 3"], ["naive", "batched"]),
+    ],
+    ids=["the candidate's time", "another's time", "no time at all"],
+)
+def test_drift_spoils_only_variants_whose_times_are_held_to_something(budgets: list[str], names: list[str]) -> None:
+    scenario = {"name": "test", "strategies": ["naive", "batched"], "budgets": budgets}
+    run = record(variant("naive", growing()), variant("batched", growing()), scenario=scenario)
+    assert [found.split()[2] for found in objections("drifting_latencies", run)] == names
+
+
+def test_a_comparison_is_spoilt_by_drift_of_its_own_variants_alone() -> None:
+    run = record(
+        variant("naive", growing()),
+        variant("fix1", growing()),
+        variant("batched", growing()),
+        comparison=ComparisonSettings(baseline="naive", candidate="fix1", margin=0.05),
+    )
+    assert [found.split()[2] for found in objections("drifting_latencies", run)] == ["naive", "fix1"]
 
 
 def test_first_time_texts_do_not_count_as_drift() -> None:
