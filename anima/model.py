@@ -30,6 +30,8 @@ PROMOTIONS: Final[Mapping[Tier, tuple[int, Tier]]] = {
 }
 """The access count, after the increment, from which a tier is left, and for which."""
 
+SIMILARITY_WEIGHT: Final = 0.7
+PHI_WEIGHT: Final = 0.3
 PHI_MAX: Final = 5.0
 PHI_STEP_ACCESS: Final = 0.1
 PHI_CATALYST: Final = 1.0
@@ -58,10 +60,6 @@ def promoted_tier(tier: Tier, access_count: int) -> Tier | None:
     """The tier after one step, where `access_count` includes this access; None when it stays."""
     threshold, next_tier = PROMOTIONS.get(tier, (math.inf, tier))
     return next_tier if access_count >= threshold else None
-
-
-def association_strength(co_occurrence_count: int) -> float:
-    return math.log10(1 + co_occurrence_count) / 10
 
 
 def merge_phi_step(similarity: float, *, was_catalyst: bool) -> float:
@@ -197,7 +195,7 @@ class Memory(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class FoundMemory:
-    """A search result: similarity = 1 - cosine distance, structural weight = 0.7 similarity + 0.3 phi / 5."""
+    """A search result: its similarity is 1 - cosine distance, its weight `anima.rows.structural_weight_of` that."""
 
     memory: Memory
     similarity: float

@@ -1,4 +1,4 @@
-"""How a row of `memories` becomes a Memory: the column list and its reader, in one place."""
+"""How a row of `memories` becomes a Memory, and a result its weight: the columns and their reader, in one place."""
 
 from collections.abc import Mapping
 from typing import Final, cast
@@ -8,12 +8,18 @@ from msgspec.json import Decoder
 from pydantic_core import from_json
 
 from anima.connections import Row
-from anima.model import FoundMemory, Memory, Tier
+from anima.model import PHI_MAX, PHI_WEIGHT, SIMILARITY_WEIGHT, FoundMemory, Memory, Tier
 
 COLUMNS: Final = """
     id, content, content_hash, tier, tier_last_updated, access_count, last_accessed, accessed_in_conversation_ids,
     category, tags, source, resonance_phi, is_catalyst, metadata, created_at, updated_at
 """
+
+
+def structural_weight_of(similarity: str) -> str:
+    """The column that results are ordered by: similarity and phi, each of 1 at most, by their weights."""
+    return f"{SIMILARITY_WEIGHT} * {similarity} + {PHI_WEIGHT} * (resonance_phi / {PHI_MAX}) AS structural_weight"
+
 
 DECODER: Final = Decoder(Memory)
 TIERS: Final[Mapping[str, Tier]] = {tier.value: tier for tier in Tier}

@@ -22,7 +22,7 @@ INSERT_PAIRS: Final = """
 
 
 def strength_of(count: str) -> str:
-    """What `association_strength` is, in SQL."""
+    """The strength of a pair that has co-occurred so many times: log10(1 + count) / 10."""
     return f"log((1 + {count})::double precision) / 10"
 
 

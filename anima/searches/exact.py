@@ -5,21 +5,21 @@ from typing import Final
 from anima.database import Session, Statement
 from anima.embeddings.protocol import Vector
 from anima.model import FoundMemory, Query
-from anima.rows import COLUMNS, found_from
+from anima.rows import COLUMNS, found_from, structural_weight_of
 
 FIND: Final = Statement(
     "query.search",
     f"""
     SELECT {COLUMNS},
         1 - (embedding <=> $1) AS similarity,
-        0.7 * (1 - (embedding <=> $1)) + 0.3 * (resonance_phi / 5.0) AS structural_weight
+        {structural_weight_of("(1 - (embedding <=> $1))")}
     FROM memories
     WHERE deleted_at IS NULL
         AND (cardinality($2::text[]) = 0 OR tier = ANY($2::text[]))
         AND 1 - (embedding <=> $1) >= $3
     ORDER BY structural_weight DESC, resonance_phi DESC, id
     LIMIT $4
-    """,  # noqa: S608 -- only the constant column list is put in
+    """,  # noqa: S608 -- only constants are put in
     reads=True,
 )
 

@@ -8,7 +8,7 @@ from typing import Final
 from anima.database import Session, Statement
 from anima.embeddings.protocol import Vector
 from anima.model import FoundMemory, Query
-from anima.rows import COLUMNS, found_from
+from anima.rows import COLUMNS, found_from, structural_weight_of
 
 CANDIDATES_PER_RESULT: Final = 5
 CANDIDATES_MIN: Final = 100
@@ -23,12 +23,12 @@ FIND: Final = Statement(
         ORDER BY embedding <=> $1
         LIMIT $5
     )
-    SELECT *, 0.7 * similarity + 0.3 * (resonance_phi / 5.0) AS structural_weight
+    SELECT *, {structural_weight_of("similarity")}
     FROM candidates
     WHERE similarity >= $3
     ORDER BY structural_weight DESC, resonance_phi DESC, id
     LIMIT $4
-    """,  # noqa: S608 -- only the constant column list is put in
+    """,  # noqa: S608 -- only constants are put in
     reads=True,
 )
 

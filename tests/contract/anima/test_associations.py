@@ -1,5 +1,6 @@
 """The contract of anima/associations/protocol.py, for every way of recording in the registry."""
 
+import math
 from datetime import datetime, timedelta
 from itertools import combinations
 from uuid import UUID
@@ -7,9 +8,8 @@ from uuid import UUID
 import pytest
 
 from anima.associations import ASSOCIATIONS
-from anima.associations.protocol import Associations, CoOccurrence
+from anima.associations.protocol import Associations, CoOccurrence, strength_of
 from anima.database import Session
-from anima.model import association_strength
 from tests.memories import NOON, plant, rows, value
 
 LATER = NOON + timedelta(hours=1)
@@ -35,7 +35,7 @@ def pair(memories: tuple[UUID, UUID], contexts: list[str], since: datetime, at: 
         "memory_a_id": memories[0],
         "memory_b_id": memories[1],
         "co_occurrence_count": len(contexts),
-        "strength": pytest.approx(association_strength(len(contexts)), abs=1e-15),
+        "strength": pytest.approx(math.log10(1 + len(contexts)) / 10, abs=1e-15),
         "conversation_contexts": contexts,
         "first_co_occurred_at": since,
         "last_co_occurred_at": at,
@@ -91,3 +91,10 @@ async def test_a_memory_named_twice_is_no_pair(associations: Associations, sessi
     (one,) = await planted(session, 1)
     await associations.record(session, CoOccurrence([one, one], "c", NOON))
     assert await value(session, "SELECT count(*) FROM current_associations") == 0
+
+
+@pytest.mark.parametrize(("count", "strength"), [(1, math.log10(2) / 10), (9, 0.1), (99, 0.2), (999, 0.3)])
+async def test_strength_is_a_tenth_of_the_logarithm_of_one_more_than_the_count(
+    count: int, strength: float, session: Session
+) -> None:
+    assert await session.connection.fetchval(f"SELECT {strength_of(str(count))}") == pytest.approx(strength, abs=1e-15)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from anima.associations.protocol import CoOccurrence
 from anima.consolidations import CONSOLIDATIONS
 from anima.consolidations.protocol import Candidate, Consolidation, Duplicates, SemanticMatch
 from anima.database import Session, open_database
-from anima.model import Found, NewMemory, Promotion, Query, Tier, association_strength
+from anima.model import Found, NewMemory, Promotion, Query, Tier
 from anima.strategy import FRONTIER, AssociationName, Strategy
 from anima.work import Consolidate
 from tests.memories import EAST, NOON, PLACED, leaning, opened, plant, rows, session_on, value, vector
@@ -141,7 +142,7 @@ async def check_associations(session: Session, asked: Asked) -> None:
     pairs = await rows(session, "SELECT * FROM memory_associations")
     assert {(row["memory_a_id"], row["memory_b_id"]): row["co_occurrence_count"] for row in pairs} == asked.pairs
     for row in pairs:
-        assert row["strength"] == pytest.approx(association_strength(row["co_occurrence_count"]))
+        assert row["strength"] == pytest.approx(math.log10(1 + row["co_occurrence_count"]) / 10)
         assert len(row["conversation_contexts"]) == len(set(row["conversation_contexts"]))
     remembered = {
         (row["memory_a_id"], row["memory_b_id"], name) for row in pairs for name in row["conversation_contexts"]

@@ -12,7 +12,6 @@ from anima.model import (
     Bootstrap,
     Memory,
     Tier,
-    association_strength,
     bootstrap_shares,
     content_hash,
     merge_phi_step,
@@ -62,11 +61,6 @@ def test_a_tier_is_left_at_its_threshold_and_one_step_at_a_time(
     tier: Tier, access_count: int, after: Tier | None
 ) -> None:
     assert promoted_tier(tier, access_count) == after
-
-
-@pytest.mark.parametrize(("count", "strength"), [(1, math.log10(2) / 10), (9, 0.1), (99, 0.2), (999, 0.3)])
-def test_strength_is_a_tenth_of_the_logarithm_of_one_more_than_the_count(count: int, strength: float) -> None:
-    assert association_strength(count) == pytest.approx(strength, abs=1e-15)
 
 
 @pytest.mark.parametrize(
