@@ -207,8 +207,10 @@ def diff(**asked: object) -> object:
 @harness.command(short_help="Checks that strategies agree.")
 @click.option("--strategies", metavar="A B …", help="By default all presets that do not search approximately.")
 @click.argument("more", metavar="", nargs=-1)
-@click.option("--examples", type=click.IntRange(1), default=100, show_default=True, help="Stop after so many scripts.")
-@click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Start none after that.")
+@click.option("--concurrent", is_flag=True, help="Several clients at once, and what meets then.")
+@click.option("--clients", type=click.IntRange(2, 6), help="With --concurrent, how many at most; by default 3.")
+@click.option("--examples", type=click.IntRange(1), help="Stop after so many scripts: 100; --concurrent stops by time.")
+@click.option("--seconds", type=click.FloatRange(0), help="Start none after that: 60; with --concurrent 120.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws other scripts.")
 @click.option(
     "--database-url",
@@ -219,7 +221,9 @@ def diff(**asked: object) -> object:
 def verify(**asked: object) -> object:
     """Looks for operations on which strategies disagree, and prints them as a script.
 
-    A strategy is a preset, or a preset with other choices: naive+associations=batched.
+    A strategy is a preset, or a preset with other choices: naive+associations=batched. With --concurrent several
+    clients add and query at once, their statements in a drawn order, and lose connections: what they leave must be
+    what some serial order of theirs leaves.
 
     Exit codes: 0 no disagreement found, 1 disagreement, 2 usage or configuration, 130 interrupted.
     """

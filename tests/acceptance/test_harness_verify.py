@@ -25,6 +25,11 @@ run = runpy.run_path if program.endswith(".py") else runpy.run_module
 run(program, run_name="__main__")
 """
 
+LOSING_UPDATES = FAULTY.replace("associations", "access_records").replace(
+    '"log((1 + 1 + known", "log((1 + known"', '"ORDER BY id\\n        FOR UPDATE", "ORDER BY id"'
+)
+"""Another, whose accesses are counted from what was read without a lock."""
+
 
 def test_strategies_that_agree(harness: Program, tmp_path: Path) -> None:
     done = harness("verify", "--strategies", "naive", "batched", "--examples", "10")
@@ -52,6 +57,35 @@ def test_a_disagreement_is_printed_as_a_script_that_shows_it(tmp_path: Path, env
     assert (without_fault.returncode, without_fault.stdout) == (0, "batched: no disagreement.\n")
 
 
+def test_clients_who_meet_and_leave_what_some_order_of_theirs_leaves(harness: Program, tmp_path: Path) -> None:
+    done = harness("verify", "--concurrent", "--strategies", "batched", "--examples", "5", "--clients", "2")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "batched: no disagreement in 5 scripts."), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_clients_who_lose_an_update_are_printed_as_a_script_that_shows_it(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
+        )
+
+    found = run("-c", LOSING_UPDATES, "harness.cli", "verify", "--concurrent", "--strategies", "batched")
+    message, _, script = found.stdout.partition("This script shows it:\n\n")
+    assert found.returncode == 1, found.stderr
+    assert "accesses were made" in message
+    (tmp_path / "race.py").write_text(script, encoding="utf-8")
+    with_fault = run("-c", LOSING_UPDATES, "race.py")
+    assert (with_fault.returncode, "accesses were made" in with_fault.stdout) == (1, True)
+    without_fault = run("race.py")
+    assert (without_fault.returncode, without_fault.stdout) == (
+        0,
+        "batched: some serial order of them leaves the same.\n",
+    )
+
+
 async def test_a_database_of_the_users_is_left_as_it_was(
     harness: Program, server: Server, environment: dict[str, str]
 ) -> None:
@@ -75,6 +109,10 @@ async def test_a_database_of_the_users_is_left_as_it_was(
         (["--strategies", "approximate"], "held to a recall"),
         (["naive"], "Name strategies after --strategies"),
         (["--examples", "0"], "--examples"),
+        (["--concurrent", "--clients", "1"], "--clients"),
+        (["--concurrent", "--seed", "first"], "--seed"),
+        (["--clients", "2"], "--clients is for --concurrent"),
+        (["--concurrent", "--strategies", "approximate"], "held to a recall"),
         (["--database-url", "postgresql://someone@127.0.0.1:1/x"], "127.0.0.1:1/x cannot be used"),
         (["--database-url", "postgresql://someone:secret@127.0.0.1:1/x"], "PGPASSWORD"),
     ],

@@ -124,6 +124,10 @@ class Counterexample:
     variant: str
     message: str
     steps: tuple[str, ...]
+    is_concurrent: bool = False
+    """Whether it takes several clients: then the one step is all that they do."""
+    names: tuple[str, ...] = ()
+    """What the steps are made of, where their own names do not say it."""
 
 
 @dataclass(frozen=True, slots=True)

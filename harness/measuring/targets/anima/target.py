@@ -29,6 +29,7 @@ from harness.measuring.connections import connected, settle
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
 from harness.measuring.statements import Counted, count, counting
+from harness.measuring.targets.anima.concurrency.interleavings import Interleaving
 from harness.measuring.targets.anima.equivalence import choices
 from harness.measuring.targets.anima.equivalence.steps import ScriptStep, source
 from harness.measuring.targets.anima.equivalence.trial import Disagreement
@@ -195,6 +196,43 @@ class AnimaTarget:
         with expected_failures(), verification.open_search(database_url, variants, runner) as search:
             found = verification.replay(search, cast("Sequence[ScriptStep]", steps))
         return counterexample(found) if found else None
+
+    def concurrently_comparable(self, variants: Sequence[str]) -> Sequence[str]:
+        """These, or presets that between them do each thing in each way. Raises `UsageError` for any that cannot be."""
+        return self.comparable(variants) if variants else choices.MET_CONCURRENTLY
+
+    def verify_concurrent(
+        self,
+        runner: asyncio.Runner,
+        database_url: str,
+        variants: Sequence[str],
+        *,
+        examples: float,
+        seconds: float,
+        seed: int,
+        clients: int,
+        report: Callable[[int], None],
+    ) -> Verification:
+        """Looks for clients who leave together what no serial order of theirs would, in schemas of their own."""
+        from harness.measuring.targets.anima.concurrency import pursuit  # noqa: PLC0415 -- as in `verify`
+
+        with expected_failures(), pursuit.open_pursuit(database_url, variants, runner) as pursued:
+            found = pursuit.chase(
+                pursued, examples=examples, seconds=seconds, first_seed=seed, clients=clients, report=report
+            )
+            scripts = pursued.scripts
+            shown = pursuit.counterexample_of(pursuit.shortest(pursued, found)) if found else None
+        return Verification(scripts, pursued.met, shown)
+
+    def replay_concurrent(
+        self, runner: asyncio.Runner, database_url: str, variant: str, interleaving: object
+    ) -> Counterexample | None:
+        """Performs an `Interleaving` as `verify_concurrent` found it."""
+        from harness.measuring.targets.anima.concurrency import pursuit  # noqa: PLC0415 -- as in `verify`
+
+        with expected_failures(), pursuit.open_pursuit(database_url, [variant], runner) as pursued:
+            found = pursued.repeat(pursued.stage_of(variant), cast("Interleaving", interleaving))
+        return pursuit.counterexample_of(found) if found else None
 
 
 def counterexample(found: Disagreement) -> Counterexample:

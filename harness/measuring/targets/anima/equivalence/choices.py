@@ -17,6 +17,9 @@ APART: Final = frozenset({"augmented", "apart", "logged", "ranked", "one_stateme
 LAYOUT: Final = ("search", "access_records", "associations", "bootstrap")
 """The axes whose choices read and write what changes often, all of them in the same place."""
 
+MET_CONCURRENTLY: Final = ("batched", "frontier", "naive", "fix2")
+"""Presets that between them place work in each way and lock in each: `fix2` writes many pairs inline at once."""
+
 AXES: Final[dict[str, tuple[str, ...]]] = {
     axis: get_args(annotation)
     for axis, annotation in get_type_hints(Strategy).items()

@@ -39,7 +39,7 @@ ScriptStep: TypeAlias = NewMemory | Query | BootstrapRequest | Load | SoftDelete
 """An add (`NewMemory`) includes a drain: a semantic duplicate that was written is gone only then."""
 
 
-def source(step: ScriptStep) -> str:
+def source(step: Input) -> str:
     """The Python expression for the step, without what it leaves at its default."""
     given = step.model_dump(mode="json", exclude_defaults=True)
     return f"{type(step).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
