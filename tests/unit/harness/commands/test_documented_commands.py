@@ -12,12 +12,13 @@ from harness.command_line import harness
 ROOT = Path(__file__).parents[4]
 DOCUMENTS = [
     ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs/how-to").glob("*.md")),
     *sorted(ROOT.glob("examples/*/README.md")),
 ]
 BLOCK = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(harness [a-z][^`]*)`")
-STANDS_FOR = {"FORMAT": "json", "…": "1"}
+STANDS_FOR = {"FORMAT": "json", "WHAT": "pytest", "…": "1"}
 """What a document writes for any value, with one."""
 
 
