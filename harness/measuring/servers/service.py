@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
@@ -158,14 +159,18 @@ def _started(launch: Launch, log: IO[bytes]) -> "subprocess.Popen[bytes]":
 
 
 def _program(launch: Launch) -> str:
-    """Where it lies, on the service's own PATH; a path is relative to the service's directory."""
+    """Where it lies, on the service's own PATH, or else beside this Python, as in an environment that is not activated.
+
+    A path is relative to the service's directory.
+    """
     named = launch.command[0]
     if not Path(launch.directory).is_dir():
         raise ProvisioningError(f"The service {launch.name} cannot be started: there is no folder {launch.directory}.")
     if os.sep in named:
         found = shutil.which(os.path.abspath(os.path.join(launch.directory, named)))  # noqa: PTH100, PTH118 -- `..` stays
     else:
-        found = shutil.which(named, path=launch.environment.get("PATH"))
+        here = str(Path(sys.executable).parent)
+        found = shutil.which(named, path=launch.environment.get("PATH")) or shutil.which(named, path=here)
     if found is None:
         raise ProvisioningError(
             f"The service {launch.name} cannot be started: there is no program {named!r}. Install it where the harness "

@@ -115,3 +115,11 @@ async def test_what_cannot_be_started_is_told(command: str, directory: str, told
     with pytest.raises(ProvisioningError, match=told):
         async with serving(chosen):
             pass
+
+
+async def test_a_program_is_found_beside_this_python_where_its_environment_is_not_activated(tmp_path: Path) -> None:
+    """As the `uvicorn` of `.venv/bin/harness run notes.toml` is, in the same environment."""
+    command = [Path(sys.executable).name, "-c", SERVICE, "{port}"]
+    elsewhere = environment() | {"PATH": str(tmp_path)}
+    async with serving(Launch("notes", command, "/health", elsewhere)) as url, aiohttp.request("GET", url) as answer:
+        assert answer.status == 404
