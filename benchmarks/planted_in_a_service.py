@@ -38,7 +38,7 @@ async def app(scope, receive, send):
 SCENARIO: Final = """
 name = "planted"
 target = "http"
-database = {{ provisioner = "embedded", schema = "schema.sql", seed = "seed.sql" }}
+database = {{ provisioner = "embedded", schema = "schema.sql", seed = "seed.sql", size = 10000 }}
 service.command = [{python}, "-m", "uvicorn", "planted:app", "--port", "{{port}}"]
 service.env = {{ DATABASE_URL = "{{database_url}}", PLANTED_S = "0" }}
 service.ready = "/health"

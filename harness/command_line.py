@@ -172,6 +172,35 @@ def compare_command(**asked: object) -> object:
     return work("compare.compare_command")(**asked)
 
 
+@harness.command(short_help="Says in seconds whether a change costs more, by what is counted.")
+@click.argument("scenario_name", metavar="SCENARIO")
+@click.option("--base", metavar="REVISION", default="HEAD", show_default=True, help="What the working tree is held to.")
+@click.option("--variant", metavar="NAME", help="Which strategy or variant, instead of the candidate.")
+@click.option(
+    "--environment",
+    type=click.Choice(ENVIRONMENTS),
+    default="shared",
+    show_default=True,
+    help="Of the base of this repository: share the libraries that are here, or install its own.",
+)
+@click.option("--fresh", is_flag=True, help="Count the base again, though its counters are kept.")
+@click.option(
+    "--cache", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), help="Where that is kept."
+)
+@click.option(
+    "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report: markdown, json or junit."
+)
+@SETTINGS
+@DATABASE
+@OUTPUT
+def gate(**asked: object) -> object:
+    """Holds the working tree to its base by what is counted: statements, round trips, rows, WAL, blocks and plans.
+
+    At two sizes of the data. Corpora and the base's counters are kept for the next gate; `harness clean` removes them.
+    """
+    return work("gate.gate")(**asked)
+
+
 @harness.command(short_help="Shows where the time goes, before and after.")
 @click.argument("name", metavar="[SCENARIO]", default="local")
 @click.option("--strategies", metavar="A,B", help="Profile these: the first is the baseline, the last the candidate.")
@@ -361,5 +390,8 @@ def schema(**asked: object) -> object:
 @harness.command(short_help="Removes what runs have left behind.")
 @DATABASE
 def clean(**asked: object) -> object:
-    """Removes what runs have left that are no more, as after a power cut; what a run still uses stays."""
+    """Removes what runs have left that are no more, as after a power cut, and what gates keep for later ones.
+
+    What a run still uses stays.
+    """
     return work("clean.clean")(**asked)

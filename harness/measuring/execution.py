@@ -22,10 +22,10 @@ from harness.journal import Journal, Resumable, read
 from harness.measuring.clock import MonotonicClock
 from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
-from harness.measuring.observation import Reading, asking, take_reading
+from harness.measuring.observation import Reading, asking, counts_by_table, take_reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
-from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable, unread
+from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable, no_proxy, unread
 from harness.measuring.profiling import ProfilingPass, requests_of
 from harness.measuring.progress import Progress
 from harness.measuring.resumption import refuse_unlike
@@ -58,6 +58,14 @@ SELECT xact_rollback AS transactions, (SELECT count(*) FROM pg_stat_activity WHE
 SESSIONS: Final = """
 SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'
 """
+OTHER_SESSIONS: Final = """
+SELECT count(*) AS sessions
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+WHOLE_PASS: Final = "whole pass"  # noqa: S105 -- no password
+"""The phase in which is counted what the server tells once the target's sessions have ended."""
+
 SESSION_ENDS_POLLED: Final = 30
 SESSION_ENDS_POLL_S: Final = 0.1
 
@@ -81,6 +89,8 @@ class Run:
     journal: Journal
     progress: Progress
     watch: SampleWatch | None = None
+    by_table: bool = False
+    """Whether rows and blocks are counted of each table, by a session in the variant's own database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +111,23 @@ class Place:
     """Where a variant is measured: what its target may use, and the database as the server knows it."""
 
     context: TargetContext
+    """What the target may use."""
     server: Server
+    """Where the database is."""
     database: str
+    """Its name on the server."""
     disruptor: Disruptor
+    """What can be done to it on purpose."""
     ask: AskServer
+    """Asks the server, in a session with another database."""
     log: ServerLog
+    """What the server says of the database."""
     sent: SentStatements
+    """What the sessions of the database send, in phases that are watched."""
+    proxy: DelayProxy | None = None
+    """What lies between the target and the database; None without a delay."""
+    ask_inside: AskServer | None = None
+    """Asks the server, in a session with this database; None where nothing is counted by table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +160,23 @@ class AtPlace(Surroundings):
         place = self.place
         ask, server_cpu_s = (place.ask, place.server.cpu_s) if self.works_here else (not_ours, nothing_seen)
         failures = place.log.failed if self.works_here else unread
-        seen = Observable(ask, place.database, server_cpu_s, flush, self.service.used_s, failures)
-        return await take_reading(seen, span, before=before)
+        seen = Observable(
+            ask,
+            place.database,
+            server_cpu_s,
+            flush,
+            self.service.used_s,
+            failures,
+            self.service.memory_bytes,
+            place.proxy.counters if place.proxy else no_proxy,
+        )
+        reading = await take_reading(seen, span, before=before)
+        if span != "whole" or place.ask_inside is None:
+            return reading
+        await place.log.read()
+        counts: Mapping[str, float] = await counts_by_table(place.ask_inside) if flushed else {}
+        further = {**counts, "temporary_file_bytes": float(place.log.temporary_bytes)}
+        return Reading({**reading.values, **further}, reading.missing)
 
     @property
     def works_here(self) -> bool:
@@ -206,6 +242,9 @@ class AtPlace(Surroundings):
         Where its log does not say which statements failed, it has counted the transactions that were rolled back.
         """
         place, failed = self.place, self.failed.total()
+        if place.ask_inside is not None:
+            await self._count_whole_pass(place.ask_inside)
+            return
         if not self.works_here or self.run.scenario.tells_plans or await place.log.read():
             return
         rolled_back = await _rolled_back(place)
@@ -215,6 +254,27 @@ class AtPlace(Surroundings):
                 f"included, and the target reported {number_of(failed, 'failed request')}. Where it does not roll back "
                 "on purpose, it swallows errors: have it report them, or state in `expect` what a right answer holds."
             )
+
+    async def _count_whole_pass(self, ask: AskServer) -> None:
+        """Of each table, once no session is left that could have more to tell."""
+        for _ in range(SESSION_ENDS_POLLED):
+            row = await ask(OTHER_SESSIONS)
+            if row is None or not row["sessions"]:
+                break
+            await asyncio.sleep(SESSION_ENDS_POLL_S)
+        whole = PhaseRecord(
+            name=WHOLE_PASS,
+            workload=WHOLE_PASS,
+            round=self.round_number,
+            arrival="closed_loop",
+            loop="closed",
+            users=self.run.scenario.side_by_side,
+            started=sum(phase.total(self.run.scenario.seed) for phase in self.run.scenario.phases),
+            started_s=0.0,
+            ended_s=0.0,
+            counters=dict(await counts_by_table(ask)),
+        )
+        self.run.journal.phase(self.variant, whole)
 
     def heard(self, sample: Sample) -> None:
         self.failed[sample.phase] += sample.error is not None
@@ -568,4 +628,5 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
         ask = await stack.enter_async_context(asking(run.server.admin_url))
         log = ServerLog(run.server.log_on, name)
         sent = SentStatements(straight, run.server.admin_url, log)
-        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask, log, sent)
+        inside = await stack.enter_async_context(asking(straight)) if run.by_table else None
+        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask, log, sent, proxy, inside)

@@ -1,5 +1,6 @@
 """Readings of all probes around a phase, and what they come to."""
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,20 @@ from harness.measuring.probes import PROBES
 from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable
 
 LEVEL_COUNTERS: Final = frozenset(name for probe in PROBES.values() if probe.is_level for name in probe.counters)
+
+TABLES: Final = """
+SELECT json_object_agg(
+         t.relname,
+         json_build_object(
+           'table_rows',
+           t.seq_tup_read + coalesce(t.idx_tup_fetch, 0) + t.n_tup_ins + t.n_tup_upd + t.n_tup_del,
+           'table_blocks',
+           b.heap_blks_read + b.heap_blks_hit + coalesce(b.idx_blks_read + b.idx_blks_hit, 0)
+           + coalesce(b.toast_blks_read + b.toast_blks_hit, 0)
+         )
+       ) AS counts
+  FROM pg_stat_user_tables AS t JOIN pg_statio_user_tables AS b USING (relid)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +39,7 @@ class Reading:
         """By how much counters grew; levels as they are."""
         missing = {**earlier.missing, **self.missing}
         values = {
-            name: value if name in LEVEL_COUNTERS else value - earlier.values[name]
+            name: value if name in LEVEL_COUNTERS else value - earlier.values.get(name, 0.0)
             for name, value in self.values.items()
             if name not in missing
         }
@@ -63,6 +78,13 @@ async def asking(admin_url: str) -> AsyncGenerator[AskServer]:
     finally:
         if connection is not None:
             await connection.close()
+
+
+async def counts_by_table(ask: AskServer) -> Mapping[str, float]:
+    """Rows and blocks of each table since it was made, as `table_rows NAME` and `table_blocks NAME`."""
+    row = await ask(TABLES)
+    counts: Mapping[str, Mapping[str, float]] = json.loads(row["counts"]) if row and row["counts"] else {}
+    return {f"{what} {table}": float(count) for table, each in counts.items() for what, count in each.items()}
 
 
 async def take_reading(observable: Observable, span: CountedSpan, *, before: bool) -> Reading:

@@ -15,6 +15,7 @@ from harness.measuring.pointing import pointed_at
 from harness.measuring.seeds import SeedCommand, copy_rows, run_command
 
 SET: Final = "SELECT format('ALTER DATABASE %I SET %I = %L', current_database(), $1::text, $2::text)"
+SIZE: Final = "SELECT set_config('harness.size', $1, false)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ async def prepare(url: str, database: OwnDatabase) -> None:
     match database.seed:
         case SeedCommand() as command:
             await apply(url, database.schema_files)
-            await run_command(command, url)
+            await run_command(command, url, database.size)
             await apply(url, ())
         case dict() as tables:
             await apply(url, database.schema_files)
@@ -86,12 +87,14 @@ async def prepare(url: str, database: OwnDatabase) -> None:
                     await copy_rows(connection, table, path)
             await apply(url, ())
         case files:
-            await apply(url, (*database.schema_files, *files))
+            await apply(url, (*database.schema_files, *files), database.size)
 
 
-async def apply(url: str, files: Sequence[Path]) -> None:
+async def apply(url: str, files: Sequence[Path], size: int | None = None) -> None:
     """Vacuumed and analysed afterwards. Raises `UsageError` with what the server says, and the line that it means."""
     async with connected(url) as connection:
+        if size is not None:
+            await connection.execute(SIZE, str(size))
         for path in files:
             text = await asyncio.to_thread(path.read_text, encoding="utf-8")
             try:

@@ -159,10 +159,10 @@ class Installing:
         for place, command in at_revision(self.scenario, self.top, revision, directory).installs:
             report(f"{revision}: {' '.join(command)}")
             await run_to_install(revision, command, "Correct `service.install`.", directory=place)
-        return Checkout(revision, _interpreter(self.top, directory), directory)
+        return Checkout(revision, interpreter_at(self.top, directory), directory)
 
 
-def _interpreter(top: Path, directory: Path) -> Interpreter:
+def interpreter_at(top: Path, directory: Path) -> Interpreter:
     """This one, which finds modules of the checkout where it would find those of the working tree."""
     kept = [Path(path).absolute() for path in sys.path]
     here = [path if path == OURS else _elsewhere(path, top, directory) for path in kept]

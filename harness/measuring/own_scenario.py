@@ -127,6 +127,8 @@ class OwnDatabase(DatabaseSettings, frozen=True):
     """SQL that makes the tables: a file beside the scenario, or several."""
     seed: Seed = ()
     """What fills them: files of SQL beside the scenario, a command, or CSV and Parquet files by table."""
+    size: Annotated[int | None, Field(ge=1, le=1_000_000_000)] = None
+    """How much a seed makes that asks for it: as the setting `harness.size` in SQL, and in a command's HARNESS_SIZE."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -303,6 +305,9 @@ class OwnScenario(Scenario, frozen=True):
         name = phase.operation or ""
         return name if phase.counted_only and self._is_watched(name) else ""
 
+    def alone(self, operation: str) -> OwnPhase:
+        return OwnPhase(name=operation, operation=operation, requests=1)
+
     def only(self, names: Sequence[str]) -> Self:
         kept = {name: self.variants[name] for name in names}
         roles = {"baseline": names[0], "candidate": names[-1]}
@@ -350,7 +355,7 @@ class OwnScenario(Scenario, frozen=True):
 
     def contents(self) -> Mapping[str, str | int]:
         """What the files of `schema` and `seed` say, those of variants included."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(str(self.database.size or "").encode())
         databases = [self.database]
         databases += [
             each for variant in self.variants.values() if (each := self.database.of(variant)) not in databases
@@ -363,6 +368,17 @@ class OwnScenario(Scenario, frozen=True):
         return {"name": self.name, "fingerprint": digest.hexdigest()[:16]}
 
     @property
+    def size(self) -> int | None:
+        return self.database.size
+
+    def of_size(self, size: int) -> Self:
+        return self.model_copy(update={"database": self.database.model_copy(update={"size": size})})
+
+    @property
+    def size_loaded_in_seconds(self) -> int:
+        return 200_000
+
+    @property
     def for_worker(self) -> dict[str, Any]:
         """With its target, which for this scenario is the default, and for a worker would be another's."""
         return {"target": self.target, **super().for_worker}
@@ -371,6 +387,11 @@ class OwnScenario(Scenario, frozen=True):
     def is_loaded_here(self) -> bool:
         """Whether code of the user's is loaded by the process that asks, which has room for one version of it."""
         return False
+
+    @property
+    def code(self) -> Sequence[Path]:
+        """The files of the user's that are loaded so, and that may fill the database."""
+        return ()
 
     @property
     def bound_to_no_revision(self) -> str:

@@ -93,10 +93,14 @@ class TerminalProgress:
     """One bar for the run and one for the phase; where there is no terminal, a line when a phase has ended.
 
     A line also breaks each longer silence there, with the time to go. `steps_total` are phases and profiled operations.
+    A `brief` one says nothing of phases that have ended.
     """
 
-    def __init__(self, console: Console, steps_total: int, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(
+        self, console: Console, steps_total: int, clock: Callable[[], float] = perf_counter, *, brief: bool = False
+    ) -> None:
         self._console = console
+        self._brief = brief
         self._clock = clock
         self._steps_total, self._steps_done = steps_total, 0
         self._step = "starting"
@@ -173,7 +177,7 @@ class TerminalProgress:
     def _finish(self, phase: str) -> None:
         self._planned.pop(phase, None)
         latencies = self._latencies.pop(phase, None)
-        if latencies is not None and latencies.count:
+        if latencies is not None and latencies.count and not self._brief:
             self._print(f"  {phase}: {latencies.count} requests, {latencies.p95()}")
 
     def _print(self, text: str, style: str | None = None) -> None:

@@ -51,12 +51,14 @@ def record_run(
     resume: bool = False,
     declared: Mapping[str, Any] = MappingProxyType({}),
     comparison: ComparisonSettings | None = None,
+    brief: bool = False,
 ) -> Recorded:
     """Does the work into the directory's journal, which gets its end whatever happens.
 
     A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
     journal, and stays as it is when that is refused. `declared` is kept in place of what the scenario says, where its
     variants are not the scenario's strategies. A run that is made for a `comparison` is judged by it later as well.
+    A `brief` one of many small phases says nothing of each.
     """
     console = Console(stderr=True)
     known = header(chosen, directory.name, declared, comparison)
@@ -70,7 +72,7 @@ def record_run(
     with (
         journal.reopen_journal(directory) if resume else journal.open_journal(directory) as entries,
         logging_to(directory / journal.LOG_FILE),
-        TerminalProgress(console, steps_total) as progress,
+        TerminalProgress(console, steps_total, brief=brief) as progress,
     ):
         try:
             if not resume:

@@ -206,6 +206,10 @@ class Scenario(Section, frozen=True):
         """How many requests of each operation the phase has in one round; as many as its weights expect."""
         raise NotImplementedError
 
+    def alone(self, operation: str) -> Phase:
+        """A phase of this operation and nothing else."""
+        raise NotImplementedError
+
     def completed(self) -> Self:
         """With what it does not say and its budgets need."""
         return self
@@ -224,6 +228,20 @@ class Scenario(Section, frozen=True):
     def contents(self) -> Mapping[str, str | int]:
         """What tells the data that is there before the run from another. Raises `UsageError` when it cannot be had."""
         raise NotImplementedError
+
+    @property
+    def size(self) -> int | None:
+        """How much data there is before the run, where it is one number that can be another; else None."""
+        return None
+
+    def of_size(self, size: int) -> Self:
+        """With so much data. Only of one that has a `size`."""
+        raise NotImplementedError
+
+    @property
+    def size_loaded_in_seconds(self) -> int:
+        """How much data a gate may load in place of what the scenario has."""
+        return 0
 
     @property
     def draws_from_database(self) -> bool:
@@ -253,6 +271,11 @@ class Scenario(Section, frozen=True):
     @property
     def searched(self) -> Sequence[str]:
         """The operations of somebody's own that can be held against exact search."""
+        return ()
+
+    @property
+    def polled_tables(self) -> Sequence[str]:
+        """What the target reads again and again by itself, so that its counts say how long that went on."""
         return ()
 
     @property

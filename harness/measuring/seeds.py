@@ -20,6 +20,7 @@ from harness.measuring.section import Section
 
 OUTPUT_LINES: Final = 20
 ENDINGS: Final = (".csv", ".parquet")
+SIZE_VARIABLE: Final = "HARNESS_SIZE"
 
 
 def as_several(value: object) -> object:
@@ -66,14 +67,14 @@ def files_of(seed: Any) -> tuple[Path, ...]:  # noqa: ANN401 -- a `Seed`
             return tuple(cast("tuple[Path, ...]", seed))
 
 
-async def run_command(seed: SeedCommand, database_url: str) -> None:
+async def run_command(seed: SeedCommand, database_url: str, size: int | None = None) -> None:
     """Raises `UsageError` with the end of what it wrote where it fails."""
     place = f"database.seed: `{' '.join(seed.command)}`"
     try:
         process = await asyncio.create_subprocess_exec(
             *seed.command,
             cwd=seed.directory,
-            env=environment(**_leading_to(database_url)),
+            env=environment(**_leading_to(database_url), **({} if size is None else {SIZE_VARIABLE: str(size)})),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -28,6 +28,8 @@ ENTRY: Final = re.compile(
 
 EXECUTED: Final = re.compile(r"(?:statement|execute (?P<fetch>fetch from )?[^:]*): (?P<sql>.*)", re.DOTALL)
 
+TEMPORARY: Final = re.compile(r'temporary file: path "[^"]*", size (?P<bytes>\d+)')
+
 RETRIED: Final = frozenset({"25P02", "40001", "40P01"})
 """States of what others caused, after which a transaction is begun again, and of a transaction that failed already."""
 
@@ -58,6 +60,8 @@ class ServerLog:
     """How many statements failed until it was read last, those left out that are tried again."""
     last_failure: str = ""
     """What the server said of the last of them."""
+    temporary_bytes: int = 0
+    """Of temporary files that sessions wrote, where the server logs them (`log_temp_files`)."""
     statements: list[LoggedStatement] = field(default_factory=list[LoggedStatement])
     """Those that were sent since they were taken out, in their order."""
     _position: int | None = None
@@ -85,6 +89,8 @@ class ServerLog:
             case "ERROR" if state not in RETRIED:
                 self.failures += 1
                 self.last_failure = text
+            case "LOG" if written := TEMPORARY.match(text):
+                self.temporary_bytes += int(written["bytes"])
             case "LOG" if (executed := EXECUTED.fullmatch(text)) and not executed["fetch"]:
                 self.statements += [LoggedStatement(sql) for sql in split(executed["sql"])]
             case "DETAIL" if self.statements and text.lower().startswith("parameters: "):

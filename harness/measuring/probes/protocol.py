@@ -28,11 +28,35 @@ async def unread() -> NoReturn:
     raise NotObserved("the log of the server is not the run's to read")
 
 
+class Traffic(Protocol):
+    """What has passed between a target and its database."""
+
+    @property
+    def round_trips(self) -> int:
+        """How often the server's data came after the client's."""
+        ...
+
+    @property
+    def bytes_to_client(self) -> int:
+        """What the server has sent."""
+        ...
+
+
+async def no_proxy() -> NoReturn:
+    """Where nothing lies between the target and its database."""
+    raise NotObserved("no delay is added to the way to the database, so nothing counts what passes there")
+
+
+async def no_service() -> None:
+    """Where the run has started none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observable:
     """What can be looked at: the variant's database by its name on the server, and the server.
 
-    `failures` says how many statements have failed there, or raises `NotObserved`.
+    `failures` says how many statements have failed there, or raises `NotObserved`, as `traffic` does of what has passed
+    between the target and the database. `service_memory_bytes` is the resident memory of a service, or None.
     `ask` does so in a session on another database, so that nothing of it counts as the variant's. `server_cpu_s` gives
     None where the server's processes cannot be seen, and `service_cpu_s` where those of a service cannot or there is
     none. `flush` has the target's sessions tell the server what they have done; False where the target cannot.
@@ -44,6 +68,8 @@ class Observable:
     flush: Callable[[], Awaitable[bool]]
     service_cpu_s: Callable[[], Awaitable[float | None]]
     failures: Callable[[], Awaitable[int]] = unread
+    service_memory_bytes: Callable[[], Awaitable[int | None]] = no_service
+    traffic: Callable[[], Awaitable[Traffic]] = no_proxy
 
 
 class Probe(Protocol):

@@ -114,6 +114,15 @@ class ServiceProcesses:
         except psutil.Error:
             return None
 
+    async def memory_bytes(self) -> int | None:
+        """Resident in all of them; None where they cannot be seen."""
+        if self._root is None:
+            return None
+        try:
+            return sum(each.memory_info().rss for each in (self._root, *self._root.children(recursive=True)))
+        except psutil.Error:
+            return None
+
 
 def _holding(port: int) -> psutil.Process | None:
     """Of what the children of this process have started, that whose processes listen on the port."""

@@ -55,7 +55,7 @@ class JunitRenderer:
             *(Case(f"{scenario}.{each.variant}", each.budget, each.outcome, each.sentence) for each in verdict.budgets),
         ]
         known = {"run_id": record.run_id, "verdict": verdict.outcome.value, "sentence": verdict.sentence}
-        return _document(scenario, cases, known, elapsed_s=record.elapsed_s, started_at=record.started_at)
+        return junit_document(scenario, cases, known, elapsed_s=record.elapsed_s, started_at=record.started_at)
 
     def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         title = comparison_title(comparison)
@@ -64,7 +64,7 @@ class JunitRenderer:
             *(Case(f"comparison.{title}", each.name, each.outcome, each.sentence) for each in findings(comparison)),
         ]
         known = {"verdict": comparison.outcome.value, "sentence": comparison.sentence}
-        return _document(title, cases, known)
+        return junit_document(title, cases, known)
 
 
 def _objections(verdict: Verdict) -> Sequence[str]:
@@ -75,7 +75,7 @@ def _whole(classname: str, name: str, objections: Sequence[str], sentence: str) 
     return Case(classname, name, Outcome.INVALID if objections else Outcome.PASS, sentence)
 
 
-def _document(
+def junit_document(
     name: str,
     cases: Sequence[Case],
     properties: Mapping[str, str],

@@ -29,6 +29,7 @@ from harness.errors import ProvisioningError
 from harness.measuring.servers.addresses import plain_parameters
 from harness.measuring.servers.lifeline import hold
 from harness.measuring.servers.processor_time import used_s
+from harness.measuring.servers.provisioners._shared.clusters import unpack
 from harness.measuring.servers.provisioners._shared.databases import (
     DEFAULT_SETTINGS,
     NO_DISK,
@@ -60,12 +61,16 @@ DIRECTORY_PREFIX: Final = "harness-postgres-"
 LOG_BYTES_READ: Final = 16_384
 LOG_SETTINGS: Final = {"log_line_prefix": "%m [%p] %q<%d %e> "}
 """What concerns one database is told from the rest by it."""
+KNOWN_IN_LOGS: Final = frozenset({"log_temp_files"})
+"""Has entries written that are understood."""
+
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
 
 # Arguments: the directory to make, the installation, the server's options. The first line on standard input is the
 # administrator's password. Each later one names a signal for the server, and the one after that starts it again. The
 # loop in `stop` is there because a background job ignores SIGQUIT until the server has set its own handler, and a
-# paused one until it goes on. The password is random, so that hashing it often would protect nothing.
+# paused one until it goes on. The password is random, so that hashing it often would protect nothing. Data that lies
+# in the directory already is a kept cluster's, whose administrator gets this password.
 SUPERVISOR: Final = r"""
 directory=$1 installation=$2; shift 2
 
@@ -75,9 +80,13 @@ obey() { if read -r signal; then kill -s "$signal" "$server"; else stop; false; 
 
 serve() {
     read -r password && echo "$password" >"$directory/password" || return
-    "$installation/bin/initdb" --pgdata="$directory/data" --username=postgres --pwfile="$directory/password" \
+    if [ -d "$directory/data" ]; then
+        echo "ALTER ROLE postgres PASSWORD '$password'" | "$installation/bin/postgres" --single \
+            -D "$directory/data" -c scram_iterations=1 postgres >/dev/null || return
+    else "$installation/bin/initdb" --pgdata="$directory/data" --username=postgres --pwfile="$directory/password" \
         --auth=scram-sha-256 --set=scram_iterations=1 --encoding=UTF8 --no-locale --no-sync --no-instructions \
         </dev/null >/dev/null || return
+    fi
     while :; do
         "$installation/bin/postgres" -D "$directory/data" "$@" 3<&- &
         server=$!
@@ -119,6 +128,8 @@ class EmbeddedProvisioner:
     port: int | None = None
     disk_mb: int | None = None
     start_timeout_s: float = 60.0
+    cluster: Path | None = None
+    """An archive of `clusters.pack`, whose databases the server begins with."""
 
     @classmethod
     def of_settings(cls, settings: DatabaseSettings) -> "EmbeddedProvisioner":
@@ -141,7 +152,7 @@ class EmbeddedProvisioner:
         with tempfile.TemporaryFile() as log:
             supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **LOG_SETTINGS, **settings}, log)
             try:
-                await _release(supervisor, plan)
+                await _release(supervisor, plan, self.cluster)
                 server = await _Process(supervisor, plan, log, self.start_timeout_s).opened(self.name)
                 yield replace(server, read_log_on=partial(_part_of, log)) if _logs_as_usual(settings) else server
             finally:
@@ -446,7 +457,7 @@ def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "sub
     return supervisor
 
 
-async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
+async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan, cluster: Path | None) -> None:
     """Lets the supervisor go on from its directory to a server, with an installation that the server can read."""
     while not plan.directory.exists():
         if supervisor.poll() is not None:
@@ -460,6 +471,8 @@ async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
                 f"The user `{SYSTEM_USER}` cannot enter {plan.installation}, and a copy that it can could not be made: "
                 f"{error}. Set TMPDIR to a directory on a larger disk, or install where every user may read."
             ) from error
+    if cluster is not None:
+        unpack(cluster, plan.directory, plan.account and (plan.account.pw_uid, plan.account.pw_gid))
     assert supervisor.stdin is not None
     supervisor.stdin.write(f"{plan.password}\n".encode())
 
@@ -522,7 +535,8 @@ def _end_of(log: IO[bytes]) -> str:
 
 def _logs_as_usual(settings: Mapping[str, str]) -> bool:
     """Whether what concerns one database can be told from the rest, in words that are known."""
-    return not any(name.startswith(("log_", "logging_", "lc_messages")) for name in settings)
+    changed = settings.keys() - KNOWN_IN_LOGS
+    return not any(name.startswith(("log_", "logging_", "lc_messages")) for name in changed)
 
 
 def _part_of(log: IO[bytes], position: int | None) -> tuple[bytes, int]:

@@ -159,9 +159,27 @@ class MemoryScenario(Scenario, frozen=True):
         whole = sum(weights.values())
         return {name: math.ceil(requests * weight / whole) for name, weight in weights.items() if weight}
 
+    def alone(self, operation: str) -> MemoryPhase:
+        return MemoryPhase(name=operation, workload=operation, requests=1)
+
     def contents(self) -> Mapping[str, str | int]:
         corpus = self.corpus.open()
         return {"name": corpus.name, "fingerprint": corpus.fingerprint, "size": self.corpus.size}
+
+    @property
+    def polled_tables(self) -> Sequence[str]:
+        return ("pgqueuer", "pgqueuer_log", "pgqueuer_statistics", "pgqueuer_schedules")
+
+    @property
+    def size(self) -> int:
+        return self.corpus.size
+
+    def of_size(self, size: int) -> Self:
+        return self.model_copy(update={"corpus": self.corpus.model_copy(update={"size": size})})
+
+    @property
+    def size_loaded_in_seconds(self) -> int:
+        return 5_000 if self.corpus.kind == "generated" else 0
 
     def workloads(self) -> Iterator[Workload]:
         totals = {phase.name: phase.total(self.seed) for phase in self.phases}

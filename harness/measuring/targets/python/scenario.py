@@ -46,6 +46,10 @@ class PythonScenario(OwnScenario, frozen=True):
         return True
 
     @property
+    def code(self) -> Sequence[Path]:
+        return sorted(self.directory.glob("*.py"))
+
+    @property
     def searched(self) -> Sequence[str]:
         """Those whose arguments its `exact` takes."""
         found = find_class(self.target, self.directory)

@@ -1,0 +1,236 @@
+"""What a gate says of two sides whose difference is known: a regression of each kind, and none."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from harness.errors import ExitCode
+from harness.judging.budget_metrics.protocol import Outcome
+from harness.judging.gate import GatePair, GateVerdict, doubted_places, judge_gate
+from harness.record import INTERRUPTED, PlanRecord, PlanStep, RunRecord, VariantRecord
+from tests.records import phase, record, sample, variant
+
+PAIR = GatePair("300 memories", "base", "candidate")
+COPIES = 6
+REQUESTS = 4
+
+
+@dataclass(frozen=True)
+class SideAt:
+    """What one side comes to, for each request and phase."""
+
+    request: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    counters: Mapping[str, float] = field(default_factory=dict[str, float])
+    time_s: float = 0.010
+    elapsed_s: Mapping[str, float] = field(default_factory=lambda: {"search": 0.004})
+    users: int = 1
+    memory: Callable[[int], float] = lambda number: 5e7 + 1e5 * (number % 2)
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def side(name: str, at: SideAt, rounds: int = 1) -> VariantRecord:
+    """Times differ a little from phase to phase, as they do."""
+    request = {"statements": 3, "round_trips": 5, "rows": 20, "calls": {"search": 1}, **at.request}
+    counters = {"wal_bytes": 4_000.0, "client_cpu_s": 0.008, "table_rows memories": 400.0, **at.counters}
+    samples = [
+        sample(
+            "query",
+            at.time_s + 0.0001 * (number % 3),
+            round=turn,
+            phase=f"query {number}",
+            elapsed_s={name: time_s + 0.00005 * (number % 3) for name, time_s in at.elapsed_s.items()},
+            **request,
+        )
+        for turn in range(1, rounds + 1)
+        for number in range(COPIES)
+        for _ in range(REQUESTS)
+    ]
+    phases = [
+        phase(
+            f"query {number}",
+            workload="query",
+            round=turn,
+            started=REQUESTS,
+            users=at.users,
+            counters={**counters, "client_memory_bytes": at.memory(number)},
+        )
+        for turn in range(1, rounds + 1)
+        for number in range(COPIES)
+    ]
+    return variant(name, samples, phases=tuple(phases), **at.fields)
+
+
+def gated(candidate: SideAt, base: SideAt | None = None, rounds: int = 1, **fields: Any) -> GateVerdict:
+    return judge_gate(both(candidate, base, rounds, **fields), [PAIR])
+
+
+def both(candidate: SideAt, base: SideAt | None = None, rounds: int = 1, **fields: Any) -> RunRecord:
+    return record(side("base", base or SideAt(), rounds), side("candidate", candidate, rounds), **fields)
+
+
+def test_what_is_the_same_passes_and_says_so() -> None:
+    verdict = gated(SideAt())
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.exit_code == ExitCode.PASS
+    assert verdict.findings == ()
+    assert verdict.sentence == "Nothing is worse than the base."
+
+
+PLANTED = {
+    "one more statement per result": (
+        SideAt({"statements": 23, "calls": {"search": 1, "access.touch": 20}}),
+        "query statements",
+        "access.touch 0 → 20",
+    ),
+    "an extra round trip": (SideAt({"round_trips": 6}), "query round trips", ""),
+    "doubled WAL": (SideAt(counters={"wal_bytes": 8_000.0}), "query WAL bytes", ""),
+    "rows that are read needlessly": (
+        SideAt(counters={"table_rows memories": 4_000.0}),
+        "query rows of memories read or written",
+        "",
+    ),
+    "temporary files": (SideAt(counters={"temporary_file_bytes": 1e6}), "query temporary bytes", ""),
+    "the vector column fetched": (SideAt(counters={"database_bytes_received": 9e5}), "query bytes received", ""),
+    "a cache that never hits": (
+        SideAt(fields={"cache": {"hit_rate": 0.0}}),
+        "all cache hits, as a share",
+        "",
+    ),
+    "failures": (SideAt({"error": "timeout"}), "query errors", "timeout"),
+}
+
+
+@pytest.mark.parametrize(("candidate", "named", "detail"), PLANTED.values(), ids=PLANTED)
+def test_what_is_counted_more_often_fails_and_is_named(candidate: SideAt, named: str, detail: str) -> None:
+    base = SideAt(counters={"database_bytes_received": 4e4}, fields={"cache": {"hit_rate": 0.8}})
+    kept = SideAt(
+        candidate.request,
+        {**base.counters, **candidate.counters},
+        fields={**base.fields, **candidate.fields},
+    )
+    verdict = gated(kept, base)
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.exit_code == ExitCode.FAIL
+    [worse] = verdict.worse
+    assert (f"{worse.subject} {worse.counter}", worse.detail) == (named, detail)
+
+
+def test_what_is_counted_less_often_is_shown_and_fails_nothing() -> None:
+    verdict = gated(SideAt({"statements": 1}))
+    assert (verdict.outcome, verdict.worse) == (Outcome.PASS, ())
+    assert verdict.sentence == "Nothing is worse than the base; otherwise: 1 figure."
+
+
+def test_what_the_server_does_by_itself_is_no_finding() -> None:
+    assert gated(SideAt(counters={"wal_bytes": 4_500.0, "table_rows memories": 410.0})).findings == ()
+
+
+def test_what_the_target_polls_is_not_counted() -> None:
+    polling = SideAt(counters={"table_rows queue": 90_000.0})
+    scenario = {"name": "test", "strategies": ["base", "candidate"], "polled_tables": ["queue"]}
+    assert gated(polling, scenario=scenario).findings == ()
+    assert gated(polling).outcome is Outcome.FAIL
+
+
+def planned(*steps: PlanStep, scans: tuple[str, ...] = ()) -> SideAt:
+    plan = PlanRecord(statement="search", scans=scans, root=PlanStep(node_type="Limit", steps=steps))
+    return SideAt(fields={"plans": (plan,)})
+
+
+BY_INDEX = PlanStep(node_type="Index Scan", relation="memories", index="memories_author")
+WHOLE = PlanStep(node_type="Seq Scan", relation="memories")
+
+
+def test_a_lost_index_fails_with_both_plans() -> None:
+    verdict = gated(planned(WHOLE, scans=("memories",)), planned(BY_INDEX))
+    assert [each.detail for each in verdict.worse] == [
+        "Index Scan using memories_author on memories → Seq Scan on memories"
+    ]
+
+
+def test_a_gained_index_is_shown_and_fails_nothing() -> None:
+    verdict = gated(planned(BY_INDEX), planned(WHOLE, scans=("memories",)))
+    assert verdict.outcome is Outcome.PASS
+    assert [each.kind for each in verdict.findings] == ["planned"]
+
+
+def test_a_pool_of_one_is_seen_in_its_sessions() -> None:
+    few, many = (SideAt(counters={"database_sessions": count}, users=4) for count in (1.0, 8.0))
+    assert [each.counter for each in gated(few, many).worse] == ["sessions with the database"]
+
+
+def test_a_session_less_of_a_pool_that_grows_is_no_finding() -> None:
+    few, many = (SideAt(counters={"database_sessions": count}, users=4) for count in (3.0, 4.0))
+    assert gated(few, many).findings == ()
+
+
+LONGER = {
+    "a sleep in a statement": (SideAt(time_s=0.0112, elapsed_s={"search": 0.0051}), "search time of the statement, ms"),
+    "a loop in the client": (SideAt(counters={"client_cpu_s": 0.0121}), "query client CPU, ms"),
+    "a wait that nothing counts": (SideAt(time_s=0.013), "query time, ms"),
+    "memory that is kept": (SideAt(memory=lambda number: 5e7 + 1e6 * number), "query memory, bytes kept"),
+}
+
+
+@pytest.mark.parametrize(("candidate", "named"), LONGER.values(), ids=LONGER)
+def test_what_takes_longer_in_every_round_fails(candidate: SideAt, named: str) -> None:
+    worse = gated(candidate, rounds=3).worse
+    assert named in {f"{each.subject} {each.counter}" for each in worse}
+
+
+@pytest.mark.parametrize("candidate", [each for each, _ in LONGER.values()], ids=LONGER)
+def test_what_takes_longer_in_one_round_is_measured_again(candidate: SideAt) -> None:
+    assert doubted_places(both(candidate), [PAIR]) == {PAIR.place}
+
+
+def test_what_took_longer_once_and_not_again_is_no_finding() -> None:
+    once = SideAt(time_s=0.013)
+    first = both(once)
+    again = both(SideAt(), rounds=2)
+    joined = first.model_copy(
+        update={
+            "variants": tuple(
+                one.model_copy(
+                    update={
+                        "samples": (*one.samples, *(each for each in other.samples if each.round == 2)),
+                        "phases": (*one.phases, *(each for each in other.phases if each.round == 2)),
+                    }
+                )
+                for one, other in zip(first.variants, again.variants, strict=True)
+            )
+        }
+    )
+    assert judge_gate(joined, [PAIR]).findings == ()
+    assert doubted_places(joined, [PAIR]) == frozenset()
+
+
+def test_nothing_is_measured_a_fourth_time() -> None:
+    assert doubted_places(both(SideAt(time_s=0.013), rounds=3), [PAIR]) == frozenset()
+
+
+def apart(alone_s: float, together_s: float, name: str) -> VariantRecord:
+    samples = [
+        sample("add", time_s + 0.0002 * number, phase=f"add by {users}")
+        for users, time_s, count in ((1, alone_s, 6), (4, together_s, 12))
+        for number in range(count)
+    ]
+    phases = [phase(f"add by {users}", workload="add", started=6, users=users) for users in (1, 4)]
+    return variant(name, samples, phases=tuple(phases))
+
+
+def test_a_lock_that_lets_nobody_else_by_is_seen_where_everybody_waits() -> None:
+    found = record(apart(0.070, 0.080, "base"), apart(0.070, 0.250, "candidate"))
+    assert doubted_places(found, [PAIR]) == {PAIR.place}
+    assert [each.counter for each in judge_gate(found, [PAIR]).worse] == ["several at once, beside one alone"]
+
+
+def test_a_side_that_was_not_measured_shows_nothing() -> None:
+    verdict = judge_gate(record(side("base", SideAt())), [PAIR])
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.INVALID, ExitCode.INVALID)
+    assert "0 of 1 place" in verdict.sentence
+
+
+def test_an_interrupted_gate_is_no_verdict() -> None:
+    assert gated(SideAt(), interruption=INTERRUPTED, state="partial").exit_code == ExitCode.INTERRUPTED
