@@ -1,24 +1,31 @@
 """Faults that one client alone never meets, each of a kind that somebody has made. The suite must find them all."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from pgqueuer.models import Job
 
+from anima import store
 from anima.access_records.protocol import Access
 from anima.associations.protocol import CoOccurrence
 from anima.background import Background
 from anima.consolidations.protocol import Candidate
 from anima.database import RETRIED, Database, Effects, Result, Session, Statement
+from anima.embeddings import cache
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.protocol import Vector
 from anima.model import Memory, NewMemory, Query, Tier, content_hash
+from anima.placements import BackgroundAfterAdd, Written, works_after_add
 from anima.recalls.protocol import Recalled
 from anima.recalls.stepwise import StepwiseRecall, promoted
 from anima.rows import COLUMNS, memory_from
+from anima.work import WORK, AnyWork
+from anima.work_queue import queue_of
 from harness.measuring.targets.anima.concurrency.interleavings import (
     ChangeModel,
     Client,
@@ -43,6 +50,12 @@ A, NEAR, APART, OTHER = "1", "99 0 0 14 1 1 1", "7 0 0 7 1 1", "0 1"
 
 NEAR_TO_A, NEAR_TO_THAT = "20 0 0 6", "20 0 0 13"
 """The second is near to the first, and not to `A`."""
+
+JUST_BELOW = "3800 0 0 1249"
+"""At 3e-8 below 0.95 to `A`."""
+
+UNEVEN = "2049 0 0 2051"
+"""In half precision the numbers above 2048 are even."""
 
 MARKED = "1 | an Insight"
 CONSOLIDATE, ASSOCIATE = WorkOnce(kind="consolidation"), WorkOnce(kind="co_occurrence")
@@ -74,6 +87,8 @@ class RaceFault(Fault):
 
     stated: Interleaving
     strategy: str = "batched"
+    origin: str = "issue"
+    """Where somebody had it."""
 
 
 def patched(target: str, wrong: object) -> Plant:
@@ -147,31 +162,19 @@ async def complete_in_a_second_transaction(self: Background, session: Session, k
         jobs = await self._claim(session, kind, 1) if await self._is_first_in_line(session, kind) else []
         works = [each.payload for each in jobs]
         if works:
-            await self._follows(session, kind, [_work(each) for each in works])
+            await self._follows(session, kind, [WORK.validate_json(each or b"") for each in works])
     if jobs:
         async with session.transaction():
-            await _queue(session).log_jobs([(job, "successful", None) for job in jobs])
+            await queue_of(session).log_jobs([(job, "successful", None) for job in jobs])
     return len(jobs)
 
 
-def _work(payload: bytes | None) -> Any:
-    from anima.work import WORK  # noqa: PLC0415 -- for one fault alone
-
-    return WORK.validate_json(payload or b"")
-
-
-def _queue(session: Session) -> Any:
-    from anima.work_queue import queue_of  # noqa: PLC0415 -- for one fault alone
-
-    return queue_of(session)
-
-
-async def drop_what_fails(self: Background, session: Session, job: Any, error: Exception) -> None:
+async def drop_what_fails(self: Background, session: Session, job: Job, error: Exception) -> None:
     del self, error
     if job.attempts + 1 >= 10:
-        await _queue(session).log_jobs([(job, "exception", None)])
+        await queue_of(session).log_jobs([(job, "exception", None)])
     else:
-        await _queue(session).retry_job(job, timedelta(seconds=1), None)
+        await queue_of(session).retry_job(job, timedelta(seconds=1), None)
 
 
 async def always_first(self: Background, session: Session, kind: str) -> bool:
@@ -190,8 +193,6 @@ def keep_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def never_expire(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anima.embeddings import cache  # noqa: PLC0415 -- for one fault alone
-
     class Entries(cache._Entries):
         def __init__(self, size: int, ttl: float, clock: Any) -> None:
             del ttl
@@ -215,6 +216,29 @@ IN_TIER_OF_SNAPSHOT = """SELECT locked.id, locked.access_count, snapshot.tier AS
         LEFT JOIN step ON step.from_tier = snapshot.tier AND"""
 
 ASKED: Final = [
+    RaceFault(
+        "a threshold on a rounded similarity",
+        "no order of the adds",
+        rewritten(CONSOLIDATIONS, "MATCH", "similarity >= $2", "round(similarity::numeric, 4) >= $2"),
+        stated=met([Load(content=A)], [add(JUST_BELOW)]),
+    ),
+    RaceFault(
+        "vectors in half precision",
+        "at a similarity of",
+        rewritten(
+            "anima.store",
+            "INSERT_OR_COUNT",
+            "VALUES ($1, $2, $3, $4,",
+            "VALUES ($1, $2, $3, $4::vector::halfvec::vector,",
+        ),
+        stated=met([add(UNEVEN)], [ask(A)]),
+    ),
+    RaceFault(
+        "texts stripped before they are hashed",
+        "no order of the adds",
+        patched("anima.store.content_hash", lambda content: content_hash(content.strip())),
+        stated=met([add("1 | again")], [add("1 | again ")]),
+    ),
     RaceFault(
         "access count from a stale read",
         "has an access count of",
@@ -378,4 +402,301 @@ ASKED: Final = [
     ),
 ]
 
-ALL: Final = ASKED
+
+CLAIM: Final = (
+    "SELECT * FROM pgqueuer WHERE entrypoint = $1 AND status = 'queued' AND execute_after <= now() ORDER BY id"
+)
+CLAIM_UNLOCKED: Final = Statement("fault.claim", f"{CLAIM} LIMIT 1")
+CLAIM_LAST: Final = Statement("fault.claim", f"{CLAIM} DESC LIMIT 1 FOR UPDATE SKIP LOCKED")
+IS_QUEUED: Final = Statement("fault.is_queued", "SELECT id FROM pgqueuer WHERE entrypoint = $1 LIMIT 1")
+
+
+def claimed_by(statement: Statement) -> Plant:
+    async def claim(self: Background, session: Session, kind: str, count_max: int) -> list[Job]:
+        del self, count_max
+        return [Job.model_validate(dict(row)) for row in await session.fetch(statement, kind)]
+
+    return patched("anima.background.Background._claim", claim)
+
+
+async def acknowledge_first(self: Background, session: Session, kind: str, count_max: int) -> int | None:
+    del count_max
+    async with session.transaction():
+        jobs = await self._claim(session, kind, 1) if await self._is_first_in_line(session, kind) else []
+        await queue_of(session).log_jobs([(job, "successful", None) for job in jobs])
+    if jobs:
+        async with self.accepting(session, ()):
+            await self._follows(session, kind, [WORK.validate_json(job.payload or b"") for job in jobs])
+    return len(jobs)
+
+
+async def accept_after_the_commit(
+    self: BackgroundAfterAdd, session: Session, new: NewMemory, candidate: Candidate
+) -> Written:
+    async with session.transaction():
+        memory, is_new = await store.insert_or_count(session, new, candidate)
+    if not is_new:
+        return Written(memory, "exact")
+    async with self.background.accepting(session, ()):
+        await self.background.accept(session, works_after_add(candidate, is_catalyst=memory.is_catalyst))
+    return Written(memory)
+
+
+async def association_outside_the_transaction(
+    self: StepwiseRecall, session: Session, query: Query, embedding: Vector, at: Any
+) -> Recalled:
+    found = await self.steps.search.find(session, query, embedding)
+    ids = [result.memory.id for result in found]
+    if query.conversation_id is not None and len(ids) > 1:
+        async with self.steps.after_query.boundary(session):
+            await self.steps.after_query.associate(session, CoOccurrence(ids, query.conversation_id, at))
+    promotions = await self.steps.access_records.record(session, Access(ids, query.conversation_id, at))
+    return Recalled(promoted(found, promotions), promotions, is_proven=True)
+
+
+async def forget_what_fails(self: Background, session: Session, job: Job, error: Exception) -> None:
+    del self, error
+    await queue_of(session).log_jobs([(job, "successful", None)])
+
+
+def refuse_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Background.accept
+
+    async def accept(self: Background, session: Session, works: Iterable[AnyWork]) -> None:
+        new = [work for work in works if not await session.fetch(IS_QUEUED, work.kind)]
+        if new:
+            await original(self, session, new)
+
+    monkeypatch.setattr(Background, "accept", accept)
+
+
+def ask_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = CachedEmbeddings._settle
+
+    def settle(self: CachedEmbeddings, key: Any, call: Any) -> None:
+        self._calls[key] = call
+        original(self, key, call)
+
+    monkeypatch.setattr(CachedEmbeddings, "_joined_call", lambda _self, _key: None)
+    monkeypatch.setattr(CachedEmbeddings, "_settle", settle)
+
+
+@contextmanager
+def no_effect(self: Session, statement: Statement) -> Generator[None]:
+    del self, statement
+    yield
+
+
+MET_TWICE: Final = met([Load(content=A)], [ask(A)], [ask(A)], turns=[0] * 4 + [1] * 3)
+ONE_PAIR: Final[list[SetupStep]] = [Load(content=A), Load(content=OTHER), ask(A, "c")]
+OF_NEWER: Final[list[SetupStep]] = [
+    Load(content=A, tier=Tier.THREAD),
+    Load(content=APART),
+    add(NEAR),
+    ask(NEAR, "c", tiers=(Tier.ACTIVE,)),
+]
+OF_BOTH: Final[list[SetupStep]] = [
+    Load(content=A, tier=Tier.THREAD),
+    Load(content=APART),
+    ask(A, "c"),
+    add(NEAR),
+    ask(NEAR, "c", tiers=(Tier.ACTIVE,)),
+]
+
+FOUND_ELSEWHERE: Final = [
+    RaceFault(
+        "phi from the statement's first look",
+        "has a phi of",
+        rewritten(
+            ACCESS_RECORDS,
+            "RECORD",
+            "least(m.resonance_phi + $4, $5)",
+            "least((SELECT p.resonance_phi FROM memories AS p WHERE p.id = m.id) + $4, $5)",
+        ),
+        MET_TWICE,
+        origin="cheddar-me/pecorino#31",
+    ),
+    RaceFault(
+        "a set written as it was read",
+        "remembers the conversations",
+        rewritten(
+            ACCESS_RECORDS,
+            "RECORD",
+            "ELSE m.accessed_in_conversation_ids || $3",
+            "ELSE (SELECT p.accessed_in_conversation_ids FROM memories AS p WHERE p.id = m.id) || $3",
+        ),
+        met([Load(content=A)], [ask(A, "c")], [ask(A, "d")], turns=[0] * 4 + [1] * 3),
+        origin="aegra/aegra#603",
+    ),
+    RaceFault(
+        "a document of metadata written back whole",
+        "no order of the adds",
+        rewritten(
+            "anima.catalysts",
+            "RECORD",
+            "jsonb_set(metadata,",
+            "jsonb_set((SELECT p.metadata FROM memories AS p WHERE p.id = $1),",
+        ),
+        met(
+            [add(MARKED), add(NEAR)],
+            [CONSOLIDATE],
+            [WorkOnce(kind="catalyst_detection")],
+            turns=[0] * 15 + [1] * 6,
+        ),
+        origin="gastownhall/gascity#6222",
+    ),
+    RaceFault(
+        "a pair counted from the statement's first look",
+        "occurred together",
+        rewritten(
+            ASSOCIATIONS,
+            "RECORD",
+            "SET co_occurrence_count = known.co_occurrence_count + 1",
+            "SET co_occurrence_count = 1 + (SELECT p.co_occurrence_count FROM memory_associations AS p "
+            "WHERE (p.memory_a_id, p.memory_b_id) = (known.memory_a_id, known.memory_b_id))",
+        ),
+        met([*ONE_PAIR, Drain(), ask(A, "c"), ask(A, "c")], [ASSOCIATE], [ASSOCIATE], turns=[0] * 5 + [1] * 5),
+        origin="ExtendDB/extenddb#250",
+    ),
+    RaceFault(
+        "two who look for a near one before either writes",
+        "no order of the adds",
+        rewritten(
+            "anima.store",
+            "COUNT_DUPLICATE",
+            "EXISTS (SELECT FROM pg_advisory_xact_lock(hashtext('anima.add')))",
+            "true",
+        ),
+        met([], [add(A)], [add(NEAR)], turns=[0] * 4 + [1] * 10),
+        "naive",
+        "rohitg00/agentmemory#15",
+    ),
+    RaceFault(
+        "two workers who take the same piece",
+        "occurred together 1 times",
+        claimed_by(CLAIM_UNLOCKED),
+        met(ONE_PAIR, [ASSOCIATE], [ASSOCIATE], turns=[0] * 2 + [1] * 2),
+        origin="seatgeek/djjob#2",
+    ),
+    RaceFault(
+        "work taken from the end of the queue",
+        "no order of the adds",
+        claimed_by(CLAIM_LAST),
+        met([add(A), Drain(), add(NEAR_TO_A), add(NEAR_TO_THAT)], [CONSOLIDATE]),
+        origin="QueueClassic/queue_classic#345",
+    ),
+    RaceFault(
+        "work acknowledged before it is done",
+        "occurred together 1 times",
+        patched("anima.background.Background._attempt", acknowledge_first),
+        met(ONE_PAIR, Client(steps=(ASSOCIATE,), disruption=KILLED)),
+        origin="ResearchHub/researchhub-backend#2041",
+    ),
+    RaceFault(
+        "work accepted after the commit",
+        "no order of the adds",
+        patched("anima.placements.BackgroundAfterAdd.write", accept_after_the_commit),
+        met([Load(content=A)], Client(steps=(add(NEAR),), disruption=KILLED)),
+        origin="brandur/sorg#239",
+    ),
+    RaceFault(
+        "association outside the transaction",
+        "occurred together",
+        patched("anima.recalls.stepwise.StepwiseRecall.perform", association_outside_the_transaction),
+        met([Load(content=A), Load(content=OTHER)], Client(steps=(ask(A, "c"),), disruption=KILLED)),
+        origin="hackers-pub/hackerspub#359",
+    ),
+    RaceFault(
+        "failed work forgotten",
+        "occurred together 1 times",
+        patched("anima.background.Background._postpone", forget_what_fails),
+        met([*ONE_PAIR, FailWork(kind="co_occurrence")], [ask(A)]),
+        origin="cashapp/misk#2662",
+    ),
+    RaceFault(
+        "work refused since some like it is queued",
+        "occurred together 2 times",
+        refuse_what_is_queued,
+        met([*ONE_PAIR, ask(A, "c")], [ASSOCIATE]),
+        origin="mozilla-services/socorro#2903",
+    ),
+    RaceFault(
+        "misses that do not share a call",
+        "while it was being asked for",
+        ask_each_by_itself,
+        met([Load(content=A)], [ask(A)], [ask(A)]),
+        origin="aio-libs/aiocache#1041",
+    ),
+    RaceFault(
+        "an autocommitted statement sent again",
+        "accessed a memory twice",
+        patched("anima.database.Session._effect", no_effect),
+        met([Load(content=A)], Client(steps=(ask(A),), disruption=ConnectionLoss(loss="lost_after", at=1))),
+        "frontier",
+        "stroppy-io/stroppy#167",
+    ),
+    RaceFault(
+        "a merge that loses the pairs of the merged",
+        "occurred together",
+        rewritten(MERGES, "MOVE_ASSOCIATIONS", "WHERE other_id <> $2", "WHERE other_id <> $2 AND false"),
+        met(OF_NEWER, [ASSOCIATE, CONSOLIDATE]),
+        origin="tine20/tine20#6596",
+    ),
+    RaceFault(
+        "a merge that does not add up what both had",
+        "occurred together",
+        rewritten(
+            MERGES,
+            "MOVE_ASSOCIATIONS",
+            "SET co_occurrence_count = known.co_occurrence_count + excluded.co_occurrence_count",
+            "SET co_occurrence_count = greatest(known.co_occurrence_count, excluded.co_occurrence_count)",
+        ),
+        met(OF_BOTH, [ASSOCIATE, ASSOCIATE, CONSOLIDATE]),
+        origin="archivesspace/archivesspace#1849",
+    ),
+    RaceFault(
+        "a merge that loses what the merged had taken in",
+        "no order of the adds",
+        rewritten(
+            "anima.store", "ABSORB", "|| $6::jsonb ||", "|| jsonb_path_query_array($6::jsonb, '$[*] ? (1 == 2)') ||"
+        ),
+        met([], [add(A)], [add(NEAR_TO_A), add(NEAR_TO_THAT), CONSOLIDATE], turns=[1] * 60),
+        origin="Aam-Digital/ndb-core#2858",
+    ),
+    RaceFault(
+        "an update that does not look at what it changes",
+        "written down 2 times",
+        rewritten("anima.access_records.per_memory", "PROMOTE", "AND tier = $2", "AND $2::text IS NOT NULL"),
+        met([Load(content=A, access_count=4)], [ask(A)], [ask(A)], turns=[0] * 6 + [1] * 6),
+        "naive",
+        "typeorm/typeorm#9344",
+    ),
+    RaceFault(
+        "the loser of two adds not counted",
+        "has an access count of",
+        rewritten(
+            "anima.store",
+            "INSERT_OR_COUNT",
+            "access_count = memories.access_count + 1",
+            "access_count = memories.access_count",
+        ),
+        met([], [add(A)], [add(A)]),
+        origin="bytedance/deer-flow#4599",
+    ),
+]
+"""As others have made them, and where that can be read."""
+
+NOT_FOUND: Final = [
+    RaceFault(
+        "accesses of a memory that was merged meanwhile",
+        "",
+        rewritten(
+            ACCESS_RECORDS, "RECORD", "WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL", "WHERE id = ANY($1::uuid[])"
+        ),
+        met([Load(content=A), add(NEAR)], [ask(A)], [CONSOLIDATE], turns=[0] * 3 + [1] * 40),
+        origin="doobidoo/mcp-memory-service#783",
+    ),
+]
+"""Nothing that is compared shows them: of a memory that is gone, only what became of it counts."""
+
+ALL: Final = [*ASKED, *FOUND_ELSEWHERE]

@@ -13,7 +13,7 @@ from harness.measuring.targets.anima.concurrency.pursuit import Pursuit, chase, 
 from harness.measuring.targets.anima.equivalence.choices import MET_CONCURRENTLY
 from tests.foreign import execute
 from tests.property.concurrency import race_faults
-from tests.property.concurrency.race_faults import ALL, RaceFault, ask
+from tests.property.concurrency.race_faults import ALL, NOT_FOUND, RaceFault, ask
 
 SCRIPTS = 40
 
@@ -45,6 +45,16 @@ def test_a_stated_script_finds_the_fault_and_nothing_without_it(
     assert str(pursuit.repeat(stage, fault.stated)) == "None"
     fault.plant(monkeypatch)
     assert fault.evidence in str(pursuit.repeat(stage, fault.stated))
+
+
+@pytest.mark.parametrize("fault", NOT_FOUND, ids=lambda fault: fault.name)
+def test_what_is_said_not_to_be_found_is_not(
+    fault: RaceFault, monkeypatch: pytest.MonkeyPatch, pursuits: Callable[[str], Pursuit]
+) -> None:
+    """Else the documentation says too little of what is compared."""
+    pursuit = pursuits(fault.strategy)
+    fault.plant(monkeypatch)
+    assert str(pursuit.repeat(pursuit.stages[0], fault.stated)) == "None"
 
 
 def test_what_is_found_is_shortened_to_what_shows_it_and_printed_as_what_makes_it(

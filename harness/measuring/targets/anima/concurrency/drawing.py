@@ -31,6 +31,12 @@ FREE_STEPS: Final = 5
 GOES_ON: Final = 0.75
 """How probably the same client goes on: most races need few changes, at the right places."""
 
+SPECIAL: Final = (
+    ("3800 0 0 1249",),  # 3e-8 below the similarity of duplicates.
+    ("2049 0 0 2051",),  # Half precision has no such numbers.
+    ("1 | again", "1 | again "),
+    ("20 0 0 6", "20 0 0 13"),  # Near to each other, and one of them to the centre.
+)
 LOADED: Final = ((Tier.ACTIVE, 0), (Tier.ACTIVE, 3), (Tier.ACTIVE, 4), (Tier.THREAD, 18), (Tier.THREAD, 19))
 WORK_NAMES: Final[tuple[WorkName, ...]] = get_args(WorkName)
 LOSSES: Final[tuple[Loss, ...]] = get_args(Loss)
@@ -76,7 +82,8 @@ class Drawing:
         apart = [
             variant(0, self.drawn.choice(APART), self.drawn.randrange(3), self.drawn.choice(LABELS)) for _ in range(2)
         ]
-        return list(dict.fromkeys([centre(0) + self.drawn.choice(LABELS), *near, *apart, centre(1)]))
+        special = self.drawn.choice(SPECIAL)
+        return list(dict.fromkeys([centre(0) + self.drawn.choice(LABELS), *near, *apart, centre(1), *special]))
 
     def _setup(self) -> list[SetupStep]:
         steps: list[SetupStep] = [
