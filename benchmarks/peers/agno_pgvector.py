@@ -79,7 +79,7 @@ class Agno(Peer):
     async def add(self, text: str, tenant: str) -> None:
         from agno.knowledge.document import Document  # noqa: PLC0415 -- once telemetry is off
 
-        note = Document(content=text, id=str(uuid4()), meta_data={"owner": EVERYONE})
+        note = Document(content=text, meta_data={"owner": EVERYONE})
         # Its `async_insert` sends with a synchronous driver on the loop, where all users would wait for one.
         await asyncio.to_thread(self.store.insert, _digest(text), [note], user_id=tenant)
 

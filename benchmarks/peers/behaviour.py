@@ -28,6 +28,8 @@ class Behaviour:
     """The tables in which a search inserts, updates or deletes rows."""
     duplicates: int
     """Rows of one text that was added eight times at once, beyond the first."""
+    refused: int
+    """How many of the eight adds ended in an error."""
     lost: int
     """Of twenty memories whose add was answered, those that are not there after every process was killed."""
 
@@ -41,8 +43,8 @@ async def behaviour_of(server: Server, variant: str) -> Behaviour:
     peer = kind(Setup(url, SIDE_BY_SIDE, variant.endswith(TUNED), Embeddings(0)))
     await fill(peer, SIZE)
     written = await written_by_a_search(peer)
-    copies = await duplicates(peer)
-    return Behaviour(installed_version(kind), written, copies, await lost(server, peer))
+    copies, refused = await duplicates(peer)
+    return Behaviour(installed_version(kind), written, copies, refused, await lost(server, peer))
 
 
 async def written_by_a_search(peer: Peer) -> tuple[str, ...]:
@@ -66,13 +68,16 @@ async def written_by_a_search(peer: Peer) -> tuple[str, ...]:
         await connection.close()
 
 
-async def duplicates(peer: Peer) -> int:
+async def duplicates(peer: Peer) -> tuple[int, int]:
+    """Rows beyond the first, and adds that were refused."""
     text = new_texts()[0]
     await peer.connect()
-    await asyncio.gather(*(peer.add(text, tenant_of(0)) for _ in range(SIDE_BY_SIDE)))
+    adds = (peer.add(text, tenant_of(0)) for _ in range(SIDE_BY_SIDE))
+    ended = await asyncio.gather(*adds, return_exceptions=True)
     await peer.drain()
     await peer.close()
-    return len([each for each in await _texts(peer) if each == text]) - 1
+    rows = len([each for each in await _texts(peer) if each == text])
+    return rows - 1, len([each for each in ended if isinstance(each, BaseException)])
 
 
 async def lost(server: Server, peer: Peer) -> int:

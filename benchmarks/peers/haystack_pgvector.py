@@ -56,9 +56,7 @@ class Haystack(Peer):
 
         embedding = await self.embeddings.floats(text)
         meta = {"tenant": tenant, "owner": EVERYONE}
-        await self._store.write_documents_async(
-            [Document(id=str(uuid4()), content=text, embedding=embedding, meta=meta)]
-        )
+        await self._store.write_documents_async([Document(content=text, embedding=embedding, meta=meta)])
 
     async def search(self, question: str, owner: str | None) -> Sequence[str]:
         filters = None

@@ -77,8 +77,9 @@ def refuse_unlike(facts: Mapping[str, Mapping[str, float]]) -> None:
 
 def _of_variant(variant: VariantRecord, number: int) -> Iterator[Figures]:
     of_round = [phase for phase in variant.phases if phase.round == number]
+    answered = {sample.phase for sample in variant.samples if sample.round == number and sample.error is None}
     for operation in TITLES:
-        phases = {phase.users: phase for phase in of_round if phase.workload == operation and _is_timed(phase)}
+        phases = {phase.users: phase for phase in of_round if phase.workload == operation and phase.name in answered}
         if not phases:
             continue
         counted = next((each for each in of_round if each.name == f"{operation} alone"), None)
@@ -94,10 +95,6 @@ def _of_variant(variant: VariantRecord, number: int) -> Iterator[Figures]:
             index_of([plan for plan in variant.plans if plan.statement.partition(".")[0] == operation]),
             variant.pool.get(f"recall_{operation}"),
         )
-
-
-def _is_timed(phase: PhaseRecord) -> bool:
-    return not phase.name.endswith(" alone")
 
 
 def _load(variant: VariantRecord, phase: PhaseRecord) -> Load:
@@ -210,10 +207,12 @@ def _cells(each: Figures, ranked: Sequence[Mapping[str, int]], marked: frozenset
 
 def behaviours_markdown(behaviours: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
-        "| | version | a search writes to | duplicates of 8 identical adds | of 20 answered adds lost by kill -9 |",
-        "| --- | --- | --- | --- | --- |",
+        "| | version | a search writes to | 8 identical adds leave too many | and refuse | kill -9 loses of 20 |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, each in behaviours.items():
         tables = ", ".join(each["written_by_a_search"]) or "nothing"
-        lines.append(f"| {name} | {each['version']} | {tables} | {each['duplicates']} | {each['lost']} |")
+        lines.append(
+            f"| {name} | {each['version']} | {tables} | {each['duplicates']} | {each['refused']} | {each['lost']} |"
+        )
     return "\n".join(lines) + "\n"

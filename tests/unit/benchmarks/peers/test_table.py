@@ -120,10 +120,17 @@ def test_what_was_not_planned_is_not_told() -> None:
 
 
 def test_behaviours_are_a_table_of_their_own() -> None:
-    told = {"one": {"version": "1.0", "written_by_a_search": [], "duplicates": 7, "lost": 0}}
-    assert "| one | 1.0 | nothing | 7 | 0 |" in table.behaviours_markdown(told)
+    told = {"one": {"version": "1.0", "written_by_a_search": [], "duplicates": 7, "refused": 0, "lost": 0}}
+    assert "| one | 1.0 | nothing | 7 | 0 | 0 |" in table.behaviours_markdown(told)
 
 
 def test_figures_are_the_same_after_a_file() -> None:
     found = figures("one", 2)
     assert table.figures_from(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_what_is_not_offered_stands_in_no_table() -> None:
+    refused = records.sample("search", phase="search by 1", error="not offered")
+    phases = (records.phase("search by 1", workload="search", users=1),)
+    found = table.figures_of(records.record(records.variant("frontier", [refused], phases=phases, pool=ALIKE)))
+    assert found == [[]]
