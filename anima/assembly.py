@@ -85,7 +85,7 @@ async def open_anima(
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingChain:
-    """Who is asked for a vector first, and the caches among those behind."""
+    """Says who is asked for a vector first, and the caches among those behind."""
 
     first: EmbeddingProvider
     cache: CachedEmbeddings | None = None
@@ -113,7 +113,7 @@ def pool_of(strategy: Strategy) -> PoolSettings:
 
 
 def exact_search() -> Search:
-    """What an approximate search is held to."""
+    """Is what an approximate search is held to."""
     return SEARCHES["exact"]
 
 

@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Counts:
-    """What this process has accepted and done since it was opened; held is what failed too often."""
+    """Holds what this process has accepted and done since it was opened; held is what failed too often."""
 
     accepted: int = 0
     done: int = 0
@@ -69,7 +69,7 @@ class Lane:
 
 @dataclass(slots=True)
 class Outage:
-    """Whether it has been said that the database is away: each worker would say the same, each second."""
+    """Says whether it has been said that the database is away: each worker would say the same, each second."""
 
     is_logged: bool = False
 
@@ -126,7 +126,7 @@ class Background:
 
     @property
     def backlog(self) -> int:
-        """How much of what this process has accepted is neither done nor held, without asking the database.
+        """Says how much of what this process has accepted is neither done nor held, without asking the database.
 
         With peers it says little by itself: what one accepts, another may do.
         """
@@ -188,7 +188,7 @@ class Background:
             return sum(row.count for row in await queue_of(session).queue_size())
 
     async def lanes(self) -> tuple[Lane, ...]:
-        """How much work of each kind there is now, whichever process accepted it."""
+        """Says how much work of each kind there is now, whichever process accepted it."""
         async with self.database.session() as session:
             lanes = [Lane(**row) for row in await session.fetch(LANE_LEVELS, list(self.handlers))]
             lanes += [Lane(name, await chore.left(session), 0, 0.0) for name, chore in self.chores.items()]

@@ -67,7 +67,7 @@ def content_markers(content: str) -> list[str]:
 
 
 def reasons(content: str, accesses: int, associations: int) -> list[str]:
-    """What speaks for a catalyst: accesses are those of the last ten minutes."""
+    """Says what speaks for a catalyst: accesses are those of the last ten minutes."""
     found = [f"{accesses} accesses in 10 minutes"] if accesses >= RAPID_ACCESSES else []
     found += [f"{associations} associations"] if associations >= MANY_ASSOCIATIONS else []
     return found + [f"content says {marker!r}" for marker in content_markers(content)]

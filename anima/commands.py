@@ -1,4 +1,4 @@
-"""What the commands of `anima` do: `__main__` says how they are asked, and imports this when one of them is."""
+"""Tells what the commands of `anima` do: `__main__` says how they are asked, and imports this when one of them is."""
 
 import asyncio
 import os

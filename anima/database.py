@@ -83,7 +83,7 @@ def ignore(_executed: Executed, /) -> None:
 
 @dataclass(slots=True)
 class Effects:
-    """Whether the server may keep something of what a session did: a COMMIT was sent, or a write outside of one."""
+    """Says whether the server may keep a session's work: a COMMIT was sent, or a write outside of one."""
 
     possible: bool = False
 
@@ -181,7 +181,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
-    """How many connections there may be, are open, and are idle; and how many callers wait for one.
+    """Says how many connections there may be, are open, and are idle; and how many callers wait for one.
 
     Since the start: how many waited and got none, and how often work was done again.
     """
@@ -196,7 +196,7 @@ class PoolStatistics:
 
 @dataclass(slots=True)
 class PoolCounts:
-    """What asyncpg's pool does not count. `warned_at` is of the monotonic clock."""
+    """Holds what asyncpg's pool does not count. `warned_at` is of the monotonic clock."""
 
     waiting: int = 0
     acquire_timeouts: int = 0
@@ -281,7 +281,7 @@ class Database:
 
     @property
     def location(self) -> str:
-        """What a message may show."""
+        """Says what a message may show."""
         return self.opener.address.location
 
     def pool_statistics(self) -> PoolStatistics:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class InputIssue:
-    """What is wrong with a part of an input. `path` joins names and positions with dots; the whole is an empty path."""
+    """Says what is wrong with a part of an input.
+
+    `path` joins names and positions with dots; the whole is an empty path.
+    """
 
     path: str
     message: str
@@ -16,7 +19,7 @@ class AnimaError(Exception):
 
 
 def extra(name: str) -> str:
-    """How to install an extra. The package is on no index, so pip needs the address of its repository."""
+    """Says how to install an extra. The package is on no index, so pip needs the address of its repository."""
     return f"pip install 'anima-harness[{name}] @ git+https://github.com/OWNER/anima-harness' (OWNER as you know it)"
 
 

@@ -1,10 +1,10 @@
-"""Which addresses are this machine's own."""
+"""Says which addresses are this machine's own."""
 
 from ipaddress import IPv6Address, ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can be meant. A name other than localhost may stand for any address."""
+    """Says whether only this machine can be meant. A name other than localhost may stand for any address."""
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:

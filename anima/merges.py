@@ -92,7 +92,7 @@ async def consolidate(
 async def consolidate_all(
     session: Session, consolidation: Consolidation, moments: Mapping[UUID, datetime]
 ) -> dict[UUID, tuple[UUID, ...]]:
-    """What `consolidate` does for each memory at its moment, with one look at all of them.
+    """Does what `consolidate` does for each memory at its moment, with one look at all of them.
 
     Raises `SeveralMerges` before it has written anything: each merge locks two rows in the order of their ids, and the
     rows of two in one transaction would be in no order that others could share. Most memories have none.

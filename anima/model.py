@@ -63,13 +63,13 @@ def promoted_tier(tier: Tier, access_count: int) -> Tier | None:
 
 
 def merge_phi_step(similarity: float, *, was_catalyst: bool) -> float:
-    """What a merged memory contributes to its survivor's phi, before the cap."""
+    """Says what a merged memory contributes to its survivor's phi, before the cap."""
     step = PHI_CATALYST if was_catalyst else PHI_STEP_ACCESS
     return step * (1.0 if similarity >= SIMILARITY_FULL_STEP else 0.9)
 
 
 def bootstrap_shares(limit: int, active_returned: int) -> tuple[int, int]:
-    """How many thread and stable memories fill the rest: ceil(0.7 r) and floor(0.3 r), in integers."""
+    """Says how many thread and stable memories fill the rest: ceil(0.7 r) and floor(0.3 r), in integers."""
     remaining = max(0, limit - active_returned)
     return (7 * remaining + 9) // 10, 3 * remaining // 10
 

@@ -117,7 +117,7 @@ class OneStatementAfterAdd:
 
 
 def works_after_add(new: Candidate, *, is_catalyst: bool) -> list[AnyWork]:
-    """What is accepted with a memory that has been written."""
+    """Says what is accepted with a memory that has been written."""
     works: list[AnyWork] = [Consolidate(memory_id=new.id, at=new.created_at)]
     return works if is_catalyst else [*works, DetectCatalyst(memory_id=new.id, at=new.created_at)]
 
@@ -151,7 +151,7 @@ class BackgroundAfterQuery:
 
 
 def batch_handlers(consolidation: Consolidation) -> Mapping[str, BatchHandler]:
-    """What a worker does for the kinds of which it takes several pieces at once."""
+    """Says what a worker does for the kinds of which it takes several pieces at once."""
 
     async def consolidate(session: Session, works: Sequence[AnyWork]) -> Sequence[AnyWork]:
         moments = {work.memory_id: work.at for work in works if isinstance(work, Consolidate)}
@@ -166,7 +166,7 @@ def batch_handlers(consolidation: Consolidation) -> Mapping[str, BatchHandler]:
 def handlers(
     associations: Associations, consolidation: Consolidation, evidence: catalysts.Evidence = catalysts.IN_TABLES
 ) -> Mapping[str, Handler]:
-    """What a worker does for each kind of accepted work, in the transaction that completes it."""
+    """Says what a worker does for each kind of accepted work, in the transaction that completes it."""
 
     async def handle(session: Session, work: AnyWork) -> Sequence[AnyWork]:
         match work:

@@ -1,4 +1,4 @@
-"""Which provider embeds a service's texts where none is named, and whether the stored memories are one's own.
+"""Says which provider embeds a service's texts where none is named, and whether the stored memories are one's own.
 
 Vectors of two providers cannot be compared: with another provider than before, a service finds none of its memories and
 merges no duplicates. Whose vectors are stored is found out by asking for some of the texts again.
@@ -110,7 +110,7 @@ def named(settings: EmbeddingSettings, provider: str) -> EmbeddingProvider:
 
 
 async def is_maker(provider: EmbeddingProvider, stored: Sequence[Stored]) -> bool:
-    """Whether the provider embeds each text as it is stored."""
+    """Says whether the provider embeds each text as it is stored."""
     for content, components in stored:
         embedded = await provider.embed(content)
         if (

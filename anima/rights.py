@@ -1,4 +1,4 @@
-"""What a role has to be allowed, looked at before the service starts: else requests would fail, some and sometimes."""
+"""Says what a role has to be allowed, looked at before the service starts: else some requests would fail."""
 
 from collections.abc import Mapping
 from typing import Final

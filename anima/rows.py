@@ -1,4 +1,4 @@
-"""How a row of `memories` becomes a Memory, and a result its weight: the columns and their reader, in one place."""
+"""Says how a row of `memories` becomes a Memory, and a result its weight: columns and their reader."""
 
 from collections.abc import Mapping
 from typing import Final, cast

@@ -1,4 +1,4 @@
-"""Which strategy serves: the one that is named, else the default where the database's pgvector is new enough for it."""
+"""Says which strategy serves: the one named, else the default where the database's pgvector is new enough for it."""
 
 from typing import NamedTuple
 

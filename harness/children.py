@@ -48,7 +48,7 @@ NO_HOOKS: Final = ("-c", f"core.hooksPath={os.devnull}")
 
 
 def environment(**stated: str) -> dict[str, str]:
-    """What this process has, without what is meant for other programs, and with what is stated."""
+    """Gives what this process has, without what is meant for other programs, and with what is stated."""
     return {name: value for name, value in os.environ.items() if not _misleads(name)} | stated
 
 

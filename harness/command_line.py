@@ -1,4 +1,4 @@
-"""What can be asked on the command line, and in which words; it imports nothing that measures, judges or shows.
+"""Says what can be asked on the command line, and in which words; it imports nothing that measures, judges or shows.
 
 What a command does lies in `harness.commands`, and is imported when the command is asked for: drivers, numerics and
 drawing are slow to import, and no help needs them.

@@ -107,7 +107,7 @@ OUR_ANIMA: Final = Path(__file__).resolve().parents[1] / "anima"
 
 
 def missing_extra(error: BaseException) -> MissingExtra | None:
-    """What an import that failed is for its user; None where it is no package of an extra."""
+    """Gives what an import that failed is for its user; None where it is no package of an extra."""
     module = ((error.name if isinstance(error, ModuleNotFoundError) else None) or "").partition(".")[0]
     if module not in BROUGHT_BY:
         return None
@@ -116,7 +116,7 @@ def missing_extra(error: BaseException) -> MissingExtra | None:
 
 
 def missing_module(error: BaseException) -> UsageError | None:
-    """What an import that failed is where an installation is incomplete; None where the module is one of ours."""
+    """Gives what an import that failed is where an installation is incomplete; None where the module is one of ours."""
     module = ((error.name if isinstance(error, ModuleNotFoundError) else None) or "").partition(".")[0]
     if module in {"", "anima", "harness"}:
         return None
@@ -127,7 +127,7 @@ def missing_module(error: BaseException) -> UsageError | None:
 
 
 def hidden_anima(error: BaseException) -> UsageError | None:
-    """What an import of anima's is where another package of that name was found first; None where ours was."""
+    """Gives what an import of anima's is where another package of that name was found first; None where ours was."""
     found = sys.modules.get("anima")
     if found is None or not isinstance(error, ImportError) or (error.name or "").partition(".")[0] != "anima":
         return None
@@ -141,7 +141,7 @@ def hidden_anima(error: BaseException) -> UsageError | None:
 
 
 def extra(name: str) -> str:
-    """How to install an extra. The package is on no index, so pip needs the address of its repository."""
+    """Says how to install an extra. The package is on no index, so pip needs the address of its repository."""
     return f"pip install 'anima-harness[{name}] @ git+https://github.com/OWNER/anima-harness' (OWNER as you know it)"
 
 
@@ -166,7 +166,7 @@ def kind_of(error: BaseException) -> str:
 
 
 def nearest(word: str, names: Iterable[str], offered: Iterable[str] | None = None) -> str:
-    """What to write instead of an unknown word: the known name closest to it, or all that are worth offering."""
+    """Says what to write instead of an unknown word: the known name closest to it, or all that are worth offering."""
     spelled = {name.lower(): name for name in names}
     close = get_close_matches(word.lower(), spelled, n=1)
     return f"Did you mean {spelled[close[0]]!r}?" if close else f"Known: {', '.join(offered or spelled.values())}."

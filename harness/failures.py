@@ -1,4 +1,4 @@
-"""What nobody foresaw: its traceback goes into a log, and a sentence says where that lies."""
+"""Deals with what nobody foresaw: its traceback goes into a log, and a sentence says where that lies."""
 
 import contextlib
 import tempfile

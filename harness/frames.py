@@ -1,4 +1,4 @@
-"""How profiles name frames: profilers write these names into stacks, and who compares profiles reads them again.
+"""Says how profiles name frames: profilers write these names into stacks, and who compares profiles reads them again.
 
 - `anima/memory.py:Memory.query` is a function of the system itself,
 - `httpx: AsyncClient.post` one that it called in a library,

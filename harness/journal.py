@@ -153,7 +153,7 @@ def read(path: Path) -> RunRecord:
 
 
 def resumable(path: Path) -> Resumable:
-    """What a run that goes on need not measure again. Raises `UsageError` as `read` does."""
+    """Says what a run that goes on need not measure again. Raises `UsageError` as `read` does."""
     replay, record = _read(path)
     passes = frozenset((each.variant["name"], each.round) for each in replay.ended)
     return Resumable(record, passes, replay.sampled_on_s)

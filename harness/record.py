@@ -73,17 +73,17 @@ class Sample(Frozen):
 
     @property
     def service_time_s(self) -> float:
-        """What the system took."""
+        """Says what the system took."""
         return self.ended_s - self.started_s
 
     @property
     def response_time_s(self) -> float:
-        """What a user waited: a start that the load generator was late with is waited for too."""
+        """Says what a user waited: a start that the load generator was late with is waited for too."""
         return self.ended_s - self.intended_s
 
     @property
     def latency_s(self) -> float:
-        """What budgets and tables mean by latency: response time of scheduled starts, service time of others."""
+        """Says what budgets and tables mean by latency: response time of scheduled starts, service time of others."""
         return self.response_time_s if self.scheduled else self.service_time_s
 
     @property
@@ -101,7 +101,7 @@ class StageRecord(Frozen):
 
 
 class LevelsRecord(Frozen):
-    """What went up and down at a target, as it was read now and then: each of `values` has one number per `at_s`.
+    """Says what went up and down at a target, as it was read now and then: each of `values` has one number per `at_s`.
 
     `at_s` are offsets from the start of the variant's timed pass. `background_queued` is work that was accepted and not
     done; of the pool's connections, `pool_in_use` were in use, and `pool_waiting` callers waited for one.
@@ -112,7 +112,7 @@ class LevelsRecord(Frozen):
 
 
 class PhaseRecord(Frozen):
-    """What one phase set out to send in one round, and what became of it."""
+    """Says what one phase set out to send in one round, and what became of it."""
 
     name: str
     """The phase's name."""
@@ -154,7 +154,7 @@ class PhaseRecord(Frozen):
 
 
 class DisruptionRecord(Frozen):
-    """What a timeline did to the database in one round, or was to do: `started_s` is None where its phase ended before.
+    """Says what a timeline did to the database in a round, or was to do: `started_s` is None if its phase ended before.
 
     `planned_s` counts from the start of the phase. `started_s` and `ended_s`, when the database was as before again,
     are offsets from the start of the variant's timed pass; without an end it could not be restored, and the run failed.
@@ -169,7 +169,7 @@ class DisruptionRecord(Frozen):
 
 
 class ServerStatement(Frozen):
-    """What `pg_stat_statements` counted of one statement: all `calls` of it together, blocks of 8 KiB.
+    """Says what `pg_stat_statements` counted of one statement: all `calls` of it together, blocks of 8 KiB.
 
     `query_id` is the server's number for it; `text` has `$1` for each constant, and is cut where it is long.
     """
@@ -233,7 +233,7 @@ class BackgroundRecord(Frozen):
 
 
 class StepExecution(Frozen):
-    """What one step of a plan came to, the steps below it included: all `loops` of it together.
+    """Says what one step of a plan came to, the steps below it included: all `loops` of it together.
 
     `blocks` are of 8 KiB, wherever they were found.
     """
@@ -284,7 +284,7 @@ class PlanStep(Frozen):
 
 
 class PlanRecord(Frozen):
-    """How a statement is executed: the indexes that its plan uses, and the tables of which it reads every row.
+    """Says how a statement is executed: the indexes that its plan uses, and the tables of which it reads every row.
 
     `root` is the last step of the plan; None in records that are older than it.
     """
@@ -388,7 +388,7 @@ class EnvironmentRecord(Frozen):
 
 
 class ComparisonSettings(Frozen):
-    """What a run was to compare: two of its variants, and the share that a change has to exceed to matter."""
+    """Says what a run was to compare: two of its variants, and the share that a change has to exceed to matter."""
 
     baseline: str
     candidate: str

@@ -51,7 +51,7 @@ def all_without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def names_another(value: str) -> bool:
-    """Whether it is a placeholder, with a scheme before it at most, as in `Bearer {env.API_KEY}`."""
+    """Says whether it is a placeholder, with a scheme before it at most, as in `Bearer {env.API_KEY}`."""
     return re.fullmatch(rf"(?i)(?:(?:bearer|basic|token) )?{PLACEHOLDER}", value) is not None
 
 

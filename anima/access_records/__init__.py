@@ -1,4 +1,4 @@
-"""How accesses are recorded: the registry of the axis."""
+"""Says how accesses are recorded: the registry of the axis."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""How co-occurrences are recorded: the registry of the axis."""
+"""Says how co-occurrences are recorded: the registry of the axis."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""How the memories for a new conversation are loaded: the registry of the axis."""
+"""Says how the memories for a new conversation are loaded: the registry of the axis."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""How semantic duplicates are found: the registry of the axis."""
+"""Says how semantic duplicates are found: the registry of the axis."""
 
 from collections.abc import Mapping
 from typing import Final

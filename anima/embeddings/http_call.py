@@ -53,7 +53,7 @@ def joined(address: str, path: str) -> httpx.URL:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do next, as a sentence, when the server is away, or turns the service away for one of four reasons."""
+    """Says what to do next, as a sentence, when the server is away or turns the service away."""
 
     away: str
     key: str
@@ -307,7 +307,7 @@ class JsonEndpoint:
 
 
 class ServerEmbeddings(ABC):
-    """What providers have in common that ask a server: they differ in what its answer looks like."""
+    """Says what providers have in common that ask a server: they differ in what its answer looks like."""
 
     _endpoint: JsonEndpoint
 
@@ -333,7 +333,7 @@ class ServerEmbeddings(ABC):
 
 
 def pause_before_retry(error: Exception) -> bool | float:
-    """Whether to ask again, or after how many seconds, where the server says that."""
+    """Says whether to ask again, or after how many seconds, where the server says that."""
     if isinstance(error, ServerFailure) and error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= PAUSE_WITHIN_CALL_S_MAX else False
     if isinstance(error, ServerFailure):

@@ -1,4 +1,4 @@
-"""What an answer without a vector says: of the server, of the text, or of how the service is set up.
+"""Tells what an answer without a vector says: of the server, of the text, or of how the service is set up.
 
 Bodies are read to tell these apart, and never passed on: they may quote a key, or a person's memories.
 """

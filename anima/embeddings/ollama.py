@@ -51,7 +51,7 @@ class OllamaEmbeddings(ServerEmbeddings):
         )
 
     async def presence(self) -> Presence:
-        """Whether the server answers now, and has the model."""
+        """Says whether the server answers now, and has the model."""
         try:
             async with asyncio.timeout(PRESENCE_TIMEOUT_S):
                 response = await self._client.get(self._tags_url, timeout=None)

@@ -29,7 +29,7 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class ProviderCalls:
-    """How the calls of one provider's server have ended, each attempt for itself, and how it is asked now.
+    """Says how the calls of one provider's server have ended, each attempt for itself, and how it is asked now.
 
     An answer can still be unusable: `invalid` are among `answered`. A call is `rejected`, unsent, while the circuit is
     open or when no slot came free in time.
@@ -71,7 +71,7 @@ class EmbeddingProvider(Protocol):
 
 
 class InFrontOfProvider:
-    """What keeps or collects texts before another provider is asked: it is known as that one."""
+    """Keeps or collects texts before another provider is asked: it is known as that one."""
 
     def __init__(self, provider: EmbeddingProvider) -> None:
         self._provider = provider
@@ -90,7 +90,7 @@ class InFrontOfProvider:
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """What a cache counted since its process started."""
+    """Says what a cache counted since its process started."""
 
     hits: int
     """How many look-ups the cache answered."""
@@ -151,7 +151,7 @@ HttpAddress = Annotated[str, AfterValidator(_http_address)]
 
 
 class EmbeddingSettings(BaseModel):
-    """What providers are made from."""
+    """Says what providers are made from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -47,7 +47,7 @@ class SharedCacheUnavailable(Exception):
 
 
 class RedisCommands(Protocol):
-    """What is used of a Redis client."""
+    """Names what is used of a Redis client."""
 
     async def execute_command(self, *command: str | bytes | int) -> object: ...
 

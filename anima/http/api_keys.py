@@ -1,4 +1,4 @@
-"""Who may use the service: a key in the header of each request, known here by its hash alone.
+"""Says who may use the service: a key in the header of each request, known here by its hash alone.
 
 A key is 256 random bits, which nobody can guess from a hash, so SHA-256 is enough: slow hashes such as scrypt protect
 passwords that people choose, and would cost each request tens of milliseconds.

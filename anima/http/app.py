@@ -19,7 +19,7 @@ from anima.http.trace_log import OperationObserver, unobserved
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
-    """Who is told of requests and operations, and who measures."""
+    """Says who is told of requests and operations, and who measures."""
 
     metrics: Metrics = field(default_factory=Metrics)
     requests: Sequence[RequestObserver] = (SlowRequestLog(),)

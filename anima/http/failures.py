@@ -1,4 +1,4 @@
-"""How a failure is told to a client: its status, its code, and a message without SQL, addresses or secrets.
+"""Says how a failure is told to a client: its status, its code, and a message without SQL, addresses or secrets.
 
 What an expected failure said in full goes to the log, for who runs the service.
 """
@@ -84,7 +84,7 @@ def retry_after(public: PublicFailure, error: Exception) -> dict[str, str]:
 
 
 def decline(request: Request, error: Exception) -> Response:
-    """What HTTP itself rules out, such as an unknown path or a wrong method."""
+    """Declines what HTTP itself rules out, such as an unknown path or a wrong method."""
     assert isinstance(error, HTTPException)
     code = CODES.get(error.status_code) or HTTPStatus(error.status_code).name
     return failure(request, error.status_code, ErrorBody(code, error.detail), dict(error.headers or {}))

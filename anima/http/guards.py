@@ -1,4 +1,4 @@
-"""What stands between the network and the routes, from the settings: who may ask, how much, how often, from where."""
+"""Says what stands between the network and the routes, from the settings: who may ask, how much, how often."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,4 +1,4 @@
-"""What the service says about itself: liveness, readiness, and the guide's statistics."""
+"""Tells what the service says about itself: liveness, readiness, and the guide's statistics."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

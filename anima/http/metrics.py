@@ -160,7 +160,7 @@ def work_in_hand() -> str:
 
 
 def totals(anima: Anima) -> Iterator[MetricReading]:
-    """What only grows while the process lives."""
+    """Says what only grows while the process lives."""
     pool = anima.memory.database.pool_statistics()
     yield "anima_pool_acquire_timeouts", (), pool.acquire_timeouts
     yield "anima_database_retries", (), pool.retries
@@ -186,7 +186,7 @@ def totals(anima: Anima) -> Iterator[MetricReading]:
 
 
 def levels(anima: Anima) -> Iterator[MetricReading]:
-    """What goes up and down, seen from this process."""
+    """Says what goes up and down, seen from this process."""
     pool = anima.memory.database.pool_statistics()
     yield "anima_pool_size_max", (), pool.size_max
     yield "anima_pool_connections", ("idle",), pool.idle

@@ -1,4 +1,4 @@
-"""How many requests one client may send: each key, or each address where there are no keys.
+"""Says how many requests one client may send: each key, or each address where there are no keys.
 
 With Redis, all instances and processes count together. A Redis that does not answer lets requests pass: it then is left
 alone for a while, and meanwhile nobody is counted.

@@ -1,4 +1,7 @@
-"""What the service answers with, as it stands on the wire. Requests are the inputs of `model`, which checks them."""
+"""Says what the service answers with, as it stands on the wire.
+
+Requests are the inputs of `model`, which checks them.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -126,7 +129,7 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class CacheState(Struct, frozen=True, rename="camel"):
-    """What the cache of this process counted since it started."""
+    """Says what the cache of this process counted since it started."""
 
     hits: int
     """How many look-ups the cache answered."""

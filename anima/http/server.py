@@ -57,7 +57,7 @@ LOGGING: Final[dict[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """What a server process is made from; it travels to each of them."""
+    """Says what a server process is made from; it travels to each of them."""
 
     database_url: str = field(repr=False)
     """The database, as postgresql://."""
@@ -317,7 +317,7 @@ def operations_log(options: ServiceOptions) -> Generator[OperationObserver]:
 
 
 class Traced(NamedTuple):
-    """What makes spans: of requests, and of statements."""
+    """Makes spans: of requests, and of statements."""
 
     middleware: tuple[Middleware, ...]
     observers: tuple[Observer, ...]

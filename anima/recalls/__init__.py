@@ -1,4 +1,4 @@
-"""How the steps of a query reach the server: the registry of the axis."""
+"""Says how the steps of a query reach the server: the registry of the axis."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

@@ -15,7 +15,7 @@ from anima.searches.protocol import Search
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What the other axes chose, for a query that goes step by step, and who is told of accepted work."""
+    """Says what the other axes chose, for a query that goes step by step, and who is told of accepted work."""
 
     search: Search
     access_records: AccessRecords

@@ -1,4 +1,4 @@
-"""How candidates are found and ranked: the registry of the axis."""
+"""Says how candidates are found and ranked: the registry of the axis."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -18,7 +18,7 @@ class Search(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing that belongs to an answer can be missing from it."""
+        """Says whether nothing that belongs to an answer can be missing from it."""
         ...
 
     async def find(self, session: Session, query: Query, embedding: Vector) -> tuple[FoundMemory, ...]: ...

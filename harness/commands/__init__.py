@@ -1,1 +1,1 @@
-"""What `harness` can be asked on the command line."""
+"""Says what `harness` can be asked on the command line."""

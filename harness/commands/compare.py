@@ -112,7 +112,7 @@ class Plan:
         return chosen.model_copy(update={"budgets": (), "references": (), "slices": cut, "profile": profile})
 
     def nameable(self) -> "Nameable":
-        """What may be compared in one run of it. Raises `UsageError`."""
+        """Says what may be compared in one run of it. Raises `UsageError`."""
         chosen = scenario_files.load_scenario(self.scenario, settings=self.settings, database=self.database)
         if isinstance(chosen, OwnScenario):
             return Nameable(f"variant of {self.scenario}", chosen.variant_names)
@@ -131,7 +131,7 @@ STRATEGIES: Final = Nameable("strategy", [name for kind in TARGETS.values() for 
 
 
 def kind_of(names: Sequence[str], output: Path, nameable: Nameable = STRATEGIES) -> ComparedKind:
-    """What both names are. Raises `UsageError` when that is nothing, or more than one thing."""
+    """Says what both names are. Raises `UsageError` when that is nothing, or more than one thing."""
     kinds: Mapping[ComparedKind, Callable[[str], bool]] = {
         "strategies": nameable.names.__contains__,
         "runs": partial(is_run, output=output),
@@ -242,7 +242,7 @@ def measured(
 
 
 def stored(record: RunRecord, margin: float | None = None) -> ComparisonReport:
-    """What was compared in a run: what it was made for, or else its baseline and candidate."""
+    """Says what was compared in a run: what it was made for, or else its baseline and candidate."""
     asked = record.comparison
     if asked is None:
         return ComparisonReport(compare(record, margin=margin or MARGIN), (record,))
@@ -263,7 +263,7 @@ def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """How a comparison is printed."""
+    """Says how a comparison is printed."""
 
     form: str
     everything: bool
@@ -278,7 +278,7 @@ class Display:
         return report.exit_code
 
     def show_run(self, report: ComparisonReport, directory: Path) -> ExitCode:
-        """What was compared in one run, and where the report lies of one that was made for it."""
+        """Shows what was compared in one run, and where the report lies of one that was made for it."""
         code = self.show(report)
         if report.record.comparison:
             place = f"Report: {report_files.best(directory)}"

@@ -1,4 +1,4 @@
-"""What this machine has, what a run would use, what is missing and how to get it."""
+"""Says what this machine has, what a run would use, what is missing and how to get it."""
 
 import os
 import platform
@@ -57,7 +57,7 @@ def show_generator() -> ExitCode:
 
 
 def examine(output: Path) -> list[MachineFinding]:
-    """What the machine has, found without starting or writing anything."""
+    """Says what the machine has, found without starting or writing anything."""
     return list(_findings(output))
 
 

@@ -19,7 +19,7 @@ def list_(output: Path) -> None:
 
 
 def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """What there is to name on the command line, and a line on each."""
+    """Says what there is to name on the command line, and a line on each."""
     yield "Scenarios", [(name, title_of(path)) for name, path in shipped().items()]
     for target, kind in TARGETS.items():
         if listed := kind.listed():

@@ -58,7 +58,7 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line says of the scenario; None where it says nothing."""
+    """Tells what the command line says of the scenario; None where it says nothing."""
 
     name: str | None
     settings: tuple[str, ...]
@@ -96,7 +96,7 @@ def plan(wanted: Wanted, output: Path) -> PlannedRun:
 
 
 def plan_rest(wanted: Wanted, directory: Path) -> PlannedRun:
-    """What was cut off of a run. Raises `UsageError` where something else is wanted of it."""
+    """Says what was cut off of a run. Raises `UsageError` where something else is wanted of it."""
     resumed = journal.resumable(directory / journal.FILE_NAME)
     named = wanted.choose() if wanted.says_something else None
     return PlannedRun(continued(resumed.record, named, wanted.database), directory, resumed)

@@ -37,7 +37,7 @@ READ_ONLY: Final = {"default_transaction_read_only": "on"}
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How long each execution took in seconds, the rows of the last, and the plan."""
+    """Says how long each execution took in seconds, the rows of the last, and the plan."""
 
     elapsed_s: Sequence[float]
     rows: int | None

@@ -149,7 +149,7 @@ def lines_of_progress(
 
 
 def replay(strategies: Sequence[str], *steps: object, database_url: str | None = None) -> None:
-    """What a printed script calls: performs the steps, and exits with 1 if the strategies disagree on them, else 0."""
+    """Is what a printed script calls: performs the steps, and exits with 1 if the strategies disagree, else 0."""
     with asyncio.Runner() as runner, database(runner, database_url) as url:
         counterexample = AnimaTarget().replay(runner, url, strategies, steps)
     click.echo(counterexample.message if counterexample else f"{', '.join(strategies)}: no disagreement.")
@@ -157,7 +157,7 @@ def replay(strategies: Sequence[str], *steps: object, database_url: str | None =
 
 
 def replay_concurrent(strategy: str, interleaving: object, database_url: str | None = None) -> None:
-    """What a printed script of several clients calls: exits with 1 if it shows the fault again, else 0."""
+    """Is what a printed script of several clients calls: exits with 1 if it shows the fault again, else 0."""
     with asyncio.Runner() as runner, database(runner, database_url) as url:
         counterexample = AnimaTarget().replay_concurrent(runner, url, strategy, interleaving)
     click.echo(counterexample.message if counterexample else f"{strategy}: some serial order of them leaves the same.")
@@ -175,7 +175,7 @@ def summary(verification: Verification, strategies: Sequence[str]) -> str:
 
 
 def disagreement(counterexample: Counterexample) -> str:
-    """What is wrong, and a program that shows it."""
+    """Gives what is wrong, and a program that shows it."""
     if counterexample.is_concurrent:
         return race_shown(counterexample)
     kinds = sorted({step.partition("(")[0] for step in counterexample.steps})

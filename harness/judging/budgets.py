@@ -59,13 +59,13 @@ class Vocabulary:
     phases: Mapping[str, Collection[str]] = field(default_factory=lambda: MappingProxyType({}))
 
     def has_alone(self, subject: str) -> bool:
-        """Whether what is counted around a whole phase can be told of this phase or operation."""
+        """Says whether what is counted around a whole phase can be told of this phase or operation."""
         return subject in self.phases or any(list(operations) == [subject] for operations in self.phases.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which requests of the subject are meant: all, unless said otherwise.
+    """Says which requests of the subject are meant: all, unless said otherwise.
 
     `stage` counts from 1. `window_s` does not leave any out: it has each stretch of that length judged by itself.
     """
@@ -105,7 +105,7 @@ class Budget:
 
     @property
     def name(self) -> str:
-        """What is measured, without its limit: `add{text=known}.p95`."""
+        """Says what is measured, without its limit: `add{text=known}.p95`."""
         return f"{self.subject}{self.selection}.{self.metric}"
 
     @property

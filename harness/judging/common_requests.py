@@ -1,4 +1,4 @@
-"""What both sides of a comparison came to: the requests, and the phases, that can be held against each other."""
+"""Says what both sides of a comparison came to: the requests, and the phases, that can be held against each other."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -107,7 +107,7 @@ class CounterComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is known about a candidate.
+    """Says what is known about a candidate.
 
     Latencies (`metrics`) and `counters` decide the outcome. `processor_times` and `plans` explain it.
     """
@@ -176,7 +176,10 @@ def judged(record: RunRecord) -> Comparison | Verdict:
 
 
 def compare_asked(record: RunRecord, asked: ComparisonSettings) -> Comparison:
-    """What the run was to compare. A side that it did not come to has no requests, so there is nothing to compare."""
+    """Says what the run was to compare.
+
+    A side that it did not come to has no requests, so there is nothing to compare.
+    """
     begun = {each.name for each in record.variants}
     missing = [name for name in (asked.baseline, asked.candidate) if name not in begun]
     unmeasured = tuple(VariantRecord(name=name, description="", schema_version=0) for name in missing)

@@ -1,4 +1,4 @@
-"""What a run set out to do: the part of its scenario that judging and rendering read.
+"""Says what a run set out to do: the part of its scenario that judging and rendering read.
 
 Tolerant on purpose: a record of an older or another scenario is still rendered, without the parts that it lacks.
 """
@@ -42,13 +42,13 @@ class DeclaredPhase(BaseModel):
 
     @property
     def users(self) -> int | None:
-        """How many wait for answers, where it is a closed loop of a fixed number."""
+        """Says how many wait for answers, where it is a closed loop of a fixed number."""
         users = self.arrival.get("users")
         return users if isinstance(users, int) else None
 
 
 class DeclaredSampling(BaseModel):
-    """How long the run may go on beyond its planned rounds."""
+    """Says how long the run may go on beyond its planned rounds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -56,7 +56,7 @@ class DeclaredSampling(BaseModel):
 
 
 class DeclaredLatency(BaseModel):
-    """How far away the database was put."""
+    """Says how far away the database was put."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -69,7 +69,7 @@ def _names(operations: object) -> object:
 
 
 class Declaration(BaseModel):
-    """What a run set out to do; a key that its record lacks has the default."""
+    """Says what a run set out to do; a key that its record lacks has the default."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

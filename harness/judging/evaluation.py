@@ -41,7 +41,7 @@ def evaluate(budget: Budget, variant: VariantRecord, looks: Sequence[Mapping[str
 def looks_at(
     variant: VariantRecord, selects: Callable[[Sample], bool], looks: Sequence[Mapping[str, int]]
 ) -> Iterator[tuple[int, int]]:
-    """How many samples the variant had at each look, and how many that are selected; only where these had grown."""
+    """Says how many samples the variant had at each look, and how many of the selected; where these had grown."""
     before = 0
     for look in looks:
         size = look.get(variant.name, 0)

@@ -1,4 +1,4 @@
-"""Whether a scenario's budgets can be answered at all, which is said before anything is measured."""
+"""Says whether a scenario's budgets can be answered at all, which is said before anything is measured."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product

@@ -1,4 +1,4 @@
-"""What a gate found: which counts grew from the base to the candidate, which plans lost an index, what takes longer.
+"""Says what a gate found: which counts grew from the base to the candidate, which plans lost an index.
 
 Pure: reads a record whose variants are pairs. What is counted is compared as it is, or with room for what a server does
 by itself. What is timed is screened by a test of ranks over small phases, and counts only where each further round,
@@ -54,7 +54,10 @@ class GatePair:
 
 @dataclass(frozen=True, slots=True)
 class GateFinding:
-    """What is otherwise at the candidate. Times are milliseconds, sizes bytes; `detail` says where it comes from."""
+    """Says what is otherwise at the candidate.
+
+    Times are milliseconds, sizes bytes; `detail` says where it comes from.
+    """
 
     place: str
     """Where it was found: at a size of the data, or apart."""
@@ -90,7 +93,7 @@ class GateVerdict:
 
 @dataclass(frozen=True, slots=True)
 class GateCounter:
-    """What probes count around a phase, for each request: `share` and `least` are the room for what is nobody's."""
+    """Says what probes count around a phase, for each request: `share`, `least` are the room for what is nobody's."""
 
     name: str
     counters: tuple[str, ...]

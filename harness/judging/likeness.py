@@ -1,4 +1,4 @@
-"""Whether two runs may be compared: what differs of host, server, corpus and scenario, and may explain a difference.
+"""Says whether two runs may be compared: what differs of host, server, corpus and scenario, and may explain it.
 
 Software is not among it, nor are somebody's own statements and service: two versions of them are what two runs are
 often made for.
@@ -35,7 +35,7 @@ def unlike(one: RunRecord, other: RunRecord) -> tuple[str, ...]:
 
 
 def circumstances(record: RunRecord) -> Mapping[str, object]:
-    """What has to be equal before the figures of two runs stand side by side."""
+    """Says what has to be equal before the figures of two runs stand side by side."""
     return {
         "host": record.environment.host,
         "server": record.environment.server,

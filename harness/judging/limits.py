@@ -59,7 +59,7 @@ def misread(text: str, column: int, message: str, width: int = 1) -> UsageError:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a measured value is held to. `text` is canonical: it reads back as an equal limit."""
+    """Says what a measured value is held to. `text` is canonical: it reads back as an equal limit."""
 
     comparator: Comparator
     text: str
@@ -81,7 +81,7 @@ class Limit:
         return float(_computed(_tree(self.text), variables or {}))
 
     def excess(self, measured: float, variables: Mapping[str, int] | None = None) -> float:
-        """How far on the wrong side of the limit a value lies; zero or less where it holds."""
+        """Says how far on the wrong side of the limit a value lies; zero or less where it holds."""
         over = measured - self.value(variables)
         return over if self.comparator == "<=" else -over
 

@@ -1,4 +1,4 @@
-"""How the plans of two variants differ, statement by statement: by their structure, since estimates vary by themselves.
+"""Says how the plans of two variants differ, statement by statement: by structure, since estimates vary.
 
 Steps are compared in the order in which EXPLAIN writes them. What is the same on both sides is matched first; of the
 rest, two steps that read the same relation, or join, are one step that changed.

@@ -1,4 +1,4 @@
-"""Which part of the code the time went to, before and after: profiles of two variants compared, per operation."""
+"""Says which part of the code the time went to, before and after: profiles of two variants compared, per operation."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class ProfileSide:
         return seen
 
     def overhead(self, operation: str) -> float:
-        """What profiling added to a request, as a share of what it took without."""
+        """Says what profiling added to a request, as a share of what it took without."""
         chosen = [profile for profile in self.profiles if profile.operation == operation]
         return fmean(each.profiled_s for each in chosen) / fmean(each.plain_s for each in chosen) - 1
 

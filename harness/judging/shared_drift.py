@@ -1,4 +1,4 @@
-"""Whether a drift of latencies spoils a comparison, or is one that both sides share.
+"""Says whether a drift of latencies spoils a comparison, or is one that both sides share.
 
 Sides that take turns at the slices of each phase meet the same minute of the machine within seconds. What makes both
 slower by the same factor leaves the ratio of any of their means and quantiles as it was, so a drift of either side says

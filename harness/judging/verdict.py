@@ -1,4 +1,4 @@
-"""Whether a run holds its budgets, how far it is from each limit, and the exit code that says so."""
+"""Says whether a run holds its budgets, how far it is from each limit, and the exit code that says so."""
 
 import math
 from collections import Counter, defaultdict

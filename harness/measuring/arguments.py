@@ -1,4 +1,4 @@
-"""What an operation is asked with: literals, values drawn for each request, and lists and objects of both."""
+"""Says what an operation is asked with: literals, values drawn for each request, and lists and objects of both."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import date, time

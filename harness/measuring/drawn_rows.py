@@ -1,4 +1,4 @@
-"""What statements give to draw from, on the prepared database."""
+"""Says what statements give to draw from, on the prepared database."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager

@@ -42,7 +42,7 @@ def software() -> dict[str, str]:
 
 
 def processors() -> int:
-    """How many of them this process may use."""
+    """Says how many of them this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

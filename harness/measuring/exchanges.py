@@ -1,4 +1,4 @@
-"""What was sent and what came back, word for word, for whoever wants to see it; nothing is kept while nobody does."""
+"""Says what was sent and what came back, word for word, for who wants to see it; nothing is kept while nobody does."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager

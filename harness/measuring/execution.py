@@ -80,7 +80,7 @@ SampleWatch = Callable[[str, Sample], None]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What stays the same while a run's variants are measured."""
+    """Says what stays the same while a run's variants are measured."""
 
     scenario: Scenario
     target: Target
@@ -180,7 +180,7 @@ class AtPlace(Surroundings):
 
     @property
     def works_here(self) -> bool:
-        """Whether what the server says is the variant's doing."""
+        """Says whether what the server says is the variant's doing."""
         return self.run.scenario.works_on_database_of_run(self.place.context.variant)
 
     @asynccontextmanager

@@ -108,7 +108,7 @@ class GatePlace:
 
 @dataclass(frozen=True, slots=True)
 class GatePlan:
-    """What a gate measures. `remark` says what it cannot; empty where nothing is left out."""
+    """Says what a gate measures. `remark` says what it cannot; empty where nothing is left out."""
 
     scenario: Scenario
     variant: str
@@ -372,7 +372,7 @@ class Templates:
         self.there[name] = self.made[name] = known
 
     async def drop_others(self) -> None:
-        """What was kept of what nobody asks for any more."""
+        """Drops what was kept of what nobody asks for any more."""
         for name in await _there(self.run):
             if name not in self.there:
                 await self.run.server.drop_database(name)

@@ -1,4 +1,4 @@
-"""Whether this process was running all along: a thread that wakes some times a second, and notes when it woke late.
+"""Says whether this process was running all along: a thread wakes often, and notes when it woke late.
 
 A thread, since it also wakes while the event loop waits for a slow target that does not yield.
 """
@@ -22,7 +22,7 @@ def awake_and_asleep_s() -> float:
 
 @dataclass(frozen=True, slots=True)
 class ComparedClocks:
-    """What is compared: `now` stands still while the machine sleeps, `boot` does not, and `wall` can be set."""
+    """Says what is compared: `now` stands still while the machine sleeps, `boot` does not, and `wall` can be set."""
 
     now: Callable[[], float] = time.monotonic
     boot: Callable[[], float] = awake_and_asleep_s

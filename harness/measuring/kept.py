@@ -1,4 +1,4 @@
-"""What a gate keeps for later ones, by its content: loaded clusters, and what was counted of a revision.
+"""Says what a gate keeps for later ones, by its content: loaded clusters, and what was counted of a revision.
 
 A directory in the user's cache, with a limit. Each file is whole or not there, and its name or its first line says what
 it must hold, so any number of gates may use one at once, and one that is broken is made again.
@@ -32,7 +32,7 @@ MARK_FILE: Final = "README"
 
 
 class CountedSide(BaseModel):
-    """What was counted of a revision, in every place."""
+    """Says what was counted of a revision, in every place."""
 
     variants: tuple[VariantRecord, ...]
 
@@ -115,7 +115,7 @@ class Kept:
             unfinished.unlink(missing_ok=True)
 
     def counts(self, key: str) -> CountedSide | None:
-        """What was counted under this key, if it was."""
+        """Says what was counted under this key, if it was."""
         path = self.directory / COUNTS / f"{key}.json"
         try:
             found = CountedSide.model_validate_json(path.read_bytes())
@@ -152,7 +152,7 @@ class Kept:
 
 
 def remove(place: Path) -> int | None:
-    """How many bytes it had; None where nothing is kept there. What is not a gate's stays."""
+    """Returns how many bytes it had; None where nothing is kept there. What is not a gate's stays."""
     if not (place / MARK_FILE).is_file():
         return None
     total = sum(map(_size, _files(place)))

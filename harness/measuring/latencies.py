@@ -10,7 +10,7 @@ from harness.measuring.servers.embedding_server import LatencyModel, LogNormalLa
 
 
 class LatencyProfile(Section, frozen=True):
-    """How far away the database and the embedding server are put, for all variants of a run."""
+    """Says how far away the database and the embedding server are put, for all variants of a run."""
 
     description: str
     """What distance it stands for, in a report's words."""

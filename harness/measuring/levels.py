@@ -1,4 +1,4 @@
-"""What goes up and down at a target while a phase is measured: its background queue, its pool. Asks no server."""
+"""Says what goes up and down at a target while a phase is measured: its background queue, its pool. Asks no server."""
 
 import asyncio
 import contextlib

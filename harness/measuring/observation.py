@@ -30,7 +30,7 @@ SELECT json_object_agg(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was counted, by the counters' names, and for what could not be, why."""
+    """Holds what was counted, by the counters' names, and for what could not be, why."""
 
     values: Mapping[str, float] = field(default_factory=dict[str, float])
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -49,7 +49,7 @@ class Reading:
         return Reading(values, missing)
 
     def plus(self, further: "Reading") -> "Reading":
-        """What both spans come to; levels as they were in the later one."""
+        """Says what both spans come to; levels as they were in the later one."""
         missing = {**self.missing, **further.missing}
         values = {
             name: value if name in LEVEL_COUNTERS else self.values.get(name, 0.0) + value

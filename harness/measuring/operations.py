@@ -1,4 +1,4 @@
-"""What is asked of a target: operations by the names that it declares, each with its arguments."""
+"""Says what is asked of a target: operations by the names that it declares, each with its arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a run sends, the same for every variant: requests by phase, in the order in which they are issued.
+    """Says what a run sends, the same for every variant: requests by phase, in the order in which they are issued.
 
     `primed_texts` are known before the first request. Any other text occurs in one request of the whole run only, so
     `first_time_text` is right whichever requests a slow variant leaves out and however many users work side by side.

@@ -27,7 +27,7 @@ class PreparedDatabase:
 
 
 class Versions:
-    """What the variants of a scenario need, by number. 0 is what its own `schema` and `seed` make."""
+    """Says what the variants of a scenario need, by number. 0 is what its own `schema` and `seed` make."""
 
     def __init__(self, scenario: OwnScenario) -> None:
         wanted = {

@@ -56,7 +56,7 @@ class Operation(Section, frozen=True):
 
     @property
     def drawn(self) -> Mapping[str, Argument]:
-        """What each request of it carries, by name. By itself every key that takes drawn values."""
+        """Says what each request of it carries, by name. By itself every key that takes drawn values."""
         return arguments_in(self)
 
     def requests(self, name: str, seed: int) -> Iterator[Request]:
@@ -102,7 +102,7 @@ class AskedOperation(Operation, frozen=True):
 
 
 class OwnVariant(Section, frozen=True):
-    """What differs from the scenario under this name."""
+    """Says what differs from the scenario under this name."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
@@ -132,7 +132,7 @@ class OwnDatabase(DatabaseSettings, frozen=True):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What is read of both."""
+        """Says what is read of both."""
         return (*self.schema_files, *files_of(self.seed))
 
     def of(self, variant: OwnVariant) -> "OwnDatabase":
@@ -245,7 +245,7 @@ class OwnScenario(Scenario, frozen=True):
         return self
 
     def without_recall(self, operation: str) -> str:
-        """Why the operation is not held against exact search, and what to do."""
+        """Says why the operation is not held against exact search, and what to do."""
         return (
             f"this target does not search exactly as well, so nobody knows what {operation} has missed. A Python class "
             "does by a method `exact`; leave the budget out for others."
@@ -354,7 +354,7 @@ class OwnScenario(Scenario, frozen=True):
         return Workload((), by_phase)
 
     def contents(self) -> Mapping[str, str | int]:
-        """What the files of `schema` and `seed` say, those of variants included."""
+        """Says what the files of `schema` and `seed` say, those of variants included."""
         digest = hashlib.sha256(str(self.database.size or "").encode())
         databases = [self.database]
         databases += [
@@ -385,7 +385,7 @@ class OwnScenario(Scenario, frozen=True):
 
     @property
     def is_loaded_here(self) -> bool:
-        """Whether code of the user's is loaded by the process that asks, which has room for one version of it."""
+        """Says whether code of the user's is loaded by the process that asks, which has room for one version of it."""
         return False
 
     @property
@@ -416,7 +416,7 @@ class OwnScenario(Scenario, frozen=True):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What a run of it does not show, known once its draws are there."""
+        """Says what a run of it does not show, known once its draws are there."""
         return tuple(
             f"{place} is the same in every request: what is measured is a sample of one."
             for place, value in self._values

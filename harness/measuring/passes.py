@@ -26,7 +26,7 @@ Entry = Mapping[str, Any]
 
 
 class Surroundings:
-    """What is done around the requests of a pass. By itself nothing is: others say what they do instead."""
+    """Says what is done around the requests of a pass. By itself nothing is: others say what they do instead."""
 
     async def turn(self) -> None:
         """Returns when the next slice of a phase may begin."""
@@ -35,7 +35,7 @@ class Surroundings:
         """Returns when nothing is observed any more, so that the target may be asked what costs it something."""
 
     async def observe(self, span: CountedSpan, *, flushed: bool, before: bool) -> Reading:
-        """What is counted until now; `flushed` says whether the server knows of all that the target's sessions did."""
+        """Says what is counted until now; `flushed` says whether the server knows all that the target did."""
         del span, flushed, before
         return Reading()
 
@@ -45,7 +45,7 @@ class Surroundings:
         return nullcontext()
 
     def counted_beside(self) -> Reading:
-        """What was counted beside the slice that has ended, and by none of what is observed around it."""
+        """Says what was counted beside the slice that has ended, and by none of what is observed around it."""
         return Reading()
 
     def plans(self) -> Mapping[str, PlanRecord]:
@@ -61,7 +61,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one variant is asked in one round, and where the answers are noted."""
+    """Says what one variant is asked in one round, and where the answers are noted."""
 
     scenario: Scenario
     variant: str
@@ -106,7 +106,7 @@ class Worker(Protocol):
 
     @property
     def flushed(self) -> bool:
-        """Whether its target's sessions have told the server what they did until the worker settled last."""
+        """Says whether its target's sessions have told the server what they did until the worker settled last."""
         ...
 
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
@@ -118,7 +118,7 @@ class Worker(Protocol):
         ...
 
     async def end(self) -> Entry:
-        """What it has counted over the whole pass."""
+        """Says what it has counted over the whole pass."""
         ...
 
 
@@ -166,7 +166,7 @@ async def _observed(measured: Pass, workers: Sequence[Worker], span: CountedSpan
 
 
 async def all_of(begun: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """What each returns. When one fails the others are cancelled, and an `ExceptionGroup` is raised."""
+    """Returns what each returns. When one fails the others are cancelled, and an `ExceptionGroup` is raised."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in begun]
     return [task.result() for task in tasks]

@@ -1,4 +1,4 @@
-"""What a plan of PostgreSQL, as EXPLAIN (FORMAT JSON) writes it, says about how a statement is executed."""
+"""Tells what a plan of PostgreSQL, as EXPLAIN (FORMAT JSON) writes it, says about how a statement is executed."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ RELATIONS: Final = ("Relation Name", "CTE Name", "Function Name", "Alias")
 
 @dataclass(frozen=True, slots=True)
 class ExplainedCost:
-    """What the server spent on one execution; blocks are of 8 KiB, found in its memory (hit) or not (read).
+    """Says what the server spent on one execution; blocks are of 8 KiB, found in its memory (hit) or not (read).
 
     `query_id` is the server's number for the statement, by which `pg_stat_statements` knows it.
     """

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: the variant, its operation, how far it is, and the p95 until now."""
+"""Says what a person sees while a run goes on: the variant, its operation, how far it is, and the p95 until now."""
 
 import math
 from bisect import bisect_left
@@ -49,7 +49,7 @@ class Progress(Protocol):
     def failure(self, variant: str, operation: str, error: TargetError) -> None: ...
 
     def note(self, text: str) -> None:
-        """What a person wants to know of how the run goes on, in a sentence."""
+        """Tells what a person wants to know of how the run goes on, in a sentence."""
         ...
 
 

@@ -178,7 +178,7 @@ def header(
     declared: Mapping[str, Any] = MappingProxyType({}),
     comparison: ComparisonSettings | None = None,
 ) -> Mapping[str, Any]:
-    """What is known of a run before it starts; `declared` is kept of its scenario in place of what that says."""
+    """Says what is known of a run before it starts; `declared` is kept of its scenario in place of what that says."""
     return all_without_secrets(
         {
             "schema_version": SCHEMA_VERSION,

@@ -10,7 +10,7 @@ from harness.record import RunRecord
 
 
 def continued(record: RunRecord, named: Scenario | None, database: str | None) -> Scenario:
-    """What the run goes on with: its own scenario, which one that is named has to be.
+    """Says what the run goes on with: its own scenario, which one that is named has to be.
 
     Raises `UsageError` when the run came to its end, and `ResumeRefused` when the two differ.
     """

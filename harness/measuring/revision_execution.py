@@ -38,7 +38,7 @@ class RevisionPair:
 
     @property
     def declared(self) -> Mapping[str, Any]:
-        """What a record keeps of the scenario in place of its strategies."""
+        """Says what a record keeps of the scenario in place of its strategies."""
         baseline, candidate = self.names
         return {
             "strategies": [baseline, candidate],
@@ -104,7 +104,7 @@ async def _variants(run: Run, sides: RevisionPair, ready: Sequence[Checkout]) ->
 async def prepared_by_worker(
     run: Run, strategy: str, name: str, checkout: Checkout, template: str
 ) -> Mapping[str, Any]:
-    """What the revision's worker says of the database that it has prepared."""
+    """Tells what the revision's worker says of the database that it has prepared."""
     run.progress.preparing(f"{name}: loading {run.target.contents}")
     task = Task(
         task="prepare",

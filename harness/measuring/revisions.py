@@ -61,7 +61,7 @@ def resolve(name: str) -> Revision | None:
 
 
 def obstacle(name: str) -> str | None:
-    """Why git cannot find this name here whatever it is, in git's own words where it has any; None without a reason."""
+    """Says why git cannot find this name here whatever it is, in git's words; None without a reason."""
     try:
         looked = git("rev-parse", "--git-dir")
     except OSError as error:
@@ -84,7 +84,7 @@ def _fetching(name: str) -> str:
 
 
 def holds(revision: Revision, path: str) -> bool:
-    """Whether it has a file at this path from the top, where a checkout of it is run."""
+    """Says whether it has a file at this path from the top, where a checkout of it is run."""
     return git("cat-file", "-e", f"{revision.commit}:{path}").returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""What every scenario says, whatever its target: when, how often and how far away it is measured, what must hold."""
+"""Tells what every scenario says, whatever its target: when, how often, how far away it is measured, what must hold."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,12 +51,12 @@ class Phase(Section, frozen=True):
 
     @property
     def asks(self) -> str:
-        """What its requests are named by in a record."""
+        """Says what its requests are named by in a record."""
         raise NotImplementedError
 
     @property
     def is_timed(self) -> bool:
-        """Whether its requests are kept as samples; else only what is counted around all of them is."""
+        """Says whether its requests are kept as samples; else only what is counted around all of them is."""
         return True
 
     @property
@@ -65,7 +65,7 @@ class Phase(Section, frozen=True):
 
     @property
     def duration_s(self) -> float:
-        """How long requests are started at most."""
+        """Says how long requests are started at most."""
         return self.arrival.duration_s(self.bounds)
 
     def open(self, seed: int) -> Arrival:
@@ -82,7 +82,7 @@ class Phase(Section, frozen=True):
         return self.warm_up + self.timed(seed)
 
     def timed(self, seed: int) -> int:
-        """How many are planned; a time that is over before may leave some out."""
+        """Says how many are planned; a time that is over before may leave some out."""
         timed = self.requests if self.requests is not None else self.open(seed).starts
         assert timed is not None, "a closed loop states its requests"
         return timed
@@ -98,7 +98,7 @@ class Variant:
 
 
 class TimelineEntry(Section, frozen=True):
-    """What is done to the database in a phase."""
+    """Says what is done to the database in a phase."""
 
     phase: str
     """The name of the phase in which it is done."""
@@ -124,7 +124,7 @@ class TimelineEntry(Section, frozen=True):
 
 
 class Sampling(Section, frozen=True):
-    """How long a run may go on while more samples could settle its verdict."""
+    """Says how long a run may go on while more samples could settle its verdict."""
 
     time_s_max: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     """How many seconds the rounds beyond the planned ones may take in all; 0 means that there are none."""
@@ -145,7 +145,10 @@ class ProfileSettings(Section, frozen=True):
 
 
 class Scenario(Section, frozen=True):
-    """What is run, how far away, and what must hold. What is measured, on what data, the target's own scenario adds."""
+    """Says what is run, how far away, and what must hold.
+
+    What is measured, on what data, the target's own scenario adds.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """The name of the scenario, by which runs are filed."""
@@ -194,16 +197,16 @@ class Scenario(Section, frozen=True):
 
     @property
     def variant_names(self) -> tuple[str, ...]:
-        """What is measured, in the order of the ladder, without the control."""
+        """Says what is measured, in the order of the ladder, without the control."""
         raise NotImplementedError
 
     @property
     def operation_names(self) -> tuple[str, ...]:
-        """What the phases perform, in the order in which the target declares its operations."""
+        """Says what the phases perform, in the order in which the target declares its operations."""
         raise NotImplementedError
 
     def shares(self, phase: Phase) -> Mapping[str, int]:
-        """How many requests of each operation the phase has in one round; as many as its weights expect."""
+        """Says how many requests of each operation the phase has in one round; as many as its weights expect."""
         raise NotImplementedError
 
     def alone(self, operation: str) -> Phase:
@@ -226,12 +229,15 @@ class Scenario(Section, frozen=True):
         raise NotImplementedError
 
     def contents(self) -> Mapping[str, str | int]:
-        """What tells the data that is there before the run from another. Raises `UsageError` when it cannot be had."""
+        """Says what tells the data that is there before the run from another.
+
+        Raises `UsageError` when it cannot be had.
+        """
         raise NotImplementedError
 
     @property
     def size(self) -> int | None:
-        """How much data there is before the run, where it is one number that can be another; else None."""
+        """Says how much data there is before the run, where it is one number that can be another; else None."""
         return None
 
     def of_size(self, size: int) -> Self:
@@ -240,12 +246,12 @@ class Scenario(Section, frozen=True):
 
     @property
     def size_loaded_in_seconds(self) -> int:
-        """How much data a gate may load in place of what the scenario has."""
+        """Says how much data a gate may load in place of what the scenario has."""
         return 0
 
     @property
     def draws_from_database(self) -> bool:
-        """Whether what is asked depends on what is there."""
+        """Says whether what is asked depends on what is there."""
         return False
 
     async def with_draws(self, database_url: str) -> Self:
@@ -259,13 +265,13 @@ class Scenario(Section, frozen=True):
         return ()
 
     def works_on_database_of_run(self, variant: str) -> bool:
-        """Whether what the run's server counts is the variant's doing."""
+        """Says whether what the run's server counts is the variant's doing."""
         del variant
         return True
 
     @property
     def needs_database(self) -> bool:
-        """Whether the run has a use for a PostgreSQL of its own."""
+        """Says whether the run has a use for a PostgreSQL of its own."""
         return True
 
     @property
@@ -275,17 +281,17 @@ class Scenario(Section, frozen=True):
 
     @property
     def polled_tables(self) -> Sequence[str]:
-        """What the target reads again and again by itself, so that its counts say how long that went on."""
+        """Tells what the target reads again and again by itself, so that its counts say how long that went on."""
         return ()
 
     @property
     def tells_pool(self) -> bool:
-        """Whether the target says itself whether anybody waits for a connection, or nobody ever does."""
+        """Says whether the target says itself whether anybody waits for a connection, or nobody ever does."""
         return True
 
     @property
     def tells_plans(self) -> bool:
-        """Whether the target says itself how its statements are planned, for which it rolls transactions back."""
+        """Says whether the target says itself how its statements are planned, for which it rolls transactions back."""
         return True
 
     def watched_in(self, phase: Phase) -> str:
@@ -300,7 +306,7 @@ class Scenario(Section, frozen=True):
 
     @property
     def faults_of_embedding(self) -> EmbeddingFaults:
-        """What the run's embedding server does wrong, where there is one."""
+        """Says what the run's embedding server does wrong, where there is one."""
         return NO_FAULTS
 
     @field_validator("database")
@@ -332,7 +338,7 @@ class Scenario(Section, frozen=True):
 
     @property
     def indivisible(self) -> str:
-        """Why phases cannot be cut into slices; empty where they can."""
+        """Says why phases cannot be cut into slices; empty where they can."""
         kinds = [phase.arrival.kind for phase in self.phases if not isinstance(phase.arrival, ClosedLoopSettings)]
         if kinds:
             return f"{kinds[0]} has a schedule of its own"
@@ -355,7 +361,7 @@ class Scenario(Section, frozen=True):
     @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them
     @property
     def planned(self) -> dict[str, dict[str, int]]:
-        """How many requests of each operation each phase has in one round; in a mix, as many as its weights expect."""
+        """Says how many requests of each operation each phase has in one round; in a mix by its weights."""
         return {phase.name: dict(self.shares(phase)) for phase in self.phases}
 
     @property
@@ -366,7 +372,7 @@ class Scenario(Section, frozen=True):
 
     @property
     def side_by_side(self) -> int:
-        """How many requests may be in flight at once."""
+        """Says how many requests may be in flight at once."""
         return max(phase.open(self.seed).side_by_side for phase in self.phases)
 
     @property

@@ -1,4 +1,4 @@
-"""What every section of a scenario is made of: frozen, and without a key that nobody knows."""
+"""Says what every section of a scenario is made of: frozen, and without a key that nobody knows."""
 
 from pydantic import BaseModel, ConfigDict
 

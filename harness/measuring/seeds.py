@@ -1,4 +1,4 @@
-"""What fills somebody's own database: files of SQL, a command, or files of rows by their tables."""
+"""Says what fills somebody's own database: files of SQL, a command, or files of rows by their tables."""
 
 import asyncio
 import csv

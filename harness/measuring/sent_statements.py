@@ -1,4 +1,4 @@
-"""Which statements the sessions of a database send, whoever they are: counted and planned, in phases without timing.
+"""Says which statements the sessions of a database send, counted and planned, in phases without timing.
 
 The server tells it, by `pg_stat_statements` where it has that, and else by its log where that is the run's to read.
 What only ends transactions, or makes a session as it was for the next user of a pool, is no statement here.
@@ -53,7 +53,7 @@ MODE: Final = "SELECT set_config('plan_cache_mode', $1, false)"
 
 
 class Telling(Protocol):
-    """How a server tells what it was sent."""
+    """Says how a server tells what it was sent."""
 
     def watching(self) -> contextlib.AbstractAsyncContextManager[list[tuple[LoggedStatement, int]]]:
         """Yields what is filled at the end of the block: each statement, and how often it was sent."""
@@ -136,12 +136,12 @@ class SentStatements:
             self._unplanned.setdefault(name, statement)
 
     def take(self) -> Reading:
-        """What was counted since it was taken last; empty where nothing was watched."""
+        """Says what was counted since it was taken last; empty where nothing was watched."""
         taken, self._reading = self._reading, Reading()
         return taken
 
     async def find(self) -> None:
-        """How the server tells it, asked once, before anything is counted."""
+        """Finds how the server tells it, asked once, before anything is counted."""
         if not self._is_found:
             self._telling, self._is_found = await self._looked_for(), True
 

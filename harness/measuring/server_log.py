@@ -1,4 +1,4 @@
-"""What a server's log says of one database: the errors that its sessions were told, and the statements they sent.
+"""Tells what a server's log says of one database: the errors that its sessions were told, and the statements they sent.
 
 Errors stand there at any time, statements only while `statements_logged` has the server write them.
 """
@@ -67,7 +67,7 @@ class ServerLog:
     _position: int | None = None
 
     async def read(self) -> bool:
-        """Whether it can be read."""
+        """Says whether it can be read."""
         part = await self.read_on(self._position)
         if part is None:
             return False
@@ -78,7 +78,7 @@ class ServerLog:
         return True
 
     async def failed(self) -> int:
-        """How many statements have failed. Raises `NotObserved`."""
+        """Says how many statements have failed. Raises `NotObserved`."""
         if not await self.read():
             await unread()
         return self.failures

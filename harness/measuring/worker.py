@@ -49,7 +49,7 @@ STANDARD_ERROR: Final = 2
 
 
 class Task(BaseModel):
-    """What a worker is to do for a variant on a database of its own. What has a default is for `measure`."""
+    """Says what a worker is to do for a variant on a database of its own. What has a default is for `measure`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -51,7 +51,7 @@ def comparison_title(comparison: Comparison) -> str:
 
 
 def noise_sentence(comparison: Comparison) -> str:
-    """What the control says about this comparison; empty without one."""
+    """Tells what the control says about this comparison; empty without one."""
     if comparison.control is None:
         return ""
     floor = comparison.detectable

@@ -1,4 +1,4 @@
-"""What a gate came to, for the terminal, for pull requests, for programs and for test reports."""
+"""Says what a gate came to, for the terminal, for pull requests, for programs and for test reports."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +63,7 @@ COLUMNS: Final = (
 
 
 def gate_table(verdict: GateVerdict) -> Table | None:
-    """What fails the gate first."""
+    """Lists what fails the gate first."""
     return table_or_none("What differs", COLUMNS, [_row(each) for each in verdict.findings])
 
 

@@ -1,4 +1,4 @@
-"""What a request cost in processor time: the load generator that asks, the service that answers, and its database.
+"""Says what a request cost in processor time: the load generator that asks, the service that answers, and its database.
 
 Not for a target in the generator's own process, where nobody can tell the one from the other.
 """

@@ -55,7 +55,7 @@ def _part_cell(part_s: float | None) -> Cell:
 
 
 def statement_parts_table(record: RunRecord, summary: Summary) -> Table | None:
-    """What requests around p95 waited for each statement, beside what the server spends on it; the longest first."""
+    """Says what requests around p95 waited for each statement, beside what the server spends; longest first."""
     columns = (
         *text_columns("Operation", "Variant"),
         Column("Statement", code=True),
@@ -95,7 +95,7 @@ def _statement_parts(operation: str, found: Waterfall, costs: Sequence[Statement
 
 
 def statement_profile_table(record: RunRecord, variants: Sequence[str]) -> Table | None:
-    """What the server spends on each statement, and how it reaches the rows; the most expensive first."""
+    """Says what the server spends on each statement, and how it reaches the rows; the most expensive first."""
     columns = (
         Column("Variant"),
         Column("Statement", code=True),

@@ -33,7 +33,7 @@ class Report:
 
     @cached_property
     def plans(self) -> PlanComparison | None:
-        """How the plans of baseline and candidate differ; None where none were kept, or both are one."""
+        """Says how the plans of baseline and candidate differ; None where none were kept, or both are one."""
         return pair_plans(self.record)
 
     @cached_property
@@ -44,7 +44,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonReport:
-    """What was compared, of one run or of two."""
+    """Says what was compared, of one run or of two."""
 
     comparison: Comparison
     records: tuple[RunRecord, ...]

@@ -1,4 +1,4 @@
-"""What a report has to say, in the reader's order: verdict, what changed, why, the figures behind it, how to repeat it.
+"""Says what a report has to say, in the reader's order: verdict, what changed, why, figures, how to repeat it.
 
 Each section is one entry here, and every renderer goes through them. It decides how a section looks, not which there
 are.

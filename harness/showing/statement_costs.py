@@ -1,4 +1,4 @@
-"""What the server spent on each statement of a variant, from the best source that the profiling pass had.
+"""Says what the server spent on each statement of a variant, from the best source that the profiling pass had.
 
 `pg_stat_statements` counted real executions, where the server has it; EXPLAIN carried out one of each statement.
 """
@@ -16,7 +16,7 @@ SHARE_MIN: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class StatementCosts:
-    """What one execution of a statement costs: the mean of `calls`, or the one that EXPLAIN carried out."""
+    """Says what one execution of a statement costs: the mean of `calls`, or the one that EXPLAIN carried out."""
 
     variant: str
     """The variant's name."""

@@ -1,4 +1,4 @@
-"""What was measured, in the figures that reports show: pure, and without a judgement.
+"""Says what was measured, in the figures that reports show: pure, and without a judgement.
 
 Latencies are seconds: service times of a closed loop, response times of scheduled starts. A failed request counts as
 slower than any other, so a quantile that falls among failures is infinite; counts of statements and the like are those
@@ -101,7 +101,7 @@ class ErrorSummary:
 
 @dataclass(frozen=True, slots=True)
 class DisruptionSummary:
-    """What a timeline did to the database, and the requests that were under way at some moment of it."""
+    """Says what a timeline did to the database, and the requests that were under way at some moment of it."""
 
     variant: str
     """The variant's name."""
@@ -181,7 +181,7 @@ class VariantSummary:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What a step takes off a latency, in seconds and as a share of what the whole ladder takes off.
+    """Says what a step takes off a latency, in seconds and as a share of what the whole ladder takes off.
 
     Not `resolved`: the sample cannot tell the saving from noise. Without a resolved whole there are no shares.
     """
@@ -206,7 +206,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """What all steps take off, as a share of the first rung's latency. Not `resolved`: it may be noise."""
+    """Says what all steps take off, as a share of the first rung's latency. Not `resolved`: it may be noise."""
 
     share: float
     resolved: bool

@@ -66,7 +66,7 @@ class Table:
 
     @property
     def keys(self) -> int:
-        """How many columns, one at least, say what a row is about: those before its first figure."""
+        """Says how many columns, one at least, say what a row is about: those before its first figure."""
         return max(next((index for index, column in enumerate(self.columns) if column.numeric), 1), 1)
 
 
@@ -311,7 +311,7 @@ REQUESTS_MIN: Final[Mapping[str, int]] = {"p50": samples_min(0.5), "p95": sample
 
 
 def few_note(requests: Iterable[int]) -> str:
-    """What the parentheses mean, where there are any."""
+    """Says what the parentheses mean, where there are any."""
     if all(each >= max(REQUESTS_MIN.values()) for each in requests):
         return ""
     needed = ", ".join(f"{statistic} needs {count(least)}" for statistic, least in REQUESTS_MIN.items())
@@ -427,7 +427,7 @@ def errors_table(summary: Summary) -> Table | None:
 
 
 def disruptions_table(summary: Summary) -> Table | None:
-    """What the scenario's timeline did to the database; none where it has no timeline."""
+    """Says what the scenario's timeline did to the database; none where it has no timeline."""
     columns = (
         Column("Variant"),
         Column("Round", numeric=True, wide=True),
@@ -466,7 +466,7 @@ SHOWN_ELSEWHERE: Final = frozenset(
 
 
 def model_table(record: RunRecord) -> Table | None:
-    """What the scenario set: latency model, users, seeds, corpus; everything that is not shown elsewhere."""
+    """Says what the scenario set: latency model, users, seeds, corpus; everything that is not shown elsewhere."""
     settings = {key: value for key, value in record.scenario.items() if key not in SHOWN_ELSEWHERE}
     return _settings_table("What was set", {"scenario": settings, "corpus read": record.corpus})
 

@@ -1,4 +1,4 @@
-"""What the slow requests waited for: the time of those around p95, part by part, so that the parts sum to the whole."""
+"""Says what the slow requests waited for: the time of those around p95, part by part, which sum to the whole."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

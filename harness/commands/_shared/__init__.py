@@ -1,1 +1,1 @@
-"""What several commands need, and no entry."""
+"""Says what several commands need, and no entry."""

@@ -1,4 +1,4 @@
-"""What the pytest fixture `budget` does: calls a function until its budgets are decided, and says how they stand.
+"""Tells what the pytest fixture `budget` does: calls a function until its budgets are decided, and says how they stand.
 
 With one user the calls come one after another, so what is counted while one of them runs is its own, in whatever task
 or thread the statement was sent. Load on a schedule and a comparison are not here: a scenario has those.
@@ -70,7 +70,7 @@ async def watch(connection: Any) -> None:  # noqa: ANN401 -- asyncpg's, which a 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """How many calls come before the first look and at most, and for how long in all, warm-up included.
+    """Says how many calls come before the first look and at most, and for how long in all, warm-up included.
 
     `users` call at once.
     """

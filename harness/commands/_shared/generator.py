@@ -46,7 +46,7 @@ class GeneratorFinding:
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What a phase on the null target came to; `cpu_s` is the time that this process computed."""
+    """Says what a phase on the null target came to; `cpu_s` is the time that this process computed."""
 
     samples: tuple[Sample, ...]
     cpu_s: float
@@ -60,7 +60,7 @@ def examine() -> Iterator[GeneratorFinding]:
 
 
 def speed(loop: str, driven: Driven) -> GeneratorFinding:
-    """Whether a core starts enough requests."""
+    """Says whether a core starts enough requests."""
     starts_per_core = len(driven.samples) / driven.cpu_s
     return GeneratorFinding(
         f"{count(round(starts_per_core))} starts a second and core in {loop} ({STARTS_PER_CORE_MIN:,} or more)",
@@ -70,7 +70,7 @@ def speed(loop: str, driven: Driven) -> GeneratorFinding:
 
 
 def punctuality(driven: Driven, bare_s: Sequence[float]) -> GeneratorFinding:
-    """Whether it starts them when they are due; `bare_s` is what the machine itself is late by, ascending."""
+    """Says whether it starts them when they are due; `bare_s` is what the machine itself is late by, ascending."""
     lateness_s = sorted(sample.lateness_s for sample in driven.samples)
     p50_s, p99_s = quantile(lateness_s, 0.5), quantile(lateness_s, 0.99)
     return GeneratorFinding(

@@ -1,4 +1,4 @@
-"""What a run shows by itself as a step of GitHub Actions: annotations, and the report in the summary of the job."""
+"""Says what a run shows by itself as a step of GitHub Actions: annotations, and the report in the summary."""
 
 import os
 from pathlib import Path

@@ -61,7 +61,7 @@ class LentDatabase:
     _run: RunInLoop = field(repr=False)
 
     def counters(self) -> Mapping[str, float]:
-        """What probes of a run would count, by their names."""
+        """Says what probes of a run would count, by their names."""
         return self._run(self._counters())
 
     async def _counters(self) -> Mapping[str, float]:
@@ -72,7 +72,7 @@ class LentDatabase:
         return {"wal_bytes": float(ahead["bytes"]), **{name: float(n) for name, n in dict(touched or {}).items()}}
 
     def plan(self, call: str, queries: Mapping[str, tuple[object, ...]]) -> PlanRecord | None:
-        """How the server would execute these statements, as one plan of the call; None where it explains none."""
+        """Says how the server would execute these statements, as one plan of the call; None where it explains none."""
         return self._run(self._plan(call, queries))
 
     async def _plan(self, call: str, queries: Mapping[str, tuple[object, ...]]) -> PlanRecord | None:

@@ -10,7 +10,7 @@ from harness.measuring.servers.addresses import is_url, refuse_password
 
 
 def without_password(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
-    """What was given, unless it is a URL with a password: other users of the machine see a command line."""
+    """Returns what was given, unless it is a URL with a password: other users of the machine see a command line."""
     if given is not None and is_url(given):
         try:
             refuse_password(given)

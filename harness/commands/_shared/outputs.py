@@ -69,12 +69,12 @@ def _undeterred(descriptor: int, replaced: TextIO | None) -> TextIO:
 
 
 def echo_file(text: str, *, nl: bool = True) -> None:
-    """What is for a file, which says itself that it is UTF-8: whatever the encoding of this terminal is."""
+    """Writes what is for a file, which says itself that it is UTF-8: whatever the encoding of this terminal is."""
     click.echo(text.encode("utf-8", errors="replace"), nl=nl)
 
 
 def in_plain_characters(error: UnicodeError) -> tuple[str, int]:
-    """What an encoding lacks, as an error handler of `codecs` gives it: `≤` as `<=`, and `?` for what has no such."""
+    """Gives what an encoding lacks, as a `codecs` error handler: `≤` as `<=`, and `?` for what has no such."""
     assert isinstance(error, UnicodeEncodeError), "nothing is read through it"
     lacking = error.object[error.start : error.end].translate(PLAIN)
     return "".join(character if character.isascii() else "?" for character in lacking), error.end

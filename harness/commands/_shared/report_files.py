@@ -1,4 +1,4 @@
-"""What is written of a run beside its record: reports, and files for other programs."""
+"""Says what is written of a run beside its record: reports, and files for other programs."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence

@@ -39,7 +39,10 @@ class SentStatement:
 
 @dataclass(slots=True)
 class Sent:
-    """What one call has sent, in whatever order. `queries` keeps each text whole, with the values that came first."""
+    """Holds what one call has sent, in whatever order.
+
+    `queries` keeps each text whole, with the values that came first.
+    """
 
     statements: Counter[SentStatement] = field(default_factory=Counter[SentStatement])
     queries: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
@@ -57,7 +60,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Counting:
-    """What this process was told of. One for all tests, since a connection may outlive a test.
+    """Says what this process was told of. One for all tests, since a connection may outlive a test.
 
     What is sent belongs to the call of the context that sends it; with one user to `only`, whatever task or thread
     it is sent from. `strays` were sent while several users called, by nobody that can be named.

@@ -1,4 +1,4 @@
-"""What `--url` says of a service that is to be asked."""
+"""Tells what `--url` says of a service that is to be asked."""
 
 from harness.errors import UsageError
 from harness.measuring.servers.service_url import plain

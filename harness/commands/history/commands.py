@@ -92,7 +92,7 @@ def selected(group: Sequence[HistoryEntry], selection: str) -> Sequence[Series]:
 
 
 def of_interest(group: Sequence[HistoryEntry]) -> Sequence[Series]:
-    """What is always shown, and what has changed; how many requests there were follows from their times."""
+    """Says what is always shown, and what has changed; how many requests there were follows from their times."""
     others = (series for series in series_of(group) if series.metric != "requests")
     return [series for series in others if series.metric in ALWAYS_SHOWN or series.change_points()]
 

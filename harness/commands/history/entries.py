@@ -1,4 +1,4 @@
-"""What one run leaves in the history: a line of JSON, with keys in order, so that two branches merge line by line."""
+"""Says what one run leaves in the history: a line of JSON with ordered keys, so that branches merge."""
 
 import hashlib
 import json

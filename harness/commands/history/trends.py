@@ -25,7 +25,7 @@ class ChangePoint:
 
     @property
     def ratio(self) -> float | None:
-        """How much more it is now, as a share of what it was; None after a level of 0."""
+        """Says how much more it is now, as a share of what it was; None after a level of 0."""
         return self.after / self.before - 1 if self.before else None
 
 

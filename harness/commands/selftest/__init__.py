@@ -25,7 +25,7 @@ PARTS: Final[tuple[SelfTestPart, ...]] = get_args(SelfTestPart)
 
 @dataclass(frozen=True, slots=True)
 class SelfTestSize:
-    """How many simulated runs and comparisons, and how much on the server, timed and profiled."""
+    """Says how many simulated runs and comparisons, and how much on the server, timed and profiled."""
 
     budget_trials: int
     comparison_trials: int

@@ -1,4 +1,4 @@
-"""What a self-test found: how often something happened that is promised to be rare, or to be sure."""
+"""Says what a self-test found: how often something happened that is promised to be rare, or to be sure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ class Promise:
         return f"{self.kind} {self.rate:.0%}"
 
     def is_kept(self, occurred: int, trials: int) -> bool:
-        """Whether so few trials could show this by chance, if the promise were only just kept."""
+        """Says whether so few trials could show this by chance, if the promise were only just kept."""
         beyond = (
             binom.sf(occurred - 1, trials, self.rate)
             if self.kind == "at most"

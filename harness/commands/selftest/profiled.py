@@ -20,7 +20,7 @@ FOUND: Final = Promise("at least", 0.99)
 
 @dataclass(frozen=True, slots=True)
 class ProfiledSize:
-    """How many runs, the rounds of each that a graph compares, and the requests that are profiled in a round."""
+    """Says how many runs, the rounds of each that a graph compares, and the requests that are profiled in a round."""
 
     runs: int
     rounds: int
@@ -47,7 +47,7 @@ def _compared(size: ProfiledSize, seed: int) -> Sequence[ProfileDifference]:
 
 
 def shows_planted(difference: ProfileDifference) -> bool:
-    """Whether what became slower most is the planted statement, rather than the whole or a function that led to it."""
+    """Says whether what became slower most is the planted statement, not the whole or what led to it."""
     sender = f":{OpenPlanted.__name__}.{OpenPlanted.send_one_more.__name__}"
     return any(
         each.change_ms > 0 and any(frame.endswith(sender) for frame in each.stack) for each in difference.culprits[:1]

@@ -25,7 +25,7 @@ REQUESTS_PER_SLICE: Final = REQUESTS_PROMISED // SLICES_ADVISED
 
 @dataclass(frozen=True, slots=True)
 class ServedSize:
-    """How much is measured: comparisons in one run, of rounds that follow each other."""
+    """Says how much is measured: comparisons in one run, of rounds that follow each other."""
 
     comparisons: int
     rounds_per_comparison: int

@@ -73,7 +73,7 @@ COUNTED: Final[list["Synchronized[int]"]] = []
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How many pieces of the whole simulation are done, in all of its processes."""
+    """Says how many pieces of the whole simulation are done, in all of its processes."""
 
     pieces: "Synchronized[int]" = field(default_factory=lambda: SPAWNING.Value("i", 0))
 

@@ -1,4 +1,4 @@
-"""Whether a candidate needs more of something that is counted and not timed: statements, round trips, rows, WAL bytes.
+"""Says whether a candidate needs more of what is counted, not timed: statements, round trips, rows, WAL bytes.
 
 Where a count is the same whenever the same requests are sent again, any difference is a fact. Where it is not, because
 requests that run side by side take turns as they come, a difference counts only when no round of one side reaches into

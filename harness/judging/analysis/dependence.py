@@ -1,4 +1,4 @@
-"""How much less a series of latencies says about its quantile because requests resemble their neighbours.
+"""Says how much less a series of latencies says about its quantile because requests resemble their neighbours.
 
 Each request is over the quantile or not. Where that is correlated from one request to the next, the share that is over
 varies more than a binomial share does, by a factor that is called the design effect: `n` requests then say as much as

@@ -1,4 +1,4 @@
-"""Whether latencies went one way while they were measured: a trend that is there, and large enough to matter.
+"""Says whether latencies went one way while they were measured: a trend that is there, and large enough to matter.
 
 Within a pass, Spearman's rank correlation with the order of the starts asks for a trend. Neighbours are often slow
 together, which makes trends by chance likelier, so its variance grows with the autocorrelation of the ranks that is

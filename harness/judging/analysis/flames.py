@@ -1,4 +1,4 @@
-"""What changed between two sets of profiles: frame by frame, in milliseconds per request, with noise told apart.
+"""Says what changed between two sets of profiles: frame by frame, in milliseconds per request, with noise told apart.
 
 A profile is one round: folded stacks and the time spent in each, per request. Frames are compared over rounds, since
 two rounds of unchanged code differ as well. A frame that only one side has is compared with nothing, 0 ms: Gregg's

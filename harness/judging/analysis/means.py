@@ -14,7 +14,7 @@ from harness.judging.analysis.quantiles import CONFIDENCE, Bounds
 
 
 def mean_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> Bounds:
-    """What the true mean is over, and under, each with this confidence; infinite below two samples."""
+    """Says what the true mean is over, and under, each with this confidence; infinite below two samples."""
     if len(values) < 2:  # noqa: PLR2004 -- a spread needs two values.
         return Bounds(-math.inf, math.inf)
     half = (
@@ -24,7 +24,7 @@ def mean_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> Boun
 
 
 def further_samples(values: Sequence[float], limit: float, confidence: float = CONFIDENCE) -> int | None:
-    """How many more samples of the same mean and spread decide `mean <= limit`; None when the mean lies on it.
+    """Says how many more samples of the same mean and spread decide `mean <= limit`; None when the mean lies on it.
 
     Fewer than two have no spread yet: then as many as it takes to have one.
     """

@@ -1,4 +1,4 @@
-"""Whether a candidate is slower than a baseline, from values of both that were measured round by round.
+"""Says whether a candidate is slower than a baseline, from values of both that were measured round by round.
 
 The unit of inference is the round, not the request: requests of one round share a minute of the machine, so a thousand
 of them say less about the next round than ten rounds do (Kalibera and Jones; duet benchmarking, arXiv 2001.05811). A
@@ -72,7 +72,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is said of one effect. Ratios are candidate over baseline; the interval holds with `confidence`.
+    """Says what is said of one effect. Ratios are candidate over baseline; the interval holds with `confidence`.
 
     `further_rounds`, of what is undecided, would decide it if they were like these; None when none would.
     """

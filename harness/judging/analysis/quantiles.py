@@ -39,7 +39,7 @@ class Bounds:
     upper: float
 
     def decide(self, limit: float) -> Decision:
-        """Whether what is bounded is confidently `<= limit`, confidently over it, or neither."""
+        """Says whether what is bounded is confidently `<= limit`, confidently over it, or neither."""
         if self.upper <= limit:
             return "within"
         return "over" if self.lower > limit else "undecided"
@@ -51,7 +51,7 @@ def quantile(ordered: Sequence[float], probability: float) -> float:
 
 
 def quantile_rank(n: int, probability: float) -> int:
-    """Which of n ascending observations the quantile is, counted from 1."""
+    """Says which of n ascending observations the quantile is, counted from 1."""
     # Rounding first keeps 0.07 * 100 = 7.000000000000001 from becoming the eighth.
     return max(math.ceil(round(n * probability, 9)), 1)
 
@@ -94,7 +94,7 @@ def samples_min(probability: float, confidence: float = CONFIDENCE) -> int:
 def further_samples(
     within: int, n: int, probability: float, confidence: float = CONFIDENCE, *, design_effect: float = 1.0
 ) -> int | None:
-    """How many more samples decide `quantile <= limit`, if the same share of them stays within the limit.
+    """Says how many more samples decide `quantile <= limit`, if the same share of them stays within the limit.
 
     `within` of `n` samples (at least one) do not exceed the limit. Rounded against the decision that is expected; None
     when `FURTHER_SAMPLES_MAX` would not be enough, which means that the quantile lies on the limit.

@@ -28,7 +28,7 @@ FIRST_LOOK_SHARE: Final = 0.8
 
 
 def risk_spent(look: int, risk: float = 1 - CONFIDENCE) -> float:
-    """How much of the risk the looks up to this one, counted from 1, may use together."""
+    """Says how much of the risk the looks up to this one, counted from 1, may use together."""
     return risk * (1 - (1 - FIRST_LOOK_SHARE) * 0.5 ** (look - 1))
 
 

@@ -1,4 +1,4 @@
-"""What a budget can name after its dot: the word, and the metric behind it."""
+"""Says what a budget can name after its dot: the word, and the metric behind it."""
 
 from typing import Final
 

@@ -39,7 +39,7 @@ OUTCOMES: Final[Mapping[Decision, Outcome]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a budget selects from a record: samples, the phases they belong to, and their variant.
+    """Says what a budget selects from a record: samples, the phases they belong to, and their variant.
 
     `looks` is how many of these samples there were at each time the run was looked at to see whether it may end, the
     last time with all of them; empty where there is only one look. An estimate's risk of being wrong is shared by them.
@@ -88,7 +88,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a budget comes to for one variant. Values are seconds, ratios or counts, as the metric's unit is."""
+    """Says what a budget comes to for one variant. Values are seconds, ratios or counts, as the metric's unit is."""
 
     outcome: Outcome
     """Whether the budget holds."""
@@ -119,7 +119,7 @@ class Evaluation:
 
 
 class BudgetMetric(Protocol):
-    """What a budget can name. An implementation is stateless.
+    """Says what a budget can name. An implementation is stateless.
 
     `exact` values are facts about this run and are compared as they are; `sampled` ones are estimates, and pass or fail
     only with confidence.
@@ -132,7 +132,7 @@ class BudgetMetric(Protocol):
 
     @property
     def kind(self) -> Literal["exact", "sampled"]:
-        """Whether it is a fact about the run or an estimate."""
+        """Says whether it is a fact about the run or an estimate."""
         ...
 
     @property
@@ -152,7 +152,7 @@ class BudgetMetric(Protocol):
 
     @property
     def ends_a_run(self) -> bool:
-        """Whether a FAIL on the first part of a run stays one, so that the rest need not be measured."""
+        """Says whether a FAIL on the first part of a run stays one, so that the rest need not be measured."""
         ...
 
     @property

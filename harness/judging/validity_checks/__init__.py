@@ -1,4 +1,4 @@
-"""What makes a run INVALID, by name, in the order in which a reader should hear of it."""
+"""Says what makes a run INVALID, by name, in the order in which a reader should hear of it."""
 
 from typing import Final
 

@@ -31,7 +31,7 @@ class DriftingLatencies:
 
 
 def is_steady(*samples: Sample) -> bool:
-    """Whether all were answered, and none waited for the embedding of a new text: new ones come early."""
+    """Says whether all were answered, and none waited for the embedding of a new text: new ones come early."""
     return all(each.error is None and each.first_time_text is not True and each.latency_s > 0 for each in samples)
 
 

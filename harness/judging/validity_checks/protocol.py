@@ -16,7 +16,7 @@ class ValidityCheck(Protocol):
 
     @property
     def of_timings_only(self) -> bool:
-        """Whether what was counted, such as statements, is right all the same."""
+        """Says whether what was counted, such as statements, is right all the same."""
         ...
 
     def objections(self, record: RunRecord) -> Iterator[str]:

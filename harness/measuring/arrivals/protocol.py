@@ -71,7 +71,7 @@ class Arrival(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PhaseBounds:
-    """What a phase says beside its arrival; None where it says nothing."""
+    """Tells what a phase says beside its arrival; None where it says nothing."""
 
     requests: int | None = None
     """How many requests there are at most."""
@@ -105,7 +105,7 @@ class PhaseBounds:
 
 
 class ArrivalSettings(Section, frozen=True):
-    """What a phase's `arrival` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
+    """Tells what a phase's `arrival` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
 
     kind: str
     """The name of the arrival."""
@@ -118,7 +118,7 @@ class ArrivalSettings(Section, frozen=True):
     def open(self, bounds: PhaseBounds, streams: Streams) -> Arrival: ...
 
     def duration_s(self, bounds: PhaseBounds) -> float:
-        """How long requests are started at most."""
+        """Says how long requests are started at most."""
         return bounds.duration_s
 
     @property
@@ -128,5 +128,5 @@ class ArrivalSettings(Section, frozen=True):
 
     @property
     def own_requests(self) -> Sequence[Request]:
-        """What it sends itself, those of the warm-up first; empty where a workload says what is sent."""
+        """Says what it sends itself, those of the warm-up first; empty where a workload says what is sent."""
         return ()

@@ -1,4 +1,4 @@
-"""What is observed around a phase, by name; and `statements`, which counts within each request."""
+"""Says what is observed around a phase, by name; and `statements`, which counts within each request."""
 
 from typing import Final
 

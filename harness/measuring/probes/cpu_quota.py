@@ -1,4 +1,4 @@
-"""How often a quota of a control group stopped the load generator: in Linux, a container's processor limit is one.
+"""Says how often a quota of a control group stopped the load generator: in Linux, a container's processor limit is one.
 
 The group of this process and all above it are read, in either version of control groups. Where none has a quota, no
 period has passed.

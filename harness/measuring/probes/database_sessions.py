@@ -1,4 +1,4 @@
-"""How many sessions there are with the variant's database: a pool that is too small has fewer than there are users."""
+"""Says how many sessions there are with the variant's database: a small pool has fewer than there are users."""
 
 from collections.abc import Mapping
 from typing import Final

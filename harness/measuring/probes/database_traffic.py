@@ -1,4 +1,4 @@
-"""What passes between the target and its database, as the proxy that adds the delay counts it: whoever sends it.
+"""Says what passes between the target and its database, as the proxy that adds the delay counts it: whoever sends it.
 
 Not for who asks a database without a delay: nothing lies in between.
 """

@@ -20,7 +20,7 @@ class AskServer(Protocol):
 
 
 class NotObserved(Exception):
-    """What cannot be read here; the message is a clause that says why."""
+    """Names what cannot be read here; the message is a clause that says why."""
 
 
 async def unread() -> NoReturn:
@@ -29,16 +29,16 @@ async def unread() -> NoReturn:
 
 
 class Traffic(Protocol):
-    """What has passed between a target and its database."""
+    """Says what has passed between a target and its database."""
 
     @property
     def round_trips(self) -> int:
-        """How often the server's data came after the client's."""
+        """Says how often the server's data came after the client's."""
         ...
 
     @property
     def bytes_to_client(self) -> int:
-        """What the server has sent."""
+        """Says what the server has sent."""
         ...
 
 
@@ -53,7 +53,7 @@ async def no_service() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Observable:
-    """What can be looked at: the variant's database by its name on the server, and the server.
+    """Says what can be looked at: the variant's database by its name on the server, and the server.
 
     `failures` says how many statements have failed there, or raises `NotObserved`, as `traffic` does of what has passed
     between the target and the database. `service_memory_bytes` is the resident memory of a service, or None.
@@ -82,7 +82,7 @@ class Probe(Protocol):
 
     @property
     def is_level(self) -> bool:
-        """Whether the value at the end is meant, and not by how much it grew."""
+        """Says whether the value at the end is meant, and not by how much it grew."""
         ...
 
     @property

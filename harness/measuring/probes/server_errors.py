@@ -1,4 +1,4 @@
-"""How many statements the server refused or broke off, as its log says: what a target does not tell may be in it.
+"""Says how many statements the server refused or broke off, as its log says: what a target does not tell may be in it.
 
 What another session caused, after which a transaction is begun again, is no such failure.
 """

@@ -1,4 +1,7 @@
-"""How much the server writes ahead. The log is the whole server's: on one that others use, their writes are in it."""
+"""Says how much the server writes ahead.
+
+The log is the whole server's: on one that others use, their writes are in it.
+"""
 
 from collections.abc import Mapping
 from typing import Final

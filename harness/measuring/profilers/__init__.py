@@ -1,4 +1,4 @@
-"""What the profiling pass can observe: name to profiler."""
+"""Says what the profiling pass can observe: name to profiler."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 @dataclass(frozen=True, slots=True)
 class ProfiledOperation:
-    """What is profiled: one variant's operation in one round, and its database by its name on the server.
+    """Says what is profiled: one variant's operation in one round, and its database by its name on the server.
 
     `packages` are those that are measured: installed like any library, they are none.
     """

@@ -1,4 +1,4 @@
-"""Which statement waits for a lock, and which one holds it, looked at a hundred times a second."""
+"""Says which statement waits for a lock, and which one holds it, looked at a hundred times a second."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator

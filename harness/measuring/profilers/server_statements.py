@@ -1,4 +1,4 @@
-"""What the server spends on each statement, where it has `pg_stat_statements` and lets this session read it.
+"""Says what the server spends on each statement, where it has `pg_stat_statements` and lets this session read it.
 
 Where it has not, nothing is observed, and what EXPLAIN says of one execution has to do.
 """

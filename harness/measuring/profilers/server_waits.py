@@ -1,4 +1,4 @@
-"""What the database's sessions wait for, looked at a hundred times a second."""
+"""Says what the database's sessions wait for, looked at a hundred times a second."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator

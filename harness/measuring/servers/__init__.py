@@ -1,1 +1,1 @@
-"""What runs beside a measurement: servers, what stands between them, and what removes them."""
+"""Says what runs beside a measurement: servers, what stands between them, and what removes them."""

@@ -54,7 +54,7 @@ EXAMPLE: Final = "The URL of a database looks like postgresql://user@host:5432/d
 
 
 def plain_parameters() -> str:
-    """What the address of a server of our own says, so that no client takes it from the environment's PG variables.
+    """Tells what the address of a server of our own says, so that none takes it from the environment's PG variables.
 
     A client that is older than direct TLS does not know the last one.
     """

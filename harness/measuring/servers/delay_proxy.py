@@ -22,7 +22,10 @@ DELAYED_BYTES_MAX: Final = 8 * 2**20
 
 @dataclass(slots=True)
 class Counters:
-    """What has passed. A round trip ends with the server's first data after the client's, as the client sees it."""
+    """Holds what has passed.
+
+    A round trip ends with the server's first data after the client's, as the client sees it.
+    """
 
     connections: int = 0
     round_trips: int = 0
@@ -31,7 +34,7 @@ class Counters:
 
 
 class Cable:
-    """What all connections share. While it is cut nothing gets through it, as through one that was pulled out."""
+    """Says what all connections share. While it is cut nothing gets through it, as through one that was pulled out."""
 
     def __init__(self) -> None:
         self.whole = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What the embedding server answers, and its process: `python -m harness.measuring.servers.embedding_api SETTINGS`.
+"""Says what the embedding server answers, and by what: `python -m harness.measuring.servers.embedding_api SETTINGS`.
 
 Apart from `embedding_server`, which starts it, so that only this process needs a library for HTTP.
 """

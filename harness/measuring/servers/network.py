@@ -29,7 +29,7 @@ BACKLOG: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class ProxyCounters:
-    """What has passed through a proxy. A round trip ends with the server's first data after the client's."""
+    """Says what has passed through a proxy. A round trip ends with the server's first data after the client's."""
 
     connections: int
     round_trips: int

@@ -35,7 +35,7 @@ IN_CONTAINER: Final = (
 
 
 class CacheSettings(Section, frozen=True):
-    """What a scenario's `[cache]` says."""
+    """Tells what a scenario's `[cache]` says."""
 
     redis: str | None = None
     """Where the second tier's Redis comes from; none unless stated."""

@@ -44,7 +44,7 @@ LINE_SHOWN: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is started. `environment` is all of it, and is told through a pipe: addresses contain passwords.
+    """Says what is started. `environment` is all of it, and is told through a pipe: addresses contain passwords.
 
     It is ready when the path `ready` is answered with a status of success.
     """

@@ -36,7 +36,7 @@ def plain(stated: str) -> str:
 
 
 def key_header() -> dict[str, str]:
-    """What a service with API keys is sent; nothing where the environment has no key. Raises `UsageError`."""
+    """Says what a service with API keys is sent; nothing where the environment has no key. Raises `UsageError`."""
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         return {}

@@ -1,4 +1,4 @@
-"""What can be measured: name to the scenario that such a target has, and how it is opened.
+"""Says what can be measured: name to the scenario that such a target has, and how it is opened.
 
 A target is imported when it is opened, and none to say what its variants are called: drivers and clients are slow to
 import, and most commands need no target or one.
@@ -106,5 +106,5 @@ def entry_of(target: str) -> str:
 
 
 def open_target(scenario: "Scenario") -> Target:
-    """What the scenario measures, as it wants it."""
+    """Says what the scenario measures, as it wants it."""
     return TARGETS[entry_of(scenario.target)].open(scenario)

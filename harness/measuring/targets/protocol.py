@@ -18,7 +18,7 @@ TARGET_LEVELS: Final = ("background_queued", "pool_in_use", "pool_waiting")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the target did for one request, as far as it can say; None is of what it cannot."""
+    """Says what the target did for one request, as far as it can say; None is of what it cannot."""
 
     statements: int | None = None
     """How many SQL statements were sent, transaction control excluded."""
@@ -77,7 +77,7 @@ class TargetStatistics:
     pool: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def since(self, earlier: "TargetStatistics") -> "TargetStatistics":
-        """What was counted after `earlier`."""
+        """Says what was counted after `earlier`."""
         before = {work.kind: work for work in earlier.background}
         return TargetStatistics(
             cache=_grown(self.cache, earlier.cache),
@@ -97,7 +97,7 @@ def _grown(counters: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class TargetContext:
-    """What an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any.
+    """Says what an open target may use. `database_url` is the variant's own clone, behind the delay proxy if any.
 
     `redis_url` is that of an empty Redis for the second tier of a cache, where the scenario wants one; it contains a
     password. `service_url` is where the variant's service has been started for all who ask it; None: nobody has.
@@ -132,7 +132,7 @@ class Counterexample:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a search for disagreements came to. `met` says how many of its scripts met a case that decides."""
+    """Says what a search for disagreements came to. `met` says how many of its scripts met a case that decides."""
 
     scripts: int
     met: Mapping[str, int]
@@ -155,7 +155,7 @@ class OpenTarget(Protocol):
     async def statistics(self) -> TargetStatistics: ...
 
     def levels(self) -> Mapping[str, float]:
-        """What goes up and down while requests are under way, by the names in `LEVELS`; read without any waiting.
+        """Says what goes up and down while requests are under way, by the names in `LEVELS`; read without any waiting.
 
         Empty where that cannot be done.
         """
@@ -194,7 +194,7 @@ class Target(Protocol):
 
     @property
     def in_process(self) -> bool:
-        """Whether it works in the load generator's process, so that the processor time of one is that of both."""
+        """Says whether it works in the load generator's process, so that the processor time of one is that of both."""
         ...
 
     @property
@@ -209,7 +209,7 @@ class Target(Protocol):
 
     @property
     def contents(self) -> str:
-        """What `prepare` loads, for people: `10,000 memories`."""
+        """Says what `prepare` loads, for people: `10,000 memories`."""
         ...
 
     async def prepare(self, database_url: str, schema_version: int) -> None:
@@ -217,7 +217,7 @@ class Target(Protocol):
         ...
 
     def base_of(self, schema_version: int, made: Collection[int]) -> int | None:
-        """Which of the versions that are there already this one is made from; None: it is prepared by itself."""
+        """Says which of the versions that are there already this one is made from; None: it is prepared by itself."""
         ...
 
     async def migrate(self, database_url: str, schema_version: int) -> None:

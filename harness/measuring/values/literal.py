@@ -10,7 +10,7 @@ from harness.measuring.values.protocol import DrawnValue, Plain
 
 
 class Literal(DrawnValue, frozen=True):
-    """What it says, for an object that would otherwise be read as a drawn value.
+    """Stands for what it says, for an object that would otherwise be read as a drawn value.
 
     `{ literal = { value = { words = {} } } }` stands for the object with the key `words`.
     """

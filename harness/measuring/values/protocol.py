@@ -14,7 +14,7 @@ Plain = Any
 
 
 class DrawnValue(Section, frozen=True):
-    """What a scenario says of one drawn value, under the name of its kind."""
+    """Tells what a scenario says of one drawn value, under the name of its kind."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
@@ -24,7 +24,7 @@ class DrawnValue(Section, frozen=True):
 
     @property
     def statement(self) -> str | None:
-        """What has to be run once, on the prepared database, before anything can be drawn."""
+        """Says what has to be run once, on the prepared database, before anything can be drawn."""
         return None
 
     def with_rows(self, rows: Sequence[Plain]) -> Self:
@@ -34,5 +34,5 @@ class DrawnValue(Section, frozen=True):
 
     @property
     def is_one_value(self) -> bool:
-        """Whether every request gets the same."""
+        """Says whether every request gets the same."""
         return False

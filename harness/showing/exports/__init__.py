@@ -1,4 +1,4 @@
-"""What `harness report` can write for other programs: format to export."""
+"""Says what `harness report` can write for other programs: format to export."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""How a judged run is shown: the format's name, and its renderer; that for the terminal writes to a file here."""
+"""Says how a judged run is shown: the format's name, and its renderer; that for the terminal writes to a file here."""
 
 from collections.abc import Sequence
 from typing import Final, assert_never

@@ -13,7 +13,7 @@ class Renderer(Protocol):
 
     @property
     def suffix(self) -> str:
-        """How a file of this format ends, with the dot."""
+        """Says how a file of this format ends, with the dot."""
         ...
 
     def render(self, report: Report) -> str:

@@ -28,7 +28,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class ThinkTime:
-    """How long a user does nothing between an answer and the next request: `mean_s`, always or on average."""
+    """Says how long a user does nothing between an answer and the next request: `mean_s`, always or on average."""
 
     mean_s: float
     law: ThinkTimeLaw

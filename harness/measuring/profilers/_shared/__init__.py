@@ -1,1 +1,1 @@
-"""What several profilers need."""
+"""Says what several profilers need."""

@@ -1,4 +1,4 @@
-"""What the profilers of the server share: one question, asked again and again over a connection of its own."""
+"""Says what the profilers of the server share: one question, asked again and again over a connection of its own."""
 
 import asyncio
 import contextlib

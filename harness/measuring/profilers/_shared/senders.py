@@ -1,4 +1,4 @@
-"""Which function of a request sent which statement, from where: samples show the wait, and not what is waited for.
+"""Says which function of a request sent which statement, from where: samples show the wait, and not what is waited for.
 
 A statement is told when its answer is there, within the function that sent it. A sample that was taken before, while
 that function waited, has come to it by the same calls of the same lines, which is how the two are matched.
@@ -36,7 +36,7 @@ class Senders:
                 self.statements[_call(frames[:depth])].add(statement)
 
     def statement(self, frames: Sequence[str]) -> str | None:
-        """What the innermost of the frames sent; None for a function that sent nothing."""
+        """Says what the innermost of the frames sent; None for a function that sent nothing."""
         names = self.statements.get(_call(frames)) if frames else None
         return " or ".join(sorted(names)) if names else None
 

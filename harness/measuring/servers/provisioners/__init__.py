@@ -1,4 +1,4 @@
-"""How a run gets its PostgreSQL: name to factory."""
+"""Says how a run gets its PostgreSQL: name to factory."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ async def clean_up(settings: DatabaseSettings) -> list[str]:
 
 
 def engine_answers() -> bool:
-    """Whether containers can be started here."""
+    """Says whether containers can be started here."""
     if engine.is_away():
         return False
     try:

@@ -27,7 +27,7 @@ leaves no room where those databases lie.
 
 
 class DatabaseSettings(Section, frozen=True):
-    """What a scenario's `[database]` says. A provisioner reads the keys that are for it."""
+    """Tells what a scenario's `[database]` says. A provisioner reads the keys that are for it."""
 
     provisioner: str = "auto"
     """Where PostgreSQL comes from."""
@@ -63,7 +63,7 @@ class DatabaseSettings(Section, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What a run records about its server: runs on unlike servers are not compared.
+    """Says what a run records about its server: runs on unlike servers are not compared.
 
     `runtime` is what the server runs in, where the provisioner knows it; `lacks` are sentences on what its versions
     do not have, and what a run does instead.

@@ -201,7 +201,7 @@ class ContainerProvisioner:
 
 
 def engine_answers() -> bool:
-    """Whether containers can be started here."""
+    """Says whether containers can be started here."""
     try:
         _engine().client.close()
     except ProvisioningError:

@@ -1,4 +1,4 @@
-"""What is in the memory system's tables before a run."""
+"""Says what is in the memory system's tables before a run."""
 
 from dataclasses import dataclass
 

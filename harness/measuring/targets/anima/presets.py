@@ -1,4 +1,4 @@
-"""What the strategies of the memory system are called."""
+"""Says what the strategies of the memory system are called."""
 
 from collections.abc import Mapping
 

@@ -140,7 +140,7 @@ class MemoryScenario(Scenario, frozen=True):
     @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them
     @property
     def operations(self) -> tuple[str, ...]:
-        """What the phases perform, in the order of the operations."""
+        """Says what the phases perform, in the order of the operations."""
         kinds = {phase.workload for phase in self.phases}
         kinds |= {request.operation for phase in self.phases for request in phase.arrival.own_requests}
         mixed = {name for name, weight in self.workload.mix.model_dump().items() if weight and "mix" in kinds}

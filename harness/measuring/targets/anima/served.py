@@ -89,7 +89,7 @@ class Meta(msgspec.Struct, rename="camel", gc=False):
 
 
 class Success(msgspec.Struct, gc=False):
-    """What is counted of an answer; the rest is skipped."""
+    """Says what is counted of an answer; the rest is skipped."""
 
     data: Data
     meta: Meta
@@ -430,7 +430,7 @@ def _decodes(decoder: msgspec.json.Decoder[Any], body: bytes) -> bool:
 
 
 def served_in(exposition: str) -> Mapping[str, int]:
-    """How many requests of each operation were answered, and how, from a text in Prometheus's format."""
+    """Says how many requests of each operation were answered, and how, from a text in Prometheus's format."""
     operations = {path: operation for operation, path in PATHS.items()}
     samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
     served = Counter[str]()

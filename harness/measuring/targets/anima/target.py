@@ -241,7 +241,7 @@ def counterexample(found: Disagreement) -> Counterexample:
 
 @contextmanager
 def expected_failures() -> Generator[None]:
-    """What the person who asked can end, in the harness's terms."""
+    """Raises what the person who asked can end, in the harness's terms."""
     try:
         yield
     except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""Whether an answer is what was expected: its status, and what its JSON holds at least."""
+"""Says whether an answer is what was expected: its status, and what its JSON holds at least."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -50,7 +50,7 @@ def listed(value: object) -> Sequence[Any]:
 
 
 def resolved(document: Document, part: object) -> Document:
-    """What a reference within the document leads to. Raises `UsageError` where it leads nowhere."""
+    """Gives what a reference within the document leads to. Raises `UsageError` where it leads nowhere."""
     found_table = table(part)
     for _ in range(DEPTH_MAX):
         reference = found_table.get("$ref")

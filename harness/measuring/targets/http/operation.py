@@ -1,4 +1,4 @@
-"""What a scenario says of one operation of a service: the request, with placeholders, and the answer that is right."""
+"""Tells what a scenario says of one operation of a service: the request, with placeholders, and a right answer."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal, Self, cast
@@ -28,7 +28,7 @@ ArgumentTable = Annotated[Argument, AfterValidator(_is_table)]
 
 
 class Expectation(Section, frozen=True):
-    """What makes an answer a right one. Without a status any of success does."""
+    """Says what makes an answer a right one. Without a status any of success does."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
@@ -107,7 +107,7 @@ class HttpOperation(Operation, frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What `values` draws."""
+        """Says what `values` draws."""
         return tuple(self.values.root) if self.values and isinstance(self.values.root, dict) else ()
 
     @property
@@ -133,7 +133,7 @@ class HttpOperation(Operation, frozen=True):
 
 
 def tree(argument: Argument, path: tuple[str, ...]) -> object:
-    """What it says, with a reference in the place of each drawn value."""
+    """Gives what it says, with a reference in the place of each drawn value."""
     match argument.root:
         case DrawnOne():
             return Placeholder(DRAWN, path)

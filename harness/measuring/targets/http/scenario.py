@@ -84,7 +84,7 @@ class OwnService(Section, frozen=True):
 
 
 class HttpVariant(OwnVariant, frozen=True):
-    """What differs of the service or of its database."""
+    """Says what differs of the service or of its database."""
 
     command: tuple[str, ...] = ()
     """In place of the service's."""
@@ -148,7 +148,7 @@ class HttpScenario(OwnScenario, frozen=True):
 
     @property
     def counts_rows(self) -> bool:
-        """Whether a budget names what a server tells of other sessions seconds later only."""
+        """Says whether a budget names what a server tells of other sessions seconds later only."""
         return any(word in budget for budget in self.budgets for word in COUNTED_ON_THE_SERVER)
 
     @property
@@ -167,7 +167,7 @@ class HttpScenario(OwnScenario, frozen=True):
         return tuple(begun)
 
     def kept_of(self, operation: str) -> frozenset[Placeholder]:
-        """What other requests take of its answers."""
+        """Says what other requests take of its answers."""
         return frozenset(
             reference
             for each in self.operations.values()

@@ -208,7 +208,7 @@ class Exchange:
         return read(templates[name]) if name in templates else None
 
     def sent(self, lookup: Lookup) -> dict[str, Any]:
-        """What the client is told, but for the address."""
+        """Says what the client is told, but for the address."""
         headers = {name: filled(lookup) for name, filled in self._headers.items()}
         options: dict[str, Any] = {"headers": headers}
         if self._query is not None:
@@ -221,7 +221,7 @@ class Exchange:
         return options
 
     def shown(self, lookup: Lookup) -> str:
-        """What stands behind the address: the query, the headers and the body."""
+        """Says what stands behind the address: the query, the headers and the body."""
         query = "&".join(f"{name}={value}" for name, value in _pairs(self._query(lookup))) if self._query else ""
         headers = [f"{name}: {filled(lookup)}" for name, filled in self._headers.items()]
         body = [as_text(filled(lookup)) for filled in (self._json, self._form) if filled]
@@ -231,7 +231,7 @@ class Exchange:
         return self._path(lookup)
 
     def read_answer(self, body: bytes, lookup: Lookup) -> Mapping[Placeholder, object]:
-        """What is kept of it. Raises `TargetError` where it is not what is expected."""
+        """Says what is kept of it. Raises `TargetError` where it is not what is expected."""
         if self._expected is None and not self.kept:
             return {}
         try:

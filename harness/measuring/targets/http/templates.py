@@ -16,7 +16,7 @@ PLACEHOLDER: Final = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|\{(?P<na
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """What stands between braces: a drawn value by its name, a variable of the environment, or a part of an answer."""
+    """Says what stands between braces: a drawn value, a variable of the environment, or a part of an answer."""
 
     name: str
     path: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a class says of its operations: `@operation` over each async method that is to be measured."""
+"""Tells what a class says of its operations: `@operation` over each async method that is to be measured."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

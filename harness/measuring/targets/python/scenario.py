@@ -26,7 +26,7 @@ class PythonOperation(AskedOperation, frozen=True):
 
 
 class PythonVariant(OwnVariant, frozen=True):
-    """What differs of the database; the class is told the variant's name where its `open` takes a `variant`."""
+    """Says what differs of the database; the class is told the variant's name where its `open` takes a `variant`."""
 
 
 class PythonScenario(OwnScenario, frozen=True):
@@ -105,7 +105,7 @@ class PythonScenario(OwnScenario, frozen=True):
 
 
 def takes_as_exact(target: type, arguments: Sequence[str]) -> bool:
-    """Whether the class has an async `exact` that takes these, beside the operation's name if it wants that."""
+    """Says whether the class has an async `exact` that takes these, beside the operation's name if it wants that."""
     exact = getattr(target, EXACT, None)
     if not inspect.iscoroutinefunction(exact):
         return False

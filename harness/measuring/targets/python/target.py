@@ -118,7 +118,7 @@ class OpenPython:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """Which methods held up all others."""
+        """Says which methods held up all others."""
         return [
             f"{name} blocked the event loop for more than {BLOCKED_S * 1000:g} ms in {self._blocked[name]} of {count} "
             "requests, so all users waited for one. Await what it waits for, or use asyncio.to_thread."
@@ -134,7 +134,7 @@ class OpenPython:
             await drain()
 
     async def statistics(self) -> TargetStatistics:
-        """What its `statistics` counts, as the state of a pool."""
+        """Says what its `statistics` counts, as the state of a pool."""
         statistics = getattr(self._own, "statistics", None)
         return TargetStatistics(pool=dict(await statistics()) if statistics else {})
 

@@ -111,7 +111,7 @@ def read_file(path: Path) -> Mapping[str, str]:
 
 
 def mismatch(statements: Sequence[OwnStatement], given: Collection[str], *, by_name: bool) -> str | None:
-    """What is wrong between the placeholders and the arguments, for whoever wrote both; None where they fit."""
+    """Says what is wrong between the placeholders and the arguments, for whoever wrote both; None where they fit."""
     wanted = {argument for statement in statements for argument in statement.arguments}
     for argument in sorted(wanted):
         shown = _shown(argument)

@@ -18,7 +18,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input
 
 
 class ExpectedRows(Section, frozen=True):
-    """What makes an answer a right one; of several statements, that of the last."""
+    """Says what makes an answer a right one; of several statements, that of the last."""
 
     rows: Annotated[int, Field(ge=0)] | None = None
     """How many rows come back; any number unless stated."""
@@ -38,14 +38,14 @@ class SqlOperation(AskedOperation, frozen=True):
 
 
 class OtherSql(Section, frozen=True):
-    """What a variant sends for an operation instead."""
+    """Says what a variant sends for an operation instead."""
 
     sql: Texts = Field(min_length=1)
     """As in the operation; it has the same arguments."""
 
 
 class SqlVariant(OwnVariant, frozen=True):
-    """What differs under this name: the statements, the schema, or the settings of its sessions."""
+    """Says what differs under this name: the statements, the schema, or the settings of its sessions."""
 
     queries: FileBeside | None = None
     """A file of statements that go before the scenario's."""
@@ -87,7 +87,10 @@ class SqlScenario(OwnScenario, frozen=True):
         return self
 
     def statements(self, variant: str) -> Mapping[str, tuple[OwnStatement, ...]]:
-        """What each operation sends. Raises `UsageError` where an operation has no statement, or other arguments."""
+        """Says what each operation sends.
+
+        Raises `UsageError` where an operation has no statement, or other arguments.
+        """
         other = self.variants[variant]
         filed = {**_filed(self.queries), **_filed(other.queries)}
         return {

@@ -105,7 +105,7 @@ class OwnSession:
         return sum(rows)
 
     def returns_rows(self, operation: str) -> bool:
-        """Whether its last statement is one that does."""
+        """Says whether its last statement is one that does."""
         return bool(self._prepared[self._operations[operation][-1].name].get_attributes())
 
     def _check_columns(self, operation: str) -> None:
@@ -212,7 +212,7 @@ def _as_type(value: Plain, type_name: str, place: str) -> Any:  # noqa: ANN401 -
 
 
 def error_class(error: BaseException) -> str:
-    """What kind of failure it is, in words that every target uses."""
+    """Says what kind of failure it is, in words that every target uses."""
     if isinstance(error, _CONFLICTS):
         return "conflict"
     if isinstance(error, _TIMEOUTS):

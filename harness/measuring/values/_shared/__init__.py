@@ -1,1 +1,1 @@
-"""What several kinds of drawn values share."""
+"""Says what several kinds of drawn values share."""

@@ -1,4 +1,4 @@
-"""What a value is chosen from: a range, a list, the rows of a statement or the lines of a file."""
+"""Says what a value is chosen from: a range, a list, the rows of a statement or the lines of a file."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -77,7 +77,7 @@ class Choices(DrawnValue, frozen=True):
 
     @property
     def values(self) -> Sequence[Plain]:
-        """What there is to choose from, whole numbers where it is a range. Raises `UsageError` without any."""
+        """Says what there is to choose from, whole numbers where it is a range. Raises `UsageError` without any."""
         if self.min is not None and self.max is not None:
             return range(int(self.min), int(self.max) + 1)
         if self.of is not None:

@@ -1,1 +1,1 @@
-"""What several exports need."""
+"""Says what several exports need."""

@@ -118,7 +118,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """What one variant sent: pairs of n and statements, ascending."""
+    """Says what one variant sent: pairs of n and statements, ascending."""
 
     name: str
     colour: str

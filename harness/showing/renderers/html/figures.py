@@ -1,4 +1,4 @@
-"""Which charts the page has: what of the run goes into each, and what it says to someone who cannot see it."""
+"""Says which charts the page has: what of the run goes into each, and what it says to someone who cannot see it."""
 
 import math
 from collections import defaultdict

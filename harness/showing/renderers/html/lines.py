@@ -1,4 +1,4 @@
-"""What the page says in its own form and not as a table: the headlines, and the budgets with their gauges."""
+"""Tells what the page says in its own form and not as a table: the headlines, and the budgets with their gauges."""
 
 import math
 from collections.abc import Iterable
@@ -79,7 +79,7 @@ def _latency_change(before: OperationSummary, after: OperationSummary) -> LineCh
 
 
 def budget_lines(verdict: Verdict) -> Iterable[BudgetLine]:
-    """What failed first."""
+    """Lists what failed first."""
     for each in verdict.worst_first:
         yield BudgetLine(
             outcome=each.outcome.value,

@@ -1,1 +1,1 @@
-"""What every provisioner does on its server."""
+"""Says what every provisioner does on its server."""

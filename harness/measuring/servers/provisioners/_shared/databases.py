@@ -259,7 +259,7 @@ def refuse_unfit(facts: ServerFacts, where: str) -> None:
 
 
 def missing_features(pgvector_version: str) -> Iterator[str]:
-    """What these versions do not have, and what happens instead."""
+    """Says what these versions do not have, and what happens instead."""
     if version(pgvector_version) < PGVECTOR_ITERATIVE:
         yield (
             f"pgvector {pgvector_version} has no iterative scans (0.8 has): a search through the index looks at "
@@ -273,7 +273,7 @@ def version(text: str) -> tuple[int, ...]:
 
 
 async def answers(url: str) -> bool:
-    """Whether a query is answered there."""
+    """Says whether a query is answered there."""
     try:
         async with connected(url) as connection:
             await connection.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""Whether a container engine is there at all: asked with nothing but a socket, before its client is imported."""
+"""Says whether a container engine is there at all: asked with nothing but a socket, before its client is imported."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ PROPERTIES: Final = "~/.testcontainers.properties"
 
 
 def is_away() -> bool:
-    """Whether DOCKER_HOST is what would be used, and nothing answers there."""
+    """Says whether DOCKER_HOST is what would be used, and nothing answers there."""
     stated = os.environ.get("DOCKER_HOST")
     if not stated or Path(os.path.expanduser(PROPERTIES)).exists():  # noqa: PTH111 -- a user may have no home.
         return False

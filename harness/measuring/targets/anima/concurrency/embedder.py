@@ -132,7 +132,7 @@ class WitnessedEmbeddings:
 
 
 def vector_complaints(witness: WitnessedEmbeddings) -> Iterator[str]:
-    """What a user was given that no provider's answer accounts for, and calls that one answer would have spared."""
+    """Says what a user was given that no provider's answer accounts for, and calls that one would have spared."""
     calls = witness.provider.calls
     for answer in witness.answers:
         yield from _complaints_of(answer, calls)

@@ -1,4 +1,4 @@
-"""What a run of several clients consists of, as values that print as the program which performs them again."""
+"""Says what a run of several clients consists of, as values that print as the program which performs them again."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""Whether the tables say what the answers say, counted once each: accesses, phi, promotions, pairs, accepted work.
+"""Says whether the tables say what the answers say, counted once each: accesses, phi, promotions, pairs, accepted work.
 
 Nothing here depends on an order: counts add up whichever operation came first. Where an order could decide, both ends
 of what it could come to are allowed. Which memories are left is judged in `serial_orders`.

@@ -1,4 +1,4 @@
-"""What a run of several clients came to: what each operation answered, and what is in the tables when all is done."""
+"""Says what a run of several clients came to: what each operation answered, and what is in the tables then."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class StoredPromotion:
 
 @dataclass(frozen=True, slots=True)
 class FinalTables:
-    """What was found after all work was done."""
+    """Says what was found after all work was done."""
 
     memories: Mapping[UUID, StoredMemory]
     pairs: Mapping[tuple[UUID, UUID], StoredPair]

@@ -38,7 +38,7 @@ SHORTENING_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """What a strategy does wrong when clients meet like this."""
+    """Says what a strategy does wrong when clients meet like this."""
 
     strategy: str
     interleaving: Interleaving
@@ -99,7 +99,7 @@ def counterexample_of(race: Race) -> Counterexample:
 
 
 def cases_met(interleaving: Interleaving, outcome: Meeting, tables: FinalTables) -> Iterator[str]:
-    """Which situations came about: a pursuit that never meets one says nothing about it."""
+    """Says which situations came about: a pursuit that never meets one says nothing about it."""
     if any(stored.merged_into for stored in tables.memories.values()):
         yield "a merge of a written memory"
     if tables.promotions:

@@ -1,4 +1,4 @@
-"""Which memories may be left: by every serial order of the adds that their times allow, and of the work after them.
+"""Says which memories may be left: by every serial order of the adds that their times allow, and the work after.
 
 The contract as a program again, with as little as decides who merges into whom; it shares no statement and no formula
 with the memory system.
@@ -48,7 +48,7 @@ class SerialOrders:
     consolidates: bool
 
     def left(self) -> set[Left] | None:
-        """What can be left; None where there are too many orders."""
+        """Says what can be left; None where there are too many orders."""
         start = Moment(
             frozenset(LiveMemory(memory.created_at, memory.id, memory.content, ()) for memory in self.loaded),
             frozenset(),
@@ -134,7 +134,7 @@ def _consolidated(moment: Moment, memory_id: UUID) -> Moment:
 def order_complaints(
     outcome: Meeting, tables: FinalTables, *, in_background: bool, consolidates: bool
 ) -> Iterator[str]:
-    """What is left that no order of the adds leaves."""
+    """Says what is left that no order of the adds leaves."""
     if outcome.has_other_models:
         return
     adds = [each for each in outcome.performed if isinstance(each.step, NewMemory) and not each.is_refused]

@@ -154,7 +154,7 @@ class SteeredSubject:
             return await read_tables(session, self.strategy)
 
     async def finished(self) -> FinalTables:
-        """What is there when all accepted work is done, what failed too."""
+        """Says what is there when all accepted work is done, what failed too."""
         await self.drain()
         async with self.anima.memory.database.session() as session:
             is_any_held = await session.execute(ANEW)

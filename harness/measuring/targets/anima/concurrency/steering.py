@@ -1,4 +1,4 @@
-"""Who goes next: each client is held before each of its statements, and one at a time is let go.
+"""Says who goes next: each client is held before each of its statements, and one at a time is let go.
 
 Who waits there for another's lock is known by asking the server, never by a guess of how long a statement takes.
 """

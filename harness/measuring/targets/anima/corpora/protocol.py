@@ -52,7 +52,7 @@ class Corpus(Protocol):
 
     @property
     def size(self) -> int:
-        """How many memories are loaded before the run."""
+        """Says how many memories are loaded before the run."""
         ...
 
     def memories(self, count: int) -> tuple[CorpusMemory, ...]:
@@ -75,7 +75,7 @@ class Corpus(Protocol):
 
 
 class TierShares(Section, frozen=True):
-    """Which share of the loaded memories each tier holds."""
+    """Says which share of the loaded memories each tier holds."""
 
     active: TierShare = 0.0
     """The share of active memories."""
@@ -106,7 +106,7 @@ class TierShares(Section, frozen=True):
 
 
 class CorpusSettings(Section, frozen=True):
-    """What a scenario's `[corpus]` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
+    """Tells what a scenario's `[corpus]` says, whichever kind it is. A kind adds its own keys and `kind`, its name."""
 
     size: int = Field(ge=1)
     """Memories that are loaded before the run."""

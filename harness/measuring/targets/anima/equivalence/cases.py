@@ -1,4 +1,4 @@
-"""Which of the cases that are easily got wrong a step has met: a search that never meets one says nothing about it."""
+"""Says which of the cases easily got wrong a step has met: a search that never meets one says nothing about it."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -16,7 +16,7 @@ MANY_RESULTS: Final = 15
 
 
 def cases(step: ScriptStep, answer: SubjectAnswer, reference: Reference) -> Iterator[str]:
-    """What the step has met, by the answer and the state of the reference after it."""
+    """Says what the step has met, by the answer and the state of the reference after it."""
     match step, answer:
         case NewMemory(), Added(duplicate="semantic"):
             yield from _of_merge(step, answer.memory, reference)

@@ -1,4 +1,4 @@
-"""Which strategies are to agree: the presets, and every choice on an axis by itself.
+"""Says which strategies are to agree: the presets, and every choice on an axis by itself.
 
 A strategy is named like its preset, or like a preset with other choices: `naive+associations=batched`.
 """

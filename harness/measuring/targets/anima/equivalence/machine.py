@@ -98,7 +98,7 @@ afterwards = st.none() | st.sampled_from(
 
 @dataclass(slots=True)
 class CounterexampleSearch:
-    """What the scripts of one search share, and what they have come to so far."""
+    """Says what the scripts of one search share, and what they have come to so far."""
 
     subjects: Collection[Subject]
     clock: ScriptClock

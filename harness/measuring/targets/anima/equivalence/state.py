@@ -1,4 +1,4 @@
-"""What section 8 of the contract compares after a drain, memories named by their content, since ids are generated."""
+"""Says what section 8 of the contract compares after a drain, memories by their content, since ids differ."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a script consists of: the operations of the contract, and what may happen between them."""
+"""Says what a script consists of: the operations of the contract, and what may happen between them."""
 
 from typing import Annotated, TypeAlias
 

@@ -1,4 +1,4 @@
-"""What a scenario's phases can be named after: an operation, or a mix of them."""
+"""Says what a scenario's phases can be named after: an operation, or a mix of them."""
 
 from typing import Final
 

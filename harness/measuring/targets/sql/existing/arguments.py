@@ -1,4 +1,4 @@
-"""What the placeholders of a statement stand for, by the column that each stands beside, and values to draw for them.
+"""Says what the placeholders of a statement stand for, by the column that each stands beside, and values for them.
 
 Not a parser of SQL: a placeholder whose column is not plain to see gets a value of its type.
 """
@@ -58,7 +58,7 @@ OF_TYPE: Final[Mapping[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a placeholder stands beside. `is_written` says that it becomes a value of the column."""
+    """Says what a placeholder stands beside. `is_written` says that it becomes a value of the column."""
 
     table: SqlTable | None = None
     column: TableColumn | None = None
@@ -163,7 +163,7 @@ def _is_call(item: str) -> bool:
 
 
 def drawn(place: Beside, type_name: str, tables: Mapping[int, SqlTable], rows: Mapping[int, int]) -> object:
-    """What the scenario says of it, as TOML has it. Raises `LookupError` where no value of the type is known."""
+    """Tells what the scenario says of it, as TOML has it. Raises `LookupError` where no value of the type is known."""
     if place.counts:
         return 0 if place.counts == "OFFSET" else LIMIT
     if type_name.endswith("[]"):

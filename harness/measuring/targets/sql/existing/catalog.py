@@ -1,4 +1,4 @@
-"""What a database has: its tables, with their columns, keys, indexes and how many rows there are. Reads no row."""
+"""Says what a database has: its tables, with their columns, keys, indexes and how many rows there are. Reads no row."""
 
 import contextlib
 import re

@@ -1,1 +1,1 @@
-"""What corpora are made of."""
+"""Says what corpora are made of."""

@@ -17,7 +17,7 @@ Phrases = tuple[str, ...]
 
 
 class Topic(Frozen):
-    """What can be said and asked about one part of a life. An opener may be followed by any of the follow-ups."""
+    """Says what can be said and asked about one part of a life. An opener may be followed by any of the follow-ups."""
 
     category: str
     tags: Phrases
@@ -81,7 +81,7 @@ def _shuffled(values: Phrases, draws: Draws) -> Phrases:
 
 
 class Scene:
-    """What the slots of one text stand for: each is bound where it first occurs, and no two to the same value."""
+    """Says what the slots of one text stand for: each is bound where it first occurs, and no two to the same value."""
 
     def __init__(self, people: tuple[Person, ...], draws: Draws) -> None:
         self.people = people
