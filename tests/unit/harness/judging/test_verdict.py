@@ -126,6 +126,10 @@ def test_a_law_needs_what_its_variables_stand_for() -> None:
             record(variant("batched", samples([0.1] * 80)), state="partial", interruption="the disk is full"),
             "the run is partial: the disk is full",
         ),
+        (
+            record(state="partial", interruption="The service was not ready. It said nothing."),
+            "the run is partial: The service was not ready. It said nothing; no request was measured.",
+        ),
     ],
 )
 @pytest.mark.parametrize("texts", [[], ["query.p95 <= 300ms"], ["query.errors <= 100%"]])

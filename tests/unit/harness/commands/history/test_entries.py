@@ -36,6 +36,26 @@ def test_a_run_leaves_its_times_and_counts_per_variant_and_operation() -> None:
     assert (entry().revision, entry().scenario, entry().outcome) == ("abc123", "shop", "PASS")
 
 
+def test_a_run_of_somebody_s_own_service_has_a_place_under_its_own_operations() -> None:
+    scenario = {
+        "name": "notes",
+        "target": "http",
+        "service": {"url": "http://127.0.0.1:8000"},
+        "operations": {"create": {"method": "POST", "path": "/notes"}, "newest": {"path": "/notes"}},
+        "strategies": ["current"],
+    }
+    asked = [*samples([0.1, 0.3, 0.2], "newest"), *samples([0.5], "create")]
+    environment = EnvironmentRecord(
+        host={"cpu": "Example"},
+        software={},
+        server={"provisioner": "absent", "postgres_version": "none", "pgvector_version": "none"},
+    )
+    kept = entry_of(record(variant("current", asked), scenario=scenario, environment=environment), None)
+    assert {name: each["p50_s"] for name, each in kept.metrics["current"].items()} == {"newest": 0.2, "create": 0.5}
+    assert "statements" not in kept.metrics["current"]["newest"]
+    assert kept.scenario == "notes"
+
+
 def test_known_texts_stand_apart_where_an_operation_had_both() -> None:
     operations = entry_of(guide_record(), None).metrics["batched"]
     assert list(operations) == ["bootstrap", "add", "add{text=known}", "query", "query{text=known}"]
