@@ -104,7 +104,9 @@ REGRESSIONS: Final = (
         f'{FETCHED}        for row in rows:\n            await self.pool.fetchval(READ, row["id"])\n',
         "statements sent",
     ),
-    PlantedRegression("a lost index", "schema.sql", "CREATE INDEX notes_author ON notes (author, id);\n", "", "plan"),
+    PlantedRegression(
+        "a lost index", "schema.sql", "CREATE INDEX notes_author ON notes (author, id);\n", "", "rows of notes"
+    ),
     PlantedRegression(
         "a cache that never hits", "notebook.py", "if number not in self.cached:", "if True:", "statements sent"
     ),

@@ -201,6 +201,22 @@ def gate(**asked: object) -> object:
     return work("gate.gate")(**asked)
 
 
+@harness.command(short_help="Proposes tighter budgets from stored runs.")
+@click.argument("names", metavar="RUN…", nargs=-1, required=True)
+@click.option("--suggest", "mode", flag_value="suggest", default=True, help="Propose what was measured, and its room.")
+@click.option("--ratchet", "mode", flag_value="ratchet", help="Change only what becomes tighter.")
+@click.option("--scenario", "scenario_name", metavar="SCENARIO", help="Write them into it; its comments stay.")
+@click.option("--only", metavar="BUDGET", multiple=True, help="Budgets that begin so, such as query.statements.")
+@click.option("--timed", is_flag=True, help="Propose for latencies too, which another machine may not keep.")
+@OUTPUT
+def budgets(**asked: object) -> object:
+    """Proposes a limit for each budget of stored runs, with the risk that the next run of the same code fails it.
+
+    What is counted of each request is held exactly; bytes, rows and processor time have a fifth of room.
+    """
+    return work("budgets.budgets")(**asked)
+
+
 @harness.command(short_help="Shows where the time goes, before and after.")
 @click.argument("name", metavar="[SCENARIO]", default="local")
 @click.option("--strategies", metavar="A,B", help="Profile these: the first is the baseline, the last the candidate.")

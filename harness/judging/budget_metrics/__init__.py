@@ -21,6 +21,7 @@ from harness.judging.budget_metrics.protocol import BudgetMetric
 from harness.judging.budget_metrics.proven import Proven
 from harness.judging.budget_metrics.recall import RecallMetric
 from harness.judging.budget_metrics.request_count import RequestCount
+from harness.judging.budget_metrics.resident_memory import ResidentMemory
 from harness.judging.budget_metrics.throughput import Throughput
 from harness.judging.budget_metrics.within import Within
 
@@ -44,6 +45,9 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     ),
     "blocks_per_op": PerOperation(
         ("blocks_read", "blocks_hit"), "Blocks of the database that the server asked for, for each request."
+    ),
+    "temp_bytes_per_op": PerOperation(
+        ("temporary_bytes",), "Bytes of temporary files that the server wrote, for each request."
     ),
     "client_cpu_ms_per_op": PerOperation(
         ("client_cpu_s",),
@@ -71,6 +75,12 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     ),
     "background_drain": BackgroundQueue(
         drain_s, "time", "How long the background work that the phase had left behind went on after it."
+    ),
+    "service_rss_bytes": ResidentMemory(
+        "service_memory_bytes", "Resident memory of a service over HTTP that the run started, when the phase is over."
+    ),
+    "client_rss_bytes": ResidentMemory(
+        "client_memory_bytes", "Resident memory of the load generator's process when the phase is over."
     ),
     "plan": PlanUses(),
     "recall": RecallMetric(),
