@@ -110,8 +110,9 @@ COUNT: Final = Statement(
 )
 INSERT: Final = Statement(
     "fault.insert",
-    "INSERT INTO memories (id, content, content_hash, embedding, tier, last_accessed, created_at) "
-    f"VALUES ($1, $2, $3, $4, '{Tier.ACTIVE}', $5, $5) RETURNING {COLUMNS}",
+    "INSERT INTO memories (id, content, content_hash, embedding, tier, last_accessed, created_at, is_catalyst, "
+    "resonance_phi) "
+    f"VALUES ($1, $2, $3, $4, '{Tier.ACTIVE}', $5, $5, $6::boolean, $6::boolean::int) RETURNING {COLUMNS}",
 )
 
 
@@ -119,7 +120,9 @@ async def insert_unless_counted(session: Session, new: NewMemory, candidate: Can
     hashed = content_hash(new.content)
     if counted := await session.fetch_row(COUNT, hashed, candidate.created_at):
         return memory_from(counted), False
-    row = await session.fetch_row(INSERT, candidate.id, new.content, hashed, candidate.embedding, candidate.created_at)
+    row = await session.fetch_row(
+        INSERT, candidate.id, new.content, hashed, candidate.embedding, candidate.created_at, new.is_catalyst
+    )
     assert row is not None
     return memory_from(row), True
 

@@ -3,19 +3,44 @@
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from random import Random
 from uuid import uuid4
 
 import pytest
 
+from anima.model import NewMemory
+from anima.strategy import BATCHED, FRONTIER, Strategy
 from harness.measuring.servers.provisioners.protocol import Server
-from harness.measuring.targets.anima.concurrency.interleavings import Client, Interleaving, program
+from harness.measuring.targets.anima.concurrency.drawing import Drawing
+from harness.measuring.targets.anima.concurrency.interleavings import (
+    Client,
+    ConnectionLoss,
+    FailWork,
+    Interleaving,
+    Load,
+    program,
+)
 from harness.measuring.targets.anima.concurrency.pursuit import Pursuit, chase, open_pursuit, shortest
 from harness.measuring.targets.anima.equivalence.choices import MET_CONCURRENTLY
 from tests.foreign import execute
 from tests.property.concurrency import race_faults
-from tests.property.concurrency.race_faults import ALL, NOT_FOUND, RaceFault, ask
+from tests.property.concurrency.race_faults import (
+    ALL,
+    CONSOLIDATE,
+    MARKED,
+    NEAR,
+    NOT_FOUND,
+    A,
+    RaceFault,
+    add,
+    ask,
+)
 
-SCRIPTS = 40
+SCRIPTS = 12
+
+
+def catalyst(content: str) -> NewMemory:
+    return NewMemory(content=content, is_catalyst=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +70,48 @@ def test_a_stated_script_finds_the_fault_and_nothing_without_it(
     assert str(pursuit.repeat(stage, fault.stated)) == "None"
     fault.plant(monkeypatch)
     assert fault.evidence in str(pursuit.repeat(stage, fault.stated))
+
+
+RIGHT = {
+    "a catalyst that takes in another": (
+        "batched",
+        Interleaving(setup=(catalyst(A), catalyst(NEAR)), clients=(Client(steps=(ask(A),)),)),
+    ),
+    "detection that ended with its client": (
+        "fix2",
+        Interleaving(clients=(Client(steps=(add(MARKED),), disruption=ConnectionLoss(loss="killed")),)),
+    ),
+    "work that failed for as long as it was tried": (
+        "batched",
+        Interleaving(setup=(add(A), add(NEAR), FailWork(kind="consolidation")), clients=(Client(steps=(ask(A),)),)),
+    ),
+    "a memory merged between a query's search and its access": (
+        "batched",
+        Interleaving(
+            setup=(add(A), add(NEAR)),
+            clients=(Client(steps=(ask(A, "c"),)), Client(steps=(CONSOLIDATE,))),
+            turns=(*[0] * 2, *[1] * 40),
+        ),
+    ),
+    "no one is held": (
+        "frontier",
+        Interleaving(setup=(Load(content=A),), clients=(Client(steps=(ask(A, "c"), add(NEAR))),) * 4, turns=None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_allowed_is_not_complained_of(name: str, pursuits: Callable[[str], Pursuit]) -> None:
+    strategy, interleaving = RIGHT[name]
+    pursuit = pursuits(strategy)
+    assert str(pursuit.repeat(pursuit.stages[0], interleaving)) == "None"
+
+
+@pytest.mark.parametrize("strategy", [BATCHED, FRONTIER], ids=["batched", "frontier"])
+def test_a_seed_draws_the_same_script_again_and_another_seed_another(strategy: Strategy) -> None:
+    first, again, other = (Drawing(Random(seed), strategy, 3).interleaving() for seed in ("1.0", "1.0", "2.0"))
+    assert first == again != other
+    assert 2 <= len(first.clients) <= 3
 
 
 @pytest.mark.parametrize("fault", NOT_FOUND, ids=lambda fault: fault.name)

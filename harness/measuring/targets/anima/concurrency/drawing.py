@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from anima.model import NewMemory, Query, Tier
 from anima.strategy import Strategy
@@ -28,7 +28,7 @@ from harness.measuring.targets.anima.equivalence.texts import APART, AROUND_DUPL
 TURNS_MAX: Final = 60
 FREE_CLIENTS: Final = 6
 FREE_STEPS: Final = 5
-GOES_ON: Final = 0.75
+GOES_ON: Final = (0.6, 0.8, 0.9)
 """How probably the same client goes on: most races need few changes, at the right places."""
 
 SPECIAL: Final = (
@@ -64,6 +64,59 @@ class Drawing:
         return Interleaving(setup=setup, clients=clients, turns=None)
 
     def of_texts(self) -> Interleaving:
+        themes = (self._any, self._of_work, self._crossing, self._alike)
+        return self.drawn.choices(themes, (3, 2, 1, 1))[0]()
+
+    def _of_work(self) -> Interleaving:
+        """Workers meet over pairs of memories that are about to be merged."""
+        oldest, newer, newest = self.contents[:3]
+        setup: list[SetupStep] = [
+            Load(content=oldest, tier=self.drawn.choice((Tier.ACTIVE, Tier.THREAD))),
+            Load(content=self.contents[-1]),
+            NewMemory(content=newer),
+            *self.drawn.choice(((), (NewMemory(content=newest),))),
+            self._asked(self.drawn.choice((oldest, newer)), tiers=self.drawn.choice(((), (Tier.ACTIVE,)))),
+            *self.drawn.choice(((), (self._asked(newer),))),
+        ]
+        clients = tuple(Client(steps=(self._work(), *self.drawn.choice(((), (self._work(),))))) for _ in range(2))
+        return Interleaving(setup=tuple(setup), clients=self._disrupted(clients), turns=tuple(self._turns(2)))
+
+    def _crossing(self) -> Interleaving:
+        """Two find the same in other orders, while somebody has a part of it."""
+        near, far = self.contents[0], self.contents[-1]
+        setup = (Load(content=near), Load(content=far), Load(content=centre(1) + " | also"), self._asked(near))
+        held = self.drawn.choice((Hold(content=near), Hold(content=near, pair_with=far), Hold(content=far)))
+        clients = [Client(steps=(self._asked(text),)) for text in (near, centre(1))]
+        turns = [2] * 2 + [0] * self.drawn.randint(2, 6) + [1] * self.drawn.randint(2, 6) + [2]
+        return Interleaving(setup=setup, clients=(*clients, Client(steps=(held,))), turns=tuple(turns))
+
+    def _alike(self) -> Interleaving:
+        """All do the same, or add what is near."""
+        added = self.drawn.choice(((self.contents[1],), self.contents[:2]))
+        asked = self._asked(self.contents[0])
+        steps: list[ClientStep] = [NewMemory(content=self.drawn.choice(added)) for _ in range(2)]
+        pairs = self.drawn.choice((steps, [asked, asked]))
+        clients = tuple(Client(steps=(step,)) for step in pairs)
+        return Interleaving(
+            setup=(self._load(self.contents[0]),) if pairs is not steps else (),
+            clients=self._disrupted(clients) if self._queries_are_whole() else clients,
+            turns=tuple(self._turns(2)),
+            same_time=self.drawn.random() < 0.3,  # noqa: PLR2004 -- often enough
+        )
+
+    def _asked(self, text: str, **asked: Any) -> Query:  # noqa: ANN401 -- fields of a query
+        """Returns all that there is, in a conversation."""
+        return Query(
+            query=text, similarity_threshold=0.0, conversation_id=self.drawn.choice(("first", "second")), **asked
+        )
+
+    def _disrupted(self, clients: tuple[Client, ...]) -> tuple[Client, ...]:
+        """The first loses its connection in one of three."""
+        if self.drawn.random() < 0.66:  # noqa: PLR2004 -- most do not
+            return clients
+        return (clients[0].model_copy(update={"disruption": self._loss()}), *clients[1:])
+
+    def _any(self) -> Interleaving:
         setup = self._setup()
         number = self.drawn.randint(2, self.clients)
         return Interleaving(
@@ -109,10 +162,13 @@ class Drawing:
         is_disruptable = all(not isinstance(step, Query) or self._queries_are_whole() for step in steps)
         if not is_disruptable or self.drawn.random() < 0.75:  # noqa: PLR2004 -- most are not
             return Client(steps=steps)
+        return Client(steps=steps, disruption=self._loss())
+
+    def _loss(self) -> ConnectionLoss:
         loss = self.drawn.choice(LOSSES)
         if self.drawn.random() < 0.5:  # noqa: PLR2004 -- either
-            return Client(steps=steps, disruption=ConnectionLoss(loss=loss))
-        return Client(steps=steps, disruption=ConnectionLoss(loss=loss, at=self.drawn.randint(1, 8)))
+            return ConnectionLoss(loss=loss)
+        return ConnectionLoss(loss=loss, at=self.drawn.randint(1, 8))
 
     def _queries_are_whole(self) -> bool:
         """Else each of their statements is kept by itself, as in the system before the fixes."""
@@ -147,8 +203,8 @@ class Drawing:
         return self.drawn.choice((ProviderOutage(), ProviderOutage(calls=2), Wait(seconds=int(CACHE_TTL_S))))
 
     def _turns(self, number: int) -> list[int]:
-        turns = [self.drawn.randrange(number)]
+        turns, goes_on_to = [self.drawn.randrange(number)], self.drawn.choice(GOES_ON)
         while len(turns) < TURNS_MAX:
-            goes_on = self.drawn.random() < GOES_ON
+            goes_on = self.drawn.random() < goes_on_to
             turns.append(turns[-1] if goes_on else self.drawn.randrange(number))
         return turns

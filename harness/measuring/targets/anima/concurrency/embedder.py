@@ -26,13 +26,17 @@ def vector_by(model: str, text: str) -> Vector:
 
 @dataclass(slots=True)
 class EmbeddingCall:
-    """One call of the provider, or one answer to its user. `began` and `ended` are in the order of events."""
+    """One call of the provider, or one answer to its user. `began` and `ended` are in the order of events.
+
+    It was asked for at `at_s`, and had its answer at `ended_s`, by the clock of the cache.
+    """
 
     text: str
     model: str
     at_s: float
     began: int
     ended: int | None = None
+    ended_s: float = 0.0
     failed: bool = False
     from_cache: bool = False
     vector: Vector | None = None
@@ -64,7 +68,7 @@ class ScriptedProvider:
         if client := current_client.get():
             await client.pass_("embed")
         await asyncio.sleep(0)
-        call.ended, call.failed, call.at_s = next(self.order), fails, self.now_s
+        call.ended, call.failed, call.ended_s = next(self.order), fails, self.now_s
         if fails:
             raise EmbeddingUnavailable("The provider is away.")
         return Embedded(vector_by(call.model, text), self.name)
@@ -111,7 +115,7 @@ class WitnessedEmbeddings:
             answer.failed = True
             raise
         finally:
-            answer.ended = next(provider.order)
+            answer.ended, answer.ended_s = next(provider.order), provider.now_s
         answer.from_cache, answer.vector = embedded.provider == CACHE, embedded.vector
         return embedded
 
@@ -135,7 +139,7 @@ def vector_complaints(witness: WitnessedEmbeddings) -> Iterator[str]:
     """Says what a user was given that no provider's answer accounts for, and calls that one would have spared."""
     calls = witness.provider.calls
     for answer in witness.answers:
-        yield from _complaints_of(answer, calls)
+        yield from _complaints_of(answer, calls, witness.answers)
     if not witness.cached:
         return
     for one, other in itertools.combinations(calls, 2):
@@ -143,7 +147,9 @@ def vector_complaints(witness: WitnessedEmbeddings) -> Iterator[str]:
             yield f"{one.text!r} was asked for again while it was being asked for"
 
 
-def _complaints_of(answer: EmbeddingCall, calls: Sequence[EmbeddingCall]) -> Iterator[str]:
+def _complaints_of(
+    answer: EmbeddingCall, calls: Sequence[EmbeddingCall], answers: Sequence[EmbeddingCall]
+) -> Iterator[str]:
     of_text = [call for call in calls if call.text == answer.text]
     if answer.failed:
         if not any(call.failed and _overlap(call, answer) for call in of_text):
@@ -156,12 +162,19 @@ def _complaints_of(answer: EmbeddingCall, calls: Sequence[EmbeddingCall]) -> Ite
         yield f"{answer.text!r} was given a vector that no call had as its answer"
     elif not np.array_equal(answer.vector, vector_by(answer.model, answer.text)):
         yield f"{answer.text!r} was given the vector of another model than {answer.model!r}"
-    elif not any(_was_fresh(call, answer) for call in able if call.model == answer.model):
+    elif not any(
+        _was_fresh(each, answer) for each in (*able, *_given(answers, answer.text)) if each.model == answer.model
+    ):
         yield f"{answer.text!r} was given a vector that had outstayed its hour in the cache"
 
 
+def _given(answers: Sequence[EmbeddingCall], text: str) -> list[EmbeddingCall]:
+    """Those that had to wait for a call: what that gave is kept some time between its end and theirs."""
+    return [each for each in answers if each.text == text and each.vector is not None and not each.from_cache]
+
+
 def _was_fresh(call: EmbeddingCall, answer: EmbeddingCall) -> bool:
-    return answer.at_s - call.at_s < CACHE_TTL_S
+    return answer.at_s - call.ended_s < CACHE_TTL_S
 
 
 def _end(call: EmbeddingCall) -> float:

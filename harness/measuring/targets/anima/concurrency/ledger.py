@@ -102,7 +102,7 @@ class Ledger:
         least = start + len(queries) + len(absorbed) + len(counted)
         if not least <= memory.access_count <= least + len(unknown):
             yield f"{memory.content!r} has an access count of {memory.access_count} where {least} accesses were made"
-        phi = (began.resonance_phi if began else float(_was_born_catalyst(memory, absorbed))) + sum(
+        phi = (began.resonance_phi if began else float(self._was_born_catalyst(memory))) + sum(
             float(variant["phi_contributed"]) for variant in absorbed
         )
         phi = min(PHI_CAP, phi + PHI_OF_ACCESS * len(queries))
@@ -114,6 +114,9 @@ class Ledger:
         yield from self._of_tier(memory, began, start, len(queries), len(absorbed) + len(counted) + len(unknown))
         if began is None and not self._may_be_undetected(memory):
             yield from _of_markers(memory)
+
+    def _was_born_catalyst(self, memory: Memory) -> bool:
+        return any(cast("NewMemory", each.step).is_catalyst for each in self._adds() if each.new_id == memory.id)
 
     def _may_be_undetected(self, memory: Memory) -> bool:
         """Inline, detection comes after the add has been committed, and ends with its client."""
@@ -249,10 +252,6 @@ def _of_markers(memory: Memory) -> Iterator[str]:
     marked = any(marker in memory.content.lower() for marker in MARKERS)
     if marked and not memory.is_catalyst and "potential_catalyst" not in memory.metadata:
         yield f"{memory.content!r} says what a catalyst says, and that is not recorded"
-
-
-def _was_born_catalyst(memory: Memory, absorbed: Sequence[dict[str, Any]]) -> bool:
-    return memory.is_catalyst and not any(variant["was_catalyst"] for variant in absorbed)
 
 
 def _is_exact(performed: Performed, memory_id: UUID) -> bool:

@@ -345,7 +345,8 @@ class Play:
         for _ in range(ATTEMPTS_MAX):
             async with self.stage.anima.memory.database.session() as session:
                 await session.execute(DUE)
-            await self.stage.work_once(kind)
+            with suppress(PlannedFailure):
+                await self.stage.work_once(kind)
         self.stage.failing.discard(kind)
 
     def _planned(self, step: object, *, moves: bool = True) -> Performed | None:
