@@ -153,8 +153,12 @@ REGRESSIONS: Final = (
         "a sequential scan at ten times the corpus",
         "notebook.py",
         FETCHED,
-        "        many = await self.pool.fetchval(\"SELECT reltuples > 5000 FROM pg_class WHERE relname = 'notes'\")\n"
-        '        rows = await self.pool.fetch(FIND.replace("author = ", "author + 0 = ") if many else FIND, author)\n',
+        "        if not hasattr(self, 'many'):\n"
+        "            counted = \"SELECT reltuples > 5000 FROM pg_class WHERE relname = 'notes'\"\n"
+        "            self.many = await self.pool.fetchval(counted)\n"
+        '        slow = FIND.replace("author = ", "author + 0 = ").replace("BY id", "BY id + 0")\n'
+        "        find = slow if self.many else FIND\n"
+        "        rows = await self.pool.fetch(find, author)\n",
         "plan",
     ),
     PlantedRegression(

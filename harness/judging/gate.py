@@ -108,7 +108,7 @@ PHASE_COUNTERS: Final = (
     GateCounter("WAL bytes", ("wal_bytes",), 0.15, 200),
     GateCounter("temporary bytes", ("temporary_file_bytes",), 0.10, 4_096),
     GateCounter("statements sent", ("sent_statements",), 0.0, 0.01),
-    GateCounter("bytes received", ("database_bytes_received",), 0.08, 200),
+    GateCounter("bytes received", ("database_received_bytes",), 0.08, 200),
     GateCounter(ROUND_TRIPS, ("database_round_trips",), 0.0, 0.4),
 )
 

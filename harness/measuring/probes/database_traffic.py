@@ -14,7 +14,7 @@ class DatabaseTraffic:
     is_level: bool = False
     counters: Mapping[str, str] = {
         "database_round_trips": "waits of all sessions for the database's data",
-        "database_bytes_received": "bytes that the database sent",
+        "database_received_bytes": "bytes that the database sent",
     }
 
     async def read(self, observable: Observable) -> Mapping[str, float]:
@@ -24,5 +24,5 @@ class DatabaseTraffic:
             raise NotObserved(str(error)) from error
         return {
             "database_round_trips": float(passed.round_trips),
-            "database_bytes_received": float(passed.bytes_to_client),
+            "database_received_bytes": float(passed.bytes_to_client),
         }

@@ -10,6 +10,7 @@ from harness.measuring.observation import asking
 from harness.measuring.probes import PROBES
 from harness.measuring.probes.protocol import NotObserved, Observable, Probe
 from harness.measuring.server_log import ServerLog
+from harness.measuring.servers.network import ProxyCounters
 from harness.measuring.servers.provisioners.protocol import Server
 
 
@@ -29,6 +30,14 @@ async def used() -> float:
     return 1.0
 
 
+async def resident() -> int:
+    return 2**20
+
+
+async def passed() -> ProxyCounters:
+    return ProxyCounters(connections=1, round_trips=2, bytes_to_server=3, bytes_to_client=4)
+
+
 @pytest.fixture(params=sorted(PROBES))
 def probe(request: pytest.FixtureRequest) -> Probe:
     return PROBES[request.param]
@@ -38,15 +47,25 @@ def probe(request: pytest.FixtureRequest) -> Probe:
 async def observable(server: Server, database_url: str) -> AsyncIterator[Observable]:
     async with asking(server.admin_url) as ask:
         name = urlsplit(database_url).path.removeprefix("/")
-        yield Observable(ask, name, server.cpu_s, able, used, ServerLog(server.log_on, name).failed)
+        failed = ServerLog(server.log_on, name).failed
+        yield Observable(ask, name, server.cpu_s, able, used, failed, resident, passed)
 
 
 def test_it_names_its_counters_with_their_units_and_says_what_they_are(probe: Probe) -> None:
     assert probe.counters
     for name, clause in probe.counters.items():
-        assert name.rpartition("_")[2] in {"s", "bytes", "images", "read", "hit", "written", "periods", "statements"}, (
-            name
-        )
+        assert name.rpartition("_")[2] in {
+            "s",
+            "bytes",
+            "images",
+            "read",
+            "hit",
+            "written",
+            "periods",
+            "statements",
+            "trips",
+            "sessions",
+        }, name
         assert clause[0].islower()
         assert not clause.endswith(".")
 

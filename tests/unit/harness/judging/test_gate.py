@@ -92,7 +92,7 @@ PLANTED = {
         "",
     ),
     "temporary files": (SideAt(counters={"temporary_file_bytes": 1e6}), "query temporary bytes", ""),
-    "the vector column fetched": (SideAt(counters={"database_bytes_received": 9e5}), "query bytes received", ""),
+    "the vector column fetched": (SideAt(counters={"database_received_bytes": 9e5}), "query bytes received", ""),
     "a cache that never hits": (
         SideAt(fields={"cache": {"hit_rate": 0.0}}),
         "all cache hits, as a share",
@@ -104,7 +104,7 @@ PLANTED = {
 
 @pytest.mark.parametrize(("candidate", "named", "detail"), PLANTED.values(), ids=PLANTED)
 def test_what_is_counted_more_often_fails_and_is_named(candidate: SideAt, named: str, detail: str) -> None:
-    base = SideAt(counters={"database_bytes_received": 4e4}, fields={"cache": {"hit_rate": 0.8}})
+    base = SideAt(counters={"database_received_bytes": 4e4}, fields={"cache": {"hit_rate": 0.8}})
     kept = SideAt(
         candidate.request,
         {**base.counters, **candidate.counters},

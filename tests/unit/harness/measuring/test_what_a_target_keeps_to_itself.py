@@ -49,7 +49,7 @@ def surroundings(*answers: dict[str, int], tells_plans: bool = False) -> tuple[A
     )
     run = SimpleNamespace(scenario=scenario, progress=progress, journal=SimpleNamespace(disruption=print))
     context = SimpleNamespace(variant="current")
-    place = SimpleNamespace(context=context, database="round_1", ask=ask, log=Unread(), disruptor=None)
+    place = SimpleNamespace(context=context, database="round_1", ask=ask, log=Unread(), disruptor=None, ask_inside=None)
     at = AtPlace(cast("Run", run), cast("Place", place), "current", 1, at_once, ServiceProcesses(None))
     return at, progress.notes
 
