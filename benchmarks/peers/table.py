@@ -17,9 +17,10 @@ ALIKE: Final[Mapping[str, str]] = {
 }
 """What all that are compared have to have alike, as a target's statistics tell it."""
 RECALL_MARGIN: Final = 0.02
+ADD: Final = "add"
 TITLES: Final[Mapping[str, str]] = {
     "search": "Search of all memories",
-    "add": "Add",
+    ADD: "Add",
     "search_tenant": "Search of one tenant of 50",
     "search_everyone": "Search of the one owner of all",
 }
@@ -32,9 +33,9 @@ class Load:
     p50_ms: float
     p95_ms: float
     per_s: float
-    client_cpu_ms: float
-    server_cpu_ms: float
-    wal_kb: float
+    client_cpu_ms: float | None
+    server_cpu_ms: float | None
+    wal_kb: float | None
     errors: int
     results: float
 
@@ -92,7 +93,9 @@ def _of_variant(variant: VariantRecord, number: int) -> Iterator[Figures]:
                 for users, phase in sorted(phases.items(), key=lambda each: each[0] or 0)
             },
             sent / counted.started if counted and sent is not None else None,
-            index_of([plan for plan in variant.plans if plan.statement.partition(".")[0] == operation]),
+            index_of([plan for plan in variant.plans if plan.statement.partition(".")[0] == operation])
+            if operation != ADD
+            else "-",
             variant.pool.get(f"recall_{operation}"),
         )
 
@@ -103,16 +106,17 @@ def _load(variant: VariantRecord, phase: PhaseRecord) -> Load:
     times = sorted((sample.ended_s - sample.started_s) * 1000 for sample in answered)
     results = [sample.results for sample in answered if sample.results is not None]
 
-    def each(counter: str) -> float:
-        return phase.counters.get(counter, 0.0) / max(1, phase.started)
+    def each(counter: str, unit: float) -> float | None:
+        counted = phase.counters.get(counter)
+        return None if counted is None else unit * counted / max(1, phase.started)
 
     return Load(
         p50_ms=quantile(times, 0.5) if times else 0.0,
         p95_ms=quantile(times, 0.95) if times else 0.0,
         per_s=len(answered) / max(1e-9, phase.ended_s - phase.started_s),
-        client_cpu_ms=each("timed_client_cpu_s") * 1000,
-        server_cpu_ms=each("server_cpu_s") * 1000,
-        wal_kb=each("wal_bytes") / 1000,
+        client_cpu_ms=each("timed_client_cpu_s", 1000),
+        server_cpu_ms=each("server_cpu_s", 1000),
+        wal_kb=each("wal_bytes", 0.001),
         errors=len(samples) - len(answered),
         results=sum(results) / len(results) if results else 0.0,
     )
@@ -125,6 +129,8 @@ def index_of(plans: Sequence[PlanRecord]) -> str:
         return ", ".join(used)
     if any(step.node_type == "Seq Scan" for step in steps):
         return "none: every row"
+    if any("." in plan.statement for plan in plans):
+        return "-"  # Of several statements another may be the one that searches.
     if used := sorted({step.index for step in steps if step.index}):
         return f"none: {', '.join(used)}"
     return "in a function" if any("Function" in step.node_type or step.node_type == "Result" for step in steps) else "-"
@@ -197,12 +203,17 @@ def _cells(each: Figures, ranked: Sequence[Mapping[str, int]], marked: frozenset
         yield f"{load.p50_ms:.1f}, {load.p95_ms:.1f} ms" if load else "-"
         yield f"{load.per_s:.0f}" if load else "-"
     load = each.loads[max(each.loads)]
-    yield f"{load.client_cpu_ms:.1f}, {load.server_cpu_ms:.1f} ms"
+    yield f"{_told(load.client_cpu_ms)}, {_told(load.server_cpu_ms)} ms"
     yield "-" if each.statements is None else f"{each.statements:.3g}"
-    yield f"{load.wal_kb:.1f} kB"
+    yield f"{_told(load.wal_kb)} kB"
     yield each.index
     yield "-" if each.recall is None else f"{each.recall:.3f}"
     yield f"{load.results:.3g}"
+
+
+def _told(figure: float | None) -> str:
+    """What was not counted is not 0."""
+    return "-" if figure is None else f"{figure:.1f}"
 
 
 def behaviours_markdown(behaviours: Mapping[str, Mapping[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from harness.errors import UsageError
 from harness.record import PlanRecord, PlanStep
 from tests import records
 
+ROOT = Path(__file__).parents[4]
 ALIKE = {"rows": 10_000.0, "texts": 7.0, "dimensions": 768.0, "distance": 0.0}
 
 
@@ -134,3 +136,11 @@ def test_what_is_not_offered_stands_in_no_table() -> None:
     phases = (records.phase("search by 1", workload="search", users=1),)
     found = table.figures_of(records.record(records.variant("frontier", [refused], phases=phases, pool=ALIKE)))
     assert found == [[]]
+
+
+def test_the_page_has_the_tables_of_the_committed_figures() -> None:
+    page = (ROOT / "docs/peers.md").read_text(encoding="utf-8")
+    document = json.loads((ROOT / "docs/peers.json").read_text(encoding="utf-8"))
+    runs = [[table.figures_from(each) for each in run] for run in document["runs"]]
+    assert table.markdown(runs[:1]) in page
+    assert table.behaviours_markdown(document["behaviours"]) in page
