@@ -26,20 +26,26 @@ def vector_by(model: str, text: str) -> Vector:
 
 @dataclass(slots=True)
 class EmbeddingCall:
-    """One call of the provider, or one answer to its user. `began` and `ended` are in the order of events.
-
-    It was asked for at `at_s`, and had its answer at `ended_s`, by the clock of the cache.
-    """
+    """One call of the provider, or one answer to its user."""
 
     text: str
+    """What was to be embedded."""
     model: str
+    """The provider's model when it began."""
     at_s: float
+    """When it began, by the clock of the cache."""
     began: int
+    """The same in the order of events."""
     ended: int | None = None
+    """When it ended, in the order of events; None while it goes on."""
     ended_s: float = 0.0
+    """The same by the clock of the cache."""
     failed: bool = False
+    """Whether an error was the answer."""
     from_cache: bool = False
+    """Whether a cache says that it had the answer."""
     vector: Vector | None = None
+    """What its user was given."""
 
 
 @dataclass(slots=True)
