@@ -13,7 +13,7 @@ import asyncpg
 from peers.common import DIMENSIONS, EF_SEARCH, EVERYONE, LIMIT, Embeddings, Floats, Layout, Note, Peer, PeerTarget
 
 TABLE = "notes"
-COLUMNS = ("id", "name", "meta_data", "content", "embedding", "content_hash", "user_id")
+COLUMNS = ("id", "meta_data", "filters", "content", "embedding", "content_hash", "user_id")
 
 
 class Agno(Peer):
@@ -40,8 +40,8 @@ class Agno(Peer):
             records=[
                 (
                     str(uuid4()),
-                    None,
                     json.dumps({"owner": EVERYONE}),
+                    None,
                     note.text,
                     vector,
                     _digest(note.text),
