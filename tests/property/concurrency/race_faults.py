@@ -1,6 +1,6 @@
 """Faults that one client alone never meets, each of a kind that somebody has made. The suite must find them all."""
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,69 +26,28 @@ from anima.recalls.stepwise import StepwiseRecall, promoted
 from anima.rows import COLUMNS, memory_from
 from anima.work import WORK, AnyWork
 from anima.work_queue import queue_of
-from harness.measuring.targets.anima.concurrency.interleavings import (
-    ChangeModel,
-    Client,
-    ClientStep,
-    ConnectionLoss,
-    Drain,
-    FailWork,
-    Hold,
-    Interleaving,
-    Load,
-    ProviderOutage,
-    SetupStep,
-    Wait,
-    WorkOnce,
-)
+from harness.measuring.targets.anima.concurrency.interleavings import Interleaving
+from harness.measuring.targets.anima.concurrency.stated import STATED
 from tests.property.equivalence.faults import ACCESS_RECORDS, ASSOCIATIONS, CONSOLIDATIONS, Fault, Plant, rewritten
 
 MERGES: Final = "anima.merges"
 
-A, NEAR, APART, OTHER = "1", "99 0 0 14 1 1 1", "7 0 0 7 1 1", "0 1"
-"""`NEAR` is at a similarity of 0.99 to `A`, `APART` of 0.7, `OTHER` of 0."""
-
-NEAR_TO_A, NEAR_TO_THAT = "20 0 0 6", "20 0 0 13"
-"""The second is near to the first, and not to `A`."""
-
-JUST_BELOW = "3800 0 0 1249"
-"""At 3e-8 below 0.95 to `A`."""
-
-UNEVEN = "2049 0 0 2051"
-"""In half precision the numbers above 2048 are even."""
-
-MARKED = "1 | an Insight"
-CONSOLIDATE, ASSOCIATE = WorkOnce(kind="consolidation"), WorkOnce(kind="co_occurrence")
-KILLED, LOST = ConnectionLoss(loss="killed"), ConnectionLoss(loss="lost_after")
-
-
-def ask(text: str, conversation_id: str | None = None, **asked: Any) -> Query:
-    return Query(query=text, similarity_threshold=0.0, conversation_id=conversation_id, **asked)
-
-
-def add(content: str) -> NewMemory:
-    return NewMemory(content=content)
-
-
-def met(
-    setup: Sequence[SetupStep], *clients: Client | Sequence[ClientStep], turns: Sequence[int] = (), **given: Any
-) -> Interleaving:
-    return Interleaving(
-        setup=tuple(setup),
-        clients=tuple(each if isinstance(each, Client) else Client(steps=tuple(each)) for each in clients),
-        turns=tuple(turns),
-        **given,
-    )
-
 
 @dataclass(frozen=True)
 class RaceFault(Fault):
-    """`stated` shows it at once; `strategy` is one that has what the fault is in."""
+    """The meeting that is stated under its name shows it at once."""
 
-    stated: Interleaving
-    strategy: str = "batched"
     origin: str = "issue"
     """Where somebody had it."""
+
+    @property
+    def stated(self) -> Interleaving:
+        return STATED[self.name].interleaving
+
+    @property
+    def strategy(self) -> str:
+        """One that has what the fault is in."""
+        return STATED[self.name].strategy
 
 
 def patched(target: str, wrong: object) -> Plant:
@@ -223,7 +182,6 @@ ASKED: Final = [
         "a threshold on a rounded similarity",
         "no order of the adds",
         rewritten(CONSOLIDATIONS, "MATCH", "similarity >= $2", "round(similarity::numeric, 4) >= $2"),
-        stated=met([Load(content=A)], [add(JUST_BELOW)]),
     ),
     RaceFault(
         "vectors in half precision",
@@ -234,19 +192,16 @@ ASKED: Final = [
             "VALUES ($1, $2, $3, $4,",
             "VALUES ($1, $2, $3, $4::vector::halfvec::vector,",
         ),
-        stated=met([add(UNEVEN)], [ask(A)]),
     ),
     RaceFault(
         "texts stripped before they are hashed",
         "no order of the adds",
         patched("anima.store.content_hash", lambda content: content_hash(content.strip())),
-        stated=met([add("1 | again")], [add("1 | again ")]),
     ),
     RaceFault(
         "access count from a stale read",
         "has an access count of",
         rewritten(ACCESS_RECORDS, "RECORD", "ORDER BY id\n        FOR UPDATE", "ORDER BY id"),
-        stated=met([Load(content=A)], [ask(A)], [ask(A)], turns=[0] * 4 + [1] * 3),
     ),
     RaceFault(
         "promotion by the tier of the snapshot",
@@ -258,65 +213,46 @@ ASKED: Final = [
             "        FROM locked LEFT JOIN step ON step.from_tier = locked.tier AND",
             IN_TIER_OF_SNAPSHOT,
         ),
-        stated=met([Load(content=A, access_count=4)], [ask(A)], [ask(A)], turns=[0] * 4 + [1] * 3),
     ),
     RaceFault(
         "a merge that keeps a pair with itself",
         "consolidation fails",
         rewritten(MERGES, "MOVE_ASSOCIATIONS", "WHERE other_id <> $2", "WHERE true"),
-        stated=met([Load(content=A), add(NEAR), ask(A, "c")], [ASSOCIATE]),
     ),
     RaceFault(
         "the cache's key without the model",
         "vector of another model",
         key_without_model,
-        stated=met([add(A), ChangeModel(model="others")], [ask(A)]),
     ),
     RaceFault(
         "a cache without expiry",
         "outstayed",
         never_expire,
-        stated=met([add(A), Wait(seconds=3600)], [ask(A)]),
     ),
     RaceFault(
         "a shared error kept",
         "outage that was over",
         keep_errors,
-        stated=met([Load(content=A), ProviderOutage(), ask(A)], [ask(A)]),
     ),
     RaceFault(
         "work completed in a second transaction",
         "occurred together 1 times",
         patched("anima.background.Background._attempt", complete_in_a_second_transaction),
-        stated=met([Load(content=A), Load(content=APART), ask(A, "c")], Client(steps=(ASSOCIATE,), disruption=KILLED)),
     ),
     RaceFault(
         "a consolidation that finds a newer one",
         "no order of the adds",
         rewritten(CONSOLIDATIONS, "MATCH", "(created_at, id) < ($3, $4) AS is_older", "true AS is_older"),
-        stated=met([add(A), add(NEAR)], [CONSOLIDATE]),
     ),
     RaceFault(
         "equal creation times",
         "without an end",
         rewritten(CONSOLIDATIONS, "MATCH", "(created_at, id) < ($3, $4) AS is_older", "created_at < $3 AS is_older"),
-        stated=met([], [add(A)], [add(NEAR)], same_time=True),
     ),
     RaceFault(
         "a merge without its lock",
         "occurred together 1 times",
         rewritten(MERGES, "EXCLUDE_OTHERS", "pg_advisory_xact_lock(hashtext('anima.merge'))", "1"),
-        stated=met(
-            [
-                Load(content=A, tier=Tier.THREAD),
-                Load(content=APART),
-                add(NEAR),
-                ask(NEAR, "c", tiers=(Tier.ACTIVE,)),
-            ],
-            [ASSOCIATE],
-            [CONSOLIDATE],
-            turns=[0] * 5 + [1] * 30,
-        ),
     ),
     RaceFault(
         "rows unsorted",
@@ -327,13 +263,6 @@ ASKED: Final = [
             "ORDER BY id\n        FOR UPDATE",
             "ORDER BY array_position($1::uuid[], id)\n        FOR UPDATE",
         ),
-        stated=met(
-            [Load(content=A), Load(content=OTHER)],
-            [ask(A)],
-            [ask(OTHER)],
-            [Hold(content=A)],
-            turns=[2] * 2 + [0] * 4 + [1] * 4 + [2],
-        ),
     ),
     RaceFault(
         "pairs unsorted",
@@ -342,55 +271,36 @@ ASKED: Final = [
             patched("anima.associations.protocol.CoOccurrence.pairs", unsorted_pairs),
             rewritten(ASSOCIATIONS, "RECORD", "ORDER BY smaller, larger", ""),
         ),
-        stated=met(
-            [Load(content=A), Load(content=APART), Load(content=OTHER), ask(A, "c")],
-            [ask(A, "c")],
-            [ask(OTHER, "c")],
-            [Hold(content=A, pair_with=APART)],
-            turns=[2] * 2 + [0] * 2 + [1] * 3 + [2],
-        ),
-        strategy="fix2",
     ),
     RaceFault(
         "insert unless counted",
         "UniqueViolation",
         patched("anima.store.insert_or_count", insert_unless_counted),
-        stated=met([], [add(A)], [add(A)], turns=[0] * 3 + [1] * 2),
     ),
     RaceFault(
         "association after access",
         "memories stayed locked",
         patched("anima.recalls.stepwise.StepwiseRecall.perform", association_after_access),
-        stated=met([Load(content=A), Load(content=OTHER)], [ask(A, "c")], [ask(A, "c")], turns=[0] * 4 + [1] * 3),
     ),
     RaceFault(
         "two consolidators",
         "no order of the adds",
         patched("anima.background.Background._is_first_in_line", always_first),
-        stated=met(
-            [add(A), Drain(), add(NEAR_TO_A), add(NEAR_TO_THAT)], [CONSOLIDATE], [CONSOLIDATE], turns=[0] * 8 + [1] * 30
-        ),
     ),
     RaceFault(
         "a held job dropped",
         "accepted work is gone",
         patched("anima.background.Background._postpone", drop_what_fails),
-        stated=met([Load(content=A), Load(content=OTHER), ask(A, "c"), FailWork(kind="co_occurrence")], [ask(A)]),
     ),
     RaceFault(
         "a retry after a lost commit",
         "accessed a memory twice",
         patched("anima.database.Database.perform", retry_whatever_was_committed),
-        stated=met([Load(content=A)], Client(steps=(ask(A),), disruption=LOST)),
     ),
     RaceFault(
         "access outside the transaction",
         "occurred together",
         patched("anima.recalls.stepwise.StepwiseRecall.perform", access_outside_the_transaction),
-        stated=met(
-            [Load(content=A), Load(content=OTHER)],
-            Client(steps=(ask(A, "c"),), disruption=ConnectionLoss(loss="killed", at=2)),
-        ),
     ),
     RaceFault(
         "detection that overwrites metadata",
@@ -401,7 +311,6 @@ ASKED: Final = [
             "jsonb_set(metadata, '{potential_catalyst}', $2::jsonb)",
             "jsonb_build_object('potential_catalyst', $2::jsonb)",
         ),
-        stated=met([add(MARKED), add(NEAR)], [CONSOLIDATE, CONSOLIDATE, WorkOnce(kind="catalyst_detection")]),
     ),
 ]
 
@@ -490,22 +399,6 @@ def no_effect(self: Session, statement: Statement) -> Generator[None]:
     yield
 
 
-MET_TWICE: Final = met([Load(content=A)], [ask(A)], [ask(A)], turns=[0] * 4 + [1] * 3)
-ONE_PAIR: Final[list[SetupStep]] = [Load(content=A), Load(content=OTHER), ask(A, "c")]
-OF_NEWER: Final[list[SetupStep]] = [
-    Load(content=A, tier=Tier.THREAD),
-    Load(content=APART),
-    add(NEAR),
-    ask(NEAR, "c", tiers=(Tier.ACTIVE,)),
-]
-OF_BOTH: Final[list[SetupStep]] = [
-    Load(content=A, tier=Tier.THREAD),
-    Load(content=APART),
-    ask(A, "c"),
-    add(NEAR),
-    ask(NEAR, "c", tiers=(Tier.ACTIVE,)),
-]
-
 FOUND_ELSEWHERE: Final = [
     RaceFault(
         "phi from the statement's first look",
@@ -516,7 +409,6 @@ FOUND_ELSEWHERE: Final = [
             "least(m.resonance_phi + $4, $5)",
             "least((SELECT p.resonance_phi FROM memories AS p WHERE p.id = m.id) + $4, $5)",
         ),
-        MET_TWICE,
         origin="cheddar-me/pecorino#31",
     ),
     RaceFault(
@@ -528,7 +420,6 @@ FOUND_ELSEWHERE: Final = [
             "ELSE m.accessed_in_conversation_ids || $3",
             "ELSE (SELECT p.accessed_in_conversation_ids FROM memories AS p WHERE p.id = m.id) || $3",
         ),
-        met([Load(content=A)], [ask(A, "c")], [ask(A, "d")], turns=[0] * 4 + [1] * 3),
         origin="aegra/aegra#603",
     ),
     RaceFault(
@@ -539,12 +430,6 @@ FOUND_ELSEWHERE: Final = [
             "RECORD",
             "jsonb_set(metadata,",
             "jsonb_set((SELECT p.metadata FROM memories AS p WHERE p.id = $1),",
-        ),
-        met(
-            [add(MARKED), add(NEAR)],
-            [CONSOLIDATE],
-            [WorkOnce(kind="catalyst_detection")],
-            turns=[0] * 15 + [1] * 6,
         ),
         origin="gastownhall/gascity#6222",
     ),
@@ -558,7 +443,6 @@ FOUND_ELSEWHERE: Final = [
             "SET co_occurrence_count = 1 + (SELECT p.co_occurrence_count FROM memory_associations AS p "
             "WHERE (p.memory_a_id, p.memory_b_id) = (known.memory_a_id, known.memory_b_id))",
         ),
-        met([*ONE_PAIR, Drain(), ask(A, "c"), ask(A, "c")], [ASSOCIATE], [ASSOCIATE], turns=[0] * 5 + [1] * 5),
         origin="ExtendDB/extenddb#250",
     ),
     RaceFault(
@@ -570,79 +454,66 @@ FOUND_ELSEWHERE: Final = [
             "EXISTS (SELECT FROM pg_advisory_xact_lock(hashtext('anima.add')))",
             "true",
         ),
-        met([], [add(A)], [add(NEAR)], turns=[0] * 4 + [1] * 10),
-        "naive",
-        "rohitg00/agentmemory#15",
+        origin="rohitg00/agentmemory#15",
     ),
     RaceFault(
         "two workers who take the same piece",
         "occurred together 1 times",
         claimed_by(CLAIM_UNLOCKED),
-        met(ONE_PAIR, [ASSOCIATE], [ASSOCIATE], turns=[0] * 2 + [1] * 2),
         origin="seatgeek/djjob#2",
     ),
     RaceFault(
         "work taken from the end of the queue",
         "no order of the adds",
         claimed_by(CLAIM_LAST),
-        met([add(A), Drain(), add(NEAR_TO_A), add(NEAR_TO_THAT)], [CONSOLIDATE]),
         origin="QueueClassic/queue_classic#345",
     ),
     RaceFault(
         "work acknowledged before it is done",
         "occurred together 1 times",
         patched("anima.background.Background._attempt", acknowledge_first),
-        met(ONE_PAIR, Client(steps=(ASSOCIATE,), disruption=KILLED)),
         origin="ResearchHub/researchhub-backend#2041",
     ),
     RaceFault(
         "work accepted after the commit",
         "no order of the adds",
         patched("anima.placements.BackgroundAfterAdd.write", accept_after_the_commit),
-        met([Load(content=A)], Client(steps=(add(NEAR),), disruption=KILLED)),
         origin="brandur/sorg#239",
     ),
     RaceFault(
         "association outside the transaction",
         "occurred together",
         patched("anima.recalls.stepwise.StepwiseRecall.perform", association_outside_the_transaction),
-        met([Load(content=A), Load(content=OTHER)], Client(steps=(ask(A, "c"),), disruption=KILLED)),
         origin="hackers-pub/hackerspub#359",
     ),
     RaceFault(
         "failed work forgotten",
         "occurred together 1 times",
         patched("anima.background.Background._postpone", forget_what_fails),
-        met([*ONE_PAIR, FailWork(kind="co_occurrence")], [ask(A)]),
         origin="cashapp/misk#2662",
     ),
     RaceFault(
         "work refused since some like it is queued",
         "occurred together 2 times",
         refuse_what_is_queued,
-        met([*ONE_PAIR, ask(A, "c")], [ASSOCIATE]),
         origin="mozilla-services/socorro#2903",
     ),
     RaceFault(
         "misses that do not share a call",
         "while it was being asked for",
         ask_each_by_itself,
-        met([Load(content=A)], [ask(A)], [ask(A)]),
         origin="aio-libs/aiocache#1041",
     ),
     RaceFault(
         "an autocommitted statement sent again",
         "accessed a memory twice",
         patched("anima.database.Session._effect", no_effect),
-        met([Load(content=A)], Client(steps=(ask(A),), disruption=ConnectionLoss(loss="lost_after", at=1))),
-        "frontier",
-        "stroppy-io/stroppy#167",
+        origin="stroppy-io/stroppy#167",
     ),
     RaceFault(
         "a merge that loses the pairs of the merged",
         "occurred together",
         rewritten(MERGES, "MOVE_ASSOCIATIONS", "WHERE other_id <> $2", "WHERE other_id <> $2 AND false"),
-        met(OF_NEWER, [ASSOCIATE, CONSOLIDATE]),
         origin="tine20/tine20#6596",
     ),
     RaceFault(
@@ -654,7 +525,6 @@ FOUND_ELSEWHERE: Final = [
             "SET co_occurrence_count = known.co_occurrence_count + excluded.co_occurrence_count",
             "SET co_occurrence_count = greatest(known.co_occurrence_count, excluded.co_occurrence_count)",
         ),
-        met(OF_BOTH, [ASSOCIATE, ASSOCIATE, CONSOLIDATE]),
         origin="archivesspace/archivesspace#1849",
     ),
     RaceFault(
@@ -663,16 +533,13 @@ FOUND_ELSEWHERE: Final = [
         rewritten(
             "anima.store", "ABSORB", "|| $6::jsonb ||", "|| jsonb_path_query_array($6::jsonb, '$[*] ? (1 == 2)') ||"
         ),
-        met([], [add(A)], [add(NEAR_TO_A), add(NEAR_TO_THAT), CONSOLIDATE], turns=[1] * 60),
         origin="Aam-Digital/ndb-core#2858",
     ),
     RaceFault(
         "an update that does not look at what it changes",
         "written down 2 times",
         rewritten("anima.access_records.per_memory", "PROMOTE", "AND tier = $2", "AND $2::text IS NOT NULL"),
-        met([Load(content=A, access_count=4)], [ask(A)], [ask(A)], turns=[0] * 6 + [1] * 6),
-        "naive",
-        "typeorm/typeorm#9344",
+        origin="typeorm/typeorm#9344",
     ),
     RaceFault(
         "the loser of two adds not counted",
@@ -683,7 +550,6 @@ FOUND_ELSEWHERE: Final = [
             "access_count = memories.access_count + 1",
             "access_count = memories.access_count",
         ),
-        met([], [add(A)], [add(A)]),
         origin="bytedance/deer-flow#4599",
     ),
 ]
@@ -696,7 +562,6 @@ NOT_FOUND: Final = [
         rewritten(
             ACCESS_RECORDS, "RECORD", "WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL", "WHERE id = ANY($1::uuid[])"
         ),
-        met([Load(content=A), add(NEAR)], [ask(A)], [CONSOLIDATE], turns=[0] * 3 + [1] * 40),
         origin="doobidoo/mcp-memory-service#783",
     ),
 ]

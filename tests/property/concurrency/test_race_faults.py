@@ -11,6 +11,7 @@ import pytest
 from anima.model import NewMemory
 from anima.strategy import BATCHED, FRONTIER, Strategy
 from harness.measuring.servers.provisioners.protocol import Server
+from harness.measuring.targets.anima.concurrency import stated
 from harness.measuring.targets.anima.concurrency.drawing import Drawing
 from harness.measuring.targets.anima.concurrency.interleavings import (
     Client,
@@ -21,20 +22,19 @@ from harness.measuring.targets.anima.concurrency.interleavings import (
     program,
 )
 from harness.measuring.targets.anima.concurrency.pursuit import Pursuit, chase, open_pursuit, shortest
-from harness.measuring.targets.anima.equivalence.choices import MET_CONCURRENTLY
-from tests.foreign import execute
-from tests.property.concurrency import race_faults
-from tests.property.concurrency.race_faults import (
-    ALL,
+from harness.measuring.targets.anima.concurrency.stated import (
     CONSOLIDATE,
     MARKED,
     NEAR,
-    NOT_FOUND,
+    STATED,
     A,
-    RaceFault,
     add,
     ask,
+    stated_for,
 )
+from harness.measuring.targets.anima.equivalence.choices import MET_CONCURRENTLY
+from tests.foreign import execute
+from tests.property.concurrency.race_faults import ALL, NOT_FOUND, RaceFault
 
 SCRIPTS = 12
 
@@ -131,16 +131,41 @@ def test_what_is_found_is_shortened_to_what_shows_it_and_printed_as_what_makes_i
     pursuit = pursuits(fault.strategy)
     more = fault.stated.model_copy(
         update={
-            "setup": (race_faults.add(race_faults.OTHER), *fault.stated.setup),
-            "clients": (*fault.stated.clients, Client(steps=(ask(race_faults.OTHER),))),
+            "setup": (add(stated.OTHER), *fault.stated.setup),
+            "clients": (*fault.stated.clients, Client(steps=(ask(stated.OTHER),))),
         }
     )
     fault.plant(monkeypatch)
     race = pursuit.repeat(pursuit.stages[0], more)
     assert race
     shown = program(shortest(pursuit, race).interleaving)
-    names = {name: getattr(race_faults, name) for name in ("Client", "ConnectionLoss", "Interleaving", "Load")}
+    names = {name: getattr(stated, name) for name in ("Client", "ConnectionLoss", "Interleaving", "Load")}
     assert eval(shown, names | {"Query": type(ask("1"))}) == fault.stated
+
+
+def test_every_search_begins_with_what_is_stated(
+    monkeypatch: pytest.MonkeyPatch, pursuits: Callable[[str], Pursuit]
+) -> None:
+    fault = next(each for each in ALL if each.name == "a threshold on a rounded similarity")
+    pursuit = pursuits(fault.strategy)
+    fault.plant(monkeypatch)
+    race = chase(pursuit, examples=1, first_seed=0, first=[(fault.strategy, fault.stated)])
+    assert race is not None
+    assert race.interleaving == fault.stated
+
+
+def test_what_is_stated_is_met_by_those_strategies_alone_that_are_verified() -> None:
+    assert {each.name for each in (*ALL, *NOT_FOUND)} == set(STATED)
+    met = list(stated_for(MET_CONCURRENTLY))
+    assert {strategy for strategy, _ in met} == set(MET_CONCURRENTLY)
+    assert all((each.strategy, each.interleaving) in met for each in STATED.values())
+    assert not list(stated_for(["fix5"]))
+
+
+@pytest.mark.parametrize("strategy", MET_CONCURRENTLY)
+def test_nothing_is_found_in_what_is_stated(strategy: str, pursuits: Callable[[str], Pursuit]) -> None:
+    first = list(stated_for([strategy]))
+    assert str(chase(pursuits(strategy), examples=len(first), first_seed=0, first=first)) == "None"
 
 
 @pytest.mark.slow

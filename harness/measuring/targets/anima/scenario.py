@@ -14,6 +14,7 @@ from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.servers.redis_server import REDIS, CacheSettings
 from harness.measuring.servers.service_url import plain
 from harness.measuring.targets.anima.corpora import CorpusSection
+from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
 from harness.measuring.targets.anima.loading import LoadedMemory
 from harness.measuring.targets.anima.requests import drawings
 from harness.measuring.targets.anima.workloads import WORKLOADS, WorkloadSettings
@@ -179,7 +180,7 @@ class MemoryScenario(Scenario, frozen=True):
 
     @property
     def size_loaded_in_seconds(self) -> int:
-        return 5_000 if self.corpus.kind == "generated" else 0
+        return 5_000 if isinstance(self.corpus, GeneratedSettings) else 0
 
     def workloads(self) -> Iterator[Workload]:
         totals = {phase.name: phase.total(self.seed) for phase in self.phases}

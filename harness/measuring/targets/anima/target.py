@@ -214,11 +214,17 @@ class AnimaTarget:
         report: Callable[[int], None],
     ) -> Verification:
         """Looks for clients who leave together what no serial order of theirs would, in schemas of their own."""
-        from harness.measuring.targets.anima.concurrency import pursuit  # noqa: PLC0415 -- as in `verify`
+        from harness.measuring.targets.anima.concurrency import pursuit, stated  # noqa: PLC0415 -- as in `verify`
 
         with expected_failures(), pursuit.open_pursuit(database_url, variants, runner) as pursued:
             found = pursuit.chase(
-                pursued, examples=examples, seconds=seconds, first_seed=seed, clients=clients, report=report
+                pursued,
+                examples=examples,
+                seconds=seconds,
+                first_seed=seed,
+                clients=clients,
+                first=stated.stated_for(variants),
+                report=report,
             )
             scripts = pursued.scripts
             shown = pursuit.counterexample_of(pursuit.shortest(pursued, found)) if found else None

@@ -5,9 +5,10 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, count
 from random import Random
 from typing import Final
 
@@ -161,24 +162,31 @@ def chase(
     seconds: float = math.inf,
     first_seed: int,
     clients: int = 3,
+    first: Iterable[tuple[str, Interleaving]] = (),
     report: Callable[[int], None] = lambda _new: None,
 ) -> Race | None:
     """Performs so many, or as many as fit into the time; returns what is wrong if anything is.
 
-    `report` is told how many more are done.
+    `first` are performed by these strategies before any is drawn. `report` is told how many more are done.
     """
     ends_at = time.monotonic() + seconds
-    done = 0
-    while done < examples and (done == 0 or time.monotonic() < ends_at):
-        stage = pursuit.stages[done % len(pursuit.stages)]
-        drawing = Drawing(Random(f"{first_seed}.{done}"), stage.strategy, clients)  # noqa: S311 -- a draw that is to be repeated
-        round_ = done // len(pursuit.stages)
-        drawn = drawing.free() if round_ % FREE_EVERY == FREE_EVERY - 1 else drawing.interleaving()
-        if race := pursuit.perform(stage, drawn):
+    stated = ((pursuit.stage_of(name), interleaving) for name, interleaving in first)
+    for done, (stage, interleaving) in enumerate(chain(stated, _drawn(pursuit, first_seed, clients))):
+        if done >= examples or (done > 0 and time.monotonic() >= ends_at):
+            break
+        if race := pursuit.perform(stage, interleaving):
             return race
-        done += 1
         report(1)
     return None
+
+
+def _drawn(pursuit: Pursuit, first_seed: int, clients: int) -> Iterator[tuple[SteeredSubject, Interleaving]]:
+    """Without an end, and the same again for the same seed."""
+    for number in count():
+        round_, place = divmod(number, len(pursuit.stages))
+        stage = pursuit.stages[place]
+        drawing = Drawing(Random(f"{first_seed}.{number}"), stage.strategy, clients)  # noqa: S311 -- a draw that is to be repeated
+        yield stage, drawing.free() if round_ % FREE_EVERY == FREE_EVERY - 1 else drawing.interleaving()
 
 
 def shortest(pursuit: Pursuit, race: Race) -> Race:
