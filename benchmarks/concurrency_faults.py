@@ -41,7 +41,8 @@ def evidence(fault: RaceFault, race: Race | None) -> str:
     """The words that the fault is expected to be found by, or the first complaint where it was found by others."""
     if race is None:
         return "not found"
-    return fault.evidence if fault.evidence and fault.evidence in str(race) else race.complaints[0].partition("\n")[0].replace("|", "\\|")
+    expected = bool(fault.evidence) and fault.evidence in str(race)
+    return fault.evidence if expected else race.complaints[0].partition("\n")[0].replace("|", "\\|")
 
 
 def main(seconds: float, names: list[str]) -> None:

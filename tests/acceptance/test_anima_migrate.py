@@ -17,6 +17,7 @@ def anima(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedP
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 async def test_migrating_in_steps_and_asking_what_is_there(server: Server, environment: dict[str, str]) -> None:
     url = await server.create_database("migrated_by_hand")
     with_url = environment | {"ANIMA_DATABASE_URL": url}

@@ -48,6 +48,7 @@ def test_workers_share_a_run(harness: Program, tiny: Scenario, tmp_path: Path) -
     assert variant.phases[0].counters["rows_read"] > 0
 
 
+@pytest.mark.slow
 def test_a_budget_that_fails_exits_with_1_and_says_by_how_much(harness: Program, tiny: Scenario) -> None:
     done = harness("run", str(tiny("query.statements <= 2")))
     assert done.returncode == 1

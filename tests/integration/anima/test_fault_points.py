@@ -113,6 +113,7 @@ async def prepare(url: str, work: AnyWork) -> None:
         await anima.background.accept(session, [work])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handled", HANDLED)
 async def test_a_worker_that_dies_at_any_point_has_done_its_work_once_after_a_restart(
     database_url: str, copy: Callable[[], Awaitable[str]], handled: str
@@ -208,6 +209,7 @@ asyncio.run(work())
 """
 
 
+@pytest.mark.slow
 async def test_a_worker_process_killed_in_the_middle_of_a_merge_leaves_it_to_the_next(
     database_url: str, copy: Callable[[], Awaitable[str]]
 ) -> None:

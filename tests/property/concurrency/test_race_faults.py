@@ -61,6 +61,7 @@ def pursuits(runner: asyncio.Runner, server: Server) -> Generator[Callable[[str]
     runner.run(server.drop_database(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.name)
 def test_a_stated_script_finds_the_fault_and_nothing_without_it(
     fault: RaceFault, monkeypatch: pytest.MonkeyPatch, pursuits: Callable[[str], Pursuit]
@@ -114,6 +115,7 @@ def test_a_seed_draws_the_same_script_again_and_another_seed_another(strategy: S
     assert 2 <= len(first.clients) <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", NOT_FOUND, ids=lambda fault: fault.name)
 def test_what_is_said_not_to_be_found_is_not(
     fault: RaceFault, monkeypatch: pytest.MonkeyPatch, pursuits: Callable[[str], Pursuit]

@@ -109,6 +109,7 @@ def test_co_occurrence_is_of_a_set(
     assert associated(runner, session, associations, ids) == associated(runner, session, associations, sorted(set(ids)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", ACCESS_RECORDS.values(), ids=ACCESS_RECORDS)
 @given(ids=some_ids, conversation_id=st.none() | st.just("c"))
 @example(ids=[], conversation_id="c")

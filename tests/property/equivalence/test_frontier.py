@@ -19,6 +19,7 @@ def by_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anima.recalls.one_statement.RANKED_AT_ONCE", -1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_index")
 @pytest.mark.timeout(3600)
 def test_by_its_index_too_it_does_what_the_contract_says(

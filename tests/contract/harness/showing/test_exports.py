@@ -63,6 +63,7 @@ def test_no_cell_of_a_spreadsheet_begins_a_formula(tmp_path: Path) -> None:
     assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))]
 
 
+@pytest.mark.slow
 def test_a_picture_stands_by_itself(written: Callable[[str], Sequence[Path]]) -> None:
     for path in written("svg"):
         drawing = path.read_text(encoding="utf-8")

@@ -113,6 +113,7 @@ async def test_every_request_is_sent_by_one_worker_and_every_sample_is_kept(tmp_
     assert variant.complete
 
 
+@pytest.mark.slow
 async def test_slices_are_begun_in_turn_and_the_time_of_other_turns_is_not_counted(tmp_path: Path) -> None:
     waited_s: list[float] = []
 

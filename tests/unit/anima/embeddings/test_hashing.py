@@ -40,6 +40,7 @@ def test_every_text_has_a_finite_unit_vector(text: str) -> None:
     assert float(vector @ vector) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_vectors_are_the_same_to_the_bit_in_every_process_and_release() -> None:
     program = (
         "import sys; from anima.embeddings.hashing import hashed_vector;"

@@ -40,6 +40,7 @@ def launch(*arguments: str, **changed: object) -> Launch:
     return Launch("notes", [sys.executable, "-c", SERVICE, *arguments], **stated)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_what_a_service_has_started_ends_with_it() -> None:
     async with serving(launch("{port}")) as url, aiohttp.ClientSession() as session:
         async with session.get(f"{url}/health") as answer:
@@ -88,6 +89,7 @@ async def never() -> bool:
     return False
 
 
+@pytest.mark.slow
 async def test_a_service_on_another_port_than_its_own_is_told(unused_tcp_port: int) -> None:
     with pytest.raises(ProvisioningError) as error:
         async with serving(launch(str(unused_tcp_port), start_timeout_s=2.0)):

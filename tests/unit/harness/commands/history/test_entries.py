@@ -113,6 +113,7 @@ def append_many(path: Path, name: str) -> None:
         append(path, entry(f"{name}-{number}"))
 
 
+@pytest.mark.slow
 def test_lines_of_several_processes_stay_whole(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     context = multiprocessing.get_context("spawn")

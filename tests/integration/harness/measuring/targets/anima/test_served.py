@@ -13,6 +13,7 @@ from harness.measuring.targets.protocol import TargetContext
 from tests.waiting import TIMEOUT_S
 
 
+@pytest.mark.slow
 async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database_url: str) -> None:
     target = ServedTarget(AnimaTarget())
     async with target.open(TargetContext("batched", database_url)) as opened:
@@ -37,6 +38,7 @@ async def test_a_strategy_is_served_by_a_process_that_ends_with_its_use(database
     assert not psutil.pid_exists(served_by[0])
 
 
+@pytest.mark.slow
 async def test_a_service_that_ends_by_itself_ends_what_uses_it_with_its_last_words(database_url: str) -> None:
     async def use() -> None:
         async with asyncio.timeout(TIMEOUT_S), ServedTarget(AnimaTarget()).open(TargetContext("batched", database_url)):
