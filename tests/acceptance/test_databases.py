@@ -52,6 +52,7 @@ def counts(record: RunRecord) -> dict[tuple[str, str], list[tuple[int | None, ..
     return dict(found)
 
 
+@pytest.mark.nightly
 def test_the_server_of_a_url_does_what_the_embedded_one_does(
     harness: Program, smoke_in_turn: str, tenant: str, tmp_path: Path
 ) -> None:

@@ -9,16 +9,13 @@ from benchmarks.planted_in_a_gate import REGRESSIONS, PlantedRegression, gated, 
 
 pytestmark = pytest.mark.slow
 
+BY_ITSELF = ("a pool of one", "a sequential scan at ten times the corpus")
+"""Are found by what no other test compares for real."""
+
 PLANTED = [
-    each
+    pytest.param(each, id=each.name, marks=() if each.name in BY_ITSELF else pytest.mark.nightly)
     for each in REGRESSIONS
-    if each.name
-    in {
-        "one more statement per result",
-        "a lost index",
-        "a pool of one",
-        "a sequential scan at ten times the corpus",
-    }
+    if each.name in {*BY_ITSELF, "one more statement per result", "a lost index"}
 ]
 """The quickest of each kind; benchmarks/planted_in_a_gate.py plants all of them."""
 
@@ -33,7 +30,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("regression", PLANTED, ids=lambda each: each.name)
+@pytest.mark.parametrize("regression", PLANTED)
 def test_a_planted_regression_fails_the_gate_and_is_named(repository: Path, regression: PlantedRegression) -> None:
     plant(repository, regression)
     outcome = gated(repository)

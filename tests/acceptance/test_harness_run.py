@@ -216,7 +216,14 @@ async def measuring(run: subprocess.Popen[str], directory: Path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["nan", "html", "wrong_dimension"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("nan", marks=pytest.mark.nightly),
+        pytest.param("html", marks=pytest.mark.nightly),
+        "wrong_dimension",
+    ],
+)
 def test_an_embedding_server_that_answers_nonsense_makes_the_run_invalid(
     harness: Program, tiny: Scenario, fault: str
 ) -> None:

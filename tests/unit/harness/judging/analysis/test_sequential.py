@@ -58,6 +58,7 @@ def test_a_limit_on_the_quantile_is_decided_wrongly_no_more_often_than_promised(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_testing_at_the_full_level_at_each_look_would_break_the_promise() -> None:
     sizes = (100, 200, 300, 400, 500, 600)
     uniform = np.random.default_rng(20260101).random(size=(TRIALS, sizes[-1]))
