@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
+from harness.judging.budget_metrics import METRICS
+from harness.judging.budgets import parse
 from harness.judging.feasibility import check
 from harness.measuring import scenario_files
 from harness.measuring.latencies import LATENCIES
@@ -175,6 +177,11 @@ def test_choosing_strategies_keeps_the_pair_where_it_can() -> None:
         "fix1",
         "frontier",
     )
+
+
+def test_smoke_is_held_to_nothing_that_depends_on_how_fast_the_machine_is() -> None:
+    budgets = map(parse, scenario_files.load_scenario("smoke").budgets)
+    assert not [str(each) for each in budgets if METRICS[each.metric].timed == "always"]
 
 
 def test_the_schema_for_editors_knows_each_section() -> None:
