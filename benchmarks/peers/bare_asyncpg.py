@@ -35,26 +35,30 @@ INSERT = "INSERT INTO notes (id, content, tenant, owner, embedding) VALUES ($1, 
 SETTINGS = {"hnsw.ef_search": str(EF_SEARCH), "hnsw.iterative_scan": "relaxed_order"}
 
 
-async def make_notes(url: str, *, tuned: bool) -> None:
-    """The table that bare drivers share."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(TABLE + (INDEXES if tuned else ""))
-    finally:
-        await connection.close()
+class NotesTable(Peer):
+    """The table that bare drivers share, filled in the same way."""
+
+    layout: ClassVar = Layout("notes", "content", "embedding", "tenant")
+
+    async def make(self) -> None:
+        connection = await asyncpg.connect(self.setup.url)
+        try:
+            await connection.execute(TABLE + (INDEXES if self.setup.tuned else ""))
+        finally:
+            await connection.close()
+
+    async def load(self, connection: "asyncpg.Connection[Any]", loaded: Sequence[Note], embedded: Floats) -> None:
+        await connection.copy_records_to_table(
+            "notes",
+            columns=COLUMNS,
+            records=[
+                (uuid4(), note.text, note.tenant, EVERYONE, vector)
+                for note, vector in zip(loaded, embedded, strict=True)
+            ],
+        )
 
 
-async def load_notes(connection: "asyncpg.Connection[Any]", loaded: Sequence[Note], embedded: Floats) -> None:
-    await connection.copy_records_to_table(
-        "notes",
-        columns=COLUMNS,
-        records=[
-            (uuid4(), note.text, note.tenant, EVERYONE, vector) for note, vector in zip(loaded, embedded, strict=True)
-        ],
-    )
-
-
-class BareAsyncpg(Peer):
+class BareAsyncpg(NotesTable):
     name: ClassVar = "asyncpg"
     distribution: ClassVar = "asyncpg"
     written_for: ClassVar = "0.32"
@@ -62,13 +66,6 @@ class BareAsyncpg(Peer):
         "defaults": "no index, which is pgvector's exact search; a pool with a connection for each user",
         "tuned": "HNSW, ef_search 100, iterative scan in relaxed order, an index on the tenant: pgvector's README",
     }
-    layout: ClassVar = Layout("notes", "content", "embedding", "tenant")
-
-    async def make(self) -> None:
-        await make_notes(self.setup.url, tuned=self.setup.tuned)
-
-    async def load(self, connection: "asyncpg.Connection[Any]", loaded: Sequence[Note], embedded: Floats) -> None:
-        await load_notes(connection, loaded, embedded)
 
     async def connect(self) -> None:
         self._pool = await asyncpg.create_pool(

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import asyncpg
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from peers.bare_asyncpg import SETTINGS, load_notes, make_notes
-from peers.common import EVERYONE, LIMIT, Floats, Layout, Note, Peer, PeerTarget
+from peers.bare_asyncpg import SETTINGS, NotesTable
+from peers.common import EVERYONE, LIMIT, PeerTarget
 
 SEARCH = (
     "SELECT id, content, 1 - (embedding <=> %(v)s) AS similarity FROM notes ORDER BY embedding <=> %(v)s LIMIT %(n)s"
@@ -26,7 +25,7 @@ SELECT id, content, 1 - (embedding <=> %(v)s) AS similarity
 INSERT = "INSERT INTO notes (id, content, tenant, owner, embedding) VALUES (%s, %s, %s, %s, %s)"
 
 
-class BarePsycopg(Peer):
+class BarePsycopg(NotesTable):
     name: ClassVar = "psycopg"
     distribution: ClassVar = "psycopg"
     written_for: ClassVar = "3.3"
@@ -34,13 +33,6 @@ class BarePsycopg(Peer):
         "defaults": "no index; a pool with a connection for each user, autocommit",
         "tuned": "the same table and settings as asyncpg's, and vectors in their binary form",
     }
-    layout: ClassVar = Layout("notes", "content", "embedding", "tenant")
-
-    async def make(self) -> None:
-        await make_notes(self.setup.url, tuned=self.setup.tuned)
-
-    async def load(self, connection: "asyncpg.Connection[Any]", loaded: Sequence[Note], embedded: Floats) -> None:
-        await load_notes(connection, loaded, embedded)
 
     async def connect(self) -> None:
         self._pool = AsyncConnectionPool(
