@@ -20,6 +20,7 @@ from harness.commands._shared.options import (
     SAMPLE_FOR,
     SELECTION,
     SETTINGS,
+    WAIVERS,
     without_password,
 )
 from harness.errors import UsageError, nearest
@@ -90,6 +91,7 @@ def harness(context: click.Context, *, debug: bool) -> None:
 )
 @DATABASE
 @OUTPUT
+@WAIVERS
 @ALL_TABLES
 def run(**asked: object) -> object:
     """Runs a scenario, by name or path (guide), and judges it; under GitHub Actions it annotates and fills the summary.
@@ -117,6 +119,7 @@ def try_(**asked: object) -> object:
 @click.argument("name", metavar="[RUN]", default="latest")
 @click.option("--format", "form", type=click.Choice([*REPORTS, *EXPORTS]), default="terminal", show_default=True)
 @OUTPUT
+@WAIVERS
 @ALL_TABLES
 def report(**asked: object) -> object:
     """Renders a stored run or comparison again, and judges it: by path, by name, or `latest`.
@@ -215,6 +218,26 @@ def budgets(**asked: object) -> object:
     What is counted of each request is held exactly; bytes, rows and processor time have a fifth of room.
     """
     return work("budgets.budgets")(**asked)
+
+
+@harness.command(short_help="Accepts a regression for some time, with its reason and its owner.")
+@click.argument("subject", metavar="BUDGET|FIGURE")
+@click.option("--scenario", "scenario_name", metavar="SCENARIO", required=True, help="Whose budget or figure it is.")
+@click.option("--reason", required=True, help="Why it is accepted.")
+@click.option("--owner", required=True, help="Who answers for it.")
+@click.option(
+    "--expires", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last day on which it holds, in UTC."
+)
+@click.option("--up-to", metavar="LIMIT", help="The worst that is accepted: another limit, or of a figure a share.")
+@click.option("--figure", "is_figure", is_flag=True, help="It is a figure of `compare` or `gate`, and no budget.")
+@WAIVERS
+def waive(**asked: object) -> object:
+    """Accepts that a budget fails: a run of which all else holds is then a PASS WITH WAIVERS, and exits with 0.
+
+    Write the budget as the scenario has it. A waiver that has ended, or is not needed any more, fails the run; what is
+    undecided or cannot be judged is never accepted.
+    """
+    return work("waive.waive")(**asked)
 
 
 @harness.command(short_help="Shows where the time goes, before and after.")

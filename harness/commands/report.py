@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from harness import runs
-from harness.commands._shared import report_files
+from harness.commands._shared import report_files, waiver_files
 from harness.commands._shared.outputs import echo_file
 from harness.commands._shared.report_files import show_report
 from harness.errors import ExitCode
@@ -14,9 +14,9 @@ from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.report import report_of
 
 
-def report(name: str, form: str, output: Path, *, everything: bool) -> ExitCode:
+def report(name: str, form: str, output: Path, *, waivers_file: Path | None, everything: bool) -> ExitCode:
     directory = runs.find(name, output)
-    found = report_of(runs.load_record(directory))
+    found = report_of(runs.load_record(directory), waiver_files.load_waivers(waivers_file))
     if form == "terminal":
         show_report(found, directory, everything=everything)
     elif form in EXPORTS:

@@ -1,6 +1,6 @@
 """Ends a run as soon as a budget that says `abort` has failed for sure: the rest would cost time and change nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Self
 
 from harness.errors import Aborted
@@ -25,10 +25,12 @@ class AbortWatch:
         self._watched = [_Watched(budget, budget.variant or candidate) for budget in budgets if budget.aborts]
 
     @classmethod
-    def of(cls, declared: Declaration) -> Self:
+    def of(cls, declared: Declaration, waived: Collection[str] = ()) -> Self:
+        """Of the budgets that are not waived: the run is to show how those stand."""
         # It is imported at its first use, and that must not be while a request is measured.
         ready()
-        return cls([parse(text) for text in declared.budgets], declared.candidate or "")
+        budgets = [parse(text) for text in declared.budgets]
+        return cls([each for each in budgets if str(each) not in waived], declared.candidate or "")
 
     def __call__(self, variant: str, sample: Sample) -> None:
         for watched in self._watched:

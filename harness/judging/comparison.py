@@ -37,6 +37,7 @@ from harness.judging.plan_differences import PlanComparison, compare_plans, plan
 from harness.judging.shared_drift import drift_between
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.judging.verdict import Verdict, against_timings, judge
+from harness.judging.waivers import Waiver, of_budgets, refuse_unknown_budgets
 from harness.quantities import count, mean_count, number_of, share, significant
 from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
 
@@ -170,9 +171,13 @@ def compare(
     )
 
 
-def judged(record: RunRecord) -> Comparison | Verdict:
-    """By what the run was made for: as a comparison, or by its budgets."""
-    return compare_asked(record, record.comparison) if record.comparison else judge(record)
+def judged(record: RunRecord, waivers: Sequence[Waiver] = ()) -> Comparison | Verdict:
+    """By what the run was made for: as a comparison, or by its budgets. Raises `UsageError` for an unknown waiver."""
+    declared = declaration_of(record)
+    if record.comparison:
+        return compare_asked(record, record.comparison)
+    refuse_unknown_budgets(waivers, declared.name, declared.budgets, declared.strategies)
+    return judge(record, waivers=of_budgets(waivers, declared.name))
 
 
 def compare_asked(record: RunRecord, asked: ComparisonSettings) -> Comparison:
@@ -281,7 +286,7 @@ def _compared(
     outcome = _outcome(found, metrics, counters)
     return Comparison(
         outcome=outcome,
-        exit_code=ExitCode[outcome.name],
+        exit_code=outcome.exit_code,
         sentence=_sentence(sides, found, metrics, counters),
         objections=found,
         notes=(*notes, *_advice(metrics)),

@@ -12,7 +12,7 @@ from harness.quantities import count, duration, number_of
 from harness.record import PhaseRecord, Sample, VariantRecord
 
 # What was shown to fail comes before what could not be shown.
-SEVERITY: Final = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED, Outcome.PASS)
+SEVERITY: Final = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED, Outcome.WAIVED, Outcome.PASS)
 
 JudgedPass = tuple[str, int]
 """A phase of a round, by its name and number."""

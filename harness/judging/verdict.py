@@ -13,6 +13,7 @@ from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import declaration_of
 from harness.judging.evaluation import SEVERITY, evaluate
 from harness.judging.validity_checks import VALIDITY_CHECKS
+from harness.judging.waivers import NO_WAIVERS, Waiver, Waivers, day_of, standing
 from harness.quantities import Unit, count, number_of, percent, quantity, share, significant
 from harness.record import INTERRUPTED, RunRecord
 
@@ -55,6 +56,8 @@ class BudgetVerdict:
     """The upper confidence bound of a sampled value; None of an exact one."""
     further_samples: int | None = None
     """How many more requests might decide it; None where that is not known."""
+    waiver: Waiver | None = None
+    """What accepts that it fails; None where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +86,23 @@ class Verdict:
         return tuple(sorted(self.budgets, key=lambda budget: SEVERITY.index(budget.outcome)))
 
 
-def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict:
-    """Judges a run by these budgets, or by those of its scenario. Raises `UsageError` for one that cannot be read."""
+def judge(record: RunRecord, budgets: Sequence[Budget] | None = None, waivers: Waivers = NO_WAIVERS) -> Verdict:
+    """Judges a run by these budgets, or by those of its scenario. Raises `UsageError` for one that cannot be read.
+
+    What `waivers` accept of them is no failure, on the day of the run.
+    """
     declared = declaration_of(record)
     if budgets is None:
         budgets = [parse(text) for text in declared.budgets]
     judged = _with_too_many_errors(
-        [_judge_budget(record, budget, budget.variant or declared.candidate or "") for budget in budgets]
+        [_judge_waived(record, each, each.variant or declared.candidate or "", waivers) for each in budgets]
     )
     objections = _objections(record, of_timings_only=False)
     timing_objections = _objections(record, of_timings_only=True)
     outcome = _overall(objections, timing_objections, judged)
     return Verdict(
         outcome=outcome,
-        exit_code=ExitCode.INTERRUPTED if record.interruption == INTERRUPTED else ExitCode[outcome.name],
+        exit_code=ExitCode.INTERRUPTED if record.interruption == INTERRUPTED else outcome.exit_code,
         sentence=" ".join((_overall_sentence(outcome, objections, timing_objections, judged), *_resumed(record))),
         objections=objections,
         timing_objections=timing_objections,
@@ -104,12 +110,12 @@ def judge(record: RunRecord, budgets: Sequence[Budget] | None = None) -> Verdict
     )
 
 
-def wanting(record: RunRecord) -> dict[str, str]:
+def wanting(record: RunRecord, waivers: Waivers = NO_WAIVERS) -> dict[str, str]:
     """Of a run that is going on: the variants whose further samples can settle its verdict, and which budgets they are.
 
     None where the verdict does not depend on them: something has failed already, or the run cannot be judged.
     """
-    verdict = judge(record.model_copy(update={"state": "complete", "interruption": None}))
+    verdict = judge(record.model_copy(update={"state": "complete", "interruption": None}), waivers=waivers)
     if verdict.outcome is not Outcome.UNDECIDED:
         return {}
     reasons: defaultdict[str, list[str]] = defaultdict(list)
@@ -128,7 +134,11 @@ def against_timings(record: RunRecord, *, besides: Collection[str] = ()) -> tupl
 
 def _with_too_many_errors(judged: Sequence[BudgetVerdict]) -> tuple[BudgetVerdict, ...]:
     """Where more failed than may, the latency of what did not is not that of the system as it should be."""
-    over = {(each.variant, each.subject) for each in judged if each.metric == "errors" and each.outcome is Outcome.FAIL}
+    over = {
+        (each.variant, each.subject)
+        for each in judged
+        if each.metric == "errors" and each.outcome is Outcome.FAIL and (each.excess or 0) > 0
+    }
     sentence = "Cannot be judged: more requests failed than their budget of errors allows. Correct what fails first."
     return tuple(
         replace(each, outcome=Outcome.INVALID, sentence=sentence)
@@ -153,7 +163,35 @@ def _overall(objections: Sequence[str], timing_objections: Sequence[str], judged
             return Outcome.FAIL
         if not judged or any(budget.timed for budget in judged):
             return Outcome.INVALID
-    return next((outcome for outcome in SEVERITY if outcome in outcomes), Outcome.PASS)
+    worst = next((outcome for outcome in SEVERITY if outcome in outcomes), Outcome.PASS)
+    return Outcome.PASS_WITH_WAIVERS if worst is Outcome.WAIVED else worst
+
+
+def _judge_waived(record: RunRecord, budget: Budget, variant_name: str, waivers: Waivers) -> BudgetVerdict:
+    found = _judge_budget(record, budget, variant_name)
+    waiver = waivers.get(str(budget))
+    if waiver is None:
+        return found
+    accepted = _judge_budget(record, waiver.accepted, variant_name).outcome if waiver.accepted else Outcome.PASS
+    stands = standing(
+        waiver, found.outcome, day_of(record.started_at), accepted=accepted, for_sure=_holds_for_sure(budget, found)
+    )
+    return replace(found, outcome=stands.outcome, sentence=f"{found.sentence} {stands.sentence}", waiver=waiver)
+
+
+def _holds_for_sure(budget: Budget, found: BudgetVerdict) -> bool:
+    """Whether the next run of the same code holds it too: it passed with confidence, by a count, or with room."""
+    metric = METRICS[budget.metric]
+    if metric.kind == "sampled" or metric.unit == "index" or (metric.scope == "requests" and metric.unit == "count"):
+        return True
+    if found.excess is None or found.limit is None:
+        return False
+    of = 1 - found.limit if found.unit == "share" and budget.limit.comparator == ">=" else found.limit
+    return found.excess <= -WAIVED_ROOM * of
+
+
+WAIVED_ROOM: Final = 0.2
+"""By what share of its limit a value that differs from run to run has to hold before its waiver is not needed."""
 
 
 def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
@@ -275,7 +313,13 @@ def _overall_sentence(
     if outcome is Outcome.PASS:
         return "The budget holds." if len(judged) == 1 else f"All {of_all} hold."
     tally = Counter(budget.outcome for budget in judged)
-    return f"Of {of_all}, {', '.join(f'{tally[each]} {word}' for each, word in _WORDS.items() if tally[each])}."
+    counted = f"Of {of_all}, {', '.join(f'{tally[each]} {word}' for each, word in _WORDS.items() if tally[each])}."
+    waived = [
+        f"{each.budget} by {each.waiver.owner} until {each.waiver.expires}"
+        for each in judged
+        if each.outcome is Outcome.WAIVED and each.waiver
+    ]
+    return f"{counted} Waived: {'; '.join(waived)}." if waived else counted
 
 
 def _resumed(record: RunRecord) -> Iterable[str]:
@@ -293,4 +337,5 @@ _WORDS: Final = {
     Outcome.FAIL: "failed",
     Outcome.INVALID: "could not be judged",
     Outcome.UNDECIDED: "undecided for want of samples",
+    Outcome.WAIVED: "waived",
 }

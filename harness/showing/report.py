@@ -1,5 +1,6 @@
 """A run's result as one value: judged once, and what every command and renderer reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +9,7 @@ from harness.judging.comparison import Comparison, judged
 from harness.judging.plan_differences import PlanComparison, pair_plans
 from harness.judging.profile_differences import ProfileDifference, differences
 from harness.judging.verdict import Verdict, judge
+from harness.judging.waivers import Waiver
 from harness.record import RunRecord
 from harness.showing.summary import Summary, summarise
 
@@ -62,7 +64,7 @@ class ComparisonReport:
 AnyReport = Report | ComparisonReport
 
 
-def report_of(record: RunRecord) -> AnyReport:
-    """As what the run was made for: a comparison, or one that is judged by its budgets."""
-    found = judged(record)
+def report_of(record: RunRecord, waivers: Sequence[Waiver] = ()) -> AnyReport:
+    """As what the run was made for: a comparison, or one that is judged by its budgets, and what is accepted of it."""
+    found = judged(record, waivers)
     return ComparisonReport(found, (record,)) if isinstance(found, Comparison) else Report(record, found)

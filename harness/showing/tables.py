@@ -37,6 +37,8 @@ OUTCOME_TONES: Final[Mapping[Outcome, Tone]] = {
     Outcome.FAIL: "bad",
     Outcome.UNDECIDED: "doubt",
     Outcome.INVALID: "bad",
+    Outcome.WAIVED: "doubt",
+    Outcome.PASS_WITH_WAIVERS: "good",
 }
 TEXT_WORDS: Final[Mapping[TextGroup, str]] = {"all": "all", "known": "known", "first": "first-time"}
 

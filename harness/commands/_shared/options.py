@@ -58,4 +58,11 @@ HISTORY: Final = click.option(
     help="The history: one line per run.",
 )
 
+WAIVERS: Final = click.option(
+    "--waivers",
+    "waivers_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where accepted regressions stand; waivers.toml of the current directory, where there is one.",
+)
+
 SELECTION: Final = click.argument("selection", metavar="[VARIANT.OPERATION.METRIC]", required=False)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Final, Literal, Protocol
 
+from harness.errors import ExitCode
 from harness.judging.analysis.quantiles import CONFIDENCE, Decision
 from harness.judging.analysis.sequential import confidence_at
 from harness.judging.limits import Limit
@@ -22,12 +23,23 @@ WhenTimed = Literal["never", "if failed", "always"]
 
 
 class Outcome(StrEnum):
-    """PASS and FAIL are stated with confidence; UNDECIDED needs more samples; INVALID cannot be judged at all."""
+    """PASS and FAIL are stated with confidence; UNDECIDED needs more samples; INVALID cannot be judged at all.
+
+    WAIVED is a FAIL of a part that its owner accepts for some time; what else holds is then a PASS_WITH_WAIVERS.
+    """
 
     PASS = "PASS"  # noqa: S105 -- an outcome, not a password.
     FAIL = "FAIL"
     UNDECIDED = "UNDECIDED"
     INVALID = "INVALID"
+    WAIVED = "WAIVED"
+    PASS_WITH_WAIVERS = "PASS WITH WAIVERS"  # noqa: S105 -- as above
+
+    @property
+    def exit_code(self) -> ExitCode:
+        if self in {Outcome.WAIVED, Outcome.PASS_WITH_WAIVERS}:
+            return ExitCode.PASS
+        return ExitCode[self.name]
 
 
 OUTCOMES: Final[Mapping[Decision, Outcome]] = {

@@ -23,6 +23,8 @@ ANNOTATION_LEVELS: Final[dict[Outcome, Level]] = {
     Outcome.INVALID: "error",
     Outcome.UNDECIDED: "warning",
     Outcome.PASS: "notice",
+    Outcome.WAIVED: "warning",
+    Outcome.PASS_WITH_WAIVERS: "notice",
 }
 
 

@@ -5,7 +5,8 @@ A test case per budget, or per compared figure, and one for the whole.
 There is no standard but what these programs read alike: `failure` and `error` are red, `skipped` is green or grey and
 stops nothing. FAIL is a failure. INVALID and UNDECIDED are errors, tests that came to no result: as `skipped` they
 would let a change pass that nobody has shown to hold its budgets. The first case is red where the run cannot be judged
-as a whole, and keeps a run without budgets from being an empty suite, which Jenkins refuses.
+as a whole, and keeps a run without budgets from being an empty suite, which Jenkins refuses. WAIVED is skipped, as
+pytest writes a failure that is expected: somebody answers for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +23,15 @@ from harness.showing.comparison_tables import comparison_title, findings
 from harness.showing.report import Report
 from harness.showing.tables import printable
 
-Red = Literal["failure", "error"]
+Mark = Literal["failure", "error", "skipped"]
 
-ELEMENTS: Final[dict[Outcome, Red | None]] = {
+ELEMENTS: Final[dict[Outcome, Mark | None]] = {
     Outcome.PASS: None,
     Outcome.FAIL: "failure",
     Outcome.UNDECIDED: "error",
     Outcome.INVALID: "error",
+    Outcome.WAIVED: "skipped",
+    Outcome.PASS_WITH_WAIVERS: None,
 }
 
 
@@ -40,7 +43,7 @@ class Case:
     sentence: str
 
     @property
-    def red(self) -> Red | None:
+    def mark(self) -> Mark | None:
         return ELEMENTS[self.outcome]
 
 
@@ -86,12 +89,13 @@ def junit_document(
     totals = {
         "name": printable(name),
         "tests": str(len(cases)),
-        "failures": str(sum(case.red == "failure" for case in cases)),
-        "errors": str(sum(case.red == "error" for case in cases)),
+        "failures": str(sum(case.mark == "failure" for case in cases)),
+        "errors": str(sum(case.mark == "error" for case in cases)),
         "time": f"{elapsed_s:.3f}",
     }
     root = ET.Element("testsuites", totals)
-    suite = ET.SubElement(root, "testsuite", totals | {"skipped": "0"})
+    skipped = sum(case.mark == "skipped" for case in cases)
+    suite = ET.SubElement(root, "testsuite", totals | {"skipped": str(skipped)})
     if started_at is not None:
         suite.set("timestamp", f"{started_at:%Y-%m-%dT%H:%M:%S}")
     parent = ET.SubElement(suite, "properties")
@@ -107,7 +111,7 @@ def _add(suite: ET.Element, case: Case) -> None:
     # No case has a time of its own: the run measures all of them together. Some readers insist on the attribute.
     element = ET.SubElement(suite, "testcase", classname=printable(case.classname), name=printable(case.name), time="0")
     sentence = printable(case.sentence)
-    if case.red:
-        ET.SubElement(element, case.red, message=sentence, type=case.outcome.value).text = sentence
+    if case.mark:
+        ET.SubElement(element, case.mark, message=sentence, type=case.outcome.value).text = sentence
     else:
         ET.SubElement(element, "system-out").text = sentence

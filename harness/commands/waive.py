@@ -1,0 +1,41 @@
+"""`harness waive`: accepts a regression for some time, in a file of the repository."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from harness.commands._shared.waiver_files import add_waiver
+from harness.errors import ExitCode, UsageError
+from harness.judging.budgets import parse
+from harness.judging.waivers import Waiver, refuse_unknown_budgets
+from harness.measuring import scenario_files
+
+
+def waive(
+    *,
+    subject: str,
+    scenario_name: str,
+    reason: str,
+    owner: str,
+    expires: datetime,
+    up_to: str | None,
+    is_figure: bool,
+    waivers_file: Path | None,
+) -> ExitCode:
+    chosen = scenario_files.load_scenario(scenario_name)
+    day = expires.date()
+    if day < datetime.now(UTC).date():
+        raise UsageError(f"--expires {day}: that day is over. Name one that is to come.")
+    what = {"figure": subject} if is_figure else {"budget": str(parse(subject))}
+    try:
+        waiver = Waiver(scenario=chosen.name, reason=reason, owner=owner, expires=day, up_to=up_to, **what)
+    except ValidationError as error:
+        issue = error.errors()[0]
+        raise UsageError(f"--{'.'.join(map(str, issue['loc']))}: {issue['msg']}.") from None
+    refuse_unknown_budgets([waiver], chosen.name, chosen.budgets, chosen.variant_names)
+    _ = waiver.accepted, waiver.accepted_share
+    path = add_waiver(waivers_file, waiver)
+    click.echo(f"Wrote it into {path}: {waiver.subject} of {waiver.scenario} may fail until {day}.")
+    return ExitCode.PASS
