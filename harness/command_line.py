@@ -165,6 +165,7 @@ def report(**asked: object) -> object:
 @SETTINGS
 @DATABASE
 @OUTPUT
+@WAIVERS
 @ALL_TABLES
 def compare_command(**asked: object) -> object:
     """Measures two strategies, variants or git revisions in turn, or reads two stored runs: which is slower?
@@ -196,6 +197,7 @@ def compare_command(**asked: object) -> object:
 @SETTINGS
 @DATABASE
 @OUTPUT
+@WAIVERS
 def gate(**asked: object) -> object:
     """Holds the working tree to its base by what is counted: statements, round trips, rows, WAL, blocks and plans.
 

@@ -12,13 +12,15 @@ import click
 
 from harness import runs
 from harness.advice import MARGIN, SLICES_ADVISED
-from harness.commands._shared import report_files
+from harness.commands._shared import report_files, waiver_files
 from harness.commands._shared.github_actions import announce
 from harness.commands._shared.outputs import echo_file
 from harness.errors import ExitCode, UsageError, nearest
 from harness.failures import raise_first
 from harness.judging.comparison import compare, compare_asked, compare_runs, wanting
+from harness.judging.gate import refuse_unknown_figures
 from harness.judging.likeness import unlike
+from harness.judging.waivers import Waiver, of_figures
 from harness.measuring import scenario_files
 from harness.measuring.execution import execute
 from harness.measuring.own_revisions import execute_own_revisions, repository
@@ -57,12 +59,15 @@ def compare_command(
     settings: tuple[str, ...],
     database: str | None,
     output: Path,
+    waivers_file: Path | None,
     everything: bool,
 ) -> ExitCode:
+    waivers = waiver_files.load_waivers(waivers_file)
     display = Display(form, everything=everything)
     if candidate is None:
         directory = runs.find(baseline, output)
-        return display.show_run(stored(runs.load_record(directory), margin), directory)
+        record = runs.load_record(directory)
+        return display.show_run(stored(record, margin, waiver_files.for_record(record, waivers_file)), directory)
     margin = margin or MARGIN
     names = (baseline, candidate)
     sampling = (f"sampling.time_s_max={sample_for}",) if sample_for is not None else ()
@@ -86,7 +91,9 @@ def compare_command(
                 work: RunWork = partial(execute_own_revisions, sides, repository(chosen), wanting=further)
             else:
                 work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
-            return display.show_run(*measured(chosen, output, asked, work, sides.declared))
+            accepted = waiver_files.not_in_base(waivers, waivers_file, sides.baseline.commit)
+            refuse_unknown_figures(of_figures(accepted, chosen.name), chosen.subjects)
+            return display.show_run(*measured(chosen, output, asked, work, sides.declared, waivers=accepted))
         case _:
             assert_never(kind)
 
@@ -228,11 +235,13 @@ def measured(
     asked: ComparisonSettings,
     work: RunWork,
     declared: Mapping[str, object] = MappingProxyType({}),
+    *,
+    waivers: Sequence[Waiver] = (),
 ) -> tuple[ComparisonReport, Path]:
     """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
     recorded = record_run(chosen, directory, work, declared=declared, comparison=asked)
-    report = stored(recorded.record)
+    report = stored(recorded.record, waivers=waivers)
     with ignored():
         unwritten = report_files.write(directory, report)
     raise_first([recorded.failure, *unwritten])
@@ -241,13 +250,13 @@ def measured(
     return report, directory
 
 
-def stored(record: RunRecord, margin: float | None = None) -> ComparisonReport:
+def stored(record: RunRecord, margin: float | None = None, waivers: Sequence[Waiver] = ()) -> ComparisonReport:
     """Says what was compared in a run: what it was made for, or else its baseline and candidate."""
     asked = record.comparison
     if asked is None:
         return ComparisonReport(compare(record, margin=margin or MARGIN), (record,))
     asked = asked.model_copy(update={"margin": margin or asked.margin})
-    return ComparisonReport(compare_asked(record, asked), (record,))
+    return ComparisonReport(compare_asked(record, asked, waivers), (record,))
 
 
 def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:

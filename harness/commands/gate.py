@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -13,10 +13,12 @@ import click
 
 from harness import runs
 from harness.children import git
+from harness.commands._shared import waiver_files
 from harness.commands.compare import WORKER, known_revision, refuse_too_old
 from harness.errors import ExitCode, UsageError
 from harness.failures import raise_first
-from harness.judging.gate import GatePair, doubted_places, judge_gate
+from harness.judging.gate import GatePair, doubted_places, judge_gate, refuse_unknown_figures
+from harness.judging.waivers import Waiver, Waivers, of_figures
 from harness.measuring import scenario_files
 from harness.measuring.environment import host, software
 from harness.measuring.gating import GatePlan, GateSides, GateWork, gate_plan
@@ -45,14 +47,19 @@ def gate(
     settings: tuple[str, ...],
     database: str | None,
     output: Path,
+    waivers_file: Path | None,
 ) -> ExitCode:
     started = perf_counter()
+    waivers = waiver_files.load_waivers(waivers_file)
     asked = [_asked(each) for each in reports]
     chosen = scenario_files.load_scenario(scenario_name, settings=settings, database=database)
     plan = gate_plan(chosen, variant)
     sides = sides_of(plan, base, environment)
     kept = Kept.opened(cache or kept_directory(), lambda said: click.echo(f"note: {said}", err=True))
-    gating = Gating(plan, sides, kept, None if fresh else kept.counts(key_of(plan, sides.base.commit)))
+    accepted = of_figures(waiver_files.not_in_base(waivers, waivers_file, sides.base.commit), chosen.name)
+    refuse_unknown_figures(accepted, chosen.subjects)
+    known = None if fresh else kept.counts(key_of(plan, sides.base.commit))
+    gating = Gating(plan, sides, kept, known, accepted)
     record, directory = gating.measured(output)
     report = gating.report(record, perf_counter() - started)
     with ignored():
@@ -101,6 +108,7 @@ class Gating:
     sides: GateSides
     kept: Kept
     known: CountedSide | None
+    waivers: Waivers = field(default_factory=dict[str, Waiver])
 
     @property
     def pairs(self) -> Sequence[GatePair]:
@@ -165,7 +173,7 @@ class Gating:
             self.plan.scenario.name,
             record.run_id,
             *self.sides.names,
-            judge_gate(record, self.pairs),
+            judge_gate(record, self.pairs, self.waivers),
             len(self.plan.places),
             elapsed_s,
             tuple(filter(None, remarks)),

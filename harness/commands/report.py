@@ -16,7 +16,8 @@ from harness.showing.report import report_of
 
 def report(name: str, form: str, output: Path, *, waivers_file: Path | None, everything: bool) -> ExitCode:
     directory = runs.find(name, output)
-    found = report_of(runs.load_record(directory), waiver_files.load_waivers(waivers_file))
+    record = runs.load_record(directory)
+    found = report_of(record, waiver_files.for_record(record, waivers_file))
     if form == "terminal":
         show_report(found, directory, everything=everything)
     elif form in EXPORTS:

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from harness.commands._shared.waiver_files import add_waiver
 from harness.errors import ExitCode, UsageError
 from harness.judging.budgets import parse
-from harness.judging.waivers import Waiver, refuse_unknown_budgets
+from harness.judging.gate import refuse_unknown_figures
+from harness.judging.waivers import Waiver, of_figures, refuse_unknown_budgets
 from harness.measuring import scenario_files
 
 
@@ -35,6 +36,7 @@ def waive(
         issue = error.errors()[0]
         raise UsageError(f"--{'.'.join(map(str, issue['loc']))}: {issue['msg']}.") from None
     refuse_unknown_budgets([waiver], chosen.name, chosen.budgets, chosen.variant_names)
+    refuse_unknown_figures(of_figures([waiver], chosen.name), chosen.subjects)
     _ = waiver.accepted, waiver.accepted_share
     path = add_waiver(waivers_file, waiver)
     click.echo(f"Wrote it into {path}: {waiver.subject} of {waiver.scenario} may fail until {day}.")

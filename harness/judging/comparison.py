@@ -11,7 +11,8 @@ side fewer of them, and the later ones meet a database that has grown.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Final
 
 from harness.advice import MARGIN, ROUNDS_ADVISED
@@ -32,12 +33,22 @@ from harness.judging.analysis.sequential import confidence_at
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.common_requests import ComparedRounds, MetricKey, common_phases, common_requests
 from harness.judging.declaration import declaration_of
+from harness.judging.evaluation import SEVERITY
 from harness.judging.likeness import unlike
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.shared_drift import drift_between
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.judging.verdict import Verdict, against_timings, judge
-from harness.judging.waivers import Waiver, of_budgets, refuse_unknown_budgets
+from harness.judging.waivers import (
+    Standing,
+    Waiver,
+    Waivers,
+    day_of,
+    of_budgets,
+    of_figures,
+    refuse_unknown_budgets,
+    standing,
+)
 from harness.quantities import count, mean_count, number_of, share, significant
 from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
 
@@ -145,6 +156,8 @@ class Comparison:
     """What was counted on both sides."""
     plans: PlanComparison
     """How the plans of both sides differ."""
+    waived: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
+    """What figures are with their waivers, by their names."""
 
 
 def compare(
@@ -175,12 +188,91 @@ def judged(record: RunRecord, waivers: Sequence[Waiver] = ()) -> Comparison | Ve
     """By what the run was made for: as a comparison, or by its budgets. Raises `UsageError` for an unknown waiver."""
     declared = declaration_of(record)
     if record.comparison:
-        return compare_asked(record, record.comparison)
+        return compare_asked(record, record.comparison, waivers)
     refuse_unknown_budgets(waivers, declared.name, declared.budgets, declared.strategies)
     return judge(record, waivers=of_budgets(waivers, declared.name))
 
 
-def compare_asked(record: RunRecord, asked: ComparisonSettings) -> Comparison:
+WORD_OUTCOMES: Final[Mapping[Word, Outcome]] = {
+    "slower": Outcome.FAIL,
+    "undecided": Outcome.UNDECIDED,
+    "same": Outcome.PASS,
+    "faster": Outcome.PASS,
+}
+
+
+def timing_outcome(comparison: Comparison, metric: MetricComparison) -> Outcome:
+    """Says what a latency comes to by itself; none can be judged where any cannot."""
+    if comparison.objections:
+        return Outcome.INVALID
+    return WORD_OUTCOMES[metric.difference.word] if metric.difference else Outcome.UNDECIDED
+
+
+def counter_outcome(counter: CounterComparison) -> Outcome:
+    return Outcome.FAIL if counter.difference.change == "grew" else Outcome.PASS
+
+
+def compared_figures(operations: Iterable[str]) -> Sequence[str]:
+    """Names what a comparison says of each of these operations."""
+    counters = (*COUNTERS, "errors", *PHASE_COUNTERS)
+    return [
+        name
+        for operation in operations
+        for name in (
+            *(f"{operation}.{each}" for each in STATISTICS),
+            *(f"{operation} {each}" for each in counters),
+        )
+    ]
+
+
+def accepted(comparison: Comparison, waivers: Waivers, on: date) -> Comparison:
+    """The comparison with what is accepted of it on this day; what it does not compare is another command's."""
+    every: tuple[MetricComparison | CounterComparison, ...] = (*comparison.metrics, *comparison.counters)
+    figures = {each.name: each for each in every}
+    waived = {name: _standing_of(comparison, figures[name], waivers[name], on) for name in figures.keys() & waivers}
+    if not waived:
+        return comparison
+    counted = [
+        waived[each.name].outcome if each.name in waived else counter_outcome(each) for each in comparison.counters
+    ]
+    timed = [
+        waived[each.name].outcome if each.name in waived else timing_outcome(comparison, each)
+        for each in comparison.metrics
+    ]
+    outcomes = (*counted, *timed)
+    if Outcome.FAIL in counted:
+        outcome = Outcome.FAIL
+    elif comparison.objections or not comparison.metrics:
+        outcome = Outcome.INVALID
+    else:
+        worst = next(each for each in SEVERITY if each in outcomes)
+        outcome = Outcome.PASS_WITH_WAIVERS if worst is Outcome.WAIVED else worst
+    code = comparison.exit_code if comparison.exit_code is ExitCode.INTERRUPTED else outcome.exit_code
+    said = " ".join(f"{name}: {each.sentence}" for name, each in waived.items())
+    return replace(
+        comparison, outcome=outcome, exit_code=code, sentence=f"{comparison.sentence} {said}".strip(), waived=waived
+    )
+
+
+def _standing_of(
+    comparison: Comparison, figure: MetricComparison | CounterComparison, waiver: Waiver, on: date
+) -> Standing:
+    share = waiver.accepted_share
+    if isinstance(figure, CounterComparison):
+        found = figure.difference
+        within = share is None or found.candidate <= found.baseline * (1 + share)
+        worst = Outcome.PASS if within else Outcome.FAIL
+        return standing(waiver, counter_outcome(figure), on, accepted=worst, for_sure=found.change != "varies")
+    if share is None or figure.difference is None:
+        worst = Outcome.PASS
+    elif figure.difference.lower > 1 + share:
+        worst = Outcome.FAIL
+    else:
+        worst = Outcome.PASS if figure.difference.upper <= 1 + share else Outcome.UNDECIDED
+    return standing(waiver, timing_outcome(comparison, figure), on, accepted=worst)
+
+
+def compare_asked(record: RunRecord, asked: ComparisonSettings, waivers: Sequence[Waiver] = ()) -> Comparison:
     """Says what the run was to compare.
 
     A side that it did not come to has no requests, so there is nothing to compare.
@@ -189,7 +281,11 @@ def compare_asked(record: RunRecord, asked: ComparisonSettings) -> Comparison:
     missing = [name for name in (asked.baseline, asked.candidate) if name not in begun]
     unmeasured = tuple(VariantRecord(name=name, description="", schema_version=0) for name in missing)
     whole = record.model_copy(update={"variants": (*record.variants, *unmeasured)})
-    comparison = compare(whole, asked.baseline, asked.candidate, margin=asked.margin)
+    comparison = accepted(
+        compare(whole, asked.baseline, asked.candidate, margin=asked.margin),
+        of_figures(waivers, declaration_of(record).name),
+        day_of(record.started_at),
+    )
     return replace(comparison, exit_code=ExitCode.INTERRUPTED) if record.interruption == INTERRUPTED else comparison
 
 

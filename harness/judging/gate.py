@@ -6,10 +6,12 @@ in which both sides took turns, shows it again.
 """
 
 import math
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from itertools import pairwise
 from typing import Final, Literal, cast
@@ -18,8 +20,9 @@ import scipy
 
 from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
-from harness.judging.comparison import COUNTERS
+from harness.judging.comparison import COUNTERS, compared_figures
 from harness.judging.plan_differences import PlanDifference, compare_plans, plan_side
+from harness.judging.waivers import NO_WAIVERS, Standing, Waiver, Waivers, day_of, standing, unknown
 from harness.quantities import number_of
 from harness.record import INTERRUPTED, PhaseRecord, PlanRecord, RunRecord, Sample, VariantRecord
 
@@ -75,6 +78,13 @@ class GateFinding:
     """The statements or the plan that it comes from; empty where nobody can tell."""
     is_worse: bool = True
     """Whether it fails the gate."""
+    standing: Standing | None = None
+    """What it is with its waiver; None without one."""
+
+    @property
+    def figure(self) -> str:
+        """Names what is otherwise, wherever it was found."""
+        return f"{self.subject} {self.counter}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +161,8 @@ class PairView:
         return found
 
 
-def judge_gate(record: RunRecord, pairs: Sequence[GatePair]) -> GateVerdict:
-    """Counts of the first round that a pair has; times that each of its rounds shows."""
+def judge_gate(record: RunRecord, pairs: Sequence[GatePair], waivers: Waivers = NO_WAIVERS) -> GateVerdict:
+    """Counts of the first round that a pair has; times that each of its rounds shows; and what is accepted of them."""
     findings: list[GateFinding] = []
     measured = 0
     for pair in pairs:
@@ -163,9 +173,63 @@ def judge_gate(record: RunRecord, pairs: Sequence[GatePair]) -> GateVerdict:
         findings += _counted(views[0])
         findings += _planned(record, pair)
         findings += _confirmed(views)
+    findings = list(_with_waivers(findings, waivers, day_of(record.started_at), is_whole=measured == len(pairs)))
     ordered = sorted(findings, key=lambda each: (not each.is_worse, FINDING_KINDS.index(each.kind)))
     outcome, code = _outcome(record, ordered, measured, len(pairs))
     return GateVerdict(outcome, _sentence(record, ordered, measured, len(pairs)), tuple(ordered), code)
+
+
+def _with_waivers(
+    findings: Sequence[GateFinding], waivers: Waivers, on: date, *, is_whole: bool
+) -> Iterable[GateFinding]:
+    """What differs, and waivers of what does not; a time may differ in the next gate, so its waiver may stay."""
+    for each in findings:
+        waiver = waivers.get(each.figure) if each.is_worse else None
+        if waiver is None:
+            yield each
+            continue
+        stands = standing(waiver, Outcome.FAIL, on, accepted=_within(each, waiver))
+        yield replace(each, standing=stands, is_worse=stands.outcome is Outcome.FAIL)
+    worse = {each.figure for each in findings if each.is_worse}
+    for name, waiver in waivers.items():
+        # A figure of a comparison alone has a dot where those of gates have a blank.
+        if name not in worse and not name.endswith(TIMED_FIGURES) and is_whole and " " in name:
+            subject, _, counter = name.partition(" ")
+            stands = standing(waiver, Outcome.PASS, on)
+            yield GateFinding("everywhere", subject, counter, "counted", standing=stands)
+
+
+def _within(finding: GateFinding, waiver: Waiver) -> Outcome:
+    """By what share it is worse, beside what is accepted; of what has no size, anything is."""
+    share = waiver.accepted_share
+    if share is None or finding.before is None or finding.after is None:
+        return Outcome.PASS
+    beyond = abs(finding.after - finding.before) > share * abs(finding.before)
+    return Outcome.FAIL if beyond else Outcome.PASS
+
+
+TIMED_FIGURES: Final = (", ms", ", bytes kept", "beside one alone")
+
+
+def figure_names(operations: Iterable[str]) -> Sequence[str]:
+    """Names what a gate may find of these operations, but for tables and statements."""
+    counters = (*COUNTERS, "errors", *(each.name for each in PHASE_COUNTERS), "time, ms", "sessions with the database")
+    return [f"{operation} {counter}" for operation in operations for counter in counters] + [HIT_FIGURE]
+
+
+HIT_FIGURE: Final = "all cache hits, as a share"
+OF_STATEMENTS_AND_TABLES: Final = re.compile(
+    r"\S+ (?:plan|time of the statement, ms|(?:client|service) CPU, ms|(?:service )?memory, bytes kept"
+    r"|several at once, beside one alone|rows of \S+ read or written|blocks of \S+)"
+)
+
+
+def refuse_unknown_figures(waivers: Waivers, subjects: Sequence[str]) -> None:
+    """Raises `UsageError` for a waiver of what no gate or comparison of these operations and phases finds."""
+    known = [*figure_names(subjects), *compared_figures(subjects)]
+    for name, waiver in waivers.items():
+        if name not in known and not OF_STATEMENTS_AND_TABLES.fullmatch(name):
+            raise unknown(waiver, known, "figure")
 
 
 FINDING_KINDS: Final[tuple[FindingKind, ...]] = ("counted", "planned", "timed")
@@ -511,7 +575,8 @@ def _outcome(
         return Outcome.FAIL, ExitCode.FAIL
     if record.interruption or measured < wanted:
         return Outcome.INVALID, ExitCode.INVALID
-    return Outcome.PASS, ExitCode.PASS
+    waived = any(each.standing for each in findings)
+    return (Outcome.PASS_WITH_WAIVERS if waived else Outcome.PASS), ExitCode.PASS
 
 
 def _sentence(record: RunRecord, findings: Sequence[GateFinding], measured: int, wanted: int) -> str:
@@ -525,6 +590,9 @@ def _sentence(record: RunRecord, findings: Sequence[GateFinding], measured: int,
         return f"The gate came to no end: {record.interruption}."
     if measured < wanted:
         return f"Both sides were measured in {measured} of {number_of(wanted, 'place')}, so nothing is shown."
+    waived = list(dict.fromkeys(f"{each.figure}: {each.standing.sentence}" for each in findings if each.standing))
+    if waived:
+        return f"Nothing else is worse than the base. {' '.join(waived)}"
     better = len(findings)
     return "Nothing is worse than the base" + (f"; otherwise: {number_of(better, 'figure')}." if better else ".")
 

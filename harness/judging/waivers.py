@@ -99,6 +99,11 @@ def of_figures(waivers: Iterable[Waiver], scenario: str) -> Waivers:
     return {each.subject: each for each in waivers if each.figure is not None and each.scenario == scenario}
 
 
+def new_since(waivers: Iterable[Waiver], base: Collection[Waiver]) -> tuple[Waiver, ...]:
+    """Those that the base has not: what the others accepted is in the base, so nothing is worse than that."""
+    return tuple(each for each in waivers if each not in base)
+
+
 def day_of(started_at: datetime) -> date:
     return started_at.astimezone(UTC).date()
 

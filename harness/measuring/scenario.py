@@ -201,6 +201,11 @@ class Scenario(Section, frozen=True):
         raise NotImplementedError
 
     @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names its operations and its phases."""
+        return tuple(dict.fromkeys((*self.operation_names, *(phase.name for phase in self.phases))))
+
+    @property
     def operation_names(self) -> tuple[str, ...]:
         """Says what the phases perform, in the order in which the target declares its operations."""
         raise NotImplementedError

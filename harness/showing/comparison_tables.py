@@ -8,7 +8,7 @@ from typing import Final
 from harness.judging.analysis.counters import Change
 from harness.judging.analysis.paired import POWER, RISK, Difference, Word
 from harness.judging.budget_metrics.protocol import Outcome
-from harness.judging.comparison import Comparison, CounterComparison, MetricComparison
+from harness.judging.comparison import Comparison, CounterComparison, MetricComparison, counter_outcome, timing_outcome
 from harness.quantities import ABSENT, MINUS, count, duration, mean_count, number_of, share, significant
 from harness.showing.tables import (
     Cell,
@@ -25,12 +25,6 @@ from harness.showing.tables import (
 
 WORD_TONES: Final[Mapping[Word, Tone]] = {"faster": "good", "slower": "bad", "same": "plain", "undecided": "doubt"}
 CHANGE_TONES: Final[Mapping[Change, Tone]] = {"shrank": "good", "grew": "bad", "same": "plain", "varies": "muted"}
-_WORD_OUTCOMES: Final[Mapping[Word, Outcome]] = {
-    "slower": Outcome.FAIL,
-    "undecided": Outcome.UNDECIDED,
-    "same": Outcome.PASS,
-    "faster": Outcome.PASS,
-}
 
 RATIO_MAX: Final = 1_000
 
@@ -184,18 +178,16 @@ class ComparisonFinding:
 def findings(comparison: Comparison) -> Iterable[ComparisonFinding]:
     """Timings and counts, each by itself; timings that cannot be judged are INVALID one by one."""
     for metric in comparison.metrics:
-        yield ComparisonFinding(metric.name, _timing_outcome(comparison, metric), _timing_sentence(metric))
+        yield _finding(comparison, metric.name, timing_outcome(comparison, metric), _timing_sentence(metric))
     for counter in comparison.counters:
-        outcome = Outcome.FAIL if counter.difference.change == "grew" else Outcome.PASS
-        yield ComparisonFinding(counter.name, outcome, _count_sentence(counter))
+        yield _finding(comparison, counter.name, counter_outcome(counter), _count_sentence(counter))
 
 
-def _timing_outcome(comparison: Comparison, metric: MetricComparison) -> Outcome:
-    if comparison.objections:
-        return Outcome.INVALID
-    if metric.difference is None:
-        return Outcome.UNDECIDED
-    return _WORD_OUTCOMES[metric.difference.word]
+def _finding(comparison: Comparison, name: str, outcome: Outcome, sentence: str) -> ComparisonFinding:
+    stands = comparison.waived.get(name)
+    if stands is None:
+        return ComparisonFinding(name, outcome, sentence)
+    return ComparisonFinding(name, stands.outcome, f"{sentence}. {stands.sentence}")
 
 
 def _timing_sentence(metric: MetricComparison) -> str:

@@ -69,8 +69,14 @@ def gate_table(verdict: GateVerdict) -> Table | None:
 
 def _row(finding: GateFinding) -> tuple[Cell, ...]:
     verdict = Cell("FAIL", "bad") if finding.is_worse else Cell("differs", "muted")
+    if finding.standing and not finding.is_worse:
+        verdict = Cell("WAIVED", "doubt")
     texts = (finding.place, finding.subject, finding.counter, _figure(finding.before), _figure(finding.after))
-    return (verdict, *(Cell(printable(text)) for text in texts), Cell(printable(finding.detail)))
+    return (verdict, *(Cell(printable(text)) for text in texts), Cell(printable(_detail(finding))))
+
+
+def _detail(finding: GateFinding) -> str:
+    return ". ".join(part for part in (finding.detail, finding.standing.sentence if finding.standing else "") if part)
 
 
 def _figure(value: float | None) -> str:
@@ -81,7 +87,7 @@ def finding_sentence(finding: GateFinding) -> str:
     """`query statements, 300 memories: 3 → 23 (access.touch 0 → 20)`."""
     figures = "" if finding.before is None else f"{_figure(finding.before)} → {_figure(finding.after)}"
     said = ": ".join(part for part in (f"{finding.subject} {finding.counter}, {finding.place}", figures) if part)
-    return f"{said} ({finding.detail})" if finding.detail else said
+    return f"{said} ({_detail(finding)})" if _detail(finding) else said
 
 
 def _terminal(report: GateReport) -> str:
@@ -122,7 +128,7 @@ def _junit(report: GateReport) -> str:
 
 def _cases(report: GateReport) -> Iterable[Case]:
     for each in report.verdict.findings:
-        outcome = Outcome.FAIL if each.is_worse else Outcome.PASS
+        outcome = Outcome.FAIL if each.is_worse else each.standing.outcome if each.standing else Outcome.PASS
         name = f"{each.subject} {each.counter}, {each.place}"
         yield Case(f"gate.{report.scenario}", name, outcome, finding_sentence(each))
 

@@ -1,14 +1,17 @@
 """Waivers in their file: read as a whole or refused with the place, and written below what stands there."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
 from harness import runs
+from harness.children import git
 from harness.errors import UsageError
-from harness.judging.waivers import Waiver
+from harness.judging.waivers import Waiver, new_since
+from harness.record import RunRecord
 
 WAIVERS_FILE: Final = Path("waivers.toml")
 KEY: Final = "waiver"
@@ -20,6 +23,25 @@ def load_waivers(path: Path | None) -> tuple[Waiver, ...]:
     if path is None and not chosen.exists():
         return ()
     return parsed_waivers(_text(chosen), str(chosen))
+
+
+def for_record(record: RunRecord, path: Path | None) -> tuple[Waiver, ...]:
+    """Those that may count for a stored run: of a comparison only where revisions were compared."""
+    waivers = load_waivers(path)
+    if record.comparison is None:
+        return waivers
+    commits = cast("dict[str, str]", record.scenario.get("revisions", {}))
+    commit = commits.get(record.comparison.baseline)
+    return not_in_base(waivers, path, commit) if commit else ()
+
+
+def not_in_base(waivers: Sequence[Waiver], path: Path | None, commit: str) -> tuple[Waiver, ...]:
+    """Those that the file has not at this commit, where it may be none yet."""
+    shown = git("show", f"{commit}:./{path or WAIVERS_FILE}")
+    return new_since(
+        waivers,
+        parsed_waivers(shown.stdout, f"{path or WAIVERS_FILE} of {commit[:10]}") if shown.returncode == 0 else (),
+    )
 
 
 def _text(path: Path) -> str:

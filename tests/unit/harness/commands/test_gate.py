@@ -40,6 +40,7 @@ def refused(name: str = "own.toml", base: str = "HEAD", cache: Path | None = Non
             settings=(),
             database=None,
             output=Path("reports"),
+            waivers_file=None,
         )
     assert not Path("reports").exists()
     return str(error.value)

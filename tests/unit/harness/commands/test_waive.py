@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -13,10 +14,11 @@ import pytest
 from harness import runs
 from harness.cli import tell
 from harness.command_line import harness
-from harness.commands._shared.waiver_files import load_waivers
+from harness.commands._shared.waiver_files import for_record, load_waivers, not_in_base
 from harness.commands.run import Wanted
 from harness.errors import ExitCode, HarnessError, UsageError
 from harness.judging.waivers import Waiver
+from harness.record import ComparisonSettings
 from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.report import report_of
 from tests.records import record, samples, variant
@@ -178,7 +180,7 @@ def test_the_page_writes_the_file_that_it_shows_and_gets_the_verdict_that_it_sho
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    command, file, verdict = re.findall(r"^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    command, file, verdict, figure = re.findall(r"^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     budgets = ("newest.statements <= 3", "newest.p95 <= 300ms")
     Path("performance.toml").write_text(
         f'name = "notes"\ntarget = "sql"\noperations.newest.sql = "SELECT 1"\nbudgets = {json.dumps(budgets)}\n'
@@ -196,3 +198,37 @@ def test_the_page_writes_the_file_that_it_shows_and_gets_the_verdict_that_it_sho
     assert main("report", "one") == ExitCode.PASS
     shown = capsys.readouterr().out.splitlines()
     assert [line for line in verdict.splitlines() if line not in shown] == []
+    assert main(*shlex.split(figure)[1:]) == ExitCode.PASS
+    assert load_waivers(None)[1].figure == "newest statements"
+
+
+def test_a_figure_that_nobody_compares_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert waive("query statments", "--figure") == ExitCode.USAGE
+    assert "has no such figure. Did you mean 'query statements'?" in capsys.readouterr().err
+    assert waive("query statements", "--figure", "--up-to", "4") == ExitCode.USAGE
+    assert "of a figure it is a share, such as 30%" in capsys.readouterr().err
+
+
+def test_a_waiver_counts_against_a_base_that_has_it_not(project: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=ana", "-c", "user.email=ana@localhost")
+        return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "Begin")
+    waive("query statements", "--figure")
+    waivers = load_waivers(None)
+    assert not_in_base(waivers, None, git("rev-parse", "HEAD")) == waivers
+    git("add", "waivers.toml")
+    git("commit", "-q", "-m", "Accept more statements")
+    assert not_in_base(waivers, None, git("rev-parse", "HEAD")) == ()
+    waive("query rows", "--figure")
+    (new,) = not_in_base(load_waivers(None), None, git("rev-parse", "HEAD"))
+    assert new.figure == "query rows"
+    stored = runs.load_record(project / "reports" / "one")
+    settings = ComparisonSettings(baseline="main", candidate="HEAD", margin=0.05)
+    asked = stored.model_copy(update={"comparison": settings})
+    assert for_record(stored, None) == load_waivers(None)
+    assert for_record(asked, None) == ()
+    between = asked.model_copy(update={"scenario": {"revisions": {"main": git("rev-parse", "HEAD")}}})
+    assert for_record(between, None) == (new,)

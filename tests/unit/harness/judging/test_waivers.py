@@ -8,12 +8,16 @@ import pytest
 from harness.errors import ExitCode, UsageError
 from harness.judging.aborting import AbortWatch
 from harness.judging.budget_metrics.protocol import Outcome
-from harness.judging.comparison import judged
+from harness.judging.comparison import Comparison, compare_asked, judged
 from harness.judging.declaration import declaration_of
+from harness.judging.gate import GateVerdict, judge_gate, refuse_unknown_figures
 from harness.judging.verdict import BudgetVerdict, Verdict, wanting
-from harness.judging.waivers import Waiver, of_budgets, refuse_unknown_budgets
-from harness.record import RunRecord
+from harness.judging.waivers import Waiver, new_since, of_budgets, of_figures, refuse_unknown_budgets
+from harness.record import ComparisonSettings, RunRecord
+from harness.showing.gate_report import GATE_FORMS, GateReport
+from harness.showing.renderers import RENDERERS
 from tests.records import phase, record, sample, samples, variant
+from tests.unit.harness.judging.test_gate import PAIR, SideAt, both
 
 BUDGET = "query.statements <= 3"
 
@@ -207,3 +211,127 @@ def test_an_accepted_limit_that_makes_no_sense_is_refused(fields: dict[str, Any]
 def test_one_without_what_it_needs_is_none(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"validation error"):
         waiver(**fields)
+
+
+def figure(name: str, **fields: Any) -> Waiver:
+    return waiver(**({"budget": None, "figure": name, "scenario": "test"} | fields))
+
+
+def gate(candidate: SideAt, *waivers: Waiver, base: SideAt | None = None, rounds: int = 1) -> GateVerdict:
+    return judge_gate(both(candidate, base, rounds), [PAIR], of_figures(waivers, "test"))
+
+
+MORE = SideAt({"statements": 4})
+
+
+def test_a_gate_passes_with_what_is_accepted_of_it_and_names_it() -> None:
+    verdict = gate(MORE, figure("query statements"))
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.PASS_WITH_WAIVERS, ExitCode.PASS)
+    assert verdict.sentence == (
+        "Nothing else is worse than the base. query statements: Waived by ana until 2026-01-01: a new column."
+    )
+    (finding,) = verdict.findings
+    assert (finding.is_worse, finding.standing and finding.standing.outcome) == (False, Outcome.WAIVED)
+
+
+@pytest.mark.parametrize(
+    ("up_to", "expires", "outcome", "said"),
+    [
+        ("34%", date(2026, 1, 1), Outcome.PASS_WITH_WAIVERS, "up to 34%"),
+        ("33%", date(2026, 1, 1), Outcome.FAIL, "worse than its waiver by ana accepts: up to 33%"),
+        (None, date(2025, 12, 31), Outcome.FAIL, "ended on 2025-12-31"),
+    ],
+)
+def test_a_gate_accepts_no_more_and_no_longer(up_to: str | None, expires: date, outcome: Outcome, said: str) -> None:
+    verdict = gate(MORE, figure("query statements", up_to=up_to, expires=expires))
+    assert verdict.outcome is outcome
+    (finding,) = verdict.findings
+    assert finding.standing is not None
+    assert said in finding.standing.sentence
+
+
+def test_what_else_is_worse_fails_the_gate_all_the_same() -> None:
+    verdict = gate(SideAt({"statements": 4, "rows": 30}), figure("query statements"))
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.sentence == "Worse than the base: query rows."
+
+
+def test_a_gate_fails_by_a_waiver_of_what_is_not_worse() -> None:
+    verdict = gate(SideAt(), figure("query statements"))
+    assert verdict.outcome is Outcome.FAIL
+    assert "not needed any more" in str(verdict.findings[0].standing)
+    assert gate(SideAt(), figure("query time, ms"), figure("query.p95")).outcome is Outcome.PASS
+
+
+def test_every_form_of_a_gate_names_what_is_waived() -> None:
+    report = GateReport("test", "r", "main", "working tree", gate(MORE, figure("query statements")), 1, 1.0)
+    for name, form in GATE_FORMS.items():
+        text = form(report)
+        assert "PASS WITH WAIVERS" in text, name
+        assert "Waived by ana" in text, name
+    assert "WAIVED" in GATE_FORMS["terminal"](report)
+    assert "<skipped" in GATE_FORMS["junit"](report)
+
+
+def test_what_the_base_accepts_already_is_in_the_base() -> None:
+    old, new = figure("query statements"), figure("query statements", reason="another")
+    assert new_since([old], [old]) == ()
+    assert new_since([new], [old]) == (new,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["query statements", "query.p95", "search plan", "query rows of notes read or written", "query client CPU, ms"],
+)
+def test_a_figure_is_one_of_a_gate_or_of_a_comparison(name: str) -> None:
+    refuse_unknown_figures({name: figure(name)}, ["query"])
+
+
+@pytest.mark.parametrize(("name", "near"), [("query statments", "query statements"), ("query.p94", "query.p95")])
+def test_what_no_gate_or_comparison_finds_is_refused_with_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"no such figure. Did you mean {near!r}"):
+        refuse_unknown_figures({name: figure(name)}, ["query"])
+
+
+def compared(*waivers: Waiver, slower: float = 1.5, statements: int = 3) -> Comparison:
+    """Ten rounds of sides that differ as stated; counts of the candidate too."""
+    sides = [
+        variant(
+            name,
+            [
+                sample("query", 0.1 * factor * (1 + 0.001 * (number % 7)), round=round_number, statements=counted)
+                for round_number in range(1, 11)
+                for number in range(60)
+            ],
+        )
+        for name, factor, counted in (("before", 1.0, 3), ("after", slower, statements))
+    ]
+    asked = ComparisonSettings(baseline="before", candidate="after", margin=0.05)
+    return compare_asked(record(*sides), asked, waivers)
+
+
+def test_a_comparison_passes_with_what_is_accepted_of_it() -> None:
+    times = [figure(f"query.{each}") for each in ("mean", "p50", "p95")]
+    assert compared().outcome is Outcome.FAIL
+    found = compared(*times)
+    assert (found.outcome, found.exit_code) == (Outcome.PASS_WITH_WAIVERS, ExitCode.PASS)
+    assert "query.p95: Waived by ana until 2026-01-01" in found.sentence
+    for name, renderer in RENDERERS.items():
+        assert "PASS WITH WAIVERS" in renderer.render_comparison(found, ()), name
+    assert compared(*times[:2]).outcome is Outcome.FAIL
+    assert compared(*times, statements=4).outcome is Outcome.FAIL
+    assert compared(*times, figure("query statements", up_to="34%"), statements=4).outcome is Outcome.PASS_WITH_WAIVERS
+    assert compared(*times, figure("query statements", up_to="33%"), statements=4).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("up_to", "outcome"), [("60%", Outcome.WAIVED), ("50%", Outcome.UNDECIDED), ("30%", Outcome.FAIL)]
+)
+def test_a_time_is_accepted_where_its_whole_interval_is(up_to: str, outcome: Outcome) -> None:
+    found = compared(figure("query.p95", up_to=up_to), slower=1.5)
+    assert found.waived["query.p95"].outcome is outcome
+
+
+def test_a_comparison_fails_by_a_waiver_of_what_is_the_same() -> None:
+    found = compared(figure("query.p95"), slower=1.0)
+    assert (found.outcome, found.waived["query.p95"].outcome) == (Outcome.FAIL, Outcome.FAIL)
