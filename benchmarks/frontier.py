@@ -5,7 +5,12 @@
 `DIRECTORY` keeps the prepared memories (prepared_corpus.py). A ratio is the median of those of the rounds, with the
 least and the most of them; milliseconds are medians of all. On a machine that others use as well, the processor time
 of the server's process says more than the time that passes. A bare search is one statement on a table of its own with
-an HNSW index built as broadly as ours, and is itself as broad as a recall of 0.99 takes.
+an HNSW index built as broadly as ours, and is itself as broad as a recall of 0.99 takes. Several sizes are in the end
+asked in turns, for what an operation costs with more memories.
+
+    python benchmarks/frontier.py DIRECTORY --size 10000 --size 1000000 --without-bare --server postgresql://localhost/
+
+keeps the loaded databases on a server of yours, where the next call finds them: to load a million takes an hour.
 """
 
 import argparse
@@ -13,12 +18,12 @@ import asyncio
 import os
 import statistics
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
@@ -36,7 +41,7 @@ from anima.searches.protocol import RANKED_AT_ONCE
 from anima.strategy import BATCHED, FRONTIER, Strategy
 from harness.measuring.servers.network import delay_proxy, with_endpoint
 from harness.measuring.servers.provisioners import provisioner
-from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Server
+from harness.measuring.servers.provisioners.protocol import DatabaseSettings
 from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
 
 LIMIT: Final = 20
@@ -76,6 +81,7 @@ BARE: Final = """
     ALTER TABLE bare DROP COLUMN embedding, ADD PRIMARY KEY (id);
     CREATE INDEX bare_key ON bare USING hnsw (key halfvec_cosine_ops) WITH (m = 16, ef_construction = 128);
 """
+DATABASES: Final = "SELECT datname FROM pg_database WHERE datname = ANY($1::text[])"
 BARE_SEARCH: Final = """
     SELECT id, content, content_hash, tier, tier_last_updated, access_count, last_accessed,
         accessed_in_conversation_ids, category, tags, source, resonance_phi, is_catalyst, metadata, created_at,
@@ -175,7 +181,7 @@ class Measurement:
         found = [set(row["ids"]) for row in rows if row]
         tell(f"recall, threshold {threshold:g}", ">= 0.99", f"{recall(found, exact):.4f}; proven {proven:.0%}")
 
-    async def query_and_write(self) -> None:
+    async def query_and_write(self, *, with_bare: bool) -> None:
         for number in range(len(self.vectors)):  # The first write to a page after a checkpoint logs all of it.
             await self.anima.memory.query(self.query(number))
         rounds = Rounds()
@@ -185,11 +191,14 @@ class Measurement:
         for _ in range(self.rounds):
             rounds.begin()
             for number, vector in enumerate(self.vectors):
-                await rounds.time_both("bare", self.bare.get_server_pid(), self.bare.fetch(BARE_SEARCH, vector))
+                if with_bare:
+                    await rounds.time_both("bare", self.bare.get_server_pid(), self.bare.fetch(BARE_SEARCH, vector))
                 await rounds.time_both("query", process, self.anima.memory.query(self.query(number)))
         written = (await self.written() - before) / (self.rounds * len(self.vectors))
-        tell("query with all it writes / bare search", "<= 1.5", rounds.ratio("query", "bare"))
-        tell("... the server's processor time", "<= 1.5", rounds.ratio("query, processor", "bare, processor"))
+        tell("query with all it writes", "<= 10 ms", f"{rounds.median_ms('query'):.2f} ms")
+        if with_bare:
+            tell("... / bare search", "<= 1.5", rounds.ratio("query", "bare"))
+            tell("... the server's processor time", "<= 1.5", rounds.ratio("query, processor", "bare, processor"))
         tell("query: WAL", "<= 8 kB", f"{written / 1000:.1f} kB")
         await self.anima.memory.database.report_statistics()
         tell("access updates that are HOT", "100 %", f"{await self.bare.fetchval(HOT):.1%}")
@@ -204,12 +213,11 @@ class Measurement:
         request = BootstrapRequest(conversation_id="c", active_limit=35)
         for _ in range(self.rounds):
             rounds.begin()
-            for vector in self.vectors:
-                await rounds.time("bare", self.bare.fetch(BARE_SEARCH, vector))
+            for _ in self.vectors:
                 await rounds.time("bootstrap", self.anima.memory.bootstrap(request))
         tell("bootstrap of 50", "<= 1.5 ms", f"{rounds.median_ms('bootstrap'):.2f} ms")
 
-    async def add(self, new: list[NewMemory]) -> None:
+    async def add(self, new: list[NewMemory], *, with_bare: bool) -> None:
         rounds = Rounds()
         vectors = [hashed_vector(memory.content) for memory in new]
         for start in range(0, len(new), max(1, len(new) // self.rounds)):
@@ -217,9 +225,12 @@ class Measurement:
             for number in range(start, min(len(new), start + max(1, len(new) // self.rounds))):
                 memory, vector = new[number], vectors[number]
                 fields = (memory.content, f"{number:064x}", vector, memory.category, list(memory.tags), memory.source)
-                await rounds.time("bare", self.bare.execute(BARE_INSERT, uuid4(), *fields))
+                if with_bare:
+                    await rounds.time("bare", self.bare.execute(BARE_INSERT, uuid4(), *fields))
                 await rounds.time("add", self.anima.memory.add(memory))
-        tell("add / bare INSERT", "<= 1.3", rounds.ratio("add", "bare"))
+        tell("add", "", f"{rounds.median_ms('add'):.2f} ms")
+        if with_bare:
+            tell("add / bare INSERT", "<= 1.3", rounds.ratio("add", "bare"))
 
 
 def recall(found: list[set[Any]], exact: list[set[Any]]) -> float:
@@ -296,37 +307,75 @@ async def all_active(url: str) -> None:
     tell("all active: client's time for 10,000 / batched", "<= 0.5", value)
 
 
-async def made(server: Server, directory: Path, size: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Those of one server, by the name of each. What was begun and not ended has another name, and is made again."""
+
+    admin_url: str
+
+    def url(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.admin_url)._replace(path=f"/{name}"))
+
+    async def has(self, name: str) -> bool:
+        return bool(await self._execute(DATABASES, [name]))
+
+    @asynccontextmanager
+    async def making(self, name: str, template: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
+        """A connection to what becomes the database when the block has ended."""
+        unfinished = f"unfinished_{name}"
+        await self.copy(template, unfinished)
+        connection = await asyncpg.connect(self.url(unfinished))
+        yield connection
+        await connection.close()
+        await self._execute(f"ALTER DATABASE {unfinished} RENAME TO {name}")
+
+    async def copy(self, template: str, name: str) -> str:
+        """Takes the place of one of that name."""
+        await self._execute(f"DROP DATABASE IF EXISTS {name} (FORCE)")
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return self.url(name)
+
+    async def _execute(self, sql: str, *arguments: object) -> list[Any]:
+        connection = await asyncpg.connect(self.admin_url)
+        try:
+            return await connection.fetch(sql, *arguments, timeout=None)
+        finally:
+            await connection.close()
+
+
+async def load_base(databases: Databases, directory: Path, size: int, *, with_bare: bool) -> str:
     """A database with the memories, without their vectors' indexes, and the bare table."""
-    url = await server.create_database(f"base_{size}")
-    await migrations.migrate(url)
-    connection = await asyncpg.connect(url)
-    await connection.execute(
-        "ALTER TABLE memories DISABLE TRIGGER USER; DROP INDEX idx_memory_keys_quiet, idx_memory_keys_resonant"
-    )
-    await load(connection, directory, size)
-    await connection.execute(BARE, timeout=None)
-    await connection.execute("VACUUM (ANALYZE)", timeout=None)
-    await connection.close()
-    return url
+    name = f"bare_{size}" if with_bare else f"base_{size}"
+    if not await databases.has(name):
+        async with databases.making(name, "template0") as connection:
+            await connection.execute("CREATE EXTENSION vector")
+            await migrations.migrate(databases.url(f"unfinished_{name}"))
+            await connection.execute(
+                "ALTER TABLE memories DISABLE TRIGGER USER; DROP INDEX idx_memory_keys_quiet, idx_memory_keys_resonant"
+            )
+            await load(connection, directory, size)
+            if with_bare:
+                await connection.execute(BARE, timeout=None)
+            await connection.execute("VACUUM (ANALYZE)", timeout=None)
+    return name
 
 
-async def with_phi(server: Server, size: int, phi: str) -> str:
-    url = await server.clone_database(f"base_{size}", f"{phi}_{size}")
-    connection = await asyncpg.connect(url)
-    await connection.execute(FILL.format(phi=PHI[phi]), timeout=None)
-    for migration in migrations.all_migrations():
-        if migration.title == "fill_memory_states":
-            for statement in migrations.statements(migration.sql):
+async def fill(databases: Databases, base: str, phi: str) -> str:
+    """A database in which the memories of `base` have their phi, and the indexes that follow it."""
+    name = f"{base}_{phi}"
+    if not await databases.has(name):
+        async with databases.making(name, base) as connection:
+            await connection.execute(FILL.format(phi=PHI[phi]), timeout=None)
+            for migration in migrations.all_migrations():
+                if migration.title == "fill_memory_states":
+                    for statement in migrations.statements(migration.sql):
+                        await connection.execute(statement, timeout=None)
+            for statement in ("ALTER TABLE memories ENABLE TRIGGER USER", "VACUUM (ANALYZE)", "CHECKPOINT"):
                 await connection.execute(statement, timeout=None)
-    for statement in ("ALTER TABLE memories ENABLE TRIGGER USER", "VACUUM (ANALYZE)", "CHECKPOINT"):
-        await connection.execute(statement, timeout=None)
-    await connection.close()
-    return url
+    return name
 
 
-async def measure(server: Server, chosen: argparse.Namespace, size: int, phi: str) -> None:
-    url = await with_phi(server, size, phi)
+async def measure(chosen: argparse.Namespace, url: str, size: int, phi: str) -> None:
     print(
         f"{size:,} memories, phi {phi}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors",
         flush=True,
@@ -341,12 +390,13 @@ async def measure(server: Server, chosen: argparse.Namespace, size: int, phi: st
     ]
     async with opened(url, FRONTIER, [*questions, *(memory.content for memory in new)], 1) as anima:
         measured = Measurement(url, questions, list(map(hashed_vector, questions)), bare, anima, chosen.rounds)
-        await measured.recall_of_bare()
+        if not chosen.without_bare:
+            await measured.recall_of_bare()
         for threshold in (0.0, 0.2, 0.5):
             await measured.recall(threshold)
-        await measured.query_and_write()
+        await measured.query_and_write(with_bare=not chosen.without_bare)
         await measured.bootstrap()
-        await measured.add(new)
+        await measured.add(new, with_bare=not chosen.without_bare)
         await anima.background.drain()
         await measured.recall(0.0)
         await over_network(measured)
@@ -357,18 +407,59 @@ async def measure(server: Server, chosen: argparse.Namespace, size: int, phi: st
         tell(f"queries on {CONNECTIONS} connections", ">= 300 a second", value)
     await bare.close()
     await all_active(url)
-    await server.drop_database(f"{phi}_{size}")
+
+
+async def compare_sizes(chosen: argparse.Namespace, urls: dict[int, str], phi: str) -> None:
+    """What an operation costs with each number of memories, in turns, beside the least number."""
+    least, *others = sorted(urls)
+    print(f"In turns, phi {phi}; beside {least:,} memories", flush=True)
+    rounds, request = Rounds(), BootstrapRequest(conversation_id="c", active_limit=35)
+    async with AsyncExitStack() as stack:
+        asked: list[tuple[int, Measurement]] = []
+        for size, url in urls.items():
+            questions = [
+                each.query for each in GeneratedSettings(size=size, seed=SEED).open().queries(chosen.questions)
+            ]
+            anima = await stack.enter_async_context(opened(url, FRONTIER, questions, 1))
+            bare = await asyncpg.connect(url)
+            stack.push_async_callback(bare.close)
+            asked.append((size, Measurement(url, questions, [], bare, anima, chosen.rounds)))
+        for number in range(chosen.rounds + 1):
+            if number:  # What comes before is to warm up.
+                rounds.begin()
+            for question in range(chosen.questions):
+                for size, one in asked:
+                    await rounds.time(f"query {size}", one.anima.memory.query(one.query(question)))
+                    await rounds.time(f"bootstrap {size}", one.anima.memory.bootstrap(request))
+    for each in rounds.times_ms.values():
+        del each[0]
+    for size in others:
+        for name in ("query", "bootstrap"):
+            tell(f"{name}, {size:,}", "<= 2", rounds.ratio(f"{name} {size}", f"{name} {least}"))
 
 
 async def run(chosen: argparse.Namespace) -> None:
     await asyncio.to_thread(prepare, chosen.directory, max(chosen.size))
-    found = await provisioner(DatabaseSettings(provisioner="embedded"))
-    async with found.start(SERVER) as server:
-        for size in chosen.size:
-            await made(server, chosen.directory, size)
-            for phi in chosen.phi:
-                await measure(server, chosen, size, phi)
-            await server.drop_database(f"base_{size}")
+    if chosen.server:
+        await run_on(Databases(chosen.server), chosen)
+    else:
+        found = await provisioner(DatabaseSettings(provisioner="embedded"))
+        async with found.start(SERVER) as server:
+            await run_on(Databases(server.admin_url), chosen)
+
+
+async def run_on(databases: Databases, chosen: argparse.Namespace) -> None:
+    urls: dict[str, dict[int, str]] = {phi: {} for phi in chosen.phi}
+    for size in chosen.size:
+        base = await load_base(databases, chosen.directory, size, with_bare=not chosen.without_bare)
+        for phi in chosen.phi:
+            filled = await fill(databases, base, phi)
+            urls[phi][size] = await databases.copy(filled, f"measured_{size}_{phi}")
+            if not chosen.only_load:
+                await measure(chosen, urls[phi][size], size, phi)
+    if len(chosen.size) > 1 and not chosen.only_load:
+        for phi in chosen.phi:
+            await compare_sizes(chosen, urls[phi], phi)
 
 
 def main() -> None:
@@ -379,6 +470,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=40)
     parser.add_argument("--adds", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--server", help="postgresql://… of a server that keeps what is loaded; else one is started")
+    parser.add_argument("--only-load", action="store_true", help="measure nothing: a later call with --server does")
+    parser.add_argument("--without-bare", action="store_true", help="no bare table, whose index takes as long as ours")
     parser.add_argument("--seconds", type=float, default=3.0, help="of throughput, three times")
     chosen = parser.parse_args()
     chosen.size, chosen.phi = chosen.size or [10_000], chosen.phi or ["skewed"]
