@@ -22,7 +22,7 @@ class Agno(Peer):
     written_for: ClassVar = "3.1"
     columns: ClassVar = {
         "defaults": "`HNSW()`, of which `create` makes no index, so that none is there; a pool of 5 to 15",
-        "tuned": "`HNSW(ef_search=100)`, its index made once the rows are there by the first half of `optimize`, by "
+        "tuned": "`HNSW(ef_search=200)`, its index made once the rows are there by the first half of `optimize`, by "
         "psycopg2 (`optimize` itself fails); asked by psycopg 3, a pool with a connection for each user",
     }
     layout: ClassVar = Layout(f"ai.{TABLE}", "content", "embedding", "user_id")

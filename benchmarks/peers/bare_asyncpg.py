@@ -64,7 +64,7 @@ class BareAsyncpg(NotesTable):
     written_for: ClassVar = "0.32"
     columns: ClassVar = {
         "defaults": "no index, which is pgvector's exact search; a pool with a connection for each user",
-        "tuned": "HNSW, ef_search 100, iterative scan in relaxed order, an index on the tenant: pgvector's README",
+        "tuned": "HNSW, ef_search 200, iterative scan in relaxed order, an index on the tenant: pgvector's README",
     }
 
     async def connect(self) -> None:

@@ -28,8 +28,10 @@ EVERYONE: Final = "everyone"
 """The owner that all memories have beside their tenant."""
 LIMIT: Final = 20
 DIMENSIONS: Final = 768
-EF_SEARCH: Final = 100
-"""How broadly the peers of the second column search an HNSW index; pgvector's own default is 40."""
+EF_SEARCH: Final = 200
+"""How broadly the peers of the second column search an HNSW index: as much as finds what exact searches find, so that
+their times may be ranked beside those. pgvector's own default is 40.
+"""
 ASKED: Final = 4_000
 """More questions, and more new memories, than a run asks."""
 RECALL_QUERIES: Final = 20

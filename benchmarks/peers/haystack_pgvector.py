@@ -18,7 +18,7 @@ class Haystack(Peer):
     written_for: ClassVar = "8.1"
     columns: ClassVar = {
         "defaults": "exact search, and a text index; one connection",
-        "tuned": '`search_strategy="hnsw"` with `hnsw_ef_search=100`; one connection, of which it has no more',
+        "tuned": '`search_strategy="hnsw"` with `hnsw_ef_search=200`; one connection, of which it has no more',
     }
     layout: ClassVar = Layout(TABLE, "content", "embedding", "meta->>'tenant'")
 

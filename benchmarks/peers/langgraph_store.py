@@ -20,7 +20,7 @@ class LangGraph(Peer):
     written_for: ClassVar = "3.2"
     columns: ClassVar = {
         "defaults": "`from_conn_string` with `index`: one connection, and HNSW, which `setup` makes",
-        "tuned": "`pool_config` with a connection for each user, halfvec, and ef_search 100 with iterative scan by its "
+        "tuned": "`pool_config` with a connection for each user, halfvec, and ef_search 200 with iterative scan by its "
         "connection string",
     }
     layout: ClassVar = Layout(

@@ -18,7 +18,7 @@ class LlamaIndex(Peer):
     written_for: ClassVar = "0.9"
     columns: ClassVar = {
         "defaults": "`from_params` with nothing else: no index of vectors, metadata as JSON; a pool of 5 to 15",
-        "tuned": "`hnsw_kwargs` (m 16, ef_construction 64, ef_search 100), `use_jsonb`, the tenant among "
+        "tuned": "`hnsw_kwargs` (m 16, ef_construction 64, ef_search 200), `use_jsonb`, the tenant among "
         "`indexed_metadata_keys`, a pool with a connection for each user",
     }
     layout: ClassVar = Layout(TABLE, "text", "embedding", "metadata_->>'tenant'")

@@ -24,7 +24,7 @@ class Mem0(Peer):
     written_for: ClassVar = "2.2"
     columns: ClassVar = {
         "defaults": "HNSW and a text index, which it makes itself; a pool of at most 5; it asks for 80 candidates",
-        "tuned": "`maxconn` as many as there are users, and ef_search 100 with iterative scan by its connection string",
+        "tuned": "`maxconn` as many as there are users, and ef_search 200 with iterative scan by its connection string",
     }
     layout: ClassVar = Layout(COLLECTION, "payload->>'data'", "vector", "payload->>'user_id'")
 
