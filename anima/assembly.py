@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from anima import catalysts, chores
+from anima import chores
 from anima.access_records import ACCESS_RECORDS
 from anima.associations import ASSOCIATIONS
 from anima.background import Background, Counts
 from anima.bootstraps import BOOTSTRAPS
+from anima.catalysts import IN_TABLES, WITH_UNFOLDED, DetectionAtOnce, StepwiseDetection
 from anima.consolidations import CONSOLIDATIONS
 from anima.database import Database, Observer, PoolSettings, ignore, open_database
 from anima.embeddings import PROVIDERS
@@ -159,13 +160,13 @@ def connect(
     associations = ASSOCIATIONS[strategy.associations]
     consolidation = CONSOLIDATIONS[strategy.consolidation]
     is_apart = strategy.access_records == "apart"
-    evidence = catalysts.WITH_UNFOLDED if is_apart else catalysts.IN_TABLES
+    detection = DetectionAtOnce(WITH_UNFOLDED if is_apart else IN_TABLES)
     background = Background(
         database,
-        handlers(associations, consolidation, evidence),
+        handlers(associations, consolidation, detection),
         defaultdict(Counts),
         has_peers,
-        batch_handlers=batch_handlers(consolidation),
+        batch_handlers=batch_handlers(consolidation, detection),
         chores=chores.APART if is_apart else {},
     )
     steps = Steps(
@@ -176,6 +177,7 @@ def connect(
         else InlineAfterQuery(associations),
         background=background,
     )
+    inline = InlineAfterAdd(consolidation, detection if is_apart else StepwiseDetection())
     memory = MemorySystem(
         strategy=strategy,
         database=database,
@@ -183,7 +185,7 @@ def connect(
         search=steps.search,
         recall=RECALLS[strategy.recall](steps),
         bootstraps=BOOTSTRAPS[strategy.bootstrap],
-        after_add=after_add(strategy, background, InlineAfterAdd(consolidation, evidence)),
+        after_add=after_add(strategy, background, inline),
         clock=clock,
         new_id=new_id,
     )

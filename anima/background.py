@@ -82,13 +82,23 @@ class Background:
     """
 
     database: Database
+    """The pool, in whose sessions work is claimed and done."""
     handlers: Mapping[str, Handler]
+    """What does a piece of work, by its kind."""
     counts: Mapping[str, Counts]
+    """What was accepted and done, by kind."""
     has_peers: bool = False
+    """Whether other processes work on the same database."""
     worker_id: QueueManagerId = field(default_factory=lambda: QueueManagerId(uuid4()))
+    """What claims in the queue are made under."""
     waking: Mapping[str, set[asyncio.Event]] = field(default_factory=lambda: defaultdict[str, set[asyncio.Event]](set))
+    """What wakes each worker, by kind."""
+    waiting: Mapping[str, set[asyncio.Event]] = field(default_factory=lambda: defaultdict[str, set[asyncio.Event]](set))
+    """Of these, the workers that have found nothing to do."""
     batch_handlers: Mapping[str, BatchHandler] = field(default_factory=dict[str, BatchHandler])
+    """What does several pieces at once, for the kinds that allow it."""
     chores: Mapping[str, Chore] = field(default_factory=dict[str, Chore])
+    """Work that needs no acceptance, by its name."""
 
     @asynccontextmanager
     async def accepting(self, session: Session, kinds: Iterable[str]) -> AsyncGenerator[None]:
@@ -113,8 +123,15 @@ class Background:
     def _wake(self, kinds: Iterable[str]) -> None:
         loop = asyncio.get_running_loop()
         for kind in kinds:
+            loop.call_later(WAKE_DELAY_S, self._wake_one, kind)
+
+    def _wake_one(self, kind: str) -> None:
+        """One that waits; where all are at work, whoever is the first to end looks again."""
+        if self.waiting[kind]:
+            self.waiting[kind].pop().set()
+        else:
             for worker in self.waking[kind]:
-                loop.call_later(WAKE_DELAY_S, worker.set)
+                worker.set()
 
     async def accept(self, session: Session, works: Iterable[AnyWork]) -> None:
         """Queues the work in the session's transaction: it exists if and only if that commits."""
@@ -138,12 +155,23 @@ class Background:
         Where a handler takes several pieces, these are the oldest few. Work whose handler fails is rolled back and
         queued again, later each time; of several, each is then done by itself to see which it was.
         """
+        return await self._work_once(kind) > 0
+
+    async def _leaves_some(self, kind: str) -> bool:
+        """Does what `run_once` does; says whether there may be more, as where it took all that it can take."""
+        return await self._work_once(kind) >= self._at_once(kind)
+
+    def _at_once(self, kind: str) -> int:
+        return AT_ONCE_MAX if kind in self.batch_handlers else 1
+
+    async def _work_once(self, kind: str) -> int:
         async with self.database.session() as session:
-            claimed = await self._attempt(session, kind, AT_ONCE_MAX if kind in self.batch_handlers else 1)
+            claimed = await self._attempt(session, kind, self._at_once(kind))
             if claimed is None:
                 for _ in range(AT_ONCE_MAX):
                     await self._attempt(session, kind, 1)
-            return claimed != 0
+                return AT_ONCE_MAX
+            return claimed
 
     async def _attempt(self, session: Session, kind: str, count_max: int) -> int | None:
         """How many pieces were claimed, and done or put off by one that failed; None when several failed together."""
@@ -202,7 +230,7 @@ class Background:
             share = max(1, self.database.settings.size // POOL_SHARE_MAX)
             for kind, workers in LANES.items():
                 for _ in range(min(workers, share)):
-                    group.create_task(self._work(kind, self.run_once, stop, outage))
+                    group.create_task(self._work(kind, self._leaves_some, stop, outage))
             for name in self.chores:
                 group.create_task(self._work(name, self.do_chore, stop, outage))
 
@@ -224,15 +252,17 @@ class Background:
         while not stop.is_set():
             woken.clear()
             try:
-                was_work = await do(kind)
+                is_more = await do(kind)
                 outage.is_logged = False
-                if was_work:
+                if is_more:
                     continue
             except (DatabaseUnavailable, asyncpg.PostgresError) as error:
                 if not outage.is_logged:
                     logger.warning("background work waits: %s", error)
                 outage.is_logged = True
+            self.waiting[kind].add(woken)
             await wait_for_either(woken, stop, POLL_S)
+            self.waiting[kind].discard(woken)
         self.waking[kind].discard(woken)
 
     async def _due(self) -> int:

@@ -10,7 +10,7 @@ from uuid import UUID
 from anima import store
 from anima.associations.protocol import INSERT_PAIRS, NO_MERGES, strength_of
 from anima.connections import Row
-from anima.consolidations.protocol import Candidate, Consolidation, Duplicates
+from anima.consolidations.protocol import Consolidation, Duplicates
 from anima.database import Session, Statement
 
 EXCLUDE_OTHERS: Final = Statement("merge.exclude_others", "SELECT pg_advisory_xact_lock(hashtext('anima.merge'))")
@@ -25,9 +25,6 @@ SURVIVORS: Final = Statement(
     )
     SELECT m.id FROM memories AS m JOIN trail USING (id) WHERE trail.merged_into IS NULL AND m.deleted_at IS NULL
     """,
-)
-READ: Final = Statement(
-    "merge.read", "SELECT id, embedding, created_at FROM memories WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL"
 )
 LOCK: Final = Statement(
     "merge.lock",
@@ -151,11 +148,7 @@ async def _duplicates(
     session: Session, consolidation: Consolidation, memory_ids: Sequence[UUID]
 ) -> dict[UUID, Duplicates]:
     """A memory that is gone has none."""
-    found = dict.fromkeys(memory_ids, Duplicates())
-    for row in await session.fetch(READ, memory_ids):
-        candidate = Candidate(row["embedding"].to_numpy(), row["id"], row["created_at"])
-        found[candidate.id] = await consolidation.match(session, candidate)
-    return found
+    return dict.fromkeys(memory_ids, Duplicates()) | await consolidation.match_written(session, memory_ids)
 
 
 async def _merge(session: Session, newer: Row, survivor_id: UUID, similarity: float, at: datetime) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, assert_never
 from uuid import UUID
 
-from anima import catalysts, merges, store
+from anima import merges, store
 from anima.associations.protocol import Associations, CoOccurrence
 from anima.background import Background
+from anima.catalysts import Detection
 from anima.chores import FOLD
 from anima.consolidations.protocol import Candidate, Consolidation
 from anima.database import Session
@@ -51,13 +52,13 @@ class InlineAfterAdd:
     """Adds wait for each other, so that each sees what the other added (docs/decisions/0011)."""
 
     consolidation: Consolidation
-    evidence: catalysts.Evidence = catalysts.IN_TABLES
+    detection: Detection
 
     async def write(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
         async with session.transaction():
             written = await self._merged_or_inserted(session, new, candidate)
         if written.duplicate is None and not new.is_catalyst:
-            await catalysts.detect(session, written.memory.id, candidate.created_at, self.evidence)
+            await self.detection.detect(session, {written.memory.id: candidate.created_at})
         return written
 
     async def _merged_or_inserted(self, session: Session, new: NewMemory, candidate: Candidate) -> Written:
@@ -150,7 +151,7 @@ class BackgroundAfterQuery:
         await self.background.accept(session, [work])
 
 
-def batch_handlers(consolidation: Consolidation) -> Mapping[str, BatchHandler]:
+def batch_handlers(consolidation: Consolidation, detection: Detection) -> Mapping[str, BatchHandler]:
     """Says what a worker does for the kinds of which it takes several pieces at once."""
 
     async def consolidate(session: Session, works: Sequence[AnyWork]) -> Sequence[AnyWork]:
@@ -160,12 +161,14 @@ def batch_handlers(consolidation: Consolidation) -> Mapping[str, BatchHandler]:
             Consolidate(memory_id=memory_id, at=moments[older]) for older, found in newer.items() for memory_id in found
         ]
 
-    return {"consolidation": consolidate}
+    async def detect(session: Session, works: Sequence[AnyWork]) -> Sequence[AnyWork]:
+        await detection.detect(session, {work.memory_id: work.at for work in works if isinstance(work, DetectCatalyst)})
+        return []
+
+    return {"consolidation": consolidate, "catalyst_detection": detect}
 
 
-def handlers(
-    associations: Associations, consolidation: Consolidation, evidence: catalysts.Evidence = catalysts.IN_TABLES
-) -> Mapping[str, Handler]:
+def handlers(associations: Associations, consolidation: Consolidation, detection: Detection) -> Mapping[str, Handler]:
     """Says what a worker does for each kind of accepted work, in the transaction that completes it."""
 
     async def handle(session: Session, work: AnyWork) -> Sequence[AnyWork]:
@@ -177,7 +180,7 @@ def handlers(
                 newer = await merges.consolidate(session, consolidation, work.memory_id, work.at)
                 return [Consolidate(memory_id=memory_id, at=work.at) for memory_id in newer]
             case DetectCatalyst():
-                await catalysts.detect(session, work.memory_id, work.at, evidence)
+                await detection.detect(session, {work.memory_id: work.at})
             case _:
                 assert_never(work)
         return []

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from anima.consolidations.protocol import Candidate, Duplicates
+from anima.consolidations.protocol import Candidate, ConsolidationOneByOne, Duplicates
 from anima.database import Session, Statement
 from anima.model import SIMILARITY_DUPLICATE
 
@@ -19,7 +19,7 @@ MATCH: Final = Statement(
 )
 
 
-class FullScanConsolidation:
+class FullScanConsolidation(ConsolidationOneByOne):
     async def match(self, session: Session, candidate: Candidate) -> Duplicates:
         return Duplicates.of(
             await session.fetch(MATCH, candidate.embedding, SIMILARITY_DUPLICATE, candidate.created_at, candidate.id)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from anima.consolidations.protocol import Candidate, Duplicates
+from anima.consolidations.protocol import Candidate, ConsolidationOneByOne, Duplicates
 from anima.database import Session, Statement
 from anima.model import SIMILARITY_DUPLICATE
 
@@ -55,7 +55,7 @@ NEWER: Final = Statement(
 )
 
 
-class NearestConsolidation:
+class NearestConsolidation(ConsolidationOneByOne):
     async def match(self, session: Session, candidate: Candidate) -> Duplicates:
         """Where all neighbours are duplicates there may be more: then older ones are asked for apart.
 

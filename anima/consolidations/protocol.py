@@ -1,14 +1,19 @@
 """The axis of how the semantic duplicates of a memory are found."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 from uuid import UUID
 
 from anima.connections import Row
-from anima.database import Session
+from anima.database import Session, Statement
 from anima.embeddings.protocol import Vector
+
+READ: Final = Statement(
+    "merge.read", "SELECT id, embedding, created_at FROM memories WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +58,21 @@ class Consolidation(Protocol):
     """
 
     async def match(self, session: Session, candidate: Candidate) -> Duplicates: ...
+
+    async def match_written(self, session: Session, memory_ids: Sequence[UUID]) -> dict[UUID, Duplicates]:
+        """Of each of these memories that is still live."""
+        ...
+
+
+class ConsolidationOneByOne(ABC):
+    """Reads the written memories, and asks for each what it asks before one is written."""
+
+    @abstractmethod
+    async def match(self, session: Session, candidate: Candidate) -> Duplicates: ...
+
+    async def match_written(self, session: Session, memory_ids: Sequence[UUID]) -> dict[UUID, Duplicates]:
+        found: dict[UUID, Duplicates] = {}
+        for row in await session.fetch(READ, memory_ids):
+            candidate = Candidate(row["embedding"].to_numpy(), row["id"], row["created_at"])
+            found[candidate.id] = await self.match(session, candidate)
+        return found

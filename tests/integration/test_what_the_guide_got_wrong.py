@@ -268,7 +268,7 @@ async def seen_after_three(session: Session, access: Callable[[], Awaitable[None
     """The audit of the third access, and what rapid-access detection says."""
     for _ in range(3):
         await access()
-    await catalysts.detect(session, await value(session, "SELECT id FROM memories"), NOON)
+    await catalysts.StepwiseDetection().detect(session, {await value(session, "SELECT id FROM memories"): NOON})
     metadata = json.loads(await value(session, "SELECT metadata FROM memories"))
     return {
         "tier_promotions": await value(session, "SELECT count(*) FROM tier_promotions"),
@@ -556,7 +556,7 @@ async def test_9_8_background_work_that_fails_is_done_after_all(database_url: st
 
     await session.connection.execute("DELETE FROM memory_associations")
     async with open_database(database_url, PoolSettings(5)) as database:
-        done_by = handlers(FailingOnce(), NearestConsolidation())
+        done_by = handlers(FailingOnce(), NearestConsolidation(), catalysts.StepwiseDetection())
         background = Background(database, done_by, defaultdict(Counts))
         for number in range(20):
             work_accepted = RecordCoOccurrence(memory_ids=memory_ids, conversation_id=str(number), at=NOON)

@@ -111,3 +111,23 @@ async def test_a_deleted_memory_matches_nothing(consolidation: Consolidation, se
     await plant(session, EAST, deleted_at=NOON)
     survivor = await plant(session, AT_095)
     assert await consolidation.match(session, UNWRITTEN) == Duplicates(SemanticMatch(survivor, 0.95))
+
+
+@pytest.mark.parametrize("name", CONSOLIDATIONS)
+async def test_written_ones_match_as_each_does_by_itself(name: ConsolidationName, session: Session) -> None:
+    """The background asks for several at once: a crowd, one without a duplicate, and one that is gone."""
+    await plant(session, EAST, created_at=NOON - timedelta(seconds=1))
+    crowd = [await plant(session, leaning(0.999 - number / 1_000), created_at=NOON) for number in range(12)]
+    alone = await plant(session, -EAST)
+    gone = await plant(session, EAST, deleted_at=NOON)
+    consolidation = CONSOLIDATIONS[name]
+    found = await consolidation.match_written(session, [*crowd, alone, gone])
+    vectors = {
+        row["id"]: (row["embedding"].to_numpy(), row["created_at"])
+        for row in await session.connection.fetch("SELECT id, embedding, created_at FROM memories")
+    }
+    for memory_id in (*crowd, alone):
+        vector, created_at = vectors[memory_id]
+        expected = await consolidation.match(session, Candidate(vector, memory_id, created_at))
+        assert found.get(memory_id, Duplicates()) == expected
+    assert gone not in found

@@ -1,16 +1,17 @@
 """Which reasons are recorded for a potential catalyst, from what the tables say."""
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from anima import catalysts
+from anima.catalysts import WITH_UNFOLDED, Detection, DetectionAtOnce, StepwiseDetection
 from anima.database import Session
 from anima.model import Query
 from anima.strategy import BATCHED, NAIVE, Strategy
-from tests.memories import EAST, NOON, Clock, opened, plant, value
+from tests.memories import EAST, NOON, Clock, opened, plant, rows, value
 
 LOG = "INSERT INTO memory_access_log (memory_id, accessed_at) VALUES ($1, $2)"
 ASSOCIATE = """
@@ -19,9 +20,27 @@ ASSOCIATE = """
 """
 
 
+WAYS: Mapping[str, Detection] = {
+    "stepwise": StepwiseDetection(),
+    "at once": DetectionAtOnce(),
+    "with unfolded": DetectionAtOnce(WITH_UNFOLDED),
+}
+
+
 async def reasons(session: Session, memory_id: UUID) -> list[str]:
-    await catalysts.detect(session, memory_id, NOON)
+    """Each way says the same, and leaves the rows as they were for the next."""
+    told = [await reasons_by(session, memory_id, detection) for detection in WAYS.values()]
+    assert told == told[:1] * len(told)
+    return told[0]
+
+
+async def reasons_by(session: Session, memory_id: UUID, detection: Detection) -> list[str]:
+    transaction = session.connection.transaction()
+    await transaction.start()
+    await detection.detect(session, {memory_id: NOON})
     metadata = json.loads(await value(session, "SELECT metadata FROM memories WHERE id = $1", memory_id))
+    assert metadata.get("kept", 1) == 1
+    await transaction.rollback()
     found: list[str] = metadata.get("potential_catalyst", {}).get("reasons", [])
     return found
 
@@ -61,7 +80,26 @@ async def test_reasons_add_up_beside_what_the_metadata_holds(session: Session) -
     for _ in range(3):
         await session.connection.execute(LOG, memory_id, NOON)
     assert await reasons(session, memory_id) == ["3 accesses in 10 minutes", "content says 'eureka'"]
-    assert json.loads(await value(session, "SELECT metadata FROM memories"))["kept"] == 1
+
+
+async def test_several_at_once_have_each_its_own_moment_and_reasons(session: Session) -> None:
+    calm, busy, gone = (
+        await plant(session),
+        await plant(session, content="Eureka"),
+        await plant(session, deleted_at=NOON),
+    )
+    for memory_id in (calm, busy):
+        for _ in range(3):
+            await session.connection.execute(LOG, memory_id, NOON)
+    later = NOON + timedelta(minutes=11)
+    await DetectionAtOnce().detect(session, {busy: NOON, gone: NOON, calm: later})
+    assert json.loads(await value(session, "SELECT metadata FROM memories WHERE id = $1", busy)) == {
+        "potential_catalyst": {
+            "detected_at": "2026-01-01T12:00:00Z",
+            "reasons": ["3 accesses in 10 minutes", "content says 'eureka'"],
+        }
+    }
+    assert await rows(session, "SELECT id FROM memories WHERE metadata <> '{}'") == [{"id": busy}]
 
 
 @pytest.mark.parametrize("state", [{"is_catalyst": True}, {"deleted_at": NOON}])

@@ -20,7 +20,7 @@ from anima.assembly import Anima
 from anima.associations import ASSOCIATIONS
 from anima.associations.protocol import CoOccurrence
 from anima.consolidations import CONSOLIDATIONS
-from anima.consolidations.protocol import Candidate, Consolidation, Duplicates, SemanticMatch
+from anima.consolidations.protocol import Candidate, Consolidation, ConsolidationOneByOne, Duplicates, SemanticMatch
 from anima.database import Session, open_database
 from anima.model import Found, NewMemory, Promotion, Query, Tier
 from anima.strategy import FRONTIER, AssociationName, Strategy
@@ -189,7 +189,7 @@ async def test_near_duplicates_added_and_queried_at_once_end_as_variants_and_non
 
 
 @dataclass
-class Rendezvous:
+class Rendezvous(ConsolidationOneByOne):
     """Lets merges go on only after each of them has found whom to merge with."""
 
     consolidation: Consolidation
@@ -204,7 +204,7 @@ class Rendezvous:
         return match
 
 
-class Newest:
+class Newest(ConsolidationOneByOne):
     """Matches the other way round than the contract wants: the older memory would merge into the newer."""
 
     async def match(self, session: Session, candidate: Candidate) -> Duplicates:

@@ -64,7 +64,7 @@ async def test_requests_statements_pool_cache_and_queue_are_counted(database_url
     assert before["anima_background_oldest_age_seconds", "kind=consolidation"] > 0
     assert after["anima_background_queued", "kind=consolidation"] == 0
     assert after["anima_background_done_total", "kind=consolidation"] == 1
-    assert after[statements, "statement=merge.read", "work=consolidation"] == 1
+    assert after[statements, "statement=consolidation.match_written", "work=consolidation"] == 1
     assert after["anima_database_up",] == 1
 
 
