@@ -87,6 +87,9 @@ def harness(context: click.Context, *, debug: bool) -> None:
 )
 @SAMPLE_FOR
 @click.option(
+    "--workers", metavar="N|HOSTS", help="Who shares the load: so many processes, or hosts, such as local:4 or tls://…."
+)
+@click.option(
     "--resume", metavar="[RUN]", is_flag=False, flag_value="latest", help="Go on with a run that was cut off."
 )
 @DATABASE

@@ -210,10 +210,22 @@ class _Pass:
                 self.samples.append(Sample.model_validate(entry))
             case "phase":
                 self.phases.append(PhaseRecord.model_validate(entry))
+                self._place(self.phases[-1])
             case "disruption":
                 self.disruptions.append(DisruptionRecord.model_validate(entry))
             case _:
                 assert_never(kind)
+
+    def _place(self, phase: PhaseRecord) -> None:
+        """Puts samples of workers whose clocks are known to have been ahead where they were; latencies stay."""
+        ahead = {worker.worker: worker for worker in phase.workers if any(worker.ahead_s)}
+        for number, sample in enumerate(self.samples if ahead else ()):
+            if sample.phase == phase.name and sample.worker in ahead:
+                ahead_s = ahead[sample.worker].ahead_at(sample.intended_s)
+                moments = ("intended_s", "started_s", "ended_s")
+                self.samples[number] = sample.model_copy(
+                    update={name: getattr(sample, name) - ahead_s for name in moments}
+                )
 
 
 @dataclass(slots=True)

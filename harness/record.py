@@ -38,6 +38,8 @@ class Sample(Frozen):
     """The name of its phase; empty in records that are older than phases."""
     stage: int | None = None
     """The stage of its phase, counted from 0; None where the phase has none."""
+    worker: int | None = None
+    """The worker that sent it, counted from 0; None where there was one alone."""
     scheduled: bool = False
     """Whether its start was set before, in an open loop."""
     intended_s: float
@@ -111,6 +113,46 @@ class LevelsRecord(Frozen):
     values: dict[str, tuple[float, ...]]
 
 
+class WorkerRecord(Frozen):
+    """Says what became of one worker's part of a phase, and how its host's clock went. Offsets are as a phase's are."""
+
+    worker: int
+    """Its number, counted from 0."""
+    host: str
+    """Where it ran, by the name that reports show."""
+    planned: int | None = None
+    """How many starts of an open loop were its; None of a closed one."""
+    started: int
+    """How many requests it started."""
+    dropped: int = 0
+    """How many starts it left out at its part of the cap."""
+    received: int
+    """How many samples have come from it."""
+    started_s: float
+    """When it began, by its own clock."""
+    ended_s: float
+    """When its last answer was there, by its own clock."""
+    counters: dict[str, float] = {}
+    """What it counted of itself and of its host."""
+    clock_ahead_s: float | None = None
+    """How many seconds its host's wall clock was ahead of the coordinator's, which nothing is timed by; None where
+    nobody measured it.
+    """
+    clock_error_s: float = 0.0
+    """By how much the place of its samples in time is uncertain: half of the soonest of 30 round trips."""
+    clock_drift_ppm: float = 0.0
+    """By how many millionths the clock that times requests was fast."""
+    ahead_s: tuple[float, float] = (0.0, 0.0)
+    """How far that clock was ahead at the begin and end of the phase, since the first phase began."""
+
+    def ahead_at(self, offset_s: float) -> float:
+        """On the line between both ends, at an offset by its own clock."""
+        begun_s, ended_s = self.ahead_s
+        if begun_s == ended_s or self.ended_s == self.started_s:
+            return begun_s
+        return begun_s + (ended_s - begun_s) * (offset_s - self.started_s) / (self.ended_s - self.started_s)
+
+
 class PhaseRecord(Frozen):
     """Says what one phase set out to send in one round, and what became of it."""
 
@@ -151,6 +193,8 @@ class PhaseRecord(Frozen):
     drain_s: float | None = None
     """How many seconds the background work that it left behind went on after it; None where there is none to wait for.
     """
+    workers: tuple[WorkerRecord, ...] = ()
+    """The parts of several workers; empty where there was one alone."""
 
 
 class DisruptionRecord(Frozen):

@@ -35,6 +35,7 @@ def run(
     settings: tuple[str, ...],
     reports: tuple[str, ...],
     sample_for: float | None,
+    workers: str | None,
     resume: str | None,
     database: str | None,
     output: Path,
@@ -43,8 +44,9 @@ def run(
 ) -> ExitCode:
     asked = [report_files.asked_report(each) for each in reports]
     further = () if sample_for is None else (f"sampling.time_s_max={sample_for}",)
+    hosts = () if workers is None else (f"workers={workers}",)
     waivers = waiver_files.load_waivers(waivers_file)
-    wanted = Wanted(name, (*settings, *further), strategies, database, waivers)
+    wanted = Wanted(name, (*settings, *further, *hosts), strategies, database, waivers)
     planned = plan(wanted, output) if resume is None else plan_rest(wanted, runs.find(resume, output))
     recorded = record_run(planned.scenario, planned.directory, planned.work, resume=planned.resumed is not None)
     report = report_of(recorded.record, waivers)

@@ -57,6 +57,9 @@ class LocalWorker:
         self._before = await self._target.statistics()
         self.flushed = await self._target.report_statistics()
 
+    async def lead_s(self) -> float:
+        return 0.0
+
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
         if self._phase is None:
             timed = self._workload.by_phase[phase.name][phase.warm_up :]
@@ -159,13 +162,13 @@ class TimedPhase:
         requests = left[: math.ceil(len(left) / self._slices_left)]
         phase = self._phase.slice(number, scenario.slices)
         arrival, _ = phase.open(scenario.seed).share(self._share, ())
-        zero, begun = self._time.zero, clock.now()
+        zero, begun = self._time.zero, self._time.begun
         if self._begun_s is None:
             self._begun_s = self._ended_s = begun - zero
         self._stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
         async with self._levels.watched(zero):
             with self._heartbeat.watched():
-                self._dropped += await arrival.drive(requests, self._issue, clock)
+                self._dropped += await arrival.drive(requests, self._issue, clock, begun)
         self._slices_left -= 1
 
     async def _issue(self, request: Request, intended: float) -> None:

@@ -22,6 +22,8 @@ from harness.journal import Journal, Resumable, read
 from harness.measuring.clock import MonotonicClock
 from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
+from harness.measuring.hosts import hosts_of
+from harness.measuring.hosts.protocol import Hosts, Interpreter
 from harness.measuring.observation import Reading, asking, counts_by_table, take_reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
@@ -43,7 +45,7 @@ from harness.measuring.targets.protocol import Target, TargetContext, nothing_sh
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
 from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
 from harness.measuring.worker import Task
-from harness.measuring.worker_processes import Interpreter, ProcessWorker, working
+from harness.measuring.worker_processes import Part, ProcessWorker, working
 from harness.quantities import number_of
 from harness.record import PhaseRecord, PlanRecord, RunRecord, Sample
 from harness.redaction import all_without_secrets, without_secrets
@@ -83,12 +85,21 @@ class Run:
     """Says what stays the same while a run's variants are measured."""
 
     scenario: Scenario
+    """What is measured."""
     target: Target
+    """Who is asked."""
     server: Server
+    """The PostgreSQL that variants have their databases on."""
     redis: RedisServer | None
+    """The Redis of the run; None where there is none."""
     journal: Journal
+    """Where everything is noted."""
     progress: Progress
+    """Who is told how far it is."""
+    hosts: Hosts
+    """Where its workers are."""
     watch: SampleWatch | None = None
+    """Who may end it early."""
     by_table: bool = False
     """Whether rows and blocks are counted of each table, by a session in the variant's own database."""
 
@@ -337,12 +348,13 @@ async def begun(
     target = open_target(scenario)
     progress.preparing("starting PostgreSQL")
     async with (
+        hosts_of(scenario.workers) as hosts,
         redis_server(scenario.redis) as redis,
         starting.start(scenario.database.settings) as server,
         keeping_log(server, journal.path.parent),
     ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, target, server, redis, journal, progress, watch)
+        run = Run(scenario, target, server, redis, journal, progress, hosts, watch)
         begin(run, resumed)
         yield run
 
@@ -509,24 +521,30 @@ async def _workers(
     run: Run, variant: Prepared, measured: Pass, context: TargetContext, workload: Workload
 ) -> AsyncGenerator[Sequence[Worker]]:
     """One in this process, unless the scenario wants several or another revision is measured; each is prepared."""
-    if variant.interpreter is None and run.scenario.workers == 1:
+    if variant.interpreter is None and not run.hosts.is_apart and len(run.hosts.places) == 1:
         async with run.target.open(context) as target:
             here = LocalWorker(measured, workload, target)
             await here.prepare()
             yield [here]
     else:
-        async with working(_tasks(run, variant, measured, context), variant.interpreter) as processes:
-            # Workers of this revision say themselves what their sessions did not tell the server.
-            ours = variant.interpreter is None
-            flushed = ours or run.target.in_process
-            workers = [ProcessWorker(measured, each, flushed=flushed, ends_when_told=ours) for each in processes]
+        # Workers of this revision say themselves what their sessions did not tell the server.
+        ours = variant.interpreter is None
+        flushed = ours or run.target.in_process
+        tasks = _tasks(run, variant, measured, context)
+        async with working(tasks, variant.interpreter, run.hosts if ours else None) as processes:
+            parts = [Part(number, place.host, run.hosts.is_apart) for number, place in enumerate(run.hosts.places)]
+            workers = [
+                ProcessWorker(measured, process, flushed=flushed, ends_when_told=ours, part=part if ours else None)
+                for process, part in zip(processes, parts, strict=False)
+            ]
             await all_of(worker.prepare() for worker in workers)
             yield workers
 
 
 def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext) -> Sequence[Task]:
     """A share of the pass for each worker. One of another revision has it all, and all that it needs of its own."""
-    shares = 1 if variant.interpreter else run.scenario.workers
+    weights = [1] if variant.interpreter else [place.weight for place in run.hosts.places]
+    shares = len(weights)
     return [
         Task(
             task="measure",
@@ -539,6 +557,7 @@ def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext) 
             service_url=context.service_url,
             round=measured.round_number,
             share=(index, shares),
+            weights=tuple(weights) if len(set(weights)) > 1 else (),
             paced=True,
             ends_when_told=variant.interpreter is None,
         )

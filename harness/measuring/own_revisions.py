@@ -31,6 +31,7 @@ from harness.measuring.execution import (
     sample_on,
     startable,
 )
+from harness.measuring.hosts.protocol import Interpreter
 from harness.measuring.operations import Workload
 from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.progress import Progress
@@ -39,7 +40,6 @@ from harness.measuring.revisions import Checkout, Revision, checkouts, run_to_in
 from harness.measuring.scenario import Scenario
 from harness.measuring.targets import open_target
 from harness.measuring.turns import TurnTaker
-from harness.measuring.worker_processes import Interpreter
 
 S = TypeVar("S", bound=OwnScenario)
 

@@ -31,6 +31,10 @@ class Surroundings:
     async def turn(self) -> None:
         """Returns when the next slice of a phase may begin."""
 
+    async def begun(self, clock: Clock, lead_s: float) -> float:
+        """The moment of the clock at which a slice begins: now, or so far ahead that all workers hear of it."""
+        return clock.now() + lead_s
+
     async def over(self) -> None:
         """Returns when nothing is observed any more, so that the target may be asked what costs it something."""
 
@@ -85,17 +89,18 @@ class PassTime:
     """
 
     def __init__(self, clock: Clock, *, can_stand_still: bool) -> None:
-        self.zero = 0.0
+        self.zero = self.begun = 0.0
         self._clock = clock
         self._can_stand_still = can_stand_still
         self._stood_still_at: float | None = None
 
-    def go_on(self) -> None:
-        now = self._clock.now()
+    def go_on(self, begun: float) -> None:
+        """A slice begins at this moment."""
+        self.begun = begun
         if self._stood_still_at is None:
-            self.zero = now
+            self.zero = begun
         elif self._can_stand_still:
-            self.zero += now - self._stood_still_at
+            self.zero += begun - self._stood_still_at
 
     def stand_still(self) -> None:
         self._stood_still_at = self._clock.now()
@@ -107,6 +112,10 @@ class Worker(Protocol):
     @property
     def flushed(self) -> bool:
         """Says whether its target's sessions have told the server what they did until the worker settled last."""
+        ...
+
+    async def lead_s(self) -> float:
+        """Says how long before a slice it has to be told when that begins; 0 where it hears at once."""
         ...
 
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
@@ -147,8 +156,9 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
         measured.progress.phase(measured.variant, phase.name, phase.timed(measured.scenario.seed), phase.duration_s)
         whole_before = await _observed(measured, workers, "whole", before=True)
         timed_before = await _observed(measured, workers, "timed", before=True)
-        time.go_on()
-        async with measured.surroundings.beside(phase, time.zero, measured.clock.now()):
+        lead_s = max(await all_of(worker.lead_s() for worker in workers))
+        time.go_on(await measured.surroundings.begun(measured.clock, lead_s))
+        async with measured.surroundings.beside(phase, time.zero, time.begun):
             await all_of(worker.drive(phase, number, time) for worker in workers)
         time.stand_still()
         beside = beside.plus(measured.surroundings.counted_beside())
@@ -197,6 +207,7 @@ def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:
             "uncounted": {name: why for record in records for name, why in record.uncounted.items()},
             # Readings of several processes are of different moments.
             "levels": records[0].levels if len(records) == 1 else None,
+            "workers": tuple(worker for record in records for worker in record.workers),
             "drain_s": max((record.drain_s for record in records if record.drain_s is not None), default=None),
         }
     )

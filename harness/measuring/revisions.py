@@ -18,7 +18,7 @@ from typing import Final
 from harness.children import environment as child_environment
 from harness.children import environment_apart, git, python
 from harness.errors import UsageError
-from harness.measuring.worker_processes import Interpreter
+from harness.measuring.hosts.protocol import Interpreter
 
 LOCK_FILE: Final = "requirements.lock"
 LINES_QUOTED: Final = 8

@@ -18,6 +18,7 @@ from harness.measuring.arrivals import ArrivalSection
 from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
 from harness.measuring.arrivals.protocol import Arrival, PhaseBounds
 from harness.measuring.draws import Draws
+from harness.measuring.hosts import kind_in
 from harness.measuring.latencies import LATENCIES, LatencyProfile
 from harness.measuring.operations import Workload
 from harness.measuring.section import Section
@@ -172,8 +173,9 @@ class Scenario(Section, frozen=True):
     """Into how many equal parts a phase is cut, at which the variants of a round take turns, so that a machine that
     becomes slower does so for all of them.
     """
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """How many processes share the load; 1 is this one."""
+    workers: Annotated[int | str, WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]})] = 1
+    """Who shares the load: a number of processes of this machine, of which 1 is this one, or hosts, such as `local:4`.
+    """
     seed: int = 1
     """The seed of all draws: with the same one, every run sends the same requests."""
     latency: Annotated[LatencyProfile, WithJsonSchema({"enum": list(LATENCIES)})]
@@ -314,6 +316,15 @@ class Scenario(Section, frozen=True):
         """Says what the run's embedding server does wrong, where there is one."""
         return NO_FAULTS
 
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _known_workers(cls, workers: object) -> int | str:
+        if not isinstance(workers, int | str) or isinstance(workers, bool):
+            raise ValueError(f"{workers!r} names no workers")  # noqa: TRY004 -- for pydantic.
+        kind, rest = kind_in(workers)
+        kind.check(rest)
+        return workers
+
     @field_validator("database")
     @classmethod
     def _known_provisioner(cls, database: DatabaseSettings) -> DatabaseSettings:
@@ -372,7 +383,8 @@ class Scenario(Section, frozen=True):
     @property
     def for_worker(self) -> dict[str, Any]:
         """As JSON for a worker. A key that says nothing is left out: a worker of an older revision may not know it."""
-        said = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
+        fields = type(self).model_fields.items()
+        said = {name for name, field in fields if name != "workers" and getattr(self, name) != field.default}
         return self.model_dump(mode="json", round_trip=True, include=said)
 
     @property

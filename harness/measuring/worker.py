@@ -5,11 +5,11 @@ Its caller may be of another version, so this is a protocol; a change that an ol
 
 Standard input: a line of JSON, which is a `Task`, and after `ready` the line `go`. A task that is `paced` has a `ready`
 before each slice of a phase and waits for a `go` each time, so that all workers of a run keep step; it ends when its
-caller does.
+caller does. `go {"at": 12.5}` is for the moment 12.5 of the worker's own clock; one that hears it later refuses.
 
 Standard output: lines of JSON, each with a `kind`. To `prepare`: `prepared`, whose fields say what there is now. To
 `measure`: `ready` when everything is done that is not timed; after `go` the entries of a journal; then `done`. To
-either, at any time: `failed`, with an `error` for people.
+either, at any time: `failed`, with an `error` for people. Where that is a file, a worker waits for no reader.
 """
 
 import asyncio
@@ -30,18 +30,21 @@ from harness.errors import HarnessError
 from harness.failures import foreseen
 from harness.journal import Entries
 from harness.measuring.arrivals.protocol import Share
-from harness.measuring.clock import new_event_loop
+from harness.measuring.clock import Clock, new_event_loop
 from harness.measuring.driving import LocalWorker
 from harness.measuring.observation import Reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, measure
+from harness.measuring.probes.cpu_quota import CpuQuota
 from harness.measuring.probes.database_counters import UNTOLD, DatabaseCounters
-from harness.measuring.probes.protocol import CountedSpan
+from harness.measuring.probes.host_cpu import host_cpu
+from harness.measuring.probes.protocol import CountedSpan, NotObserved
 from harness.measuring.progress import Silent
 from harness.measuring.scenario import Scenario
 from harness.measuring.scenario_files import parsed
 from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import TargetContext
+from harness.quantities import duration
 
 PROTOCOL: Final = 1
 STANDARD_OUTPUT: Final = 1
@@ -74,7 +77,9 @@ class Task(BaseModel):
     round: int = 1
     """The round, counted from 1."""
     share: tuple[int, int] = (0, 1)
-    """Which part of the load is this worker's: a number from 0, and of how many equal parts."""
+    """Which part of the load is this worker's: a number from 0, and of how many parts."""
+    weights: tuple[int, ...] = ()
+    """How large the parts are beside each other; empty where they are equal."""
     paced: bool = False
     """Whether it waits before each turn until its parent lets it go on."""
     ends_when_told: bool = False
@@ -106,7 +111,7 @@ class Caller:
 
     def __init__(self, standard_input: asyncio.StreamReader) -> None:
         self._input = standard_input
-        self._told_to_go = asyncio.Semaphore(0)
+        self._told_to_go: asyncio.Queue[float | None] = asyncio.Queue()
 
     async def task(self) -> Task:
         return Task.model_validate_json(await self._input.readline())
@@ -115,8 +120,9 @@ class Caller:
         """False when it is gone."""
         return bool(await self._input.readline())
 
-    async def told_to_go(self) -> None:
-        await self._told_to_go.acquire()
+    async def told_to_go(self) -> float | None:
+        """The moment that was told with it; None is at once."""
+        return await self._told_to_go.get()
 
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
@@ -125,8 +131,8 @@ class Caller:
         assert block is not None
 
         async def listen() -> None:
-            while await self._input.readline():
-                self._told_to_go.release()
+            while line := await self._input.readline():
+                self._told_to_go.put_nowait(_moment_in(line))
             block.cancel()
 
         listening = asyncio.create_task(listen())
@@ -134,6 +140,11 @@ class Caller:
             yield
         finally:
             listening.cancel()
+
+
+def _moment_in(line: bytes) -> float | None:
+    stated = line.removeprefix(b"go").strip()
+    return float(json.loads(stated)["at"]) if stated else None
 
 
 async def work(caller: Caller, lines: Lines) -> None:
@@ -173,9 +184,9 @@ def digest(workload: Workload) -> str:
 
 
 async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:
-    share = Share(*task.share)
+    share = Share(*task.share, task.weights)
     workload = scenario.workload_of(task.round)
-    side_by_side = len(range(scenario.side_by_side)[share.part])
+    side_by_side = len(share.part(range(scenario.side_by_side)))
     context = TargetContext(
         task.strategy,
         task.database_url,
@@ -204,12 +215,26 @@ class InStep(Surroundings):
 
     def __init__(self, caller: Caller, lines: Lines, *, ends_when_told: bool) -> None:
         self._caller = caller
+        self._begins_at: float | None = None
         self._ends_when_told = ends_when_told
         self._lines = lines
 
     async def turn(self) -> None:
         self._lines.write("ready", {})
-        await self._caller.told_to_go()
+        self._begins_at = await self._caller.told_to_go()
+
+    async def begun(self, clock: Clock, lead_s: float) -> float:
+        """The moment that was told. Raises `HarnessError` when it has passed: then nobody has begun with the others."""
+        if self._begins_at is None:
+            return clock.now() + lead_s
+        late_s = clock.now() - self._begins_at
+        if late_s > 0:
+            raise HarnessError(
+                f"late: it heard of the start {duration(late_s)} after it, so the phase did not begin. Run it again, "
+                "where the network or the machine answers sooner"
+            )
+        await clock.until(self._begins_at)
+        return self._begins_at
 
     async def over(self) -> None:
         if self._ends_when_told:
@@ -218,12 +243,21 @@ class InStep(Surroundings):
     async def observe(self, span: CountedSpan, *, flushed: bool, before: bool) -> Reading:
         del before
         if span == "timed":
-            return Reading({"timed_client_cpu_s": time.process_time()})
+            return Reading({"timed_client_cpu_s": time.process_time(), **machine_counts()})
         memory_bytes = psutil.Process().memory_info().rss
         return Reading(
             {"client_cpu_s": time.process_time(), "client_memory_bytes": float(memory_bytes)},
             {} if flushed else dict.fromkeys(DatabaseCounters.counters, UNTOLD),
         )
+
+
+def machine_counts() -> Mapping[str, float]:
+    """Counts of the machine that this process is on, which may be another than its caller's."""
+    counted: dict[str, float] = {}
+    for read in (host_cpu, CpuQuota().counts):
+        with contextlib.suppress(NotObserved):
+            counted |= read()
+    return counted
 
 
 async def main() -> None:

@@ -1,4 +1,4 @@
-"""Workers in processes of their own, where one core is not enough or another revision is meant.
+"""Workers in processes of their own: where one core is not enough, on other hosts, or of another revision.
 
 Each drives its share of every phase on a target of its own, as `worker.py` says. No sample is lost or sent twice: a
 request belongs to one of them, and one that ends before its time ends the run.
@@ -6,25 +6,27 @@ request belongs to one of them, and one that ends before its time ends the run.
 
 import asyncio
 import json
-import sys
-import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.children import environment, line_beginning, modules_of_ours, python
 from harness.errors import HarnessError
+from harness.measuring.clock_lines import ClockLine, ClockOffset, PhaseClock, measured_offset
+from harness.measuring.hosts.here import ThisMachine
+from harness.measuring.hosts.protocol import HostLost, Hosts, Interpreter, Moments, Slot
 from harness.measuring.passes import Entry, Pass, PassTime
+from harness.measuring.probes.cpu_quota import CpuQuota
+from harness.measuring.probes.host_cpu import HostCpu
 from harness.measuring.scenario import Phase
-from harness.measuring.servers.lifeline import start
 from harness.measuring.worker import Task
-from harness.record import PhaseRecord, Sample
+from harness.record import PhaseRecord, Sample, WorkerRecord
 
-LINE_LIMIT: Final = 2**24
+OF_HOST: Final = frozenset(name for probe in (HostCpu(), CpuQuota()) for name in probe.counters)
+"""What a worker counts of the whole machine that it is on: in sums over workers it would count more than once."""
+
 ENTRY: Final = b'{"kind":'
-COMPLAINT_LIMIT: Final = 2_000
-ENDING_S_MAX: Final = 10.0
 
 Said = dict[str, Any]
 """What a worker says in a line."""
@@ -32,23 +34,31 @@ Said = dict[str, Any]
 Take = Callable[[str, Said], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Process:
-    """A process that works, and where it complains to."""
+    """A worker as its caller hears it: entry by entry, from wherever it runs."""
 
-    name: str
-    process: asyncio.subprocess.Process
-    complaints: Any
+    def __init__(self, name: str, slot: Slot) -> None:
+        self.name = name
+        self.slot = slot
+        self._position = 0
+        self._unread: list[bytes] = []
 
-    def tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line.encode() + b"\n")
+    async def tell(self, line: str) -> None:
+        try:
+            await self.slot.tell(line)
+        except HostLost as error:
+            raise self._lost(error) from error
+
+    async def moments(self) -> Moments:
+        try:
+            return await self.slot.moments()
+        except HostLost as error:
+            raise self._lost(error) from error
 
     async def received(self, kind: str, take: Take) -> Said:
         """The next entry of this kind; what comes before it is taken. Raises `HarnessError` when it does not come."""
-        assert self.process.stdout is not None
-        while line := await line_beginning(self.process.stdout, ENTRY):
-            entry: Said = json.loads(line)
+        while True:
+            entry: Said = json.loads(await self._line())
             match entry.pop("kind"):
                 case "failed":
                     raise HarnessError(f"{self.name} failed: {entry['error']}")
@@ -56,92 +66,106 @@ class Process:
                     return entry
                 case other:
                     take(other, entry)
-        raise HarnessError(await self._epitaph())
 
-    async def _epitaph(self) -> str:
-        code = await self.process.wait()
-        self.complaints.seek(0)
-        complaint = self.complaints.read()[-COMPLAINT_LIMIT:].decode(errors="replace").strip()
+    async def _line(self) -> bytes:
+        """The next that is an entry: others are of a `sitecustomize`, which prints before the worker's own code."""
+        while True:
+            while self._unread:
+                if (line := self._unread.pop()).startswith(ENTRY):
+                    return line
+            try:
+                block = await self.slot.read(self._position)
+            except HostLost as error:
+                raise self._lost(error) from error
+            if block.exit_code is not None:
+                raise HarnessError(self._epitaph(block.exit_code, block.complaint))
+            self._position += len(block.data)
+            self._unread = block.data.splitlines()[::-1]
+
+    def _epitaph(self, code: int, complaint: str) -> str:
         return (
             f"{self.name} ended before its time (exit code {code}), and what it had not sent is lost. What all of them "
             f"had sent is kept. Run it again{f'. It said: {complaint}' if complaint else '.'}"
         )
 
-
-@dataclass(frozen=True, slots=True)
-class Interpreter:
-    """The program that runs a worker, and the environment in which it finds the harness."""
-
-    program: str
-    environment: Mapping[str, str]
-
-
-def this_interpreter() -> Interpreter:
-    """Finds modules where this process does."""
-    return Interpreter(sys.executable, environment(**modules_of_ours()))
+    def _lost(self, error: HostLost) -> HarnessError:
+        return HarnessError(
+            f"{self.name} is lost: {error}. What all of them had sent is kept. See to that host, and run it again."
+        )
 
 
 @asynccontextmanager
-async def working(tasks: Sequence[Task], interpreter: Interpreter | None = None) -> AsyncGenerator[Sequence[Process]]:
+async def working(
+    tasks: Sequence[Task], interpreter: Interpreter | None = None, hosts: Hosts | None = None
+) -> AsyncGenerator[Sequence[Process]]:
     """A worker for each task. They are gone when the block or this process ends, however it does."""
-    interpreter = interpreter or this_interpreter()
+    hosts = hosts or ThisMachine(len(tasks))
     workers: list[Process] = []
     try:
-        for number, task in enumerate(tasks, start=1):
-            workers.append(await _start(f"Worker {number} of {len(tasks)} of {task.variant}", interpreter))
-            workers[-1].tell(task.model_dump_json(exclude_defaults=True))
+        for number, task in enumerate(tasks):
+            slot = await hosts.start(number, task.model_dump_json(exclude_defaults=True), interpreter)
+            where = f" on {hosts.places[number].host}" if hosts.is_apart else ""
+            workers.append(Process(f"Worker {number + 1} of {len(tasks)} of {task.variant}{where}", slot))
         yield workers
     finally:
-        await asyncio.gather(*map(_end, workers))
+        await asyncio.gather(*(worker.slot.end() for worker in workers))
 
 
-async def _start(name: str, interpreter: Interpreter) -> Process:
-    complaints = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with its worker.
-    command = python("-m", "harness.worker", program=interpreter.program)
-    process = await start(*command, env=interpreter.environment, stderr=complaints, line_bytes_max=LINE_LIMIT)
-    return Process(name, process, complaints)
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Says which part of a run is a worker's, by its number from 0, and where, by the name of the host."""
 
-
-async def _end(worker: Process) -> None:
-    """It closes what it has opened when it finds itself alone; one that does not is killed."""
-    assert worker.process.stdin is not None
-    worker.process.stdin.close()
-    try:
-        await asyncio.wait_for(worker.process.wait(), ENDING_S_MAX)
-    except TimeoutError:
-        worker.process.kill()
-        await worker.process.wait()
-    finally:
-        worker.complaints.close()
+    worker: int
+    host: str
+    is_apart: bool = False
 
 
 class ProcessWorker:
-    """A worker in another process, maybe of another revision, which measures its own pass between lines of a pipe.
+    """A worker in another process, maybe of another revision, which measures its own pass and tells of it.
 
-    It settles before it says anything of a slice, so to drive it is to wait for that as well.
+    It settles before it says anything of a slice, so to drive it is to wait for that as well. With a `part` it is one
+    of several, all of whom begin at one moment that each has been told in its own clock.
     """
 
-    def __init__(self, measured: Pass, process: Process, *, flushed: bool, ends_when_told: bool = False) -> None:
+    def __init__(
+        self,
+        measured: Pass,
+        process: Process,
+        *,
+        flushed: bool,
+        ends_when_told: bool = False,
+        part: Part | None = None,
+    ) -> None:
         self.flushed = flushed
         self._ends_when_told = ends_when_told
         self._pass = measured
         self._process = process
+        self._part = part
         self._record: PhaseRecord | None = None
+        self._received_samples = 0
+        self._clock = ClockLine()
 
     async def prepare(self) -> None:
         """Returns when everything is done that is not timed."""
         await self._received("ready")
 
+    async def lead_s(self) -> float:
+        """For a worker alone, or one whose turn it is at slices on this machine, there is nobody to begin with."""
+        if self._part is None or (self._pass.scenario.slices > 1 and not self._part.is_apart):
+            return 0.0
+        self._clock.begins(await self._offset())
+        return self._clock.lead_s
+
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
-        """Its time is its own: offsets from its first request."""
-        del time
-        self._process.tell("go")
+        """Its time is its own: offsets from the moment at which it began."""
+        at = self._clock.there(time.begun)
+        await self._process.tell("go" if at is None else f"go {json.dumps({'at': at})}")
         if number + 1 < self._pass.scenario.slices:
             await self._received("ready")
             return
         entry = await self._received("phase")
         del entry["variant"]
-        self._record = PhaseRecord.model_validate(entry)
+        self._record = await self._with_worker(PhaseRecord.model_validate(entry))
         if phase is not self._pass.scenario.phases[-1]:
             await self._received("ready")
 
@@ -151,10 +175,44 @@ class ProcessWorker:
 
     async def end(self) -> Entry:
         if self._ends_when_told:
-            self._process.tell("go")
+            await self._process.tell("go")
         entry = await self._received("variant_end")
         await self._received("done")
         return entry
+
+    async def _with_worker(self, record: PhaseRecord) -> PhaseRecord:
+        """With what became of this worker's part, and without what its host counts of itself for all who are on it."""
+        received, self._received_samples = self._received_samples, 0
+        if self._part is None:
+            return record
+        worker = WorkerRecord(
+            worker=self._part.worker,
+            host=self._part.host,
+            planned=record.planned,
+            started=record.started,
+            dropped=record.dropped,
+            received=received,
+            started_s=record.started_s,
+            ended_s=record.ended_s,
+            counters=record.counters,
+        )
+        if (line := await self._clock_of_phase()) is not None:
+            worker = worker.model_copy(
+                update={
+                    "clock_ahead_s": line.wall_ahead_s,
+                    "clock_error_s": line.error_s,
+                    "clock_drift_ppm": line.drift_ppm,
+                    "ahead_s": (line.ahead_s, line.ahead_s_end),
+                }
+            )
+        counters = {name: value for name, value in record.counters.items() if name not in OF_HOST}
+        return record.model_copy(update={"counters": counters, "workers": (worker,)})
+
+    async def _clock_of_phase(self) -> PhaseClock | None:
+        return self._clock.ends(await self._offset()) if self._clock.is_measured else None
+
+    async def _offset(self) -> ClockOffset:
+        return await measured_offset(self._process.moments, self._pass.clock, time.time)
 
     async def _received(self, kind: str) -> Said:
         return await self._process.received(kind, self._take)
@@ -163,4 +221,6 @@ class ProcessWorker:
         if kind != "sample":
             raise HarnessError(f"A worker told {kind!r} out of turn. All workers have to be of this revision.")
         del entry["variant"]
-        self._pass.note(Sample.model_validate(entry))
+        self._received_samples += 1
+        worker = {} if self._part is None else {"worker": self._part.worker}
+        self._pass.note(Sample.model_validate(entry | worker))

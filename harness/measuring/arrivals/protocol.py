@@ -7,13 +7,16 @@ An arrival is settings (a phase's `arrival` in a scenario), which open as one of
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import lru_cache
+from typing import Final, Protocol, TypeVar
 
 from harness.measuring.clock import Clock
 from harness.measuring.draws import Draws
 from harness.measuring.operations import Request
 from harness.measuring.section import Section
 from harness.record import Loop, StageRecord
+
+T = TypeVar("T")
 
 PHASE_TIME_S: Final = 60.0
 
@@ -28,14 +31,39 @@ Streams = Callable[[str], Draws]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Part number `index`, from 0, of `of` equal ones: which starts or users a worker takes."""
+    """Part number `index`, from 0, of `of`: which starts or users a worker takes.
+
+    The parts are equal, or as large as `weights` say.
+    """
 
     index: int = 0
     of: int = 1
+    weights: tuple[int, ...] = ()
 
-    @property
-    def part(self) -> slice:
-        return slice(self.index, None, self.of)
+    def part(self, whole: Sequence[T]) -> Sequence[T]:
+        """Equal parts take turns, so each has its starts and users all over the whole; unlike ones do so as well."""
+        if not self.weights:
+            return whole[self.index :: self.of]
+        return [each for number, each in enumerate(whole) if self.takes(number)]
+
+    def takes(self, number: int) -> bool:
+        """Says whether what has this number in the whole, from 0, is in the part."""
+        if not self.weights:
+            return number % self.of == self.index
+        turns = turns_of(self.weights)
+        return turns[number % len(turns)] == self.index
+
+
+@lru_cache
+def turns_of(weights: tuple[int, ...]) -> tuple[int, ...]:
+    """Whose turn it is at each number until all begins again: his who is furthest behind his share until then."""
+    whole, taken = sum(weights), [0] * len(weights)
+    turns: list[int] = []
+    for number in range(1, whole + 1):
+        behind = [weight * number - had * whole for weight, had in zip(weights, taken, strict=True)]
+        turns.append(behind.index(max(behind)))
+        taken[turns[-1]] += 1
+    return tuple(turns)
 
 
 WHOLE: Final = Share()
@@ -64,8 +92,8 @@ class Arrival(Protocol):
         """The part that one worker drives, and which of the requests it sends; the parts together are the whole."""
         ...
 
-    async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock) -> int:
-        """Returns how many planned starts were dropped."""
+    async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock, begun: float | None = None) -> int:
+        """Returns how many planned starts were dropped. Its time counts from `begun` on; None is now."""
         ...
 
 

@@ -17,9 +17,13 @@ class HostCpu:
 
     async def read(self, observable: Observable) -> Mapping[str, float]:
         del observable
-        times: Mapping[str, float] = psutil.cpu_times()._asdict()
-        if "steal" not in times:
-            raise NotObserved("this operating system does not say it")
-        # What guests of this machine used is in `user` and `nice` already.
-        whole_s = sum(seconds for name, seconds in times.items() if not name.startswith("guest"))
-        return {"host_steal_s": times["steal"], "host_cpu_s": whole_s}
+        return host_cpu()
+
+
+def host_cpu() -> Mapping[str, float]:
+    times: Mapping[str, float] = psutil.cpu_times()._asdict()
+    if "steal" not in times:
+        raise NotObserved("this operating system does not say it")
+    # What guests of this machine used is in `user` and `nice` already.
+    whole_s = sum(seconds for name, seconds in times.items() if not name.startswith("guest"))
+    return {"host_steal_s": times["steal"], "host_cpu_s": whole_s}

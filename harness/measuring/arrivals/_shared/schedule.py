@@ -48,14 +48,14 @@ class Schedule:
         return len(self.offsets_s)
 
     def share(self, share: Share, requests: Sequence[Request]) -> tuple[Self, Sequence[Request]]:
-        in_flight_max = max(1, len(range(self.in_flight_max)[share.part]))
+        in_flight_max = max(1, len(share.part(range(self.in_flight_max))))
         return (
-            replace(self, offsets_s=self.offsets_s[share.part], in_flight_max=in_flight_max),
-            requests[share.part],
+            replace(self, offsets_s=share.part(self.offsets_s), in_flight_max=in_flight_max),
+            share.part(requests),
         )
 
-    async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock) -> int:
-        begun = clock.now()
+    async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock, begun: float | None = None) -> int:
+        zero = clock.now() if begun is None else begun
         in_flight = dropped = 0
 
         async def start(request: Request, intended: float) -> None:
@@ -67,10 +67,10 @@ class Schedule:
 
         async with asyncio.TaskGroup() as group:
             for request, offset_s in zip(requests, self.offsets_s, strict=False):
-                await clock.until(begun + offset_s)
+                await clock.until(zero + offset_s)
                 if in_flight < self.in_flight_max:
                     in_flight += 1
-                    group.create_task(start(request, begun + offset_s))
+                    group.create_task(start(request, zero + offset_s))
                 else:
                     dropped += 1
         return dropped

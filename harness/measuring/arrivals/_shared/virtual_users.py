@@ -70,17 +70,17 @@ class UserLoop:
 
     def share(self, share: Share, requests: Sequence[Request]) -> tuple[Self, Sequence[Request]]:
         """Requests go with the users, so that a worker with fewer of these has as much to do for each."""
-        taken = [each for number, each in enumerate(requests) if number % self.users % share.of == share.index]
-        return replace(self, members=self.members[share.part]), taken
+        taken = [each for number, each in enumerate(requests) if share.takes(number % self.users)]
+        return replace(self, members=share.part(self.members)), taken
 
-    async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock) -> int:
+    async def drive(self, requests: Sequence[Request], issue: Issue, clock: Clock, begun: float | None = None) -> int:
         queue = iter(requests)
-        begun = clock.now()
+        zero = clock.now() if begun is None else begun
 
         async def use(user: VirtualUser) -> None:
             for start, end in user.intervals:
-                due = begun + start
-                while due < begun + end:
+                due = zero + start
+                while due < zero + end:
                     if due > clock.now():
                         await clock.until(due)
                     request = next(queue, None)

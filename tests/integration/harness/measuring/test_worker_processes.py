@@ -16,13 +16,14 @@ import pytest
 from harness import journal
 from harness.errors import HarnessError
 from harness.measuring import scenario_files
+from harness.measuring.hosts.here import LocalSlot
 from harness.measuring.passes import Pass, Surroundings, all_of, measure
 from harness.measuring.progress import Silent
 from harness.measuring.recording import header
 from harness.measuring.scenario import Scenario
 from harness.measuring.turns import Gate, at_once
 from harness.measuring.worker import Task
-from harness.measuring.worker_processes import Process, ProcessWorker, working
+from harness.measuring.worker_processes import Part, Process, ProcessWorker, working
 from harness.record import VariantRecord
 from tests.waiting import until
 
@@ -47,6 +48,11 @@ CUT_INTO_SLICES = (
     'phases=[{workload="mix",warm_up=7,requests=50,arrival={kind="closed_loop",users=4}}]',
     "slices=3",
 )
+
+
+def pid_of(worker: Process) -> int:
+    assert isinstance(worker.slot, LocalSlot)
+    return worker.slot.relay.process.pid
 
 
 def chosen(settings: Sequence[str] = NULL) -> Scenario:
@@ -90,7 +96,10 @@ async def measured(
         async with working(tasks(chosen_)) as processes:
             interfere(processes)
             pass_ = Pass(chosen_, "null", 1, entries, Silent(), Turns(turn))
-            workers = [ProcessWorker(pass_, process, flushed=False) for process in processes]
+            workers = [
+                ProcessWorker(pass_, process, flushed=False, part=Part(number, "here"))
+                for number, process in enumerate(processes)
+            ]
             await all_of(worker.prepare() for worker in workers)
             await measure(pass_, workers)
     return journal.read(directory / journal.FILE_NAME).variants[0]
@@ -137,7 +146,7 @@ async def test_a_worker_that_dies_ends_the_run_with_a_sentence_and_the_others_wi
     pids: list[int] = []
 
     def kill_one(workers: Sequence[Process]) -> None:
-        pids.extend(worker.process.pid for worker in workers)
+        pids.extend(map(pid_of, workers))
         os.kill(pids[1], signal.SIGKILL)
 
     with pytest.raises(ExceptionGroup) as raised:
@@ -188,7 +197,7 @@ async def test_a_worker_whose_lines_nobody_reads_ends_without_a_word_and_without
 CALLER = """
 import asyncio, signal, sys
 sys.path.insert(0, {directory!r})
-from test_worker_processes import chosen, tasks
+from test_worker_processes import chosen, pid_of, tasks
 from harness.measuring.worker_processes import working
 
 # A test run in the background has its children ignore it.
@@ -198,7 +207,7 @@ async def main():
     async with working(tasks(chosen())) as workers:
         for worker in workers:
             await worker.received("ready", print)
-        print(*(worker.process.pid for worker in workers), flush=True)
+        print(*map(pid_of, workers), flush=True)
         await asyncio.sleep(600)
 
 asyncio.run(main())

@@ -11,6 +11,7 @@ from harness.errors import Aborted
 from harness.journal import Journal, Resumable
 from harness.measuring import scenario_files
 from harness.measuring.execution import LOG_FILE, Rounds, Run, keeping_log, sample_on
+from harness.measuring.hosts.here import ThisMachine
 from harness.measuring.operations import Workload
 from harness.measuring.progress import Silent
 from harness.measuring.recording import header
@@ -96,7 +97,7 @@ def entries(tmp_path: Path) -> Iterator[Journal]:
 def rounds(entries: Journal, recorded: Recorded, *settings: str) -> Rounds:
     chosen = scenario_files.load_scenario("smoke", settings=settings)
     entries.write("run", header(chosen, "run"))
-    run = Run(chosen, NullTarget(), cast("Server", None), None, entries, recorded.progress)
+    run = Run(chosen, NullTarget(), cast("Server", None), None, entries, recorded.progress, ThisMachine(1))
     return Rounds(run, recorded.parts, started=0.0)
 
 

@@ -9,10 +9,10 @@ import pytest
 from harness.errors import UsageError
 from harness.measuring import revision_execution
 from harness.measuring.execution import Prepared, Run
+from harness.measuring.hosts.protocol import Interpreter
 from harness.measuring.operations import Workload
 from harness.measuring.revision_execution import RevisionPair, _parts, _variants
 from harness.measuring.revisions import Checkout, Revision
-from harness.measuring.worker_processes import Interpreter
 
 OLD, NEW = Revision("v1", "1" * 40), Revision("HEAD", "2" * 40)
 PAIR = RevisionPair(OLD, NEW, "batched")

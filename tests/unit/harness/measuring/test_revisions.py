@@ -9,6 +9,7 @@ import pytest
 
 from harness.commands.history.commands import checked_out
 from harness.errors import UsageError
+from harness.measuring.hosts.protocol import Interpreter
 from harness.measuring.revisions import (
     Checkout,
     Revision,
@@ -19,7 +20,6 @@ from harness.measuring.revisions import (
     own_environment,
     resolve,
 )
-from harness.measuring.worker_processes import Interpreter
 
 
 def git(*arguments: str) -> str:

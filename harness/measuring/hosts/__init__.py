@@ -1,0 +1,31 @@
+"""The kinds of hosts that `--workers` can name."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from harness.measuring.hosts.here import Here
+from harness.measuring.hosts.protocol import HostKind, Hosts
+
+HERE: Final = "here"
+
+HOSTS: Final[dict[str, HostKind]] = {
+    HERE: Here(),
+}
+
+
+def hosts_of(workers: int | str) -> AbstractAsyncContextManager[Hosts]:
+    """Raises `UsageError` when they cannot be had."""
+    kind, rest = kind_in(workers)
+    return kind.open(rest)
+
+
+def kind_in(workers: int | str) -> tuple[HostKind, str]:
+    """The kind, and what is said of it: `4`, `local:4`, `tcp://…`. Raises `ValueError` where there is no such kind."""
+    text = str(workers)
+    if text.removeprefix("-").isdigit():
+        return HOSTS[HERE], text
+    name, _, rest = text.partition(":")
+    if name == HERE or name not in HOSTS:
+        known = ", ".join(["a number", *(f"{each}:…" for each in HOSTS if each != HERE)])
+        raise ValueError(f"there are no workers {text!r}. Known: {known}.")
+    return HOSTS[name], rest
