@@ -70,6 +70,8 @@ class MissingExtra(UsageError):
 BROUGHT_BY: Final[Mapping[str, str]] = {
     "aiohttp": "http",
     "cachetools": "anima",
+    "dask": "cluster",
+    "distributed": "cluster",
     "docker": "containers",
     "httptools": "serve",
     "httpx": "anima",

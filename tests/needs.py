@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,7 @@ def program(name: str, package: str) -> Need:
 
 NEEDS: Final[Mapping[str, Need]] = {
     "engine": Need(cache(engine_answers), "no container engine answers"),
+    "cluster": Need(lambda: find_spec("distributed") is not None, "distributed comes with the extra `cluster`"),
     "redis-server": program("redis-server", "redis-server"),
     "chromium": Need(lambda: chromium() is not None, "there is no Chromium on the PATH"),
     "pgbouncer": program("pgbouncer", "pgbouncer"),

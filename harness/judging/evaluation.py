@@ -1,7 +1,7 @@
 """A budget and what was measured of its variant → an evaluation: which requests are meant, and the worst of windows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -126,6 +126,8 @@ def _worst_window(
 ) -> Evaluation:
     """Every window has to hold. One of many fails by chance more often than one alone, so each FAIL has to be surer."""
     metric = METRICS[budget.metric]
+    if reason := _misplaced(observed.variant, passes, window_s):
+        return Evaluation(Outcome.INVALID, n=0, reason=reason)
     windows = [each for each in _windows(observed, passes, window_s) if each[1].answered or metric.unit == "rate"]
     if not windows:
         return Evaluation(Outcome.INVALID, n=0, reason=f"no pass was as long as {duration(window_s)}")
@@ -135,6 +137,23 @@ def _worst_window(
         for where, window in windows
     ]
     return min(evaluations, key=lambda each: (SEVERITY.index(each.outcome), -_excess(budget, each)))
+
+
+MISPLACED_MAX: Final = 0.01
+"""Of a window: more of its requests may be another's."""
+
+
+def _misplaced(variant: VariantRecord, passes: Collection[JudgedPass], window_s: float) -> str:
+    """Says which host's clock is known too badly to say in which window its requests were; nothing where none is."""
+    for phase in variant.phases:
+        for worker in phase.workers if (phase.name, phase.round) in passes else ():
+            if worker.clock_error_s > MISPLACED_MAX * window_s:
+                return (
+                    f"the clock of {worker.host} is known to {duration(worker.clock_error_s)} in {phase.name}, and "
+                    f"windows of {duration(window_s)} need {duration(MISPLACED_MAX * window_s)}: judge longer windows, "
+                    "or bring the hosts nearer"
+                )
+    return ""
 
 
 def _excess(budget: Budget, evaluation: Evaluation) -> float:

@@ -77,10 +77,6 @@ class ClockLine:
         self._before = offset
 
     @property
-    def is_measured(self) -> bool:
-        return self._before is not None
-
-    @property
     def lead_s(self) -> float:
         """Says how far ahead a start has to be for the worker to hear of it in time."""
         assert self._before is not None, "the clock is measured before its worker is told a moment of it"

@@ -44,7 +44,7 @@ from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import Target, TargetContext, nothing_shared
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
 from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
-from harness.measuring.worker import Task
+from harness.measuring.worker import Task, digest
 from harness.measuring.worker_processes import Part, ProcessWorker, working
 from harness.quantities import number_of
 from harness.record import PhaseRecord, PlanRecord, RunRecord, Sample
@@ -353,6 +353,7 @@ async def begun(
         starting.start(scenario.database.settings) as server,
         keeping_log(server, journal.path.parent),
     ):
+        await hosts.check(scenario.target)
         refuse_impossible(scenario.timeline, server)
         run = Run(scenario, target, server, redis, journal, progress, hosts, watch)
         begin(run, resumed)
@@ -530,7 +531,7 @@ async def _workers(
         # Workers of this revision say themselves what their sessions did not tell the server.
         ours = variant.interpreter is None
         flushed = ours or run.target.in_process
-        tasks = _tasks(run, variant, measured, context)
+        tasks = _tasks(run, variant, measured, context, digest(workload) if ours and run.hosts.is_apart else "")
         async with working(tasks, variant.interpreter, run.hosts if ours else None) as processes:
             parts = [Part(number, place.host, run.hosts.is_apart) for number, place in enumerate(run.hosts.places)]
             workers = [
@@ -541,7 +542,7 @@ async def _workers(
             yield workers
 
 
-def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext) -> Sequence[Task]:
+def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext, requests: str) -> Sequence[Task]:
     """A share of the pass for each worker. One of another revision has it all, and all that it needs of its own."""
     weights = [1] if variant.interpreter else [place.weight for place in run.hosts.places]
     shares = len(weights)
@@ -557,6 +558,7 @@ def _tasks(run: Run, variant: Prepared, measured: Pass, context: TargetContext) 
             service_url=context.service_url,
             round=measured.round_number,
             share=(index, shares),
+            requests=requests,
             weights=tuple(weights) if len(set(weights)) > 1 else (),
             paced=True,
             ends_when_told=variant.interpreter is None,

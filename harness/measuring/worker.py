@@ -80,6 +80,8 @@ class Task(BaseModel):
     """Which part of the load is this worker's: a number from 0, and of how many parts."""
     weights: tuple[int, ...] = ()
     """How large the parts are beside each other; empty where they are equal."""
+    requests: str = ""
+    """The digest of all that the caller would send; empty where both have the same files."""
     paced: bool = False
     """Whether it waits before each turn until its parent lets it go on."""
     ends_when_told: bool = False
@@ -186,6 +188,10 @@ def digest(workload: Workload) -> str:
 async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:
     share = Share(*task.share, task.weights)
     workload = scenario.workload_of(task.round)
+    if task.requests and task.requests != digest(workload):
+        raise HarnessError(
+            "it would send other requests than the coordinator: bring the files that the scenario names to this host"
+        )
     side_by_side = len(share.part(range(scenario.side_by_side)))
     context = TargetContext(
         task.strategy,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.errors import HarnessError
-from harness.measuring.clock_lines import ClockLine, ClockOffset, PhaseClock, measured_offset
+from harness.measuring.clock_lines import ClockLine, ClockOffset, measured_offset
 from harness.measuring.hosts.here import ThisMachine
 from harness.measuring.hosts.protocol import HostLost, Hosts, Interpreter, Moments, Slot
 from harness.measuring.passes import Entry, Pass, PassTime
@@ -196,7 +196,8 @@ class ProcessWorker:
             ended_s=record.ended_s,
             counters=record.counters,
         )
-        if (line := await self._clock_of_phase()) is not None:
+        if self._part.is_apart:
+            line = self._clock.ends(await self._offset())
             worker = worker.model_copy(
                 update={
                     "clock_ahead_s": line.wall_ahead_s,
@@ -207,9 +208,6 @@ class ProcessWorker:
             )
         counters = {name: value for name, value in record.counters.items() if name not in OF_HOST}
         return record.model_copy(update={"counters": counters, "workers": (worker,)})
-
-    async def _clock_of_phase(self) -> PhaseClock | None:
-        return self._clock.ends(await self._offset()) if self._clock.is_measured else None
 
     async def _offset(self) -> ClockOffset:
         return await measured_offset(self._process.moments, self._pass.clock, time.time)

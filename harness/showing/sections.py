@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from harness.judging.comparison import Comparison
 from harness.showing.comparison_tables import counts_table, processor_table, timings_table
+from harness.showing.hosts_table import hosts_table
 from harness.showing.plan_tables import plans_table
 from harness.showing.processor_times import processor_times_table
 from harness.showing.profile_tables import (
@@ -148,6 +149,8 @@ def _measured(report: Report, audience: Audience) -> Iterable[Table | None]:
         yield services_table(report.summary)
     if audience not in {"reviewing", "waiting"}:
         yield processor_times_table(report.record)
+        yield hosts_table(report.record)
+        yield hosts_table(report.record)
     yield disruptions_table(report.summary)
     yield errors_table(report.summary)
 

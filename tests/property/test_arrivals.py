@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from harness.measuring.arrivals._shared.schedule import Schedule
 from harness.measuring.arrivals.constant_rate import ConstantRateSettings
-from harness.measuring.arrivals.protocol import PhaseBounds
+from harness.measuring.arrivals.poisson import PoissonSettings
+from harness.measuring.arrivals.protocol import PhaseBounds, Share
 from harness.measuring.arrivals.stages import Stage, StagesSettings
 from harness.measuring.draws import Draws
 from harness.measuring.operations import Request
@@ -94,3 +95,43 @@ def test_a_stall_of_a_second_is_in_the_response_times_of_all_who_would_have_come
         waited = stall + 1 - intended if stall <= intended < stall + 1 else 0.0
         assert ended - started == pytest.approx(service_time_s)
         assert ended - intended == pytest.approx(service_time_s + waited)
+
+
+def streams(purpose: str) -> Draws:
+    return Draws(7, purpose)
+
+
+schedules = st.one_of(
+    st.builds(
+        lambda rate: ConstantRateSettings(rate_per_s=rate).open(PhaseBounds(time_s=3), streams),
+        st.floats(min_value=0.1, max_value=100),
+    ),
+    st.builds(
+        lambda rate: PoissonSettings(rate_per_s=rate).open(PhaseBounds(time_s=3), streams),
+        st.floats(min_value=0.1, max_value=100),
+    ),
+    lines.map(lambda stages: Schedule(offsets(stages), 1_000)),
+    # A trace: moments that somebody else had.
+    st.lists(st.floats(min_value=0, max_value=1e5)).map(lambda moments: Schedule(sorted(moments), 1_000)),
+)
+weights = st.lists(st.integers(min_value=1, max_value=9), min_size=1, max_size=6)
+
+
+@given(schedule=schedules, weights=weights, are_alike=st.booleans())
+def test_what_workers_start_is_the_schedule_float_for_float(
+    schedule: Schedule, weights: Sequence[int], are_alike: bool
+) -> None:
+    """Each has what its weight says of any beginning of it, to one start."""
+    numbers = [Request("query", {"number": number}) for number in range(schedule.starts)]
+    stated = () if are_alike else tuple(weights)
+    parts = [schedule.share(Share(index, len(weights), stated), numbers) for index in range(len(weights))]
+    assert sorted(at for part, _ in parts for at in part.offsets_s) == list(schedule.offsets_s)
+    whole = dict(enumerate(schedule.offsets_s))
+    of_workers = {
+        request.arguments["number"]: at
+        for part, requests in parts
+        for request, at in zip(requests, part.offsets_s, strict=True)
+    }
+    assert of_workers == whole
+    for (part, _), weight in zip(parts, stated or [1] * len(weights), strict=True):
+        assert abs(part.starts - schedule.starts * weight / sum(stated or [1] * len(weights))) < 1

@@ -7,6 +7,7 @@ from harness.judging.validity_checks.exhausted_generator import ExhaustedGenerat
 from harness.judging.validity_checks.failed_requests import FailedRequests
 from harness.judging.validity_checks.growing_backlog import GrowingBacklog
 from harness.judging.validity_checks.late_generator import LateGenerator
+from harness.judging.validity_checks.lost_samples import LostSamples
 from harness.judging.validity_checks.missed_rate import MissedRate
 from harness.judging.validity_checks.partial_run import PartialRun
 from harness.judging.validity_checks.protocol import ValidityCheck
@@ -18,6 +19,7 @@ from harness.judging.validity_checks.throttled_generator import ThrottledGenerat
 
 VALIDITY_CHECKS: Final[dict[str, ValidityCheck]] = {
     "partial_run": PartialRun(),
+    "lost_samples": LostSamples(),
     "failed_requests": FailedRequests(),
     "swallowed_errors": SwallowedErrors(),
     "exhausted_generator": ExhaustedGenerator(),

@@ -4,11 +4,12 @@ In a closed loop on a target that lives in the generator's process, that process
 nobody starts a request while it is busy: nothing is said of these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from harness.judging.workers import named
 from harness.quantities import share
-from harness.record import RunRecord
+from harness.record import PhaseRecord, RunRecord, WorkerRecord
 
 BUSY_MAX: Final = 0.9
 """Of one processor's time. A queue that is served 90 % of the time is nine times as long as its service (M/M/1)."""
@@ -24,16 +25,24 @@ class SaturatedClient:
     def objections(self, record: RunRecord) -> Iterator[str]:
         for variant in record.variants:
             for phase in variant.phases:
-                cpu_s, elapsed_s = phase.counters.get("timed_client_cpu_s"), phase.ended_s - phase.started_s
-                own = phase.loop == "closed" and variant.in_process
-                if cpu_s is None or own or elapsed_s < SHORTEST_S:
+                if phase.loop == "closed" and variant.in_process:
                     continue
-                busy = cpu_s / elapsed_s / phase.processes
-                if busy > BUSY_MAX:
-                    yield (
-                        f"the load generator was saturated in {phase.name} of {variant.name}, round {phase.round}: it "
-                        f"was busy for {share(busy)} of the time. Lower the rate, or share it among more workers"
-                    )
+                for who, processes, part in _parts(phase):
+                    cpu_s, elapsed_s = part.counters.get("timed_client_cpu_s"), part.ended_s - part.started_s
+                    if cpu_s is None or elapsed_s < SHORTEST_S:
+                        continue
+                    busy = cpu_s / elapsed_s / processes
+                    if busy > BUSY_MAX:
+                        yield (
+                            f"the load generator{who} was saturated in {phase.name} of {variant.name}, round "
+                            f"{phase.round}: it was busy for {share(busy)} of the time. Lower the rate, or share it "
+                            "among more workers"
+                        )
+
+
+def _parts(phase: PhaseRecord) -> Sequence[tuple[str, int, PhaseRecord | WorkerRecord]]:
+    """Each worker by itself where there are several: one that is saturated measures itself."""
+    return [(named(worker), 1, worker) for worker in phase.workers] or [("", phase.processes, phase)]
 
 
 SHORTEST_S: Final = 1.0

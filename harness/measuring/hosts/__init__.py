@@ -4,12 +4,19 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from harness.measuring.hosts.here import Here
+from harness.measuring.hosts.local_cluster import LocalCluster
 from harness.measuring.hosts.protocol import HostKind, Hosts
+from harness.measuring.hosts.scheduler import RunningCluster
+from harness.measuring.hosts.ssh import SshHosts
 
 HERE: Final = "here"
 
 HOSTS: Final[dict[str, HostKind]] = {
     HERE: Here(),
+    "local": LocalCluster(),
+    "ssh": SshHosts(),
+    "tcp": RunningCluster("tcp"),
+    "tls": RunningCluster("tls"),
 }
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from harness.measuring.hosts._shared.numbers import number_in
 from harness.measuring.hosts._shared.relay import Relay, moments, this_interpreter
-from harness.measuring.hosts.protocol import Block, HostsOpened, Interpreter, Moments, HostPlace
+from harness.measuring.hosts.protocol import Block, HostPlace, HostsOpened, Interpreter, Moments
 
-WORKERS_MAX: Final = 64
 READ_S: Final = 1.0
 
 
@@ -16,20 +16,11 @@ class Here:
     """The kind of hosts that a number names."""
 
     def check(self, rest: str) -> None:
-        if not 1 <= number_in(rest) <= WORKERS_MAX:
-            raise ValueError(f"a run has 1 to {WORKERS_MAX} workers on a machine, and not {rest}")
+        number_in(rest)
 
     @asynccontextmanager
     async def open(self, rest: str) -> HostsOpened:
         yield ThisMachine(number_in(rest))
-
-
-def number_in(text: str) -> int:
-    """Raises `ValueError` where it is none."""
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no number of workers") from None
 
 
 class ThisMachine:
@@ -39,6 +30,9 @@ class ThisMachine:
 
     def __init__(self, workers: int) -> None:
         self.places: Sequence[HostPlace] = [HostPlace("this machine")] * workers
+
+    async def check(self, target: str) -> None:
+        """This machine has what it has."""
 
     async def start(self, place: int, task: str, interpreter: Interpreter | None) -> "LocalSlot":
         del place

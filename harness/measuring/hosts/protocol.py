@@ -76,6 +76,10 @@ class Hosts(Protocol):
     @property
     def is_apart(self) -> bool: ...
 
+    async def check(self, target: str) -> None:
+        """Raises `UsageError` where a host would measure with another harness, or another target."""
+        ...
+
     async def start(self, place: int, task: str, interpreter: Interpreter | None) -> Slot:
         """A worker at the place of this number, which is told its task; of another revision with its interpreter."""
         ...

@@ -1,0 +1,61 @@
+"""Hosts of a dask cluster that somebody runs: `--workers tls://10.0.0.5:8786`, or `tcp://127.0.0.1:8786`.
+
+Its scheduler and its workers execute what they are sent, so beyond this machine each side has to show a certificate.
+"""
+
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from harness.errors import UsageError
+from harness.measuring.hosts.protocol import HostsOpened
+
+OPEN_ANYWAY: Final = "distributed.comm.require-encryption"
+"""The setting of dask's whose False says that a network may be trusted."""
+
+CERTIFICATES: Final = "docs/how-to/cluster.md says how to make certificates"
+
+
+class RunningCluster:
+    """The kind of hosts that an address of this scheme names."""
+
+    def __init__(self, scheme: str) -> None:
+        self._scheme = scheme
+
+    def check(self, rest: str) -> None:
+        parts = urlsplit(f"{self._scheme}:{rest}")
+        if not parts.hostname or parts.port is None:
+            raise ValueError(f"{self._scheme}:{rest} is no address of a dask scheduler, such as tls://10.0.0.5:8786")
+
+    @asynccontextmanager
+    async def open(self, rest: str) -> HostsOpened:
+        import dask.config  # noqa: PLC0415 -- of an extra, and slow to import.
+        from distributed import Security  # noqa: PLC0415
+
+        from harness.measuring.hosts._shared.dask_hosts import connected  # noqa: PLC0415
+
+        address = f"{self._scheme}:{rest}"
+        if self._scheme == "tls":
+            security = Security(require_encryption=True)
+            if not (security.tls_ca_file and security.tls_client_cert):
+                raise UsageError(
+                    f"{address} wants a certificate of this side. Name it in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
+                    f"…__CLIENT__CERT and …__CLIENT__KEY; {CERTIFICATES}."
+                )
+        elif not is_loopback(urlsplit(address).hostname or "") and dask.config.get(OPEN_ANYWAY) is not False:
+            raise UsageError(
+                f"Hosts at {address} would execute what anybody in that network sends them. Use tls:// "
+                f"({CERTIFICATES}), or trust the network: DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION=False."
+            )
+        else:
+            security = None
+        async with connected(address, security, address) as hosts:
+            yield hosts
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

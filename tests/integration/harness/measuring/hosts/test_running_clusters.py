@@ -1,0 +1,180 @@
+"""Clusters that somebody runs, hosts behind ssh, and what is said of those that are not as they should be."""
+
+import asyncio
+import datetime as dt
+import os
+import stat
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.children import local_environment, modules_of_ours
+from harness.errors import UsageError
+from harness.measuring.clock import MonotonicClock
+from harness.measuring.clock_lines import measured_offset
+from harness.measuring.hosts import hosts_of
+from harness.measuring.hosts.local_cluster import LOOPBACK, _dask_worker
+from harness.measuring.hosts.protocol import HostLost, HostPlace, Hosts, Slot
+
+dask_config = pytest.importorskip("dask.config", reason="dask comes with the extra `cluster`")
+
+from cryptography import x509  # noqa: E402
+from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+
+from harness.measuring.hosts._shared import dask_hosts, on_host  # noqa: E402
+from harness.measuring.hosts._shared.own_cluster import HostCommand, cluster_of, own_scheduler  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@asynccontextmanager
+async def one_host(tmp_path: Path, **variables: str) -> AsyncGenerator[Hosts]:
+    async with own_scheduler(LOOPBACK) as address:
+        here = local_environment(**modules_of_ours()) | variables
+        command = HostCommand("one", _dask_worker(address, "one", str(tmp_path)), here)
+        async with cluster_of(address, [command]) as hosts:
+            yield hosts
+
+
+async def test_a_host_with_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put in place of a digest here, the host does not know."""
+    async with one_host(tmp_path) as hosts:
+        await hosts.check("null")
+        ours = on_host.identity("null")
+        monkeypatch.setattr(on_host, "version", lambda _: "0.0.1")
+        with pytest.raises(UsageError, match=rf"one has another version of the harness \({ours['the harness']}\) than"):
+            await hosts.check("null")
+
+
+def test_what_differs_is_named_with_both_versions() -> None:
+    ours = {"the harness": "0.2, sources abc", "the target": "null, sources abc"}
+    with pytest.raises(UsageError, match=r"rack-7 has another version of the harness \(0.1, sources xyz\) than"):
+        dask_hosts.refuse_other("rack-7", ours, ours | {"the harness": "0.1, sources xyz"})
+    with pytest.raises(UsageError, match=r"rack-7 has another version of the target \(null, sources xyz\)"):
+        dask_hosts.refuse_other("rack-7", ours, ours | {"the target": "null, sources xyz"})
+    with pytest.raises(UsageError, match=r"rack-7 cannot say what it measures with \(ModuleNotFoundError: No module"):
+        dask_hosts.refuse_other("rack-7", ours, ModuleNotFoundError("No module named 'harness'"))
+    dask_hosts.refuse_other("rack-7", ours, dict(ours))
+
+
+async def test_a_host_that_is_cut_off_is_lost_when_it_has_not_answered_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_host(tmp_path) as hosts:
+        slot = await hosts.start(0, "{}", None)
+        await slot.moments()
+        monkeypatch.setattr(dask_hosts, "SILENCE_S_MAX", 0.5)
+        with pytest.raises(HostLost, match="it has not answered for 0 s"):
+            await slot._ask(asyncio.sleep, 30)  # type: ignore[attr-defined]
+
+
+async def test_a_scheduler_that_does_not_answer_or_has_no_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_hosts, "ANSWER_S_MAX", 0.5)
+    with pytest.raises(UsageError, match=r"No dask scheduler answers at tcp://127.0.0.1:9 \("):
+        await hosts_of("tcp://127.0.0.1:9").__aenter__()
+    monkeypatch.setattr(dask_hosts, "ANSWER_S_MAX", 30.0)
+    monkeypatch.setattr(dask_hosts, "JOIN_S_MAX", 0.2)
+    async with own_scheduler(LOOPBACK) as address:
+        with pytest.raises(UsageError, match=rf"The dask scheduler at {address} has 0 workers"):
+            await hosts_of(address).__aenter__()
+
+
+async def test_a_scheduler_whose_certificate_has_expired_is_named_with_the_reason(tmp_path: Path) -> None:
+    certificate, key = written(tmp_path, expired=True)
+    names = ("ca-file", "client.cert", "scheduler.cert"), ("client.key", "scheduler.key")
+    paths = {name: path for group, path in zip(names, (certificate, key), strict=True) for name in group}
+    with dask_config.set({f"distributed.comm.tls.{name}": str(path) for name, path in paths.items()}):
+        security = dask_hosts.Security(require_encryption=True)
+        async with own_scheduler(LOOPBACK, security) as address:
+            with pytest.raises(UsageError, match=r"No dask scheduler answers at tls://\S+ \(.*expired"):
+                await hosts_of(address).__aenter__()
+
+
+def written(directory: Path, *, expired: bool) -> tuple[Path, Path]:
+    """A certificate that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "harness-cluster")])
+    now = dt.datetime.now(dt.UTC)
+    ends = now - dt.timedelta(days=1) if expired else now + dt.timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=2))
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (directory / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    plain = serialization.NoEncryption()
+    (directory / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return directory / "cert.pem", directory / "key.pem"
+
+
+async def test_hosts_that_ssh_reaches_join_with_certificates_of_the_run_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for ssh executes here what it is told to execute there."""
+    program = tmp_path / "ssh"
+    program.write_text('#!/bin/sh\n[ "$1 $2" = "-o BatchMode=yes" ] && exec sh -c "$4"\n', encoding="utf-8")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    room = tmp_path / "room"
+    room.mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(room))
+    path = tmp_path / "hosts.txt"
+    path.write_text(f"# Both are here.\n127.0.0.1 slots=2 python={sys.executable}\n", encoding="utf-8")
+    async with hosts_of(f"ssh:{path}") as hosts:
+        assert hosts.places == [HostPlace("127.0.0.1"), HostPlace("127.0.0.1")]
+        slot = await hosts.start(1, "{}", None)
+        assert b'"kind":"failed"' in await first_words(slot)
+        await slot.end()
+    assert not list(room.glob("anima-harness-dask-*"))
+
+
+async def first_words(slot: Slot) -> bytes:
+    while not (block := await slot.read(0)).data:
+        assert block.exit_code is None, block.complaint
+    return block.data
+
+
+async def test_a_host_that_cannot_be_reached_is_named_with_what_ssh_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\necho 'ssh: Permission denied (publickey).' >&2\nexit 255\n", encoding="utf-8")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    path = tmp_path / "hosts.txt"
+    path.write_text("127.0.0.1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"127.0.0.1 ended \(255\): ssh: Permission denied \(publickey\)\."):
+        await hosts_of(f"ssh:{path}").__aenter__()
+
+
+SKEWED = """
+import time
+real, wall = time.perf_counter, time.time
+time.perf_counter = lambda: 5.0 + real() * (1 + 200e-6)
+time.time = lambda: wall() + 5.0
+"""
+
+
+async def test_a_clock_that_is_wrong_by_five_seconds_and_200_millionths_is_known(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SKEWED, encoding="utf-8")
+    found = os.pathsep.join([str(tmp_path), modules_of_ours()["PYTHONPATH"]])
+    async with one_host(tmp_path, PYTHONPATH=found) as hosts:
+        slot = await hosts.start(0, "{}", None)
+        begun = time.perf_counter()
+        offset = await measured_offset(slot.moments, MonotonicClock(), time.time)
+        await slot.end()
+    ahead_s = 5.0 + begun * 200e-6
+    assert offset.known_ahead_s == pytest.approx(ahead_s, abs=offset.error_s + 1e-3)
+    assert offset.wall_ahead_s == pytest.approx(5.0, abs=offset.error_s + 1e-3)
