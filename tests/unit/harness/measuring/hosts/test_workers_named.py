@@ -60,7 +60,7 @@ def test_a_line_says_where_ssh_connects_to_with_how_many_slots_and_which_python(
     assert command.startswith("exec /opt/a/python -P -c ")
 
 
-@pytest.mark.parametrize("workers", [1, 4, "4", "local:4", "tls://10.0.0.5:8786", "tcp://127.0.0.1:8786"])
+@pytest.mark.parametrize("workers", [1, "4", "local:4", "tls://10.0.0.5:8786", "tcp://127.0.0.1:8786"])
 def test_hosts_are_of_a_kind(workers: int | str) -> None:
     kind, rest = kind_in(workers)
     assert kind in HOSTS.values()
