@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
+from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import MonotonicClock
 from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
@@ -533,7 +534,10 @@ async def _workers(
         flushed = ours or run.target.in_process
         tasks = _tasks(run, variant, measured, context, digest(workload) if ours and run.hosts.is_apart else "")
         async with working(tasks, variant.interpreter, run.hosts if ours else None) as processes:
-            parts = [Part(number, place.host, run.hosts.is_apart) for number, place in enumerate(run.hosts.places)]
+            parts = [
+                Part(number, place.host, run.hosts.is_apart, Share(*task.share, task.weights))
+                for number, (place, task) in enumerate(zip(run.hosts.places, tasks, strict=False))
+            ]
             workers = [
                 ProcessWorker(measured, process, flushed=flushed, ends_when_told=ours, part=part if ours else None)
                 for process, part in zip(processes, parts, strict=False)

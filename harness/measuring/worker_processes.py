@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.errors import HarnessError
+from harness.measuring.arrivals.protocol import WHOLE, Share
 from harness.measuring.clock_lines import ClockLine, ClockOffset, measured_offset
 from harness.measuring.hosts.here import ThisMachine
 from harness.measuring.hosts.protocol import HostLost, Hosts, Interpreter, Moments, Slot
@@ -21,6 +22,7 @@ from harness.measuring.probes.cpu_quota import CpuQuota
 from harness.measuring.probes.host_cpu import HostCpu
 from harness.measuring.scenario import Phase
 from harness.measuring.worker import Task
+from harness.quantities import count
 from harness.record import PhaseRecord, Sample, WorkerRecord
 
 OF_HOST: Final = frozenset(name for probe in (HostCpu(), CpuQuota()) for name in probe.counters)
@@ -88,8 +90,8 @@ class Process:
             f"had sent is kept. Run it again{f'. It said: {complaint}' if complaint else '.'}"
         )
 
-    def _lost(self, error: HostLost) -> HarnessError:
-        return HarnessError(
+    def _lost(self, error: HostLost) -> HostLost:
+        return HostLost(
             f"{self.name} is lost: {error}. What all of them had sent is kept. See to that host, and run it again."
         )
 
@@ -118,6 +120,7 @@ class Part:
     worker: int
     host: str
     is_apart: bool = False
+    share: Share = WHOLE
 
 
 class ProcessWorker:
@@ -158,6 +161,12 @@ class ProcessWorker:
 
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
         """Its time is its own: offsets from the moment at which it began."""
+        try:
+            await self._drive(phase, number, time)
+        except HostLost as error:
+            raise HarnessError(f"{error}{self._missing(phase)}") from error
+
+    async def _drive(self, phase: Phase, number: int, time: PassTime) -> None:
         at = self._clock.there(time.begun)
         await self._process.tell("go" if at is None else f"go {json.dumps({'at': at})}")
         if number + 1 < self._pass.scenario.slices:
@@ -168,6 +177,14 @@ class ProcessWorker:
         self._record = await self._with_worker(PhaseRecord.model_validate(entry))
         if phase is not self._pass.scenario.phases[-1]:
             await self._received("ready")
+
+    def _missing(self, phase: Phase) -> str:
+        """Says how much of a schedule was lost with the worker: nobody else starts it, as it would not be the same."""
+        share = self._part.share if self._part else WHOLE
+        planned = phase.open(self._pass.scenario.seed).share(share, ())[0].starts
+        if planned is None:
+            return ""
+        return f" Of its {count(planned)} starts in {phase.name} {count(planned - self._received_samples)} are missing."
 
     async def settle(self) -> PhaseRecord | None:
         record, self._record = self._record, None

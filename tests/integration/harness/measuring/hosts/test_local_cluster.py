@@ -1,6 +1,7 @@
 """Workers on hosts of a dask cluster, all of it on this machine: nothing is lost, whatever happens to a host."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from harness import journal
 from harness.errors import HarnessError
 from harness.measuring import scenario_files
+from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import new_event_loop
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.here import ThisMachine
@@ -82,7 +84,7 @@ async def measured(
                     process,
                     flushed=True,
                     ends_when_told=True,
-                    part=Part(number, place.host, is_apart=True),
+                    part=Part(number, place.host, True, Share(number, WORKERS)),
                 )
                 for number, (process, place) in enumerate(zip(processes, hosts.places, strict=True))
             ]
@@ -170,6 +172,7 @@ def test_a_host_that_dies_ends_the_run_soon_and_is_named_and_what_all_had_sent_i
     failures = [each for each in _leaves(raised.value) if isinstance(each, HarnessError)]
     (failure,) = failures
     assert str(failure).startswith("Worker 3 of 3 of null on local-3 is lost: its dask worker has ended.")
+    assert re.search(r"Of its 13,333 starts in steady 13,[0-9]{3} are missing\.$", str(failure))
     kept = journal.read(tmp_path / "run" / journal.FILE_NAME)
     assert kept.state == "partial"
     assert {sample.worker for sample in kept.variants[0].samples} == {0, 1, 2}
