@@ -7,14 +7,14 @@ from harness.measuring.hosts.here import Here
 from harness.measuring.hosts.local_cluster import LocalCluster
 from harness.measuring.hosts.protocol import HostKind, Hosts
 from harness.measuring.hosts.scheduler import RunningCluster
-from harness.measuring.hosts.ssh import SshHosts
+from harness.measuring.hosts.ssh import OverSsh
 
 HERE: Final = "here"
 
 HOSTS: Final[dict[str, HostKind]] = {
     HERE: Here(),
     "local": LocalCluster(),
-    "ssh": SshHosts(),
+    "ssh": OverSsh(),
     "tcp": RunningCluster("tcp"),
     "tls": RunningCluster("tls"),
 }

@@ -53,7 +53,7 @@ class SshHost:
     python: str = "python3"
 
 
-class SshHosts:
+class OverSsh:
     """The kind of hosts that `ssh:` names."""
 
     def check(self, rest: str) -> None:

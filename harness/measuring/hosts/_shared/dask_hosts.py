@@ -187,11 +187,13 @@ async def connected(
     """The hosts of the scheduler at the address. Raises `UsageError` where it does not answer or has no workers."""
     quieten()
     connecting: Any = Client
+    client = connecting(
+        address, asynchronous=True, security=security, timeout=ANSWER_S_MAX, set_as_default=False, name="harness"
+    )
     try:
-        client = await connecting(
-            address, asynchronous=True, security=security, timeout=ANSWER_S_MAX, set_as_default=False, name="harness"
-        )
+        await client
     except (OSError, ValueError) as error:
+        await client.close()
         raise UsageError(
             f"No dask scheduler answers at {named} ({_cause(error)}). Start one, or correct --workers."
         ) from None

@@ -1,4 +1,4 @@
-"""What a coordinator has a dask worker do, called there by name: each slot of it is one worker process of ours.
+"""Functions that a coordinator has a dask worker call: each slot of it is one worker process of ours.
 
 Dask carries words and measures nothing: in its threads and its loop starts would be late by milliseconds.
 """
@@ -57,7 +57,7 @@ def carried(slot: str, task: str) -> None:
 
 
 async def read_slot(slot: str, position: int) -> Block:
-    """What its worker has written; nothing of one that dask has not begun yet."""
+    """Returns what its worker has written; nothing of one that dask has not begun yet."""
     if slot not in _LENT:
         await asyncio.sleep(POLL_S)
         return Block()

@@ -22,7 +22,7 @@ COMPLAINT_BYTES: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class HostCommand:
-    """How the dask worker of a host is started: what to run here, what it is told, and in which environment."""
+    """Says how the dask worker of a host is started: what to run here, with which input, in which environment."""
 
     host: str
     command: Sequence[str]
@@ -123,7 +123,7 @@ async def _first_that_ends(workers: Sequence[StartedHost]) -> None:
 def _absent(workers: Sequence[StartedHost]) -> UsageError:
     ended = [each for each in workers if each.process.poll() is not None]
     if ended:
-        told = "; ".join(f"{each.host} ended ({each.process.returncode}): {each.complaint()}" for each in ended)
-        return UsageError(f"Not every dask worker could be started: {told}. See to that host first.")
+        found = "; ".join(f"{each.host} ended ({each.process.returncode}): {each.complaint()}" for each in ended)
+        return UsageError(f"Not every dask worker could be started: {found}. See to that host first.")
     names = ", ".join(each.host for each in workers)
     return UsageError(f"Not every dask worker of {names} came within {JOIN_S_MAX:.0f} s. See to those hosts first.")
