@@ -19,5 +19,4 @@ trap 'kill "$scheduler"' EXIT
 # The first node is the coordinator's: its processor is for reading what the others send.
 srun --nodes=4 --ntasks=4 --exclude="$(hostname -s)" \
     dask worker "tls://$here:8786" --no-nanny --nthreads 4 --no-dashboard --memory-limit 0 "${tls[@]}" &
-python -c 'import sys; from distributed import Client; Client(sys.argv[1]).wait_for_workers(4, timeout=300)' "tls://$here:8786"
-harness run performance.toml --workers "tls://$here:8786"
+harness run performance.toml --workers "tls://$here:8786/4"

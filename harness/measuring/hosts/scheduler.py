@@ -25,8 +25,12 @@ class RunningCluster:
 
     def check(self, rest: str) -> None:
         parts = urlsplit(f"{self._scheme}:{rest}")
-        if not parts.hostname or parts.port is None:
-            raise ValueError(f"{self._scheme}:{rest} is no address of a dask scheduler, such as tls://10.0.0.5:8786")
+        wanted = parts.path.removeprefix("/")
+        if not parts.hostname or parts.port is None or not (wanted == "" or (wanted.isdecimal() and int(wanted))):
+            raise ValueError(
+                f"{self._scheme}:{rest} is no address of a dask scheduler, such as tls://10.0.0.5:8786, or "
+                "tls://10.0.0.5:8786/4 to wait for 4 workers"
+            )
 
     @asynccontextmanager
     async def open(self, rest: str) -> HostsOpened:
@@ -35,7 +39,8 @@ class RunningCluster:
 
         from harness.measuring.hosts._shared.dask_hosts import connected  # noqa: PLC0415
 
-        address = f"{self._scheme}:{rest}"
+        stated = urlsplit(f"{self._scheme}:{rest}")
+        address, wanted = f"{self._scheme}://{stated.netloc}", int(stated.path.removeprefix("/") or 1)
         if self._scheme == "tls":
             making: Any = Security
             security = making(require_encryption=True)
@@ -51,7 +56,7 @@ class RunningCluster:
             )
         else:
             security = None
-        async with connected(address, security, address) as hosts:
+        async with connected(address, security, address, wanted) as hosts:
             yield hosts
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final, cast
@@ -17,11 +17,14 @@ from harness.measuring.hosts._shared import on_host, relay
 from harness.measuring.hosts.protocol import Block, HostLost, HostPlace, Interpreter, Moments
 from harness.redaction import without_secrets
 
-ANSWER_S_MAX: Final = 5.0
+ANSWER_S_MAX: Final = 10.0
 """Of a scheduler, until it is taken for one that does not answer."""
 
 JOIN_S_MAX: Final = 20.0
 """Of the first of its workers, until there are none."""
+
+ALL_JOIN_S_MAX: Final = 120.0
+"""Of as many as are wanted: a cluster may have to begin with making machines for them."""
 
 SILENCE_S_MAX: Final = 15.0
 """A host may stand still for some seconds, and nothing is lost by it. One that is cut off comes back or does not."""
@@ -190,27 +193,33 @@ async def connected(
     client = connecting(
         address, asynchronous=True, security=security, timeout=ANSWER_S_MAX, set_as_default=False, name="harness"
     )
-    try:
-        await client
-    except (OSError, ValueError) as error:
-        await client.close()
-        raise UsageError(
-            f"No dask scheduler answers at {named} ({_cause(error)}). Start one, or correct --workers."
-        ) from None
-    async with client:
+    async with AsyncExitStack() as stack:
+        # Also where nobody answers, or nobody waits for it any more.
+        stack.push_async_callback(client.close)
         try:
-            await client.wait_for_workers(workers_min, timeout=JOIN_S_MAX)
-        except TimeoutError:
+            await client
+        except (OSError, ValueError) as error:
             raise UsageError(
-                f"The dask scheduler at {named} has 0 workers, and none has come in {JOIN_S_MAX:.0f} s. Start some "
-                f"with `dask worker {named} --no-nanny`."
+                f"No dask scheduler answers at {named} ({_cause(error)}). Start one, or correct --workers."
             ) from None
-        hosts = DaskHosts(client, slots_of((await client.scheduler.identity(n_workers=-1))["workers"]))
+        hosts = DaskHosts(client, slots_of(await _joined(client, named, workers_min)))
         client.subscribe_topic(DEPARTURES, hosts.departures.take)
-        try:
-            yield hosts
-        finally:
-            client.unsubscribe_topic(DEPARTURES)
+        stack.callback(client.unsubscribe_topic, DEPARTURES)
+        yield hosts
+
+
+async def _joined(client: Any, named: str, workers_min: int) -> Mapping[str, Mapping[str, Any]]:  # noqa: ANN401
+    """What the scheduler knows of its workers, once there are as many as are wanted. Raises `UsageError`."""
+    patience_s = JOIN_S_MAX if workers_min == 1 else ALL_JOIN_S_MAX
+    with suppress(TimeoutError):
+        await client.wait_for_workers(workers_min, timeout=patience_s)
+    workers: Mapping[str, Mapping[str, Any]] = (await client.scheduler.identity(n_workers=-1))["workers"]
+    if len(workers) < workers_min:
+        raise UsageError(
+            f"The dask scheduler at {named} has {len(workers)} workers, and {workers_min} were wanted within "
+            f"{patience_s:.0f} s. Start more with `dask worker {named} --no-nanny`."
+        )
+    return workers
 
 
 def slots_of(known: Mapping[str, Mapping[str, Any]]) -> Sequence[DaskSlotPlace]:

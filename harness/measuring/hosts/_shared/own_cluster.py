@@ -12,7 +12,7 @@ from typing import Any, Final
 from distributed import Scheduler, Security
 
 from harness.errors import UsageError
-from harness.measuring.hosts._shared.dask_hosts import JOIN_S_MAX, DaskHosts, connected, quieten
+from harness.measuring.hosts._shared.dask_hosts import DaskHosts, connected, quieten
 from harness.measuring.servers.lifeline import hold
 
 ENDING_S_MAX: Final = 15.0
@@ -126,4 +126,4 @@ def _absent(workers: Sequence[StartedHost]) -> UsageError:
         found = "; ".join(f"{each.host} ended ({each.process.returncode}): {each.complaint()}" for each in ended)
         return UsageError(f"Not every dask worker could be started: {found}. See to that host first.")
     names = ", ".join(each.host for each in workers)
-    return UsageError(f"Not every dask worker of {names} came within {JOIN_S_MAX:.0f} s. See to those hosts first.")
+    return UsageError(f"Not every dask worker of {names} came in time. See to those hosts first.")

@@ -172,6 +172,13 @@ async def test_a_worker_that_cannot_do_its_task_says_why() -> None:
             await worker.received("ready", lambda *_: None)
 
 
+async def test_other_requests_than_the_coordinators_are_refused() -> None:
+    """As of a trace that is another file on another host."""
+    async with working([tasks(chosen())[0].model_copy(update={"requests": "of another trace"})]) as (worker,):
+        with pytest.raises(HarnessError, match="failed: it would send other requests than the coordinator: bring the"):
+            await worker.received("ready", lambda *_: None)
+
+
 async def test_a_worker_whose_lines_nobody_reads_ends_without_a_word_and_without_a_log(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -22,6 +22,7 @@ from harness.measuring.scenario_files import load_scenario
         ("here:4", "there are no workers 'here:4'. Known: a number, local:…, ssh:…, tcp:…, tls:…."),
         ("four", "there are no workers 'four'"),
         ("tls://10.0.0.5", "tls://10.0.0.5 is no address of a dask scheduler, such as tls://10.0.0.5:8786"),
+        ("tls://10.0.0.5:8786/none", "or tls://10.0.0.5:8786/4 to wait for 4 workers"),
         ("tcp:8786", "tcp:8786 is no address of a dask scheduler"),
         ("ssh:/nowhere/hosts.txt", "the hosts in /nowhere/hosts.txt cannot be read (No such file or directory)"),
         ("[2]", "there are no workers"),
@@ -60,7 +61,7 @@ def test_a_line_says_where_ssh_connects_to_with_how_many_slots_and_which_python(
     assert command.startswith("exec /opt/a/python -P -c ")
 
 
-@pytest.mark.parametrize("workers", [1, "4", "local:4", "tls://10.0.0.5:8786", "tcp://127.0.0.1:8786"])
+@pytest.mark.parametrize("workers", [1, "4", "local:4", "tls://10.0.0.5:8786/4", "tcp://127.0.0.1:8786"])
 def test_hosts_are_of_a_kind(workers: int | str) -> None:
     kind, rest = kind_in(workers)
     assert kind in HOSTS.values()
