@@ -72,7 +72,7 @@ async def test_a_host_that_is_cut_off_is_lost_when_it_has_not_answered_for_long(
         await slot.moments()
         monkeypatch.setattr(dask_hosts, "SILENCE_S_MAX", 0.5)
         with pytest.raises(HostLost, match="it has not answered for 0 s"):
-            await slot._ask(asyncio.sleep, 30)  # type: ignore[attr-defined]
+            await slot._ask(asyncio.sleep, 5)  # type: ignore[attr-defined]
 
 
 async def test_a_scheduler_that_does_not_answer_or_has_no_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
