@@ -93,6 +93,7 @@ def budget(request: pytest.FixtureRequest) -> "Iterator[BudgetFixture]":
     """
     _refuse_another_harness()
     from harness.commands._shared.budget_fixture import BudgetFixture  # noqa: PLC0415 -- numpy and scipy only where they are needed.
+    from harness.commands._shared.sent_statements import counted_statements  # noqa: PLC0415 -- likewise.
 
     item = request.node
     attempt = _attempts[item]
@@ -102,7 +103,8 @@ def budget(request: pytest.FixtureRequest) -> "Iterator[BudgetFixture]":
         item.user_properties.append((f"{PROPERTY}{verdict['budget']}", f"{verdict['outcome']}: {verdict['sentence']}"))
 
     fixture = BudgetFixture(undecided=_undecided(request.config), record=record)
-    yield fixture
+    with counted_statements():
+        yield fixture
     if fixture.unmeasured and attempt.passed:
         pytest.fail(
             f"These budgets were stated and never measured: {', '.join(fixture.unmeasured)}. "

@@ -17,16 +17,10 @@ from harness.measuring.connections import connected
 from harness.measuring.observation import Reading
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, read_plan
 from harness.measuring.server_log import LoggedStatement, ServerLog, statements_logged
+from harness.measuring.sql_texts import CONTROL, NAMED, bare
 from harness.record import PlanRecord
 
-CONTROL: Final = re.compile(
-    r"select\s+pg_advisory_unlock_all\(\)|(?:abort|begin|close|commit|deallocate|discard|end|listen"
-    r"|prepare\s+transaction|release|reset|rollback|savepoint|set|show|start|unlisten)\b",
-    re.IGNORECASE,
-)
 PLANNED: Final = re.compile(r"(?:select|insert|update|delete|merge|values|with|table)\b", re.IGNORECASE)
-NAMED: Final = re.compile(r"(?:--|/\*)\s*name:\s*(\w+)")
-COMMENTS: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 
 NOT_TOLD: Final = (
     "the server has no pg_stat_statements that this role may read, and its log is not the run's to read: use the "
@@ -188,12 +182,6 @@ async def _explained(connection: "asyncpg.Connection[asyncpg.Record]", statement
     finally:
         await connection.execute(FORGET)
     return explained
-
-
-def bare(sql: str) -> str:
-    """Without the comments before it."""
-    begin = COMMENTS.match(sql)
-    return sql[begin.end() :] if begin else sql
 
 
 def named(operation: str, statements: Sequence[LoggedStatement]) -> Mapping[str, LoggedStatement]:

@@ -5,7 +5,7 @@ Errors stand there at any time, statements only while `statements_logged` has th
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 import asyncpg
 
 from harness.measuring.probes.protocol import unread
+from harness.measuring.sql_texts import split
 
 LogPart = tuple[bytes, int]
 """What a log holds from a position on, and the position of its end."""
@@ -104,22 +105,6 @@ _VALUE: Final = re.compile(r"\$\d+ = (NULL|'(?:[^']|'')*')")
 
 def _values(parameters: str) -> str:
     return ", ".join(_VALUE.findall(parameters))
-
-
-_PART: Final = re.compile(
-    r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$|(?P<end>;)", re.DOTALL
-)
-
-
-def split(sql: str) -> Iterator[str]:
-    """The statements of a text, which may be sent at once."""
-    begin = 0
-    for part in (*_PART.finditer(sql), None):
-        if part is None or part["end"]:
-            statement = sql[begin : part.start() if part else len(sql)].strip()
-            begin = part.end() if part else begin
-            if statement:
-                yield statement
 
 
 @asynccontextmanager

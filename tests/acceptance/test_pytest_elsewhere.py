@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import re
+import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,7 +25,7 @@ import pytest
 
 @pytest.fixture
 async def pool(budget):
-    async with asyncpg.create_pool(os.environ["SHOP_URL"], min_size=1, max_size=2, init=budget.watch) as pool:
+    async with asyncpg.create_pool(os.environ["SHOP_URL"], min_size=1, max_size=2) as pool:
         await pool.execute("CREATE TABLE IF NOT EXISTS orders (id int)")
         yield pool
 
@@ -45,7 +46,7 @@ async def test_a_law_in_the_results_holds(pool, budget):
 
 async def test_one_connection(budget):
     connection = await asyncpg.connect(os.environ["SHOP_URL"])
-    await budget.watch(connection)
+    await budget.watch(connection)  # As was needed once.
     assert await budget("statements <= 1").measure_async(connection.fetchval, "SELECT 1") == 1
     await connection.close()
 """
@@ -60,7 +61,6 @@ import asyncpg
 def test_a_loop_of_its_own(budget):
     async def main():
         connection = await asyncpg.connect(os.environ["SHOP_URL"])
-        await budget.watch(connection)
         await budget("statements <= 1", "p50 <= 30s").measure_async(connection.execute, "SELECT 1")
         await connection.close()
 
@@ -107,9 +107,8 @@ def test_statements_that_asyncpg_sends_are_listed_with_the_line_of_the_project(
     document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     (verdict,) = [each for each in document["tests"][0]["budgets"] if each["budget"] == "statements <= 1"]
     line = PROJECT[: PROJECT.index("return [await")].count("\n") + 1
-    assert verdict["further"] == [
-        "sent by the call with most statements:",
-        f"  3 times SELECT * FROM generate_series(1, $1) AS id  (test_shop.py:{line})",
+    assert verdict["further"][1:] == [
+        f"  SELECT * FROM generate_series(1, $1) AS id ×3 at test_shop.py:{line}",  # noqa: RUF001
     ]
 
 
@@ -144,7 +143,6 @@ def budget_schema():
 @pytest.fixture
 async def connection(budget, budget_database):
     connection = await asyncpg.connect(budget_database)
-    await budget.watch(connection)
     yield connection
     await connection.close()
 
@@ -188,24 +186,122 @@ def test_a_lent_database_shows_plans_rows_and_what_is_written_ahead(
     }
 
 
-RECIPES = """
+MODES = """
+import asyncio
+import os
+
+import asyncpg
+import psycopg
 import pytest
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    return "asyncio"
+
+
+async def ask():
+    connection = await asyncpg.connect(os.environ["SHOP_URL"])
+    await asyncio.gather(*(connection.fetch(text) for text in ["SELECT 1"]))
+    await asyncio.to_thread(ask_and_block)
+    await connection.close()
+
+
+def ask_and_block():
+    with psycopg.connect(os.environ["SHOP_URL"]) as connection:
+        connection.execute("SELECT 2")
+
+
+@pytest.mark.anyio
+async def test_anyio(budget):
+    await budget("statements <= 1").measure_async(ask)
+
+
+@pytest.mark.asyncio
+async def test_asyncio(budget):
+    await budget("statements <= 1").measure_async(ask)
+
+
+def test_neither(budget):
+    budget("statements <= 0").measure(ask_and_block)
+"""
+
+
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_whoever_runs_a_test_its_statements_are_counted_with_their_lines(
+    mode: str, tmp_path: Path, shop_url: str, environment: dict[str, str]
+) -> None:
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nasyncio_mode = {mode}\n", encoding="utf-8")
+    (tmp_path / "test_modes.py").write_text(MODES, encoding="utf-8")
+    workers = {"strict": ["-n", "2"], "auto": []}[mode]
+    asyncio_fails = {"statements <= 1": "FAIL"}
+    assert run_pytest(tmp_path, shop_url, environment, *workers) == {
+        "test_anyio": asyncio_fails,
+        "test_asyncio": asyncio_fails,
+        "test_neither": {"statements <= 0": "FAIL"},
+    }
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    listed = {test["test"].partition("::")[2]: test["budgets"][0]["further"][1:] for test in document["tests"]}
+    gathered, blocking = (
+        MODES[: MODES.index(text)].count("\n") + 1 for text in ("await asyncio.gather", "connection.execute")
+    )
+    both = [f"  SELECT 1 at test_modes.py:{gathered}", f"  SELECT 2 at test_modes.py:{blocking}"]
+    assert listed == {"test_anyio": both, "test_asyncio": both, "test_neither": both[1:]}
+
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "pytest.md"
+N_PLUS_ONE = Path(__file__).parents[2] / "examples" / "n_plus_one"
+
+
+def test_one_fault_by_four_drivers_reads_as_the_manual_shows_it(
+    tmp_path: Path, shop_url: str, environment: dict[str, str]
+) -> None:
+    shutil.copytree(N_PLUS_ONE, tmp_path, dirs_exist_ok=True)
+    run_pytest(tmp_path, shop_url, environment)
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    by_driver = {test["test"].partition("::test_")[2]: test["budgets"][0] for test in document["tests"]}
+    shown = [
+        "\n".join([driver, f"FAIL {each['budget']}: {each['sentence']}", *(f"  {line}" for line in each["further"])])
+        for driver in ("asyncpg", "psycopg", "sqlalchemy", "django")
+        for each in [by_driver[driver]]
+    ]
+    assert without_times("\n\n".join(shown)) in without_times(HOW_TO.read_text(encoding="utf-8"))
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\([\d.]+ \w+ and", "(some time and", text)
+
+
+BY_HAND = """
+import sqlite3
 from pathlib import Path
 
-HOW_TO = Path(HOW_TO_PATH).read_text(encoding="utf-8")
-BLOCKS = [block.partition("\\n```")[0] for block in HOW_TO.split("```python\\n")[1:]]
+import psycopg
+import sqlalchemy
+from harness.budget_fixture import count_statement
+
+BLOCKS = [block.partition("\\n```")[0] for block in Path(HOW_TO_PATH).read_text().split("```python\\n")[1:]]
 
 
-def recipe(word):
-    (found,) = [block for block in BLOCKS if word in block]
-    return found
+def test_recipe(budget):
+    (recipe,) = [block for block in BLOCKS if "sqlite3" in block]
+    given = {"sqlite3": sqlite3, "budget": budget}
+    exec(recipe.replace("shop.db", ":memory:"), given)
+    budget("statements <= 1", "statements >= 1").measure(given["connection"].execute, "SELECT 1")
+    given["connection"].close()
 
 
-def test_sqlalchemy(budget, budget_database):
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    pytest.importorskip("psycopg")
+def test_hidden(budget):
+    connection = sqlite3.connect(":memory:")
+    try:
+        budget("statements <= 0").measure(connection.execute, "SELECT 1")
+    finally:
+        connection.close()
+
+
+def test_sqlalchemy_is_not_counted_twice(budget, budget_database):
     engine = sqlalchemy.create_engine(budget_database.replace("postgresql:", "postgresql+psycopg:"))
-    exec(recipe("sqlalchemy"), {"engine": engine})
+    sqlalchemy.event.listen(engine, "before_cursor_execute", count_statement)
 
     def call():
         with engine.begin() as connection:
@@ -216,23 +312,26 @@ def test_sqlalchemy(budget, budget_database):
     engine.dispose()
 
 
-def test_psycopg(budget, budget_database):
-    given = {"psycopg": pytest.importorskip("psycopg"), "URL": budget_database}
-    exec(recipe("psycopg.Cursor"), given)
-    with given["connection"] as connection:
+class CountedCursor(psycopg.Cursor):
+    def execute(self, query, *arguments, **options):
+        count_statement(query)
+        return super().execute(query, *arguments, **options)
+
+
+def test_psycopg_is_not_counted_twice(budget, budget_database):
+    with psycopg.connect(budget_database, cursor_factory=CountedCursor) as connection:
         budget("statements <= 1", "statements >= 1").measure(connection.execute, "SELECT 1")
 """
 
 
-def test_the_recipes_of_the_manual_count_where_their_drivers_are(
+def test_what_a_project_counts_by_its_own_hooks_is_counted_once(
     tmp_path: Path, shop_url: str, environment: dict[str, str]
 ) -> None:
-    drivers = {"test_sqlalchemy": ("sqlalchemy", "psycopg"), "test_psycopg": ("psycopg",)}
-    here = {test for test, needed in drivers.items() if all(map(find_spec, needed))}
-    if not here:
-        pytest.skip("neither SQLAlchemy nor psycopg is installed")
-    how_to = Path(__file__).parents[2] / "docs" / "how-to" / "pytest.md"
-    (tmp_path / "test_recipes.py").write_text(f"HOW_TO_PATH = {str(how_to)!r}\n{RECIPES}", encoding="utf-8")
+    (tmp_path / "test_by_hand.py").write_text(f"HOW_TO_PATH = {str(HOW_TO)!r}\n{BY_HAND}", encoding="utf-8")
     judged = run_pytest(tmp_path, shop_url, environment)
-    assert judged.keys() == here
+    assert judged.keys() == {
+        "test_recipe",
+        "test_sqlalchemy_is_not_counted_twice",
+        "test_psycopg_is_not_counted_twice",
+    }
     assert all(set(each.values()) == {"PASS"} for each in judged.values())

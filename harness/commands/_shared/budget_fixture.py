@@ -23,7 +23,7 @@ import pytest
 
 from harness.commands._shared import sent_statements
 from harness.commands._shared.lent_database import FLUSH, UNREPORTED, LentDatabase
-from harness.commands._shared.sent_statements import Sent, count_statement, listen
+from harness.commands._shared.sent_statements import Sent, count_statement, counted_statements, current_task
 from harness.errors import UsageError
 from harness.judging.analysis.sequential import confidence_at
 from harness.judging.budget_metrics import METRICS
@@ -32,6 +32,9 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import EVERYTHING, Budget, parse
 from harness.judging.evaluation import SEVERITY
 from harness.judging.verdict import BudgetVerdict, Verdict, judge
+from harness.measuring.drivers import DRIVERS, HOOKS, hidden
+from harness.measuring.drivers._shared.places import is_the_projects, place
+from harness.measuring.drivers.asyncpg import connections
 from harness.record import EnvironmentRecord, PhaseRecord, PlanRecord, RunRecord, Sample, VariantRecord
 
 P = ParamSpec("P")
@@ -46,26 +49,25 @@ CALLS_MIN_EXACT, CALLS_MIN_SAMPLED = 10, 30
 
 _NAMES_OPERATION: Final = re.compile(r"[^<>=]*(\.\s*[a-zA-Z_]|[:{])")
 _OF_A_DATABASE: Final = frozenset({"blocks_per_op", "plan", "rows_per_op", "wal_bytes_per_op"})
+_SHORT_ALWAYS: Final = re.compile(r"\b(wal_bytes|blocks)(?=\s*[<>=])")
 _SHORT: Final = re.compile(r"\b(rows|wal_bytes|blocks)(?=\s*[<>=])")
-"""A scenario's `rows` are counted by the harness's own connections, of which a test has none."""
+"""On a database that is lent, `rows` are those that the server touched; elsewhere those that drivers tell of."""
 
 _OF_SCENARIOS: Final = {"subject", "texts", "variant"}
 _HOW_TO_COUNT: Final = (
-    "Say where they are sent: `await budget.watch(connection)` for a connection of asyncpg, "
-    "`create_pool(…, init=budget.watch)` for a pool, `budget.count_statement` as the hook of any other driver."
+    f"Those of {', '.join(DRIVERS)} are, in this process; have any other driver call `budget.count_statement`."
 )
 
 
 async def watch(connection: Any) -> None:  # noqa: ANN401 -- asyncpg's, which a project need not have.
-    """Counts what an asyncpg connection sends by execute, fetch and the like.
+    """Has a connection of asyncpg that was opened before the test tell the server's statistics what it has done.
 
-    Transaction control is left out, and what a pool sends to reset a connection that it gets back. asyncpg does not
-    tell of cursors, COPY and prepared statements. A coroutine, so that it can be a pool's `init`.
+    It is counted without. A coroutine, so that it can be a pool's `init`.
     """
     __tracebackhide__ = True
     if not hasattr(connection, "add_query_logger"):
         _refuse(f"budget.watch: {type(connection).__name__} is no connection of asyncpg. {_HOW_TO_COUNT}")
-    listen(connection)
+    connections.add(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class BudgetFixture:
         self.record = record
         self.clock = clock
         self.lent: LentDatabase | None = None
+        self.heard_before = sent_statements.counting.heard
         self.unmeasured: list[str] = []
         """Stated, and not measured since: a test that ends like this has looked at nothing."""
 
@@ -121,7 +124,7 @@ class BudgetFixture:
         __tracebackhide__ = True
         mistake = ""
         try:
-            read = _read(budgets)
+            read = _read(budgets, is_lent=self.lent is not None)
         except UsageError as error:
             read, mistake = (), str(error)
         if mistake:
@@ -157,7 +160,9 @@ class Measurement:
     def measure(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls the function until the budgets are decided. Fails the test where one does not hold."""
         __tracebackhide__ = True
-        series = _Series[T](self.fixture.clock, self.budgets, self.effort, self.fixture.lent)
+        series = _Series[T](
+            self.fixture.clock, self.budgets, self.effort, self.fixture.lent, heard_before=self.fixture.heard_before
+        )
 
         def call_repeatedly(stretch: "_Stretch[T]") -> None:
             __tracebackhide__ = True
@@ -176,8 +181,10 @@ class Measurement:
     async def measure_async(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for a function whose result is awaited."""
         __tracebackhide__ = True
-        series = _Series[T](self.fixture.clock, self.budgets, self.effort, self.fixture.lent)
-        if self.effort.users > 1 and not _is_asyncios():
+        series = _Series[T](
+            self.fixture.clock, self.budgets, self.effort, self.fixture.lent, heard_before=self.fixture.heard_before
+        )
+        if self.effort.users > 1 and current_task() is None:
             _refuse(f"users = {self.effort.users}: several call at once under asyncio alone. Leave `users` out here.")
 
         async def call_repeatedly(stretch: "_Stretch[T]") -> None:
@@ -185,7 +192,7 @@ class Measurement:
             for call in stretch:
                 with call.timed():
                     call.result = await function(*args, **kwargs)
-                if _is_asyncios():
+                if current_task() is not None:
                     # What asyncpg made a task of comes to its end.
                     await asyncio.sleep(0)
 
@@ -225,17 +232,17 @@ class Measurement:
         for text, budget in zip(self.stated, self.budgets, strict=True):
             if budget.metric == "plan" and series.plan is None:
                 _refuse(f"{text}: no statement was seen that the server could explain. {_HOW_TO_COUNT}")
-            if budget.metric != "statements":
+            if budget.metric not in ("statements", "rows"):
                 continue
-            if not sent_statements.counting.counted:
-                _refuse(f"{text}: nothing counts statements. {_HOW_TO_COUNT}")
+            if not series.is_told:
+                _refuse(f"{text}: nothing counts statements. {series.hidden}{_HOW_TO_COUNT}")
             if series.strays:
                 _refuse(
                     f"{text}: {series.strays} statements were sent from threads of their own, so that nobody knows "
                     "which user's they are. Leave `users` out to count them."
                 )
             if not series.most.total and budget.limit.text != "0":
-                _refuse(f"{text}: no statement was seen in any call. Does it use what is watched? {_HOW_TO_COUNT}")
+                _refuse(f"{text}: no statement was seen in any call. {series.hidden}{_HOW_TO_COUNT}")
 
 
 def _by_all(users: int, call: "Callable[[_Stretch[T]], None]", stretch: "_Stretch[T]") -> None:
@@ -300,7 +307,8 @@ class _Call(Generic[T]):
             started_s=self.started_s,
             ended_s=self.ended_s,
             error=self.error,
-            statements=self.sent.total if sent_statements.counting.counted else None,
+            statements=self.sent.total,
+            rows=self.sent.rows,
             results=_size(self.result),
         )
 
@@ -308,9 +316,9 @@ class _Call(Generic[T]):
 def _sentence(error: Exception) -> str:
     """What it is, and the innermost line of the project that it came through."""
     places = [
-        sent_statements.place(frame.filename, frame.lineno or 0)
+        place(frame.filename, frame.lineno or 0)
         for frame in traceback.extract_tb(error.__traceback__)
-        if sent_statements.is_the_projects(frame.filename)
+        if is_the_projects(frame.filename)
     ]
     said = " ".join(str(error).split())
     return type(error).__name__ + (f": {said}" if said else "") + (f"  ({places[-1]})" if places else "")
@@ -375,6 +383,12 @@ class _Series(Generic[T]):
     """The most statements that one call sent."""
     strays: int = 0
     """How many statements were seen outside of a call."""
+    heard_before: int = 0
+    """How many statements had been seen before the test."""
+    is_told: bool = False
+    """Whether anything tells of statements here."""
+    hidden: str = ""
+    """Sentences on drivers that are imported here and tell nothing."""
     last: _Call[T] | None = None
     """The call before; None at first."""
     begun_s: float = 0.0
@@ -386,7 +400,10 @@ class _Series(Generic[T]):
         counting = sent_statements.counting
         counting.users, before = self.effort.users, counting.strays
         try:
-            yield
+            with counted_statements():
+                yield
+                self.is_told = sent_statements.can_be_none(self.heard_before)
+                self.hidden = "".join(f"{each}. " for each in hidden())
         finally:
             counting.users, counting.only = 0, None
             self.strays = counting.strays - before
@@ -429,6 +446,7 @@ class _Series(Generic[T]):
         call = _Call[T](self.clock, all(budget.metric != "errors" for budget in self.budgets))
         if self.effort.users == 1:
             sent_statements.counting.only = call.sent
+        HOOKS.hook_imported()
         return call
 
     def _keep(self, call: _Call[T]) -> None:
@@ -450,8 +468,8 @@ class _Series(Generic[T]):
         if verdict.outcome is Outcome.UNDECIDED:
             return [self._ended()]
         failed = verdict.outcome is not Outcome.PASS
-        if failed and budget.metric == "statements":
-            return ["sent by the call with most statements:", *(f"  {line}" for line in self.most.lines())]
+        if failed and budget.metric in ("statements", "rows"):
+            return [self.most.summary(), *(f"  {line}" for line in self.most.lines())]
         if failed and budget.metric == "errors":
             errors = Counter(sample.error for sample in self.samples if sample.error is not None)
             return [f"{times} of {len(self.samples)} calls raised {error}" for error, times in errors.most_common(3)]
@@ -501,24 +519,16 @@ class _Series(Generic[T]):
         return judge(record, self.budgets)
 
 
-def _is_asyncios() -> bool:
-    """Whether who awaits this is a task of asyncio's; trio has its own."""
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:
-        return False
-
-
 def _worst(verdict: Verdict) -> Outcome:
     """Of the budgets alone: what makes a run invalid, such as drift, need not stand in the way of a quick test."""
     return min((each.outcome for each in verdict.budgets), key=SEVERITY.index)
 
 
-def _read(texts: Sequence[str]) -> tuple[Budget, ...]:
+def _read(texts: Sequence[str], *, is_lent: bool) -> tuple[Budget, ...]:
     """The budgets, all of one operation. Raises `UsageError`."""
     if not texts:
         raise UsageError('State at least one budget, such as budget("p95 <= 150ms").')
-    whole = [_SHORT.sub(r"\1_per_op", text) for text in texts]
+    whole = [(_SHORT if is_lent else _SHORT_ALWAYS).sub(r"\1_per_op", text) for text in texts]
     named = next((parse(text).subject for text in whole if _NAMES_OPERATION.match(text)), OPERATION)
     budgets = tuple(parse(text if _NAMES_OPERATION.match(text) else f"{named}.{text}") for text in whole)
     for text, budget in zip(texts, budgets, strict=True):

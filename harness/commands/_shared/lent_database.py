@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from harness.measuring.drivers._shared.telling import own_context
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, read_plan
 from harness.measuring.probes import database_counters, write_ahead_log
 from harness.measuring.servers.provisioners._shared.databases import connected
@@ -127,7 +128,7 @@ def lent_server(schema: Callable[[str], object] | None) -> Generator[LentServer]
     with ThreadPoolExecutor(1) as thread, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
 
         def run(work: Coroutine[Any, Any, T], /) -> T:
-            return thread.submit(runner.run, work).result()
+            return thread.submit(lambda: runner.run(work, context=own_context())).result()
 
         stack = AsyncExitStack()
         try:

@@ -3,59 +3,79 @@
 Not for what a scenario measures: there the target counts.
 """
 
-import inspect
-import os
-import re
-import sysconfig
-from collections import Counter
-from collections.abc import Generator
+import asyncio
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from threading import Lock
-from types import FrameType
 from typing import Any, Final
-from weakref import WeakSet
 
-_CONTROL: Final = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
-_INSTALLED: Final = ("site-packages", "dist-packages")
-_NOT_THE_PROJECTS: Final = tuple(
-    f"{os.path.realpath(place)}{os.sep}"
-    for place in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(__file__).parents[2]))
-)
-_TEXT_MAX: Final = 100
+from harness.measuring import drivers
+from harness.measuring.drivers._shared.places import OUTSIDE, place_of_sender, place_that_awaits
+from harness.measuring.drivers._shared.telling import SentStatement, said
+from harness.measuring.drivers.asyncpg import connections
+from harness.measuring.sql_texts import both_ends, is_control, one_line, shape
+from harness.quantities import duration, number_of
+
+_TEXT_MAX: Final = 110
 _UNTOLD: Final = "(a statement whose text the hook was not given)"
-
-
-@dataclass(frozen=True, slots=True)
-class SentStatement:
-    """One that was sent: its text on one line, and where in the project's code, as `shop/orders.py:12`."""
-
-    text: str
-    where: str
 
 
 @dataclass(slots=True)
 class Sent:
-    """Holds what one call has sent, in whatever order.
+    """Holds what one call has sent, in its order. `caller` is the task that made the call, where one did."""
 
-    `queries` keeps each text whole, with the values that came first.
-    """
-
-    statements: Counter[SentStatement] = field(default_factory=Counter[SentStatement])
-    queries: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
+    statements: list[SentStatement] = field(default_factory=list[SentStatement])
+    caller: "asyncio.Task[Any] | None" = None
 
     @property
     def total(self) -> int:
-        return self.statements.total()
+        return len(self.statements)
+
+    @property
+    def rows(self) -> int | None:
+        """How many came back or were changed; None where a driver tells it of some statements only."""
+        rows = [each.rows for each in self.statements if each.rows is not None]
+        return sum(rows) if len(rows) == self.total else None
+
+    @property
+    def elapsed_s(self) -> float:
+        return sum(each.elapsed_s for each in self.statements)
+
+    @property
+    def queries(self) -> Mapping[str, tuple[object, ...]]:
+        """Each text whole, as a server can explain it, with the values that came first."""
+        found: dict[str, tuple[object, ...]] = {}
+        for each in self.statements:
+            found.setdefault(each.planned or each.text, each.values)
+        return found
+
+    def summary(self) -> str:
+        """What begins the list of them."""
+        rows = "" if self.rows is None else f" and {number_of(self.rows, 'row')}"
+        took = f" ({duration(self.elapsed_s)}{rows})" if self.elapsed_s else ""
+        return f"sent by the call with most statements{took}:"
 
     def lines(self, most: int = 10) -> list[str]:
-        """The commonest first: how often, what, and from where."""
-        kinds = self.statements.most_common()
-        lines = [f"{times} times {each.text}  ({each.where})" for each, times in kinds[:most]]
-        return [*lines, f"and {len(kinds) - most} more"] if len(kinds) > most else lines
+        """The commonest first: what, how often, and from where."""
+        kinds = defaultdict[tuple[str, str], list[SentStatement]](list)
+        for each in self.statements:
+            kinds[shape(each.text), each.where].append(each)
+        ordered = sorted(kinds.items(), key=lambda kind: len(kind[1]), reverse=True)
+        lines = [f"{_text(key[0], same)}{_times(len(same))} at {key[1]}" for key, same in ordered[:most]]
+        return [*lines, f"and {len(ordered) - most} more"] if len(ordered) > most else lines
+
+
+def _text(common: str, statements: Sequence[SentStatement]) -> str:
+    """As it was sent where that was always the same."""
+    texts = {one_line(each.text) for each in statements}
+    return both_ends(texts.pop() if len(texts) == 1 else common, _TEXT_MAX) or _UNTOLD
+
+
+def _times(number: int) -> str:
+    return f" ×{number}" if number > 1 else ""  # noqa: RUF001 -- the sign for it
 
 
 @dataclass(slots=True)
@@ -66,70 +86,71 @@ class Counting:
     it is sent from. `strays` were sent while several users called, by nobody that can be named.
     """
 
-    counted: bool = False
+    heard: int = 0
     only: Sent | None = None
     users: int = 0
     strays: int = 0
     housekeeping: set[str] = field(default_factory=set[str])
-    connections: "WeakSet[Any]" = field(default_factory=WeakSet)
     lock: Lock = field(default_factory=Lock)
 
-    def add(self, query: str, values: tuple[object, ...] = ()) -> None:
-        self.counted = True
+    def add(self, statement: SentStatement) -> None:
+        if statement.text in self.housekeeping:
+            return
+        self.heard += 1
         sent = _of_this_call.get() or self.only
         if sent is None:
             self.strays += self.users > 0
             return
-        text = " ".join(query.split()) or _UNTOLD
-        statement = SentStatement(text if len(text) <= _TEXT_MAX else f"{text[: _TEXT_MAX - 1]}…", _where())
+        statement.where = statement.where or place_that_awaits(sent.caller) or OUTSIDE
         with self.lock:
-            sent.statements[statement] += 1
-            sent.queries.setdefault(query, values)
+            sent.statements.append(statement)
 
     @contextmanager
     def call(self, sent: Sent) -> Generator[None]:
         """Attributes to `sent` what is sent within the block by the one who calls."""
+        sent.caller = current_task()
         token = _of_this_call.set(sent)
         try:
             yield
         finally:
             _of_this_call.reset(token)
+            sent.caller = None
 
 
 counting = Counting()
 _of_this_call: ContextVar[Sent | None] = ContextVar("_of_this_call", default=None)
 
 
-async def _nothing(_logged: object) -> None:
-    """What asyncpg makes a task of."""
+def current_task() -> "asyncio.Task[Any] | None":
+    """Asyncio's; None in a thread without a loop, and under trio, which has its own."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
-class _Noticed(partial[Any]):
-    """asyncpg calls an ordinary logger in the loop's next iteration, and a coroutine's where the statement was sent.
-
-    This is a coroutine's function to who looks at it, and notes the statement when it is called.
-    """
-
-    def __call__(self, logged: Any) -> Any:  # noqa: ANN401 -- asyncpg's LoggedQuery.
-        if logged.query not in counting.housekeeping and not _CONTROL.match(logged.query):
-            counting.add(logged.query, tuple(logged.args or ()))
-        return super().__call__(logged)
+def hear(statement: SentStatement) -> None:
+    """Whatever test counts now."""
+    counting.add(statement)
 
 
-_notice: Final = _Noticed(_nothing)
+@contextmanager
+def counted_statements() -> Generator[None]:
+    """Counts what drivers that are imported send, until the block ends."""
+    with drivers.told_to(hear):
+        yield
 
 
-def listen(connection: Any) -> None:  # noqa: ANN401 -- asyncpg's, which a project need not have.
-    """Counts what it sends by execute, fetch and the like; not what a pool sends to reset it."""
-    connection.add_query_logger(_notice)
-    counting.housekeeping.add(connection.get_reset_query())
-    counting.connections.add(connection)
-    counting.counted = True
+def can_be_none(heard_before: int) -> bool:
+    """Whether 0 is believed: the test has seen a statement, or something tells and nothing here hides them."""
+    if counting.heard > heard_before:
+        return True
+    return not drivers.hidden() and (counting.heard > 0 or bool(drivers.HOOKS.hooked - {"asyncpg"}))
 
 
 async def report_statistics(query: str) -> bool:
-    """Sends it over each connection that is watched and idle, where it is not counted; False where there is none."""
-    idle = [each for each in counting.connections if not each.is_closed() and not each.is_in_transaction()]
+    """Sends it over each connection of asyncpg that is idle, where it is not counted; False where there is none."""
+    idle = [each for each in connections if not each.is_closed() and not each.is_in_transaction()]
     counting.housekeeping.add(query)
     for connection in idle:
         await connection.execute(query)
@@ -140,26 +161,7 @@ def count_statement(*event: object) -> None:
     """Counts one statement. Takes any arguments, so that it can be a driver's hook; the first text is the statement."""
     query = next((each for each in event if isinstance(each, str | bytes)), "")
     text = query.decode(errors="replace") if isinstance(query, bytes) else query
-    if not _CONTROL.match(text):
-        counting.add(text)
-
-
-def _where() -> str:
-    frame: FrameType | None = inspect.currentframe()
-    while frame is not None:
-        if is_the_projects(frame.f_code.co_filename):
-            return place(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back
-    return "outside of the project"
-
-
-def is_the_projects(file: str) -> bool:
-    parts = Path(file).parts
-    installed = any(each in parts for each in _INSTALLED)
-    return not file.startswith("<") and not installed and not os.path.realpath(file).startswith(_NOT_THE_PROJECTS)
-
-
-def place(file: str, line: int) -> str:
-    """`shop/orders.py:12`, from the current directory where it lies below."""
-    relative = os.path.relpath(file)
-    return f"{file if relative.startswith(os.pardir) else relative}:{line}"
+    if text and is_control(text):
+        return
+    counting.add(SentStatement(text, where=place_of_sender(), rows=None))
+    said(text)

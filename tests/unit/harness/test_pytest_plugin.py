@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy.fft  # noqa: F401 -- pytester forgets what an inner session imported, and numpy cannot be imported twice.
 import pytest
 
 import anima_harness_pytest
-
-# pytester forgets what an inner session imported, and numpy cannot be imported twice.
-import harness.budget_fixture  # noqa: F401
+import harness.budget_fixture  # noqa: F401 -- likewise
 
 pytest_plugins = ["pytester"]
 

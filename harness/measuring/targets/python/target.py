@@ -1,9 +1,11 @@
 """A Python class in this process. What it does not have is not told, and never 0."""
 
 import inspect
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final, cast
 
@@ -11,10 +13,12 @@ import asyncpg
 import click
 
 from harness.errors import TargetError, UsageError, kind_of
-from harness.measuring import own_database
+from harness.measuring import drivers, own_database
 from harness.measuring.connections import connected
+from harness.measuring.drivers._shared.telling import SentStatement
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
+from harness.measuring.sql_texts import NAMED, shape, shortened
 from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
 from harness.measuring.targets.python.scenario import EXACT, OPERATION, PythonScenario, find_class
 
@@ -22,6 +26,9 @@ BLOCKED_S: Final = 0.01
 """How long a method may keep everybody else from going on."""
 BLOCKED_SHARE: Final = 0.5
 """Of its requests: a busy machine holds up one or another as well."""
+
+NAME_LENGTH: Final = 60
+"""Of a statement that has no name of its own."""
 
 
 class PythonTarget:
@@ -76,12 +83,16 @@ class PythonTarget:
         own = self._class()
         given = {"url": context.database_url, "users": context.users, "variant": context.variant}
         takes = inspect.signature(own.open).parameters
-        await own.open(**{name: value for name, value in given.items() if name in takes})
         opened = OpenPython(own, self._scenario, context.database_url)
         try:
-            yield opened
+            with drivers.told_to(opened.hear):
+                with opened.sending([]):
+                    await own.open(**{name: value for name, value in given.items() if name in takes})
+                try:
+                    yield opened
+                finally:
+                    await own.close()
         finally:
-            await own.close()
             for warning in opened.warnings:
                 click.echo(f"warning: {context.variant}: {warning}", err=True)
 
@@ -96,6 +107,9 @@ class OpenPython:
         self._by_number = {
             name: isinstance(operation.arguments, tuple) for name, operation in scenario.operations.items()
         }
+        self._sent: ContextVar[list[SentStatement] | None] = ContextVar("_sent", default=None)
+        """By the request of the context, or by what it was opened in."""
+        self._is_told = False
         self._performed: Counter[str] = Counter()
         self._blocked: Counter[str] = Counter()
 
@@ -104,9 +118,12 @@ class OpenPython:
         method = self._methods.get(request.operation)
         if method is None:
             raise TargetError("refused", f"There is no operation {request.operation!r}.")
+        drivers.HOOKS.hook_imported()
         steps = _Steps(self._called(method, request))
+        sent: list[SentStatement] = []
         try:
-            answer = await steps
+            with self.sending(sent):
+                answer = await steps
         except TargetError:
             raise
         except Exception as error:
@@ -114,17 +131,43 @@ class OpenPython:
         finally:
             self._performed[request.operation] += 1
             self._blocked[request.operation] += steps.longest_s > BLOCKED_S
-        return answer if isinstance(answer, Response) else Response()
+        told = _as_told(sent) if self._is_told else Response()
+        return _completed(answer, told) if isinstance(answer, Response) else told
+
+    @contextmanager
+    def sending(self, sent: list[SentStatement]) -> Generator[None]:
+        """Keeps what is sent within the block, and by what it has begun."""
+        token = self._sent.set(sent)
+        try:
+            yield
+        finally:
+            self._sent.reset(token)
+
+    def hear(self, statement: SentStatement) -> None:
+        """Until the class has sent one, nobody knows whether it uses what tells; others are the harness's."""
+        if (sent := self._sent.get()) is not None:
+            self._is_told = True
+            sent.append(statement)
 
     @property
     def warnings(self) -> Sequence[str]:
-        """Says which methods held up all others."""
+        """Says which methods held up all others, and whose statements nobody counts."""
+        hidden = () if self._is_told or not self._performed else drivers.hidden()
         return [
-            f"{name} blocked the event loop for more than {BLOCKED_S * 1000:g} ms in {self._blocked[name]} of {count} "
-            "requests, so all users waited for one. Await what it waits for, or use asyncio.to_thread."
-            for name, count in self._performed.items()
-            if self._blocked[name] > count * BLOCKED_SHARE
+            *(f"{each}, so `statements` is not told; `statements_per_op` is, by the server." for each in hidden),
+            *(
+                self._blocking(name)
+                for name, count in self._performed.items()
+                if self._blocked[name] > count * BLOCKED_SHARE
+            ),
         ]
+
+    def _blocking(self, name: str) -> str:
+        return (
+            f"{name} blocked the event loop for more than {BLOCKED_S * 1000:g} ms in {self._blocked[name]} of "
+            f"{self._performed[name]} requests, so all users waited for one. Await what it waits for, or use "
+            "asyncio.to_thread."
+        )
 
     async def prime(self, texts: Sequence[str]) -> None:
         """Knows of no texts."""
@@ -178,6 +221,35 @@ class OpenPython:
     async def report_statistics(self) -> bool:
         """Its sessions are its own."""
         return False
+
+
+def _as_told(sent: Sequence[SentStatement]) -> Response:
+    """Statements by the name in their comment, else by what they say."""
+    elapsed_s = defaultdict[str, float](float)
+    calls = Counter[str]()
+    for each in sent:
+        stated = NAMED.search(each.text)
+        name = stated[1] if stated else shortened(shape(each.text), NAME_LENGTH)
+        elapsed_s[name] += each.elapsed_s
+        calls[name] += 1
+    rows = [each.rows for each in sent if each.rows is not None]
+    return Response(
+        statements=len(sent),
+        rows=sum(rows) if len(rows) == len(sent) else None,
+        elapsed_s=dict(elapsed_s),
+        calls=dict(calls),
+    )
+
+
+def _completed(own: Response, told: Response) -> Response:
+    """What a method says itself goes before what its driver told."""
+    return replace(
+        own,
+        statements=told.statements if own.statements is None else own.statements,
+        rows=told.rows if own.rows is None else own.rows,
+        elapsed_s=own.elapsed_s or told.elapsed_s,
+        calls=own.calls or told.calls,
+    )
 
 
 def _takes_variant(target: type) -> bool:

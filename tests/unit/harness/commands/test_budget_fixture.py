@@ -13,6 +13,7 @@ import pytest
 
 from harness.commands._shared import sent_statements
 from harness.commands._shared.budget_fixture import BudgetFixture, Undecided
+from harness.measuring import drivers
 
 
 @dataclass
@@ -52,8 +53,9 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test before this one has told of statements."""
+    """No test before this one has told of statements, or imported what does."""
     monkeypatch.setattr(sent_statements, "counting", sent_statements.Counting())
+    monkeypatch.setattr(drivers, "DRIVERS", {})
 
 
 def test_calls_end_with_the_first_look_that_decides() -> None:
@@ -245,8 +247,28 @@ def test_statements_are_those_of_one_call_and_held_to_a_law_in_what_it_returned(
 def test_statements_that_nobody_counts_are_not_none() -> None:
     bench = Bench(Work([0.0]))
     for text in ("statements <= 3", "statements <= 0"):
-        with pytest.raises(pytest.fail.Exception, match=r"nothing counts statements. .* budget\.watch"):
+        with pytest.raises(pytest.fail.Exception, match=r"nothing counts statements\. .*budget\.count_statement"):
             bench.budget(text).measure(bench.work)
+
+
+def test_a_driver_that_hides_its_statements_is_named_and_not_taken_for_none() -> None:
+    bench = Bench(Work([0.0]))
+    connection = sqlite3.connect(":memory:")
+    for text in ("statements <= 3", "statements <= 0", "rows <= 0"):
+        with pytest.raises(pytest.fail.Exception, match="sqlite3 hides its statements"):
+            bench.budget(text).measure(connection.execute, "SELECT 1")
+    earlier = bench.budget
+    earlier.count_statement("SELECT 1")
+    with pytest.raises(pytest.fail.Exception, match="sqlite3 hides its statements"):
+        bench.budget("statements <= 0").measure(connection.execute, "SELECT 1")
+    connection.close()
+
+
+def test_rows_that_nobody_tells_are_not_none() -> None:
+    bench = Bench(Work([0.0]))
+    budget = bench.budget
+    with pytest.raises(pytest.fail.Exception, match=r"INVALID rows <= 3: .*the target did not count rows"):
+        budget("rows <= 3").measure(budget.count_statement, "SELECT 1")
 
 
 def test_statements_on_another_connection_than_the_watched_one_are_not_none() -> None:
@@ -259,7 +281,7 @@ def test_statements_on_another_connection_than_the_watched_one_are_not_none() ->
 
 
 async def test_only_a_connection_can_be_watched() -> None:
-    with pytest.raises(pytest.fail.Exception, match=r"object is no connection of asyncpg.*create_pool"):
+    with pytest.raises(pytest.fail.Exception, match="object is no connection of asyncpg"):
         await Bench(Work([0.0])).budget.watch(object())
 
 
@@ -288,8 +310,8 @@ def test_too_many_statements_are_listed_with_how_often_and_from_where() -> None:
     lines = str(failed.value).splitlines()
     assert lines[1:] == [
         "  sent by the call with most statements:",
-        f"    3 times SELECT 2  ({line_of(orders, 3)})",
-        f"    1 times SELECT 1 AS one  ({line_of(orders, 1)})",
+        f"    SELECT 2 ×3 at {line_of(orders, 3)}",  # noqa: RUF001
+        f"    SELECT 1 AS one at {line_of(orders, 1)}",
     ]
     connection.close()
 
@@ -298,12 +320,26 @@ def test_a_list_of_statements_ends_and_says_how_many_more_there_are() -> None:
     sent = sent_statements.Sent()
     with sent_statements.counting.call(sent):
         for number in range(12):
-            sent_statements.count_statement(b"INSERT INTO a" if number == 0 else f"SELECT {number} {'x' * 200}")
+            sent_statements.count_statement(b"INSERT INTO a" if number == 0 else f"SELECT a{number} {'x' * 200}")
     lines = sent.lines()
     assert len(lines) == 11
-    assert lines[0].startswith("1 times INSERT INTO a  (tests/")
+    assert lines[0].startswith("INSERT INTO a at tests/")
     assert all(len(line) < 200 for line in lines)
-    assert lines[-1].startswith("and ")
+    assert lines[-1] == "and 2 more"
+
+
+def test_statements_that_differ_in_their_literals_alone_are_one_that_is_repeated() -> None:
+    sent = sent_statements.Sent()
+    with sent_statements.counting.call(sent):
+        for number in range(3):
+            sent_statements.count_statement(
+                f"SELECT 'it''s {number}' FROM t1 WHERE a IN (1, {number}) AND b = {number}.5"
+            )
+    assert sent.lines() == [f"SELECT … FROM t1 WHERE a IN (…) AND b = … ×3 at {line_of_statement()}"]  # noqa: RUF001
+
+
+def line_of_statement() -> str:
+    return line_of(test_statements_that_differ_in_their_literals_alone_are_one_that_is_repeated, 4)
 
 
 @pytest.mark.parametrize("text", ["BEGIN", " commit", "ROLLBACK TO SAVEPOINT a", b"SAVEPOINT a"])

@@ -2,8 +2,9 @@
 
 import pytest
 
-from harness.measuring.sent_statements import CONTROL, bare, named
+from harness.measuring.sent_statements import named
 from harness.measuring.server_log import LoggedStatement
+from harness.measuring.sql_texts import CONTROL, bare
 
 
 @pytest.mark.parametrize(

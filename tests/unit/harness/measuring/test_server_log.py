@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.measuring.server_log import LoggedStatement, LogPart, ServerLog, split
+from harness.measuring.server_log import LoggedStatement, LogPart, ServerLog
+from harness.measuring.sql_texts import split
 
 LOG = b"""\
 2026-01-01 00:00:00.000 UTC [1] LOG:  database system is ready to accept connections

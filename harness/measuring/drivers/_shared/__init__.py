@@ -1,0 +1,1 @@
+"""What drivers are hooked with, and what they then tell."""
