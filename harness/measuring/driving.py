@@ -16,6 +16,7 @@ from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
 from harness.measuring.arrivals.protocol import WHOLE, PhaseBounds, Share
 from harness.measuring.draws import Draws
 from harness.measuring.heartbeat import Heartbeat
+from harness.measuring.kept_memory import kept_memory
 from harness.measuring.levels import Levels
 from harness.measuring.operations import Request, Workload
 from harness.measuring.passes import Entry, Pass, PassTime, cache_figures
@@ -149,6 +150,8 @@ class TimedPhase:
         self._started = self._dropped = 0
         self._stage_starts: list[float] = []
         self._levels = Levels(target.levels, measured.clock)
+        # What was garbage all along is none of what requests leave behind.
+        self._memory = Levels(kept_memory, measured.clock, at_end=gc.collect)
         self._heartbeat = Heartbeat()
 
     @property
@@ -166,7 +169,7 @@ class TimedPhase:
         if self._begun_s is None:
             self._begun_s = self._ended_s = begun - zero
         self._stage_starts = [begun + stage.start_s for stage in phase.arrival.stage_records]
-        async with self._levels.watched(zero):
+        async with self._memory.watched(zero), self._levels.watched(zero):
             with self._heartbeat.watched():
                 self._dropped += await arrival.drive(requests, self._issue, clock, begun)
         self._slices_left -= 1
@@ -224,6 +227,7 @@ class TimedPhase:
             stages=phase.arrival.stage_records,
             counters=dict(self._heartbeat.counters),
             levels=self._levels.record,
+            memory=tuple(filter(None, [self._memory.record])),
             drain_s=self.drain_s,
         )
 

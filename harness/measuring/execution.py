@@ -25,6 +25,7 @@ from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.protocol import Hosts, Interpreter
+from harness.measuring.levels import Levels
 from harness.measuring.observation import Reading, asking, counts_by_table, take_reading
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
@@ -48,7 +49,7 @@ from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
 from harness.measuring.worker import Task, digest
 from harness.measuring.worker_processes import Part, ProcessWorker, working
 from harness.quantities import number_of
-from harness.record import PhaseRecord, PlanRecord, RunRecord, Sample
+from harness.record import LevelsRecord, PhaseRecord, PlanRecord, RunRecord, Sample
 from harness.redaction import all_without_secrets, without_secrets
 
 LOG_FILE: Final = "server.log"
@@ -156,6 +157,8 @@ class AtPlace(Surroundings):
     """How many requests the target reported as failed, by phase."""
     sessions: Counter[str] = field(default_factory=Counter[str])
     """How many sessions the target has with the database, by phase."""
+    memory: dict[str, Levels] = field(default_factory=dict[str, Levels])
+    """Of the service, by phase."""
 
     async def turn(self) -> None:
         await self.gate()
@@ -201,9 +204,15 @@ class AtPlace(Surroundings):
             if self.works_here and (operation := self.run.scenario.watched_in(phase)):
                 await stack.enter_async_context(self.place.sent.watched(operation))
             await stack.enter_async_context(self._timeline(phase, zero, begun))
+            levels = self.memory.setdefault(phase.name, Levels(self.service.memory_levels(), MonotonicClock()))
+            await stack.enter_async_context(levels.watched(zero))
             yield
         if self.works_here and not self.run.scenario.tells_pool:
             await self._count_sessions(phase.name)
+
+    def memory_beside(self, phase: str) -> tuple[LevelsRecord, ...]:
+        found = self.memory[phase].record if phase in self.memory else None
+        return (found,) if found else ()
 
     async def _count_sessions(self, phase: str) -> None:
         """Right after its requests, when a pool still has those that it opened for them."""

@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import math
+from array import array
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Final
 
 from harness.measuring.clock import Clock
@@ -11,16 +14,26 @@ from harness.record import LevelsRecord
 
 INTERVAL_S: Final = 0.05
 READINGS_MAX: Final = 600
+COST_SHARE: Final = 0.002
+"""Of the time: what is read in this process holds up its requests."""
 
 
 class Levels:
     """Reads some times a second; when there are too many readings, keeps every second one and reads half as often."""
 
-    def __init__(self, read: Callable[[], Mapping[str, float]], clock: Clock) -> None:
+    def __init__(
+        self, read: Callable[[], Mapping[str, float]], clock: Clock, *, at_end: Callable[[], object] = lambda: None
+    ) -> None:
         self._read = read
         self._clock = clock
+        self._at_end = at_end
+        """Called before the last reading."""
         self._interval_s = INTERVAL_S
-        self._readings: list[tuple[float, Mapping[str, float]]] = []
+        self._cost_s = math.inf
+        """The least that a reading took, since a busy machine makes any of them long."""
+        # In arrays, since memory is among what is read, and must not grow by being read.
+        self._at_s = array("d")
+        self._values: dict[str, array[float]] = {}
 
     @asynccontextmanager
     async def watched(self, zero: float) -> AsyncGenerator[None]:
@@ -33,26 +46,31 @@ class Levels:
                 watching.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await watching
+                self._at_end()
                 self._take(zero)
 
     @property
     def record(self) -> LevelsRecord | None:
         """None where the target tells no levels."""
-        if not self._readings:
+        if not self._at_s:
             return None
-        names = self._readings[0][1]
         return LevelsRecord(
-            at_s=tuple(round(at_s, 4) for at_s, _ in self._readings),
-            values={name: tuple(values[name] for _, values in self._readings) for name in names},
+            at_s=tuple(round(at_s, 4) for at_s in self._at_s),
+            values={name: tuple(values) for name, values in self._values.items()},
         )
 
     async def _watch(self, zero: float) -> None:
         while True:
             self._take(zero)
-            await self._clock.until(self._clock.now() + self._interval_s)
+            await self._clock.until(self._clock.now() + max(self._interval_s, self._cost_s / COST_SHARE))
 
     def _take(self, zero: float) -> None:
-        self._readings.append((self._clock.now() - zero, self._read()))
-        if len(self._readings) > READINGS_MAX:
-            del self._readings[1::2]
+        begun_s = perf_counter()
+        self._at_s.append(self._clock.now() - zero)
+        for name, value in self._read().items():
+            self._values.setdefault(name, array("d")).append(value)
+        self._cost_s = min(self._cost_s, perf_counter() - begun_s)
+        if len(self._at_s) > READINGS_MAX:
+            for each in (self._at_s, *self._values.values()):
+                del each[1::2]
             self._interval_s *= 2

@@ -17,7 +17,7 @@ from harness.measuring.observation import Reading
 from harness.measuring.probes.protocol import CountedSpan
 from harness.measuring.progress import Progress
 from harness.measuring.scenario import Phase, Scenario
-from harness.record import PhaseRecord, PlanRecord, Sample
+from harness.record import LevelsRecord, PhaseRecord, PlanRecord, Sample
 
 T = TypeVar("T")
 
@@ -51,6 +51,11 @@ class Surroundings:
     def counted_beside(self) -> Reading:
         """Says what was counted beside the slice that has ended, and by none of what is observed around it."""
         return Reading()
+
+    def memory_beside(self, phase: str) -> tuple[LevelsRecord, ...]:
+        """Says what memory processes had that are not this one, while the phase's slices went on."""
+        del phase
+        return ()
 
     def plans(self) -> Mapping[str, PlanRecord]:
         """Of the statements that were seen beside slices, by their names."""
@@ -167,7 +172,9 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
         records = await all_of(worker.settle() for worker in workers)
         whole = whole.plus((await _observed(measured, workers, "whole")).since(whole_before))
     measured.progress.phase_end(measured.variant, phase.name)
-    return _counted(phase_of_all([record for record in records if record is not None]), timed, whole, beside)
+    record = phase_of_all([record for record in records if record is not None])
+    memory = (*record.memory, *measured.surroundings.memory_beside(phase.name))
+    return _counted(record.model_copy(update={"memory": memory}), timed, whole, beside)
 
 
 async def _observed(measured: Pass, workers: Sequence[Worker], span: CountedSpan, *, before: bool = False) -> Reading:
@@ -208,6 +215,7 @@ def phase_of_all(records: Sequence[PhaseRecord]) -> PhaseRecord:
             # Readings of several processes are of different moments.
             "levels": records[0].levels if len(records) == 1 else None,
             "workers": tuple(worker for record in records for worker in record.workers),
+            "memory": records[0].memory if len(records) == 1 else (),
             "drain_s": max((record.drain_s for record in records if record.drain_s is not None), default=None),
         }
     )

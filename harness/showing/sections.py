@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from harness.judging.comparison import Comparison
+from harness.judging.memory_leaks import memory_leaks
 from harness.showing.comparison_tables import counts_table, processor_table, timings_table
 from harness.showing.hosts_table import hosts_table
 from harness.showing.plan_tables import plans_table
@@ -31,6 +32,7 @@ from harness.showing.tables import (
     errors_table,
     ladder_overview,
     ladder_tables,
+    memory_table,
     model_table,
     operations_table,
     reference_tables,
@@ -169,6 +171,9 @@ def _nothing(_report: Report, _audience: Audience) -> Iterable[Table | None]:
 
 ENTRIES: Final = (
     ListedSection("budgets", "Budgets", "Budgets", _budgets),
+    ListedSection(
+        "memory", "Memory", "Memory that grows", lambda report, _: [memory_table(memory_leaks(report.record))]
+    ),
     ListedSection(
         "references",
         "Reference figures",

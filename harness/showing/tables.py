@@ -13,8 +13,9 @@ from typing import Final, Literal, cast
 from harness.judging.analysis.quantiles import samples_min
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.declaration import Reference
+from harness.judging.memory_leaks import MemoryLeak
 from harness.judging.verdict import Verdict
-from harness.quantities import ABSENT, count, duration, interval, share, significant
+from harness.quantities import ABSENT, amount, count, duration, interval, share, significant
 from harness.record import RunRecord
 from harness.showing.summary import (
     DisruptionSummary,
@@ -426,6 +427,25 @@ def errors_table(summary: Summary) -> Table | None:
         for error in summary.errors
     )
     return table_or_none("Errors", columns, rows)
+
+
+def memory_table(leaks: Iterable[MemoryLeak]) -> Table | None:
+    columns = (*text_columns("Variant", "Phase", "Where"), *number_columns("Each request leaves", "In requests"))
+    rows = [
+        (
+            Cell(printable(each.variant)),
+            Cell(printable(each.phase)),
+            Cell("service" if each.metric.startswith("service") else "this process"),
+            Cell(f"{amount(each.bytes_per_request)} B", "doubt"),
+            Cell(count(each.requests)),
+        )
+        for each in leaks
+    ]
+    note = (
+        "It grew throughout the phase, in every round: a leak, or a cache that was not full yet. A longer phase tells "
+        "them apart; docs/how-to/memory.md says how to find what is kept."
+    )
+    return table_or_none("Memory that grows with requests", columns, rows, note)
 
 
 def disruptions_table(summary: Summary) -> Table | None:

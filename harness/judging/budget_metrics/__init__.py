@@ -14,6 +14,7 @@ from harness.judging.budget_metrics.hit_rate import HitRate
 from harness.judging.budget_metrics.latency_max import LatencyMax
 from harness.judging.budget_metrics.latency_mean import LatencyMean
 from harness.judging.budget_metrics.latency_quantile import LatencyQuantile
+from harness.judging.budget_metrics.memory_growth import MemoryGrowth
 from harness.judging.budget_metrics.per_operation import PerOperation
 from harness.judging.budget_metrics.plan_uses import PlanUses
 from harness.judging.budget_metrics.pool_refusals import PoolRefusals
@@ -49,6 +50,10 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     "temp_bytes_per_op": PerOperation(
         ("temporary_bytes",), "Bytes of temporary files that the server wrote, for each request."
     ),
+    "temp_files_per_op": PerOperation(
+        ("temporary_files",),
+        "Temporary files that the server wrote since a sort or hash outgrew its work_mem, for each request.",
+    ),
     "client_cpu_ms_per_op": PerOperation(
         ("client_cpu_s",),
         "Processor milliseconds of the load generator's process for each request.",
@@ -81,6 +86,16 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     ),
     "client_rss_bytes": ResidentMemory(
         "client_memory_bytes", "Resident memory of the load generator's process when the phase is over."
+    ),
+    "client_growth_bytes_per_op": MemoryGrowth(
+        "client_kept_bytes",
+        "Bytes that each request leaves allocated in the load generator's process, as far as they grow steadily.",
+        "several processes sent its requests, and each has a memory of its own: measure it with one",
+    ),
+    "service_growth_bytes_per_op": MemoryGrowth(
+        "service_memory_bytes",
+        "Resident bytes that each request leaves in a service that the run started, as far as they grow steadily.",
+        "the run has started no service, or its processes cannot be seen from here",
     ),
     "plan": PlanUses(),
     "recall": RecallMetric(),

@@ -14,7 +14,8 @@ SELECT tup_returned AS rows_read,
        tup_inserted + tup_updated + tup_deleted AS rows_written,
        blks_read AS blocks_read,
        blks_hit AS blocks_hit,
-       temp_bytes AS temporary_bytes
+       temp_bytes AS temporary_bytes,
+       temp_files AS temporary_files
   FROM pg_stat_database
  WHERE datname = $1
 """
@@ -31,6 +32,7 @@ class DatabaseCounters:
         "blocks_read": "blocks asked of the operating system",
         "blocks_hit": "blocks found in the server's own cache",
         "temporary_bytes": "bytes of temporary files",
+        "temporary_files": "temporary files, each of a sort or hash that outgrew its work_mem",
     }
 
     async def read(self, observable: Observable) -> Mapping[str, float]:

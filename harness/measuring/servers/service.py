@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -122,6 +122,25 @@ class ServiceProcesses:
             return sum(each.memory_info().rss for each in (self._root, *self._root.children(recursive=True)))
         except psutil.Error:
             return None
+
+    def memory_levels(self) -> Callable[[], Mapping[str, float]]:
+        """Reads what is resident in all that there are now; from when they cannot be seen, as it was."""
+        processes, last = self._family(), dict[str, float]()
+
+        def read() -> Mapping[str, float]:
+            with contextlib.suppress(psutil.Error):
+                last["service_memory_bytes"] = float(sum(each.memory_info().rss for each in processes))
+            return dict(last) if processes else {}
+
+        return read
+
+    def _family(self) -> list[psutil.Process]:
+        if self._root is None:
+            return []
+        try:
+            return [self._root, *self._root.children(recursive=True)]
+        except psutil.Error:
+            return []
 
 
 def _holding(port: int) -> psutil.Process | None:

@@ -38,6 +38,10 @@ def observed(n: int = 400) -> Observed:
         ended_s=20.0,
         counters=counters,
         levels=LevelsRecord(at_s=(0.0, 20.0), values={"background_queued": (0.0, 40.0)}),
+        memory=tuple(
+            LevelsRecord(at_s=tuple(map(float, range(20))), values={name: tuple(1e6 + 1e3 * n for n in range(20))})
+            for name in ("client_kept_bytes", "service_memory_bytes")
+        ),
         drain_s=2.0,
     )
     measured = variant("batched", everything, background=(work,), phases=(phase,), recalls=(0.9, 0.7))

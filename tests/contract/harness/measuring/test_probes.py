@@ -57,6 +57,7 @@ def test_it_names_its_counters_with_their_units_and_says_what_they_are(probe: Pr
         assert name.rpartition("_")[2] in {
             "s",
             "bytes",
+            "files",
             "images",
             "read",
             "hit",

@@ -28,6 +28,12 @@ def test_what_was_not_read_is_said_to_be() -> None:
     assert "service_memory_bytes was not read: no service" in verdict.sentence
 
 
+def test_files_that_outgrow_the_memory_for_them_are_counted() -> None:
+    spilling = {"started": 4, "counters": {"temporary_files": 8.0}}
+    assert judged("query.temp_files_per_op <= 2", spilling).outcome is Outcome.PASS
+    assert judged("query.temp_files_per_op <= 0", spilling).outcome is Outcome.FAIL
+
+
 def test_temporary_files_are_counted_for_each_request() -> None:
     spilling = {"started": 4, "counters": {"temporary_bytes": 4_000.0}}
     assert judged("query.temp_bytes_per_op <= 1kB", spilling).outcome is Outcome.PASS

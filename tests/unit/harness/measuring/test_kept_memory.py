@@ -1,0 +1,113 @@
+"""A leak of a kilobyte for each request is seen in a pass of a thousand, and nothing is seen where nothing is kept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from harness.journal import Entries
+from harness.judging.budget_metrics.memory_growth import growth_per_request
+from harness.measuring import scenario_files
+from harness.measuring.driving import LocalWorker
+from harness.measuring.kept_memory import KEPT, kept_memory
+from harness.measuring.operations import Request
+from harness.measuring.passes import Pass, measure
+from harness.measuring.progress import Silent
+from harness.measuring.targets.null import OpenNull
+from harness.measuring.targets.protocol import Response
+from harness.record import PhaseRecord
+from tests.clocks import ManualClock
+
+REQUESTS = 1_000
+
+
+class Forgetful(Entries):
+    """Keeps the phase alone: samples would be a leak of the test's own."""
+
+    ended: PhaseRecord | None = None
+
+    def write(self, kind: str, entry: Mapping[str, Any]) -> None:
+        if kind == "phase":
+            self.ended = PhaseRecord.model_validate({key: value for key, value in entry.items() if key != "variant"})
+
+
+class Keeping(OpenNull):
+    """Each request leaves something behind."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.kept: list[object] = []
+        self.asked = 0
+
+    def keep(self) -> None:
+        """Leaves nothing, but garbage that refers to itself."""
+        garbage: list[object] = [bytes(1_000)]
+        garbage.append(garbage)
+
+    async def perform(self, request: Request) -> Response:
+        await self.clock.sleep(0.05)
+        self.asked += 1
+        self.keep()
+        return await super().perform(request)
+
+
+class KeepingBytes(Keeping):
+    def keep(self) -> None:
+        self.kept.append(bytes(1_000))
+
+
+class KeepingObjects(Keeping):
+    """About a kilobyte in small ones."""
+
+    def keep(self) -> None:
+        self.kept.append([{"number": str(self.asked), "share": self.asked / 7} for _ in range(3)])
+
+
+class KeepingForAWhile(Keeping):
+    """A cache that is full after a third of the phase."""
+
+    def keep(self) -> None:
+        if self.asked < REQUESTS / 3:
+            self.kept.append(bytes(10_000))
+
+
+async def growth(target: type[Keeping]) -> float | None:
+    clock, noted = ManualClock(), Forgetful()
+    phase = f'{{workload="query",requests={REQUESTS},time_s=600,arrival={{kind="closed_loop",users=1}}}}'
+    chosen = scenario_files.load_scenario(
+        "smoke",
+        settings=[
+            *('target="null"', "strategies=['null']", 'baseline="null"', 'candidate="null"', "budgets=[]"),
+            *("corpus.size=50", f"phases=[{phase}]"),
+        ],
+    )
+    pass_ = Pass(chosen, "null", 1, noted, Silent(), clock=clock)
+    await measure(pass_, [LocalWorker(pass_, chosen.workload_of(1), target(clock))])
+    assert noted.ended is not None
+    assert noted.ended.started == REQUESTS
+    return growth_per_request(noted.ended, KEPT)
+
+
+async def test_what_large_blocks_keep_is_told_to_the_byte_almost() -> None:
+    assert await growth(KeepingBytes) == pytest.approx(1_130, rel=0.1)
+
+
+async def test_what_many_small_objects_keep_is_told_about() -> None:
+    found = await growth(KeepingObjects)
+    assert found is not None
+    assert 400 < found < 2_000
+
+
+@pytest.mark.parametrize("target", [Keeping, KeepingForAWhile])
+async def test_garbage_and_a_cache_that_fills_are_no_leak(target: type[Keeping]) -> None:
+    found = await growth(target)
+    assert found is not None
+    assert found < 50
+
+
+def test_the_counters_are_of_this_process_and_go_up_and_down_at_once() -> None:
+    before = kept_memory()[KEPT]
+    kept = [bytes(5_000) for _ in range(200)]
+    assert kept_memory()[KEPT] - before == pytest.approx(1_000_000, rel=0.1)
+    kept.clear()
+    assert kept_memory()[KEPT] - before == pytest.approx(0, abs=100_000)
