@@ -260,6 +260,8 @@ class ProfileRecord(Frozen):
     """The mean service time with the profiler, in seconds."""
     plain_s: float
     """The mean service time without the profiler, in seconds, of the other half of one list of requests."""
+    allocations: float | None = None
+    """How often a request allocated memory in this process, as memray counts it; None where that is not installed."""
     stacks: dict[str, float] = {}
     """Seconds in all requests by frames, which `;` separates, the outermost first."""
     waits: dict[str, int] = {}

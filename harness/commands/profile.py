@@ -14,11 +14,18 @@ from harness.journal import LOG_FILE
 from harness.judging.plan_differences import PlanComparison, compare_plans, plan_side
 from harness.judging.profile_differences import ProfileDifference, between, side
 from harness.measuring import scenario_files
+from harness.measuring.allocations import MISSING, found_memray
 from harness.measuring.recording import record_run
 from harness.measuring.scenario import ProfileSettings
 from harness.record import INTERRUPTED, RunRecord
 from harness.showing.plan_tables import plans_table
-from harness.showing.profile_tables import culprits_table, lock_waits_table, statement_profile_table, waits_table
+from harness.showing.profile_tables import (
+    allocations_table,
+    culprits_table,
+    lock_waits_table,
+    statement_profile_table,
+    waits_table,
+)
 from harness.showing.renderers.terminal import TerminalRenderer
 from harness.signals import ignored
 
@@ -57,6 +64,8 @@ def profile(
     show_profile(between(*(side(*each) for each in sides)), plans, directory / PAGE, opened=False)
     click.echo(TerminalRenderer().render_tables([statement_profile_table(record, (before, after))]))
     click.echo(f"For other tools: {directory / 'profiles'}")
+    if found_memray() is None:
+        click.echo(MISSING)
     return ExitCode.PASS
 
 
@@ -91,7 +100,13 @@ def show_profile(found: tuple[ProfileDifference, ...], plans: PlanComparison, pa
     from harness.showing.renderers.html.difference import difference_page  # noqa: PLC0415 -- an extra
 
     runs.replace_file(page, difference_page(found, plans))
-    tables = *map(culprits_table, found), plans_table(plans), waits_table(found), lock_waits_table(found)
+    tables = (
+        *map(culprits_table, found),
+        plans_table(plans),
+        waits_table(found),
+        lock_waits_table(found),
+        allocations_table(found),
+    )
     click.echo(TerminalRenderer().render_tables(tables))
     click.echo(f"Flame graphs: {page}")
     if opened:

@@ -46,6 +46,11 @@ class ProfileSide:
                     seen[each.waiting, each.lock, holding] += each.looks
         return seen
 
+    def allocations(self, operation: str) -> float | None:
+        """Says how often a request allocates, in the round with fewest; None where nobody counted it."""
+        counted = [each.allocations for each in self.profiles if each.operation == operation]
+        return min((each for each in counted if each is not None), default=None)
+
     def overhead(self, operation: str) -> float:
         """Says what profiling added to a request, as a share of what it took without."""
         chosen = [profile for profile in self.profiles if profile.operation == operation]

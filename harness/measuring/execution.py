@@ -148,11 +148,17 @@ class AtPlace(Surroundings):
     """A variant's pass waits for its turn, is observed by the probes, and is disrupted as the scenario says."""
 
     run: Run
+    """The run that it is part of."""
     place: Place
+    """Where the variant is measured."""
     variant: str
+    """The variant's name."""
     round_number: int
+    """The round, counted from 1."""
     gate: Gate
+    """Waits for the variant's turn."""
     service: ServiceProcesses
+    """Those of the service, if the run has started one."""
     failed: Counter[str] = field(default_factory=Counter[str])
     """How many requests the target reported as failed, by phase."""
     sessions: Counter[str] = field(default_factory=Counter[str])

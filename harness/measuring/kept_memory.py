@@ -37,7 +37,7 @@ def _mallinfo2() -> Callable[[], _Mallinfo2] | None:
 
 
 def kept_memory() -> Mapping[str, float]:
-    """What malloc has given out, in use or mapped, and what Python has in small blocks."""
+    """Adds up what malloc has given out, in use or mapped, and what Python has in small blocks."""
     given_out = _mallinfo2()
     large = 0
     if given_out is not None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from harness.errors import TargetError
 from harness.journal import Journal
+from harness.measuring.allocations import allocated
 from harness.measuring.operations import Request, Workload
 from harness.measuring.profilers import PROFILERS
 from harness.measuring.profilers.protocol import ProfiledOperation
@@ -87,6 +88,10 @@ class ProfilingPass:
         else:
             observed, profiled_s = await self._observed(subject, halves[1])
             plain_s = await self._repeat(halves[0])
+
+        async def repeat() -> int:
+            return len(await self._repeat(halves[0]))
+
         record = ProfileRecord(
             variant=self.variant,
             operation=operation,
@@ -94,6 +99,7 @@ class ProfilingPass:
             requests=len(profiled_s),
             profiled_s=fmean(profiled_s),
             plain_s=fmean(plain_s),
+            allocations=await allocated(subject.file, repeat),
             **observed,
         )
         self.journal.write("profile", record.model_dump())

@@ -39,7 +39,7 @@ def split(sql: str) -> Iterator[str]:
 
 
 def is_control(sql: str) -> bool:
-    """Whether it only begins or ends transactions, or makes a session as it was for the next user of a pool."""
+    """Says whether it only begins or ends transactions, or makes a session as it was for the next user of a pool."""
     if ";" not in sql:
         return CONTROL.match(bare(sql)) is not None or not bare(sql).strip()
     return all(CONTROL.match(bare(each)) or not bare(each).strip() for each in split(sql))

@@ -141,6 +141,22 @@ def _mean(number: float) -> str:
     return count(round(number)) if number >= WHOLE_FROM else f"{number:.2g}"
 
 
+def allocations_table(differences: Sequence[ProfileDifference]) -> Table | None:
+    """Says how often a request of each operation allocates."""
+    columns = (*text_columns("Operation"), *_side_columns(differences[0])) if differences else ()
+    found = [
+        (each.operation, [side.allocations(each.operation) for side in (each.before, each.after)])
+        for each in differences
+    ]
+    rows = [
+        (Cell(printable(operation)), *(Cell(ABSENT if number is None else _mean(number)) for number in numbers))
+        for operation, numbers in found
+        if any(number is not None for number in numbers)
+    ]
+    note = "In this process, the round with fewest. `memray flamegraph` draws where, from the files *.memray.bin."
+    return table_or_none("How often a request allocates memory", columns, rows, note)
+
+
 def waits_table(differences: Sequence[ProfileDifference]) -> Table | None:
     """Per operation, what sessions waited for on the server, as shares of the looks that found them at work."""
     columns = (*text_columns("Operation", "Waits for"), *_side_columns(differences[0])) if differences else ()

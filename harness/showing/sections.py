@@ -15,6 +15,7 @@ from harness.showing.hosts_table import hosts_table
 from harness.showing.plan_tables import plans_table
 from harness.showing.processor_times import processor_times_table
 from harness.showing.profile_tables import (
+    allocations_table,
     lock_waits_table,
     statement_parts_table,
     statement_profile_table,
@@ -163,6 +164,7 @@ def _profiles(report: Report, _audience: Audience) -> Iterable[Table | None]:
         yield statement_parts_table(report.record, report.summary)
         yield waits_table(report.profiles)
         yield lock_waits_table(report.profiles)
+        yield allocations_table(report.profiles)
 
 
 def _nothing(_report: Report, _audience: Audience) -> Iterable[Table | None]:

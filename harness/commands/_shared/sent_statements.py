@@ -36,7 +36,7 @@ class Sent:
 
     @property
     def rows(self) -> int | None:
-        """How many came back or were changed; None where a driver tells it of some statements only."""
+        """Says how many came back or were changed; None where a driver tells it of some statements only."""
         rows = [each.rows for each in self.statements if each.rows is not None]
         return sum(rows) if len(rows) == self.total else None
 
@@ -53,7 +53,7 @@ class Sent:
         return found
 
     def summary(self) -> str:
-        """What begins the list of them."""
+        """Begins the list of them."""
         rows = "" if self.rows is None else f" and {number_of(self.rows, 'row')}"
         took = f" ({duration(self.elapsed_s)}{rows})" if self.elapsed_s else ""
         return f"sent by the call with most statements{took}:"
@@ -142,7 +142,7 @@ def counted_statements() -> Generator[None]:
 
 
 def can_be_none(heard_before: int) -> bool:
-    """Whether 0 is believed: the test has seen a statement, or something tells and nothing here hides them."""
+    """Says whether 0 is believed: the test has seen a statement, or something tells and nothing here hides any."""
     if counting.heard > heard_before:
         return True
     return not drivers.hidden() and (counting.heard > 0 or bool(drivers.HOOKS.hooked - {"asyncpg"}))

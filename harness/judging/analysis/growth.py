@@ -1,4 +1,4 @@
-"""How much of something grows steadily, where warm-up, a cache that fills and a collector's work come and go."""
+"""Tells what grows steadily from warm-up, a cache that fills, and the garbage that a collector has not come to."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -60,5 +60,5 @@ def growth_per_request(phase: PhaseRecord, level: str) -> float | None:
 
 
 def levels_of(phase: PhaseRecord, level: str) -> LevelsRecord | None:
-    """What holds its readings; None where there are none."""
+    """Holds its readings; None where there are none."""
     return next((each for each in phase.memory if level in each.values), None)

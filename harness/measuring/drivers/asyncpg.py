@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from harness.measuring.drivers._shared.hooks import Method, replaced
+from harness.measuring.drivers._shared.hooks import DriverMethod, replaced
 from harness.measuring.drivers._shared.telling import SentStatement, sent
 
 NAME: Final = "asyncpg"
@@ -40,7 +40,7 @@ def _is_own(query: str) -> bool:
     return query in texts or _JIT.match(query) is not None
 
 
-def _prepare(method: Method) -> Method:
+def _prepare(method: DriverMethod) -> DriverMethod:
     """Nothing is executed by it, but what the server refuses here has been sent."""
 
     async def hook(self: Any, stmt_name: str, query: str, timeout: Any, **further: Any) -> Any:
@@ -53,7 +53,7 @@ def _prepare(method: Method) -> Method:
     return hook
 
 
-def _bind_execute(method: Method) -> Method:
+def _bind_execute(method: DriverMethod) -> DriverMethod:
     async def hook(
         self: Any, state: Any, args: Any, portal_name: str, limit: int, return_extra: bool, timeout: Any
     ) -> Any:
@@ -68,7 +68,7 @@ def _bind_execute(method: Method) -> Method:
     return hook
 
 
-def _bind(method: Method) -> Method:
+def _bind(method: DriverMethod) -> DriverMethod:
     async def hook(self: Any, state: Any, args: Any, portal_name: str, timeout: Any) -> Any:
         statement = sent(state.query, state.query, tuple(args))
         _portals.setdefault(self, {})[portal_name] = statement
@@ -77,7 +77,7 @@ def _bind(method: Method) -> Method:
     return hook
 
 
-def _execute(method: Method) -> Method:
+def _execute(method: DriverMethod) -> DriverMethod:
     """Called for each further part of a cursor's rows."""
 
     async def hook(self: Any, state: Any, portal_name: str, limit: int, return_extra: bool, timeout: Any) -> Any:
@@ -99,7 +99,7 @@ async def _answered(
     return answered if return_extra else rows
 
 
-def _bind_execute_many(method: Method) -> Method:
+def _bind_execute_many(method: DriverMethod) -> DriverMethod:
     """One statement, whose rows are at least as many as there are sets of values: the driver tells no others."""
 
     async def hook(self: Any, state: Any, args: Any, portal_name: str, timeout: Any, return_rows: bool) -> Any:
@@ -115,7 +115,7 @@ def _bind_execute_many(method: Method) -> Method:
     return hook
 
 
-def _query(method: Method) -> Method:
+def _query(method: DriverMethod) -> DriverMethod:
     async def hook(self: Any, query: str, timeout: Any) -> Any:
         statement = sent(query, query)
         status = await _timed(statement, method(self, query, timeout))
@@ -125,7 +125,7 @@ def _query(method: Method) -> Method:
     return hook
 
 
-def _copy(method: Method) -> Method:
+def _copy(method: DriverMethod) -> DriverMethod:
     async def hook(self: Any, copy_stmt: str, *args: Any) -> Any:
         statement = sent(copy_stmt)
         status = await _timed(statement, method(self, copy_stmt, *args))
@@ -135,7 +135,7 @@ def _copy(method: Method) -> Method:
     return hook
 
 
-def _set_connection(method: Method) -> Method:
+def _set_connection(method: DriverMethod) -> DriverMethod:
     def hook(self: Any, connection: Any) -> None:
         connections.add(connection)
         method(self, connection)
@@ -154,7 +154,7 @@ def _of_status(status: str | bytes | None) -> int:
     return int(found[1]) if found else 0
 
 
-HOOKS: Final[Mapping[str, Callable[[Method], Method]]] = {
+HOOKS: Final[Mapping[str, Callable[[DriverMethod], DriverMethod]]] = {
     "prepare": _prepare,
     "bind_execute": _bind_execute,
     "bind": _bind,

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from harness.measuring.drivers._shared.hooks import Method, replaced
+from harness.measuring.drivers._shared.hooks import DriverMethod, replaced
 from harness.measuring.drivers._shared.telling import enter_layer, leave_layer
 
 NAME: Final = "Django"
@@ -22,7 +22,7 @@ class Django:
             yield
 
 
-def _sending(method: Method) -> Method:
+def _sending(method: DriverMethod) -> DriverMethod:
     def send(self: Any, sql: str, *args: Any, **kwargs: Any) -> Any:
         enter_layer()
         rows = 0

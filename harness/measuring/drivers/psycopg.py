@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from harness.measuring.drivers._shared.hooks import Method, owner_of, replaced
+from harness.measuring.drivers._shared.hooks import DriverMethod, owner_of, replaced
 from harness.measuring.drivers._shared.telling import SentStatement, sent
 
 NAME: Final = "psycopg"
@@ -24,7 +24,7 @@ class Psycopg:
         begins, goes_on = _beginning(last), _going_on(last)
         cursors = owner_of(module.Cursor, "_execute_gen")
         on_the_server = owner_of(module.ServerCursor, "_declare_gen")
-        of_cursors: Mapping[str, Callable[[Method], Method]] = {
+        of_cursors: Mapping[str, Callable[[DriverMethod], DriverMethod]] = {
             **dict.fromkeys(
                 (
                     "_execute_gen",
@@ -46,10 +46,10 @@ class Psycopg:
             yield
 
 
-def _beginning(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method], Method]:
+def _beginning(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[DriverMethod], DriverMethod]:
     """A generator that sends a statement; `last` is the one of each cursor."""
 
-    def hook(method: Method) -> Method:
+    def hook(method: DriverMethod) -> DriverMethod:
         def begins(self: Any, query: Any, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             statement = last[self] = sent(_text(self, query))
             sending: Generator[Any, Any, Any] = method(self, query, *args, **kwargs)
@@ -64,10 +64,10 @@ def _beginning(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Metho
     return hook
 
 
-def _going_on(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method], Method]:
+def _going_on(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[DriverMethod], DriverMethod]:
     """A generator that gets further rows of it: a list of them, or a result, or None at the end."""
 
-    def hook(method: Method) -> Method:
+    def hook(method: DriverMethod) -> DriverMethod:
         def goes_on(self: Any, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             statement = last.get(self) or SentStatement("")
             getting: Generator[Any, Any, Any] = method(self, *args, **kwargs)
@@ -82,10 +82,10 @@ def _going_on(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method
     return hook
 
 
-def _answered(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method], Method]:
+def _answered(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[DriverMethod], DriverMethod]:
     """Called with the results of whatever was executed, in a pipeline later."""
 
-    def hook(method: Method) -> Method:
+    def hook(method: DriverMethod) -> DriverMethod:
         def answered(self: Any, results: Any) -> Any:
             if statement := last.get(self):
                 statement.add_rows(sum(each.ntuples or each.command_tuples or 0 for each in results))
@@ -96,8 +96,8 @@ def _answered(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method
     return hook
 
 
-def _copied(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method], Method]:
-    def hook(method: Method) -> Method:
+def _copied(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[DriverMethod], DriverMethod]:
+    def hook(method: DriverMethod) -> DriverMethod:
         def copied(self: Any, *args: Any, **kwargs: Any) -> Any:
             statement = last.get(self.cursor) or SentStatement("")
             with statement.waiting():
@@ -110,8 +110,8 @@ def _copied(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method],
     return hook
 
 
-def _copied_async(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[Method], Method]:
-    def hook(method: Method) -> Method:
+def _copied_async(last: "WeakKeyDictionary[Any, SentStatement]") -> Callable[[DriverMethod], DriverMethod]:
+    def hook(method: DriverMethod) -> DriverMethod:
         async def copied(self: Any, *args: Any, **kwargs: Any) -> Any:
             statement = last.get(self.cursor) or SentStatement("")
             with statement.waiting():

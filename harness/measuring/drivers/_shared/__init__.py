@@ -1,1 +1,1 @@
-"""What drivers are hooked with, and what they then tell."""
+"""Hooks for drivers, and the statements that these then tell of."""

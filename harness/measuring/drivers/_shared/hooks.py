@@ -6,11 +6,11 @@ from typing import Any
 
 from harness.measuring.drivers.protocol import HidesStatements
 
-Method = Callable[..., Any]
+DriverMethod = Callable[..., Any]
 
 
 @contextmanager
-def replaced(driver: str, owner: type, hooks: Mapping[str, Callable[[Method], Method]]) -> Generator[None]:
+def replaced(driver: str, owner: type, hooks: Mapping[str, Callable[[DriverMethod], DriverMethod]]) -> Generator[None]:
     """Each is given the method that was there. Raises `HidesStatements` where one of them is not.
 
     What somebody else has put in place of a hook meanwhile stays, since it may call ours.

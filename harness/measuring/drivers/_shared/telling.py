@@ -1,4 +1,4 @@
-"""What drivers tell of statements, and to whom: each one once, by the driver that sends it.
+"""Statements as drivers tell of them, and who listens: each one once, by the driver that sends it.
 
 A layer above a driver, such as SQLAlchemy, tells of a statement only where no driver below it has.
 """
@@ -46,19 +46,19 @@ class SentStatement:
 
 
 @dataclass(slots=True)
-class Layer:
+class LayerAbove:
     """A statement on its way through a layer above a driver, until that has the answer."""
 
     where: str
     begun_s: float
-    told: bool = False
+    is_passed_on: bool = False
 
 
 Listener = Callable[[SentStatement], None]
 
 _listeners: Final[Counter[Listener]] = Counter()
 """How often each listens; it is told once."""
-_layer: Final[ContextVar[Layer | None]] = ContextVar("_layer", default=None)
+_layer: Final[ContextVar[LayerAbove | None]] = ContextVar("_layer", default=None)
 _said: Final[ContextVar[str | None]] = ContextVar("_said", default=None)
 """The text that a project's own hook has told of, just before the driver does."""
 _is_own: Final[ContextVar[bool]] = ContextVar("_is_own", default=False)
@@ -87,7 +87,7 @@ def sent(text: str, planned: str = "", values: tuple[object, ...] = ()) -> SentS
     """Tells of a statement that is about to be sent, unless it is control; its driver goes on to fill in the value."""
     layer = _layer.get()
     if layer is not None:
-        layer.told = True
+        layer.is_passed_on = True
     statement = SentStatement(text, planned, values, layer.where if layer else "")
     _tell(statement)
     return statement
@@ -113,13 +113,13 @@ def _tell(statement: SentStatement) -> None:
 
 def enter_layer() -> None:
     """A layer has a statement to send."""
-    _layer.set(Layer(place_of_sender(), perf_counter()) if _listeners else None)
+    _layer.set(LayerAbove(place_of_sender(), perf_counter()) if _listeners else None)
 
 
 def leave_layer(text: str, rows: int) -> None:
     """The statement was answered or refused: told of here, unless a driver has. -1 rows are not known."""
     layer = _layer.get()
     _layer.set(None)
-    if layer is not None and not layer.told:
+    if layer is not None and not layer.is_passed_on:
         elapsed_s = perf_counter() - layer.begun_s
         _tell(SentStatement(text, where=layer.where, rows=None if rows < 0 else rows, elapsed_s=elapsed_s))

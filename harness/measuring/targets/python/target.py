@@ -131,8 +131,8 @@ class OpenPython:
         finally:
             self._performed[request.operation] += 1
             self._blocked[request.operation] += steps.longest_s > BLOCKED_S
-        told = _as_told(sent) if self._is_told else Response()
-        return _completed(answer, told) if isinstance(answer, Response) else told
+        counted = _as_counted(sent) if self._is_told else Response()
+        return _completed(answer, counted) if isinstance(answer, Response) else counted
 
     @contextmanager
     def sending(self, sent: list[SentStatement]) -> Generator[None]:
@@ -223,7 +223,7 @@ class OpenPython:
         return False
 
 
-def _as_told(sent: Sequence[SentStatement]) -> Response:
+def _as_counted(sent: Sequence[SentStatement]) -> Response:
     """Statements by the name in their comment, else by what they say."""
     elapsed_s = defaultdict[str, float](float)
     calls = Counter[str]()
@@ -241,14 +241,14 @@ def _as_told(sent: Sequence[SentStatement]) -> Response:
     )
 
 
-def _completed(own: Response, told: Response) -> Response:
+def _completed(own: Response, counted: Response) -> Response:
     """What a method says itself goes before what its driver told."""
     return replace(
         own,
-        statements=told.statements if own.statements is None else own.statements,
-        rows=told.rows if own.rows is None else own.rows,
-        elapsed_s=own.elapsed_s or told.elapsed_s,
-        calls=own.calls or told.calls,
+        statements=counted.statements if own.statements is None else own.statements,
+        rows=counted.rows if own.rows is None else own.rows,
+        elapsed_s=own.elapsed_s or counted.elapsed_s,
+        calls=own.calls or counted.calls,
     )
 
 
