@@ -9,8 +9,8 @@ from harness.judging.budget_metrics.memory_growth import MemoryGrowth, growth_pe
 from harness.record import RunRecord
 
 PER_REQUEST_MIN_BYTES: Final = 200
-GROWTH_MIN_BYTES: Final = 200_000
-"""In a phase: what is less may be the caches of libraries, which fill until they are full."""
+REQUESTS_MIN: Final = 1_000
+"""In a phase: with fewer a cache, which keeps something of each request until it is full, looks like a leak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,5 @@ def memory_leaks(record: RunRecord) -> Iterator[MemoryLeak]:
                 if isinstance(metric, MemoryGrowth):
                     growths = [growth_per_request(each, metric.level) or 0.0 for each in rounds]
                     least, requests = min(growths), min(each.started for each in rounds)
-                    if least >= PER_REQUEST_MIN_BYTES and least * requests >= GROWTH_MIN_BYTES:
+                    if least >= PER_REQUEST_MIN_BYTES and requests >= REQUESTS_MIN:
                         yield MemoryLeak(variant.name, phase, name, max(growths), requests)

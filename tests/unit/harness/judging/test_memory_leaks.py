@@ -52,6 +52,8 @@ def test_what_one_round_shows_and_another_does_not_is_no_finding() -> None:
 
 def test_what_is_little_is_no_finding() -> None:
     assert list(memory_leaks(of([grown(40)]))) == []
+    few = phase("query", workload="query", started=900, memory=(grown(1_000),))
+    assert list(memory_leaks(measured(few))) == []
     assert memory_table([]) is None
 
 

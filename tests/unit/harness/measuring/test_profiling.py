@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import TargetError
 from harness.journal import open_journal
-from harness.measuring import profiling, scenario_files
+from harness.measuring import allocations, profiling, scenario_files
 from harness.measuring.operations import Request, Workload
 from harness.measuring.plans import ExplainedCost, StatementPlan
 from harness.measuring.profilers.protocol import ProfiledOperation
@@ -40,6 +40,12 @@ class Observed(OpenNull):
     async def plans(self, *, executed: bool = False) -> tuple[StatementPlan, ...]:
         assert executed
         return (StatementPlan(PlanRecord(statement="query.search"), COST),)
+
+
+@pytest.fixture(autouse=True)
+def without_memray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have requests of its own, where it is installed."""
+    monkeypatch.setattr(allocations, "MODULE", "memray_that_is_not_installed")
 
 
 class Watch:
