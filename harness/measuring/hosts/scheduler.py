@@ -34,12 +34,13 @@ class RunningCluster:
 
     @asynccontextmanager
     async def open(self, rest: str) -> HostsOpened:
-        import dask.config  # noqa: PLC0415 -- of an extra, and slow to import.
+        from dask import config  # noqa: PLC0415 -- of an extra, and slow to import.
         from distributed import Security  # noqa: PLC0415
 
         from harness.measuring.hosts._shared.dask_hosts import connected  # noqa: PLC0415
 
         stated = urlsplit(f"{self._scheme}:{rest}")
+        settings: Any = config
         address, wanted = f"{self._scheme}://{stated.netloc}", int(stated.path.removeprefix("/") or 1)
         if self._scheme == "tls":
             making: Any = Security
@@ -49,7 +50,7 @@ class RunningCluster:
                     f"{address} wants a certificate of this side. Name it in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
                     f"…__CLIENT__CERT and …__CLIENT__KEY; {CERTIFICATES}."
                 )
-        elif not is_loopback(urlsplit(address).hostname or "") and dask.config.get(OPEN_ANYWAY) is not False:
+        elif not is_loopback(urlsplit(address).hostname or "") and settings.get(OPEN_ANYWAY) is not False:
             raise UsageError(
                 f"Hosts at {address} would execute what anybody in that network sends them. Use tls:// "
                 f"({CERTIFICATES}), or trust the network: DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION=False."
