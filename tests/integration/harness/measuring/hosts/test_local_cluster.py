@@ -100,7 +100,7 @@ def test_a_host_that_stands_still_for_three_seconds_loses_no_sample_and_delays_n
     assert all(phase.started == phase.planned for phase in variant.phases)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # `tests/acceptance/test_cluster.py` kills a host of a whole run.
 def test_a_host_that_dies_ends_the_run_soon_and_is_named_and_what_all_had_sent_is_kept(
     loop: asyncio.Runner, doomed: Hosts, tmp_path: Path
 ) -> None:
