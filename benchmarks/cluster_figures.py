@@ -11,7 +11,7 @@ import json
 import resource
 import tempfile
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from harness import journal
@@ -49,20 +49,20 @@ def measured(workers: str, requests: int) -> dict[str, Any]:
             runner.run(execute(chosen, entries, Silent()))
             entries.write("end", {"interruption": None, "aborted_by": None, "elapsed_s": 0.0})
         collecting = resident_mib()
-        begun = perf_counter()
+        begun = process_time()
         record = journal.read(directory / journal.FILE_NAME)
-        read_s = perf_counter() - begun
+        read_s = process_time() - begun
         verdict = judge(record)
     (phase,) = record.variants[0].phases
     return {
         "workers": workers,
         "requests": phase.started,
         "starts_per_s": round(phase.started / (phase.ended_s - phase.started_s)),
-        "generator_s": round(phase.counters["timed_client_cpu_s"], 2),
+        "generator_cpu_s": round(phase.counters["timed_client_cpu_s"], 2),
         "coordinator_mib_before": round(before),
         "coordinator_mib": round(collecting),
-        "read_s": round(read_s, 2),
-        "verdict_s": round(perf_counter() - begun - read_s, 2),
+        "read_cpu_s": round(read_s, 2),
+        "verdict_cpu_s": round(process_time() - begun - read_s, 2),
         "outcome": verdict.outcome.name,
     }
 
