@@ -8,7 +8,7 @@ import click
 
 from harness.command_line import harness
 from harness.commands._shared.outputs import withstand
-from harness.errors import ExitCode, HarnessError, ProvisioningError, UsageError
+from harness.errors import ExitCode, HarnessError, exit_code_of
 from harness.failures import foreseen
 from harness.redaction import without_secrets
 
@@ -33,7 +33,7 @@ def tell(failure: HarnessError) -> ExitCode:
     if "--debug" in sys.argv:
         click.echo(without_secrets("".join(traceback.format_exception(failure))), err=True)
     click.echo(f"harness: {without_secrets(str(failure))}", err=True)
-    return ExitCode.USAGE if isinstance(failure, (UsageError, ProvisioningError)) else ExitCode.INVALID
+    return exit_code_of(failure)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,10 @@ def harness(context: click.Context, *, debug: bool) -> None:
 
 
 @harness.command(short_help="Runs a scenario and judges it.")
-@click.argument("name", metavar="[SCENARIO]", required=False)
+@click.argument("names", metavar="[SCENARIO]…", nargs=-1)
+@click.option("--once", is_flag=True, help="Ask each operation once, and show what came of it; no verdict.")
+@click.option("--phase", "phases", metavar="NAME", multiple=True, help="Run only this phase.")
+@click.option("--only", "operations", metavar="OPERATION", multiple=True, help="Ask only this operation.")
 @click.option("--strategies", metavar="A,B,…", help="Run only these, without the budgets of others.")
 @SETTINGS
 @click.option(
@@ -99,7 +102,8 @@ def harness(context: click.Context, *, debug: bool) -> None:
 def run(**asked: object) -> object:
     """Runs a scenario, by name or path (guide), and judges it; under GitHub Actions it annotates and fills the summary.
 
-    A run that goes on keeps its scenario: name none, or the same.
+    Of several, each has its run, and the exit code is the worst. A run that goes on keeps its scenario: name none, or
+    the same.
     """
     return work("run.run")(**asked)
 
@@ -177,6 +181,48 @@ def compare_command(**asked: object) -> object:
     that is counted, 2 usage or configuration, 3 undecided, 4 invalid, 130 interrupted.
     """
     return work("compare.compare_command")(**asked)
+
+
+@harness.command(short_help="Finds the highest rate at which all budgets hold.")
+@click.argument("name", metavar="SCENARIO")
+@click.option("--strategies", metavar="A,B,…", help="Of these variants, in turn; of two or more, which is higher.")
+@click.option("--phase", metavar="NAME", help="Whose rate is searched, where there are several.")
+@click.option(
+    "--from", "start", type=click.FloatRange(0.01, 1_000_000), metavar="RATE", help="Requests per second to begin with."
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(0.5, 50),
+    default=2.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="How near to each other a rate that holds and one that does not are to come.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0.5, 3_600), default=10.0, show_default=True, help="For how long at each rate."
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 100_000),
+    help="Requests under way at most; as the phase says, or 100.",
+)
+@SETTINGS
+@click.option(
+    "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report, such as junit=out.xml."
+)
+@DATABASE
+@OUTPUT
+@ALL_TABLES
+def capacity(**asked: object) -> object:
+    """Finds the highest rate of requests at which all budgets of a scenario hold, what breaks first, and why.
+
+    Rates are doubled until one breaks, halved between, and both ends are measured afresh until they are sure. A budget
+    such as query.capacity >= 200/s is judged by it.
+
+    Exit codes: 0 found, or its budget holds; 1 its budget fails, no rate holds, or the candidate's is lower; 2 usage or
+    configuration; 3 undecided; 4 the load generator cannot go as far; 130 interrupted.
+    """
+    return work("capacity.capacity")(**asked)
 
 
 @harness.command(short_help="Says in seconds whether a change costs more, by what is counted.")

@@ -67,6 +67,11 @@ class MissingExtra(UsageError):
     """Something that was asked for needs a package of an extra that is not installed. Exit code 2."""
 
 
+def exit_code_of(failure: HarnessError) -> ExitCode:
+    """The exit code of a command that ended by it."""
+    return ExitCode.USAGE if isinstance(failure, (UsageError, ProvisioningError)) else ExitCode.INVALID
+
+
 BROUGHT_BY: Final[Mapping[str, str]] = {
     "aiohttp": "http",
     "cachetools": "anima",

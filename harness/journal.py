@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from harness.errors import HarnessError, UsageError
 from harness.record import (
     SCHEMA_VERSION,
+    AskedRate,
     DisruptionRecord,
     PhaseRecord,
     ProfileRecord,
@@ -55,6 +56,9 @@ class Entries(ABC):
 
     def disruption(self, variant: str, disruption: DisruptionRecord) -> None:
         self.write("disruption", {"variant": variant, **disruption.model_dump(exclude_defaults=True)})
+
+    def rate(self, asked: AskedRate) -> None:
+        self.write("rate", asked.model_dump())
 
 
 class Journal(Entries):
@@ -240,6 +244,8 @@ class _Replay:
     """When it was looked whether the run may end."""
     resumptions: list[Resumption] = field(default_factory=list[Resumption])
     """When it went on after it had ended before its time."""
+    rates: list[AskedRate] = field(default_factory=list[AskedRate])
+    """The rates that a search for a capacity asked for."""
     elapsed_before_s: float = 0.0
     """How many seconds the run had taken before it went on last."""
     profiles: list[ProfileRecord] = field(default_factory=list[ProfileRecord])
@@ -270,9 +276,8 @@ class _Replay:
                 self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
             case "profile" | "statement_profile":
                 self._take_profile(kind, entry)
-            case "look":
-                self.looks.append(entry["samples"])
-                self.sampled_on_s = entry["sampled_on_s"]
+            case "look" | "rate":
+                self._take_course(kind, entry)
             case "resumed":
                 self._resume(entry)
             case "end":
@@ -305,6 +310,17 @@ class _Replay:
         self.passes = kept
         self.elapsed_before_s, self.interruption, self.aborted_by = self.elapsed_s, NO_END, None
 
+    def _take_course(self, kind: Literal["look", "rate"], entry: dict[str, Any]) -> None:
+        """What decided how the run goes on."""
+        match kind:
+            case "look":
+                self.looks.append(entry["samples"])
+                self.sampled_on_s = entry["sampled_on_s"]
+            case "rate":
+                self.rates.append(AskedRate.model_validate(entry))
+            case _:
+                assert_never(kind)
+
     def _take_profile(self, kind: Literal["profile", "statement_profile"], entry: dict[str, Any]) -> None:
         match kind:
             case "profile":
@@ -326,6 +342,7 @@ class _Replay:
             aborted_by=self.aborted_by,
             looks=tuple(self.looks),
             resumptions=tuple(self.resumptions),
+            rates=tuple(self.rates),
             variants=tuple(map(_variant, passes.values())),
             profiles=tuple(self.profiles),
             statement_profiles=tuple(self.statement_profiles),

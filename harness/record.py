@@ -15,6 +15,9 @@ SCHEMA_VERSION: Final = 1
 Loop = Literal["open", "closed"]
 """Whether requests start on a schedule, or when their user has an answer to the last one."""
 
+AskedFor = Literal["search", "confirm", "observe"]
+"""Why a rate is asked for: to come near to the capacity, to be sure of it, or to see what is waited for there."""
+
 INTERRUPTED: Final = "interrupted"
 """The `interruption` of a run that a person or a signal ended; any other text says what went wrong."""
 
@@ -445,6 +448,34 @@ class ComparisonSettings(Frozen):
     margin: float
 
 
+class CapacitySettings(Frozen):
+    """Says how the highest rate was to be searched at which all budgets of a phase hold."""
+
+    phases: tuple[str, ...]
+    """The phases whose rate was searched, each by itself."""
+    start_per_s: float | None = None
+    """The rate to begin with; None: as many requests as the budgets need."""
+    within: float = 0.02
+    """How far apart a rate that holds and one that does not may be, as a share."""
+    time_s: float = 10.0
+    """For how many seconds a rate is asked for; longer where that would be too few requests."""
+    in_flight_max: int | None = None
+    """How many requests may be in flight at once; None: as the phase says, or else a hundred."""
+    compared: bool = False
+    """Whether the candidate's capacity was to be compared with the baseline's."""
+
+
+class AskedRate(Frozen):
+    """At which rate a variant's phase was asked in a round of a search for its capacity, how long, and what for."""
+
+    variant: str
+    phase: str
+    round: int
+    rate_per_s: float
+    time_s: float
+    purpose: AskedFor
+
+
 class Resumption(Frozen):
     """When a run that had ended before its time went on, and how many samples of a pass that was cut off were left out.
 
@@ -495,3 +526,7 @@ class RunRecord(Frozen):
     """When it went on after it had ended before its time."""
     comparison: ComparisonSettings | None = None
     """What it was made to compare; None where it is judged by its budgets."""
+    capacity: CapacitySettings | None = None
+    """What it was made to search; None where it is judged by its budgets."""
+    rates: tuple[AskedRate, ...] = ()
+    """The rates that a search for a capacity asked for, in order; empty of any other run."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import click
 
 from harness import runs
+from harness.commands._shared.searches import refuse_search
 from harness.errors import ExitCode, UsageError, nearest
 from harness.judging.suggestions import BudgetSuggestion, suggestions
 from harness.measuring import scenario_files
@@ -27,6 +28,8 @@ def budgets(
     output: Path,
 ) -> ExitCode:
     records = [runs.load_record(runs.find(name, output)) for name in names]
+    for record in records:
+        refuse_search(record, "says nothing of other budgets")
     path = scenario_files.find(scenario_name) if scenario_name else None
     written = _budgets_of(path) if path else list(records[0].scenario.get("budgets", []))
     if not written:

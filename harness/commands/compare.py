@@ -15,6 +15,7 @@ from harness.advice import MARGIN, SLICES_ADVISED
 from harness.commands._shared import report_files, waiver_files
 from harness.commands._shared.github_actions import announce
 from harness.commands._shared.outputs import echo_file
+from harness.commands._shared.searches import refuse_search
 from harness.errors import ExitCode, UsageError, nearest
 from harness.failures import raise_first
 from harness.judging.comparison import compare, compare_asked, compare_runs, wanting
@@ -240,7 +241,7 @@ def measured(
 ) -> tuple[ComparisonReport, Path]:
     """Measures the scenario by this work, and writes what was asked, and its answer, into the run's directory."""
     directory = output / runs.new_id(chosen.name, datetime.now(UTC))
-    recorded = record_run(chosen, directory, work, declared=declared, comparison=asked)
+    recorded = record_run(chosen, directory, work, declared=declared, made_for=asked)
     report = stored(recorded.record, waivers=waivers)
     with ignored():
         unwritten = report_files.write(directory, report)
@@ -252,6 +253,7 @@ def measured(
 
 def stored(record: RunRecord, margin: float | None = None, waivers: Sequence[Waiver] = ()) -> ComparisonReport:
     """Says what was compared in a run: what it was made for, or else its baseline and candidate."""
+    refuse_search(record, "is compared by `harness capacity --strategies A,B`")
     asked = record.comparison
     if asked is None:
         return ComparisonReport(compare(record, margin=margin or MARGIN), (record,))
@@ -261,6 +263,8 @@ def stored(record: RunRecord, margin: float | None = None, waivers: Sequence[Wai
 
 def refuse_unlike(one: RunRecord, other: RunRecord, *, anyway: bool) -> None:
     """Raises `UsageError` with what differs."""
+    for record in (one, other):
+        refuse_search(record, "is compared by `harness capacity --strategies A,B`")
     differing = unlike(one, other)
     if differing and not anyway:
         listed = "\n".join(f"  {each}" for each in differing)

@@ -10,6 +10,7 @@
     fix3: query.statements <= 6                 of another variant
     query.statements <= 2 + ceil(n / 500)       a law in the results of the request
     query.p99 <= 2s abort after 30s             ends the run as soon as it has failed
+    query.capacity >= 200/s                     the rate at which all others hold; `harness capacity` finds it
     query.search.plan uses hnsw                 how a statement is executed: an index by name or kind
     cache.hit_rate >= 80%
 
@@ -34,6 +35,9 @@ TEXTS: Final[tuple[TextSelector, ...]] = ("known", "first")
 LABELS: Final = ("text", "stage", "window")
 SUBJECTS: Final = frozenset({"cache", "background", "pool"})
 """Parts of a variant, which are neither operations nor phases."""
+
+CAPACITY: Final = "capacity"
+"""The metric that no run tells, but a search; it alone is limited from below."""
 
 _COMPARATORS: Final[dict[str, Comparator]] = {"<=": "<=", "≤": "<=", ">=": ">=", "≥": ">="}
 """Each also as reports print it."""
@@ -246,8 +250,9 @@ def _comparator(scanner: _Scanner, metric: str) -> Comparator:
     comparator = _COMPARATORS.get(sign.text)
     if comparator is None:
         raise scanner.fault(sign, f"{sign.text!r} is not known: write <= for at most, or >= for at least.")
-    if METRICS[metric].kind == "sampled" and comparator == ">=":
-        raise scanner.fault(sign, f"{metric} is limited from above: write <=.")
+    wanted, side = (">=", "below") if metric == CAPACITY else ("<=", "above")
+    if METRICS[metric].kind == "sampled" and comparator != wanted:
+        raise scanner.fault(sign, f"{metric} is limited from {side}: write {wanted}.")
     return comparator
 
 

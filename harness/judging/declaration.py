@@ -39,6 +39,7 @@ class DeclaredPhase(BaseModel):
     name: str = ""
     time_s: float | None = None
     arrival: dict[str, object] = {}
+    counted_only: bool = False
 
     @property
     def users(self) -> int | None:

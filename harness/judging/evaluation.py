@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from typing import Final
 
+from harness.judging.analysis.quantiles import CONFIDENCE
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome
 from harness.judging.budgets import Budget
@@ -20,11 +21,18 @@ JudgedPass = tuple[str, int]
 TimeSpan = tuple[float, float]
 
 
-def evaluate(budget: Budget, variant: VariantRecord, looks: Sequence[Mapping[str, int]] = ()) -> Evaluation:
+def evaluate(
+    budget: Budget,
+    variant: VariantRecord,
+    looks: Sequence[Mapping[str, int]] = (),
+    *,
+    risk: float = 1 - CONFIDENCE,
+    risk_share: float = 1.0,
+) -> Evaluation:
     """Judges the variant by the budget.
 
     `looks` are those of the run's record. The first that decides is the one that ended the run, as far as this budget
-    is concerned.
+    is concerned. `risk` is that of a wrong PASS, and with its share of a wrong FAIL, over all looks.
     """
     n_later = sum(map(budget.selects, variant.samples))
     evaluation: Evaluation | None = None
@@ -32,10 +40,12 @@ def evaluate(budget: Budget, variant: VariantRecord, looks: Sequence[Mapping[str
     for size, n in looks_at(variant, budget.selects, looks if METRICS[budget.metric].kind == "sampled" else ()):
         selected.append(n)
         seen = variant.model_copy(update={"samples": variant.samples[:size]})
-        evaluation = replace(_evaluate_seen(budget, seen, tuple(selected)), n_later=n_later)
+        evaluation = replace(
+            _evaluate_seen(budget, seen, tuple(selected), risk=risk, risk_share=risk_share), n_later=n_later
+        )
         if evaluation.outcome in (Outcome.PASS, Outcome.FAIL):
             break
-    return evaluation or _evaluate_seen(budget, variant)
+    return evaluation or _evaluate_seen(budget, variant, risk=risk, risk_share=risk_share)
 
 
 def looks_at(
@@ -62,6 +72,7 @@ def _evaluate_seen(
     variant: VariantRecord,
     looks: tuple[int, ...] = (),
     *,
+    risk: float = 1 - CONFIDENCE,
     risk_share: float = 1.0,
     run_is_over: bool = True,
 ) -> Evaluation:
@@ -71,6 +82,7 @@ def _evaluate_seen(
         tuple(sample for sample in variant.samples if budget.selects(sample)),
         looks,
         risk_share=risk_share,
+        risk=risk,
         run_is_over=run_is_over,
         phases=tuple(_alone(variant, budget.subject)),
         subject=budget.subject,

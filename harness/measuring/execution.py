@@ -30,6 +30,8 @@ from harness.measuring.observation import Reading, asking, counts_by_table, take
 from harness.measuring.operations import Workload
 from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
 from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable, no_proxy, unread
+from harness.measuring.profilers import PROFILERS
+from harness.measuring.profilers.protocol import ProfiledOperation
 from harness.measuring.profiling import ProfilingPass, requests_of
 from harness.measuring.progress import Progress
 from harness.measuring.resumption import refuse_unlike
@@ -104,6 +106,8 @@ class Run:
     """Who may end it early."""
     by_table: bool = False
     """Whether rows and blocks are counted of each table, by a session in the variant's own database."""
+    sees_waits: bool = False
+    """Whether it is looked at what sessions wait for, which nothing is judged by: looking costs time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,8 @@ class AtPlace(Surroundings):
     """How many sessions the target has with the database, by phase."""
     memory: dict[str, Levels] = field(default_factory=dict[str, Levels])
     """Of the service, by phase."""
+    waits: dict[str, int] = field(default_factory=dict[str, int])
+    """In how many looks a session waited for what, in the slice that has just been observed."""
 
     async def turn(self) -> None:
         await self.gate()
@@ -209,6 +215,8 @@ class AtPlace(Surroundings):
         async with AsyncExitStack() as stack:
             if self.works_here and (operation := self.run.scenario.watched_in(phase)):
                 await stack.enter_async_context(self.place.sent.watched(operation))
+            if self.works_here and self.run.sees_waits:
+                await stack.enter_async_context(self._waits_seen(phase))
             await stack.enter_async_context(self._timeline(phase, zero, begun))
             levels = self.memory.setdefault(phase.name, Levels(self.service.memory_levels(), MonotonicClock()))
             await stack.enter_async_context(levels.watched(zero))
@@ -226,8 +234,20 @@ class AtPlace(Surroundings):
             row = await self.place.ask(SESSIONS, self.place.database)
             self.sessions[phase] = max(self.sessions[phase], row["sessions"] if row else 0)
 
+    @asynccontextmanager
+    async def _waits_seen(self, phase: Phase) -> AsyncGenerator[None]:
+        place, directory = self.place, self.run.journal.path.parent
+        subject = ProfiledOperation(
+            self.variant, phase.name, self.round_number, directory, self.run.server.admin_url, place.database
+        )
+        async with PROFILERS["server_waits"].observe(subject) as observed:
+            yield
+        self.waits.update(observed["waits"])
+
     def counted_beside(self) -> Reading:
-        return self.place.sent.take()
+        waits = {f"waits {event}": float(looks) for event, looks in self.waits.items()}
+        self.waits.clear()
+        return self.place.sent.take().plus(Reading(waits))
 
     def plans(self) -> Mapping[str, PlanRecord]:
         return self.place.sent.plans
@@ -327,7 +347,7 @@ async def execute(
     # What needs no database is drawn first, so that a corpus with too few texts is told at once.
     workload = None if scenario.draws_from_database else scenario.workload_of(1)
     async with begun(scenario, starting, journal, progress, resumed=resumed, watch=watch) as begun_run:
-        prepared = await _load(begun_run)
+        prepared = await prepare_variants(begun_run)
         run = await drawn(begun_run, prepared[scenario.baseline].template) if workload is None else begun_run
         workload = workload or run.scenario.workload_of(1)
         for doubt in run.scenario.doubts:
@@ -477,7 +497,7 @@ async def keeping_log(server: Server, directory: Path) -> AsyncGenerator[None]:
         raise
 
 
-async def _load(run: Run) -> Mapping[str, Prepared]:
+async def prepare_variants(run: Run) -> Mapping[str, Prepared]:
     """A template for each schema version that a variant needs: what is loaded once is cloned from there."""
     templates: dict[int, str] = {}
     for version in sorted({run.target.schema_version(variant) for variant in run.scenario.variant_names}):

@@ -25,11 +25,24 @@ from harness.measuring.execution import execute
 from harness.measuring.progress import Progress, TerminalProgress
 from harness.measuring.scenario import Scenario
 from harness.measuring.servers.addresses import redacted
-from harness.record import INTERRUPTED, SCHEMA_VERSION, ComparisonSettings, EnvironmentRecord, RunRecord
+from harness.record import (
+    INTERRUPTED,
+    SCHEMA_VERSION,
+    CapacitySettings,
+    ComparisonSettings,
+    EnvironmentRecord,
+    RunRecord,
+)
 from harness.redaction import all_without_secrets, without_secrets
 from harness.signals import heeded
 
 NOWHERE: Final = EnvironmentRecord(host={}, software={}, server={})
+
+MadeFor = ComparisonSettings | CapacitySettings
+"""What a run can be made for in place of a verdict by its budgets."""
+
+MADE_FOR: Final[Mapping[type[MadeFor], str]] = {ComparisonSettings: "comparison", CapacitySettings: "capacity"}
+"""The keys of a record that say it."""
 
 RunWork = Callable[[Scenario, journal.Journal, Progress], Coroutine[None, None, None]]
 """Measures every variant of a scenario into a journal."""
@@ -50,21 +63,23 @@ def record_run(
     *,
     resume: bool = False,
     declared: Mapping[str, Any] = MappingProxyType({}),
-    comparison: ComparisonSettings | None = None,
+    made_for: MadeFor | None = None,
     brief: bool = False,
 ) -> Recorded:
     """Does the work into the directory's journal, which gets its end whatever happens.
 
     A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
     journal, and stays as it is when that is refused. `declared` is kept in place of what the scenario says, where its
-    variants are not the scenario's strategies. A run that is made for a `comparison` is judged by it later as well.
+    variants are not the scenario's strategies. What a run is `made_for` it is judged by later as well.
     A `brief` one of many small phases says nothing of each.
     """
     console = Console(stderr=True)
-    known = header(chosen, directory.name, declared, comparison)
+    known = header(chosen, directory.name, declared, made_for)
     variants = len(known["scenario"].get("strategies", chosen.variant_names)) + known["scenario"]["control"]
     profiled = sum(len(each) for _, each in chosen.profile_schedule()) * len(chosen.operation_names)
-    steps_total = len(chosen.phases) * variants * chosen.rounds + profiled
+    # Nobody knows beforehand how many rates a search will ask for.
+    searches = isinstance(made_for, CapacitySettings)
+    steps_total = 0 if searches else len(chosen.phases) * variants * chosen.rounds + profiled
     started = perf_counter()
     interruption: str | None = None
     failure: HarnessError | None = None
@@ -81,7 +96,7 @@ def record_run(
                 runner.run(terminable(work(chosen, entries, progress)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             interruption = INTERRUPTED
-            console.print(interruption_told(directory, declared), soft_wrap=True)
+            console.print(interruption_told(directory, declared or known.get("capacity", {})), soft_wrap=True)
         except Exception as error:  # noqa: BLE001 -- whatever it is, what was measured is kept with it as the reason
             failure = foreseen(error, directory / journal.LOG_FILE)
             interruption = without_secrets(failure.reason if isinstance(failure, Unexpected) else str(failure))
@@ -165,10 +180,10 @@ async def terminable(work: Coroutine[None, None, None]) -> None:
     await task
 
 
-def interruption_told(directory: Path, declared: Mapping[str, Any]) -> str:
-    """Checkouts of revisions are gone with their run, so only a run of strategies can go on."""
+def interruption_told(directory: Path, made_for: Mapping[str, Any]) -> str:
+    """Only a run of strategies can go on: checkouts of revisions are gone with theirs, and a search begins anew."""
     run = shlex.quote(str(directory))
-    goes_on = "" if declared else f"Go on with `harness run --resume {run}`, or see it as it is: "
+    goes_on = "" if made_for else f"Go on with `harness run --resume {run}`, or see it as it is: "
     return f"Interrupted: what was measured until now is kept. {goes_on}`harness report {run}`."
 
 
@@ -176,7 +191,7 @@ def header(
     chosen: Scenario,
     run_id: str,
     declared: Mapping[str, Any] = MappingProxyType({}),
-    comparison: ComparisonSettings | None = None,
+    made_for: MadeFor | None = None,
 ) -> Mapping[str, Any]:
     """Says what is known of a run before it starts; `declared` is kept of its scenario in place of what that says."""
     return all_without_secrets(
@@ -187,6 +202,6 @@ def header(
             "command": ["harness", *map(redacted, sys.argv[1:])],
             "scenario": {**chosen.model_dump(mode="json"), **declared},
             "corpus": dict(chosen.contents()),
-            **({"comparison": comparison.model_dump()} if comparison else {}),
+            **({MADE_FOR[type(made_for)]: made_for.model_dump()} if made_for else {}),
         }
     )

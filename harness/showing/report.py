@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.errors import ExitCode
+from harness.judging.capacity import CapacityVerdict, judge_capacity
 from harness.judging.comparison import Comparison, judged
 from harness.judging.plan_differences import PlanComparison, pair_plans
 from harness.judging.profile_differences import ProfileDifference, differences
@@ -28,6 +29,10 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         return self.verdict.exit_code
+
+    @property
+    def sentence(self) -> str:
+        return self.verdict.sentence
 
     @cached_property
     def summary(self) -> Summary:
@@ -60,11 +65,36 @@ class ComparisonReport:
     def exit_code(self) -> ExitCode:
         return self.comparison.exit_code
 
+    @property
+    def sentence(self) -> str:
+        return self.comparison.sentence
 
-AnyReport = Report | ComparisonReport
+
+@dataclass(frozen=True, slots=True)
+class CapacityReport:
+    """Says what a search for a capacity came to."""
+
+    record: RunRecord
+    verdict: CapacityVerdict
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return self.verdict.exit_code
+
+    @property
+    def sentence(self) -> str:
+        return self.verdict.sentence
+
+
+AnyReport = Report | ComparisonReport | CapacityReport
 
 
 def report_of(record: RunRecord, waivers: Sequence[Waiver] = ()) -> AnyReport:
-    """As what the run was made for: a comparison, or one that is judged by its budgets, and what is accepted of it."""
+    """As what the run was made for: a search, a comparison, or one that is judged by its budgets.
+
+    With what is accepted of it, but of a search.
+    """
+    if record.capacity is not None:
+        return CapacityReport(record, judge_capacity(record))
     found = judged(record, waivers)
     return ComparisonReport(found, (record,)) if isinstance(found, Comparison) else Report(record, found)

@@ -15,12 +15,18 @@ from harness.runs import replace_file, write_record
 from harness.showing.exports import EXPORTS
 from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.renderers.terminal import TerminalRenderer
-from harness.showing.report import AnyReport, Report
+from harness.showing.report import AnyReport, CapacityReport, ComparisonReport, Report
 
 EXPORT_DIRECTORY: Final = "export"
 PAGE: Final = "report.html"
 REPORT_FORMATS: Final[Mapping[str, str]] = {"markdown": "report.md", "html": PAGE, "json": "report.json"}
 COMPARISON_FORMATS: Final[Mapping[str, str]] = {"markdown": "comparison.md", "html": PAGE, "json": "comparison.json"}
+CAPACITY_FORMATS: Final[Mapping[str, str]] = {"markdown": "capacity.md", "html": PAGE, "json": "capacity.json"}
+FORMATS: Final[Mapping[type[AnyReport], Mapping[str, str]]] = {
+    Report: REPORT_FORMATS,
+    ComparisonReport: COMPARISON_FORMATS,
+    CapacityReport: CAPACITY_FORMATS,
+}
 
 
 def write(directory: Path, report: AnyReport, asked: Iterable[tuple[str, Path]] = ()) -> list[HarnessError]:
@@ -39,8 +45,7 @@ def write(directory: Path, report: AnyReport, asked: Iterable[tuple[str, Path]] 
             again = f"harness report {shlex.quote(str(directory))} --format html > page.html"
             click.echo(f"note: there is no {path.name}. {missing} Then: {again}", err=True)
 
-    formats = REPORT_FORMATS if isinstance(report, Report) else COMPARISON_FORMATS
-    own = [(form, directory / file) for form, file in formats.items()]
+    own = [(form, directory / file) for form, file in FORMATS[type(report)].items()]
     steps = [
         partial(write_record, directory, report.record),
         *(partial(render, *each) for each in asked),
@@ -79,5 +84,5 @@ def show_report(report: AnyReport, directory: Path, *, everything: bool) -> None
 
 def best(directory: Path) -> Path:
     """The page, or what is read in its place where there is none."""
-    names = (PAGE, *REPORT_FORMATS.values(), *COMPARISON_FORMATS.values())
+    names = (PAGE, *(name for formats in FORMATS.values() for name in formats.values()))
     return next((directory / name for name in names if (directory / name).exists()), directory)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from pydantic import ValidationError
 
+from harness.commands._shared.searches import refuse_search
 from harness.errors import HarnessError, UsageError
 from harness.judging.analysis.quantiles import quantile
 from harness.judging.declaration import declaration_of
@@ -48,6 +49,7 @@ class HistoryEntry(Frozen):
 
 def entry_of(record: RunRecord, revision: str | None) -> HistoryEntry:
     """Raises `UsageError` for a run that cannot be judged: half a run would look like a change."""
+    refuse_search(record, "has no place in a history")
     verdict = judge(record)
     if verdict.against_timings:
         raise UsageError(f"{record.run_id} has no place in a history. {verdict.sentence}")

@@ -9,6 +9,7 @@ from harness.judging.budget_metrics.background_queue import (
     queued_at_end,
     queued_growth_per_s,
 )
+from harness.judging.budget_metrics.capacity import CapacityMetric
 from harness.judging.budget_metrics.errors import Errors
 from harness.judging.budget_metrics.hit_rate import HitRate
 from harness.judging.budget_metrics.latency_max import LatencyMax
@@ -35,6 +36,7 @@ METRICS: Final[dict[str, BudgetMetric]] = {
     "round_trips": RequestCount("round_trips", "Waits of one request for the database server."),
     "rows": RequestCount("rows", "Rows that the database sent or changed for one request."),
     "throughput": Throughput(),
+    "capacity": CapacityMetric(),
     "wal_bytes_per_op": PerOperation(("wal_bytes",), "Bytes that the whole server wrote ahead, for each request."),
     "rows_per_op": PerOperation(
         ("rows_read", "rows_written"), "Rows and index entries that the server read or wrote for each request."

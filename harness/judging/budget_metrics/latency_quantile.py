@@ -46,7 +46,7 @@ class LatencyQuantile:
         within = bisect_right(latencies, limit_s)
         # Looking ahead takes longer than a request may be held up.
         undecided = outcome is Outcome.UNDECIDED and observed.run_is_over
-        next_look = confidence_next(observed.looks, self.probability, design_effect=effect)
+        next_look = confidence_next(observed.looks, self.probability, 1 - observed.risk, design_effect=effect)
         more = further_samples(within, n, self.probability, next_look, design_effect=effect) if undecided else None
         return Evaluation(
             outcome=outcome,
@@ -67,7 +67,9 @@ class LatencyQuantile:
     def bounds(self, latencies: Sequence[float], observed: Observed, effect: float) -> Bounds:
         """Exact over several looks; where the looks or windows are not nested in each other, each has its own part."""
         if observed.risk_share == 1 and observed.looks[-1:] in ((), (len(latencies),)):
-            return sequential_bounds(latencies, observed.looks, self.probability, design_effect=effect)
+            return sequential_bounds(
+                latencies, observed.looks, self.probability, 1 - observed.risk, design_effect=effect
+            )
         return Bounds(
             lower=quantile_bounds(latencies, self.probability, observed.fail_confidence, design_effect=effect).lower,
             upper=quantile_bounds(latencies, self.probability, observed.confidence, design_effect=effect).upper,

@@ -51,23 +51,28 @@ OUTCOMES: Final[Mapping[Decision, Outcome]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Says what a budget selects from a record: samples, the phases they belong to, and their variant.
-
-    `looks` is how many of these samples there were at each time the run was looked at to see whether it may end, the
-    last time with all of them; empty where there is only one look. An estimate's risk of being wrong is shared by them.
-    `risk_share` is what part of that risk a FAIL may use: less where it is one of many any of which would fail the
-    budget. `elapsed_s` is how long the phases, stages or windows took. `subject` is what the
-    budget names: an operation, a phase, or the statement whose plan is asked for.
-    """
+    """Says what a budget selects from a record: samples, the phases they belong to, and their variant."""
 
     variant: VariantRecord
+    """The variant that is judged."""
     samples: tuple[Sample, ...]
+    """The selected requests."""
     looks: tuple[int, ...] = ()
+    """How many of these samples there were at each time the run was looked at to see whether it may end, the last time
+    with all of them; empty where there is only one look. An estimate's risk of being wrong is shared by them.
+    """
     risk_share: float = 1.0
+    """What part of the risk a FAIL may use: less where it is one of many any of which would fail the budget."""
+    risk: float = 1 - CONFIDENCE
+    """The risk of being wrong, of all looks together."""
     run_is_over: bool = True
+    """Whether no further request will come."""
     phases: tuple[PhaseRecord, ...] = ()
+    """The phases that are the subject's own."""
     elapsed_s: float = 0.0
+    """How long the phases, stages or windows took."""
     subject: str = ""
+    """What the budget names: an operation, a phase, or the statement whose plan is asked for."""
 
     @property
     def answered(self) -> tuple[Sample, ...]:
@@ -86,7 +91,7 @@ class Observed:
     @property
     def confidence(self) -> float:
         """Of a test at this look that knows nothing of the looks before it."""
-        return confidence_at(len(self.looks)) if self.looks else CONFIDENCE
+        return confidence_at(len(self.looks), 1 - self.risk) if self.looks else 1 - self.risk
 
     @property
     def fail_confidence(self) -> float:
@@ -95,7 +100,7 @@ class Observed:
     @property
     def confidence_next(self) -> float:
         """Of such a test at the next look; of a longer run's only one where there are not to be several."""
-        return confidence_at(len(self.looks) + 1) if self.looks else CONFIDENCE
+        return confidence_at(len(self.looks) + 1, 1 - self.risk) if self.looks else 1 - self.risk
 
 
 @dataclass(frozen=True, slots=True)

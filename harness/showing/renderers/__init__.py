@@ -12,7 +12,7 @@ from harness.showing.renderers.junit import JunitRenderer
 from harness.showing.renderers.markdown import MarkdownRenderer
 from harness.showing.renderers.protocol import Renderer
 from harness.showing.renderers.terminal import UNLIMITED, TerminalRenderer
-from harness.showing.report import AnyReport, ComparisonReport, Report
+from harness.showing.report import AnyReport, CapacityReport, ComparisonReport, Report
 
 
 class Page:
@@ -30,6 +30,11 @@ class Page:
 
         return HtmlRenderer().render_comparison(comparison, records)
 
+    def render_capacity(self, report: CapacityReport) -> str:
+        from harness.showing.renderers.html import HtmlRenderer  # noqa: PLC0415 -- see above
+
+        return HtmlRenderer().render_capacity(report)
+
 
 RENDERERS: Final[dict[str, Renderer]] = {
     "terminal": TerminalRenderer(UNLIMITED, colour=False, everything=True),
@@ -43,11 +48,13 @@ RENDERERS: Final[dict[str, Renderer]] = {
 
 
 def rendered(report: AnyReport, renderer: Renderer) -> str:
-    """As what it is: a comparison, or a run that is judged by its budgets."""
+    """As what it is: a comparison, a search, or a run that is judged by its budgets."""
     match report:
         case Report():
             return renderer.render(report)
         case ComparisonReport(comparison, records):
             return renderer.render_comparison(comparison, records)
+        case CapacityReport():
+            return renderer.render_capacity(report)
         case _:
             assert_never(report)

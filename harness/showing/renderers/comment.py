@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness.judging.comparison import Comparison
+from harness.judging.declaration import declaration_of
 from harness.record import RunRecord
+from harness.showing.capacity_tables import capacity_tables, capacity_title
 from harness.showing.comparison_tables import noise_sentence
 from harness.showing.markup import code, escaped, shortened, table_markup
-from harness.showing.report import Report
+from harness.showing.report import CapacityReport, Report
 from harness.showing.sections import tables_of, tables_of_comparison
 
 BYTES_MAX: Final = 65_536
@@ -39,6 +41,17 @@ class CommentRenderer:
             escaped(noise_sentence(comparison)),
             *(escaped(note) for note in comparison.notes),
             *map(table_markup, tables_of_comparison(comparison, "reviewing")),
+        )
+
+    def render_capacity(self, report: CapacityReport) -> str:
+        verdict = report.verdict
+        return _comment(
+            f"{declaration_of(report.record).name}-capacity",
+            f"**{verdict.outcome.value}** {escaped(verdict.sentence)}",
+            escaped(capacity_title(report.record)),
+            *map(escaped, verdict.remarks),
+            *map(table_markup, capacity_tables(verdict)),
+            f"Run {code(report.record.run_id)}",
         )
 
 

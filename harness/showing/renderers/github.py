@@ -11,8 +11,9 @@ from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
 from harness.quantities import count
 from harness.record import RunRecord
+from harness.showing.capacity_tables import capacity_findings, capacity_title
 from harness.showing.comparison_tables import comparison_title, findings
-from harness.showing.report import Report
+from harness.showing.report import CapacityReport, Report
 from harness.showing.tables import printable
 
 Level = Literal["error", "warning", "notice"]
@@ -52,6 +53,13 @@ class GithubRenderer:
     def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         whole = _annotation(comparison.outcome, comparison_title(comparison), comparison.sentence)
         return _lines(whole, (_annotation(each.outcome, each.name, each.sentence) for each in findings(comparison)))
+
+    def render_capacity(self, report: CapacityReport) -> str:
+        whole = _annotation(report.verdict.outcome, capacity_title(report.record), report.verdict.sentence)
+        found = capacity_findings(report.verdict)
+        return _lines(
+            whole, (_annotation(each.outcome, f"{each.classname}: {each.name}", each.sentence) for each in found)
+        )
 
 
 def _annotation(outcome: Outcome, title: str, sentence: str) -> Annotation:

@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 from pydantic import TypeAdapter
 
+from harness.judging.capacity import CapacityVerdict
 from harness.judging.comparison import Comparison
 from harness.judging.verdict import Verdict
 from harness.record import RunRecord
-from harness.showing.report import Report
+from harness.showing.report import CapacityReport, Report
 from harness.showing.summary import Summary
 
 
@@ -37,8 +38,19 @@ class ComparisonDocument:
     comparison: Comparison
 
 
+@dataclass(frozen=True, slots=True)
+class CapacityDocument:
+    """Versioned as a report is."""
+
+    schema: Literal["anima-harness/capacity"]
+    schema_version: Literal[1]
+    run_id: str
+    capacity: CapacityVerdict
+
+
 REPORT: Final = TypeAdapter(ReportDocument)
 COMPARISON_REPORT: Final = TypeAdapter(ComparisonDocument)
+CAPACITY_REPORT: Final = TypeAdapter(CapacityDocument)
 
 
 class JsonRenderer:
@@ -51,3 +63,7 @@ class JsonRenderer:
     def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         document = ComparisonDocument("anima-harness/comparison", 1, comparison)
         return COMPARISON_REPORT.dump_json(document, indent=2).decode() + "\n"
+
+    def render_capacity(self, report: CapacityReport) -> str:
+        document = CapacityDocument("anima-harness/capacity", 1, report.record.run_id, report.verdict)
+        return CAPACITY_REPORT.dump_json(document, indent=2).decode() + "\n"

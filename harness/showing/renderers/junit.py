@@ -17,10 +17,12 @@ from xml.etree import ElementTree as ET
 
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
+from harness.judging.declaration import declaration_of
 from harness.judging.verdict import Verdict
 from harness.record import RunRecord
+from harness.showing.capacity_tables import capacity_findings
 from harness.showing.comparison_tables import comparison_title, findings
-from harness.showing.report import Report
+from harness.showing.report import CapacityReport, Report
 from harness.showing.tables import printable
 
 Mark = Literal["failure", "error", "skipped"]
@@ -68,6 +70,20 @@ class JunitRenderer:
         ]
         known = {"verdict": comparison.outcome.value, "sentence": comparison.sentence}
         return junit_document(title, cases, known)
+
+    def render_capacity(self, report: CapacityReport) -> str:
+        record, verdict = report.record, report.verdict
+        scenario = declaration_of(record).name or "harness"
+        cut_off = [record.interruption] if record.interruption else []
+        cases = [
+            _whole(scenario, "the search came to its end", cut_off, verdict.sentence),
+            *(
+                Case(f"{scenario}.{each.classname}", each.name, each.outcome, each.sentence)
+                for each in capacity_findings(verdict)
+            ),
+        ]
+        known = {"run_id": record.run_id, "verdict": verdict.outcome.value, "sentence": verdict.sentence}
+        return junit_document(scenario, cases, known, elapsed_s=record.elapsed_s, started_at=record.started_at)
 
 
 def _objections(verdict: Verdict) -> Sequence[str]:

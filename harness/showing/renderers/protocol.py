@@ -1,11 +1,11 @@
-"""The seam between a judged run, or a comparison, and what people or programs read about it."""
+"""The seam between a judged run, a comparison or a search, and what people or programs read about it."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from harness.judging.comparison import Comparison
 from harness.record import RunRecord
-from harness.showing.report import Report
+from harness.showing.report import CapacityReport, Report
 
 
 class Renderer(Protocol):
@@ -22,4 +22,8 @@ class Renderer(Protocol):
 
     def render_comparison(self, comparison: Comparison, records: Sequence[RunRecord], /) -> str:
         """The same of a comparison, of one run or of two."""
+        ...
+
+    def render_capacity(self, report: CapacityReport, /) -> str:
+        """The same of a search for a capacity."""
         ...

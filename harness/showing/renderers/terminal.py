@@ -22,8 +22,9 @@ from harness.judging.comparison import Comparison
 from harness.judging.verdict import Verdict
 from harness.quantities import count
 from harness.record import RunRecord
+from harness.showing.capacity_tables import capacity_tables, capacity_title
 from harness.showing.comparison_tables import comparison_title, noise_sentence
-from harness.showing.report import Report
+from harness.showing.report import CapacityReport, Report
 from harness.showing.sections import tables_of, tables_of_comparison
 from harness.showing.tables import (
     OUTCOME_TONES,
@@ -68,6 +69,9 @@ class TerminalRenderer:
 
     def render_comparison(self, comparison: Comparison, _records: Sequence[RunRecord] = ()) -> str:
         return self._printed(self._comparison_parts(comparison))
+
+    def render_capacity(self, report: CapacityReport) -> str:
+        return self._printed(self._capacity_parts(report))
 
     def render_tables(self, tables: Iterable[Table | None]) -> str:
         """Tables by themselves and whole, without a report around them."""
@@ -117,6 +121,17 @@ class TerminalRenderer:
         yield from self._sections(tables if self.everything else map(_shorter, tables))
         yield Text()
         yield _verdict(comparison.outcome, comparison.sentence)
+
+    def _capacity_parts(self, report: CapacityReport) -> Iterable[RenderableType]:
+        verdict = report.verdict
+        yield Text(capacity_title(report.record), style="bold")
+        yield _verdict(verdict.outcome, verdict.sentence)
+        tables = capacity_tables(verdict)
+        yield from self._sections(tables if self.everything else map(_shorter, tables))
+        yield Text()
+        for remark in verdict.remarks:
+            yield Text(printable(remark))
+        yield _verdict(verdict.outcome, verdict.sentence)
 
     def _sections(self, tables: Iterable[Table | None]) -> Iterable[RenderableType]:
         for table in tables:

@@ -13,13 +13,14 @@ from harness.judging.comparison import Comparison
 from harness.judging.profile_differences import ProfileDifference, between, side
 from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
+from harness.showing.capacity_tables import capacity_tables, capacity_title
 from harness.showing.comparison_tables import comparison_title, findings, noise_sentence
 from harness.showing.renderers.html.difference import drawn, scripts
 from harness.showing.renderers.html.inline_svg import Figure
 from harness.showing.renderers.html.lines import GLYPHS, budget_lines, headlines
 from harness.showing.renderers.html.plans import drawn_plans
 from harness.showing.renderers.html.templates import style, templates
-from harness.showing.report import Report
+from harness.showing.report import CapacityReport, Report
 from harness.showing.sections import ReportSection, sections, tables_of_comparison
 from harness.showing.tables import OUTCOME_TONES, environment_table, model_table, printable
 
@@ -96,6 +97,33 @@ class HtmlRenderer:
                 ],
                 commands=[printable(shlex.join(each.command)) for each in records],
                 **(scripts() if found else {}),
+            )
+        )
+
+    def render_capacity(self, report: CapacityReport) -> str:
+        from harness.showing.renderers.html.rate_figures import rate_figures  # noqa: PLC0415 -- drawing is slow to import.
+
+        record, verdict = report.record, report.verdict
+        tone = OUTCOME_TONES[verdict.outcome]
+        return (
+            templates()
+            .get_template("capacity.html.jinja")
+            .render(
+                style=style(),
+                title=capacity_title(record),
+                run_id=printable(record.run_id),
+                started=f"{record.started_at:%Y-%m-%d %H:%M %Z}",
+                elapsed=duration(record.elapsed_s),
+                outcome=verdict.outcome.value,
+                tone=tone,
+                glyph=GLYPHS[tone],
+                sentence=printable(verdict.sentence),
+                exit_code=int(verdict.exit_code),
+                remarks=list(map(printable, verdict.remarks)),
+                tables=list(capacity_tables(verdict)),
+                curves=list(rate_figures(verdict)),
+                command=printable(shlex.join(record.command)),
+                conditions=[table for table in (model_table(record), environment_table(record)) if table],
             )
         )
 

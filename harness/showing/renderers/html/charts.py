@@ -146,7 +146,7 @@ def ladder_chart(rungs: Sequence[Rung], limit_s: float | None, key: str, descrip
         steps = [step for rung in rungs for step in (rung.typical, rung.first) if step is not None]
         references_s = [end_s for rung in rungs if rung.reference_s for end_s in rung.reference_s]
         measured_s = [quantile.value_s for step in steps for quantile in (step.p50, step.p95)]
-        _log_seconds(axes, [*measured_s, *references_s, *([limit_s] if limit_s else [])])
+        log_seconds(axes, [*measured_s, *references_s, *([limit_s] if limit_s else [])])
         return svg(figure, key, description)
 
 
@@ -172,7 +172,7 @@ def distribution_chart(curves: Sequence[Curve], judged: Sequence[Judged], key: s
             axes.plot(times_s, shares, color=curve.colour, linewidth=1.8, drawstyle="steps-post")
         for budget in judged:
             _draw_judged(axes, budget)
-        _log_seconds(axes, [*(s for curve in curves for s in curve.ordered_s), *(each.limit_s for each in judged)])
+        log_seconds(axes, [*(s for curve in curves for s in curve.ordered_s), *(each.limit_s for each in judged)])
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 0.95]))
         axes.yaxis.set_major_formatter(FuncFormatter(_percent))
@@ -252,7 +252,7 @@ def series_chart(series: ChartSeries, key: str, description: str) -> str:
             axes.plot(
                 series.errors_s, [1.0] * len(series.errors_s), "x", color=BUDGET, transform=axes.get_xaxis_transform()
             )
-        _log_seconds(axes, [latency_s for _, points in series.points for _, latency_s in points], "y")
+        log_seconds(axes, [latency_s for _, points in series.points for _, latency_s in points], "y")
         axes.set_xlabel("seconds", loc="right", labelpad=0)
         axes.tick_params(axis="y", labelcolor=MUTED)
         axes.grid(axis="y")
@@ -315,7 +315,7 @@ def _count_axis(axes: Axes, largest: float, along: Literal["x", "y"] = "x") -> N
     axis.set_major_formatter(FuncFormatter(_count_tick))
 
 
-def _log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"] = "x") -> None:
+def log_seconds(axes: Axes, values_s: Sequence[float], along: Literal["x", "y"] = "x") -> None:
     """A logarithmic axis over these times, with ticks at 1, 10, 100 … and between them where the range is short."""
     finite = [value for value in values_s if 0 < value < math.inf] or [0.1, 1.0]
     low_s, high_s = min(finite) / 1.3, max(finite) * 1.3

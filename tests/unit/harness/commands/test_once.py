@@ -1,6 +1,6 @@
-"""`harness try SCENARIO`: which requests it makes."""
+"""Each operation once: which requests that are."""
 
-from harness.commands.try_ import firsts
+from harness.commands._shared.once import firsts
 from harness.measuring import scenario_files
 
 
