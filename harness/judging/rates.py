@@ -19,6 +19,7 @@ from typing import Final, Literal
 from harness.judging.analysis.quantiles import CONFIDENCE, quantile, samples_min
 from harness.judging.analysis.sequential import risk_spent
 from harness.judging.budget_metrics import METRICS
+from harness.judging.budget_metrics.memory_growth import MemoryGrowth
 from harness.judging.budget_metrics.protocol import Evaluation, Outcome
 from harness.judging.budgets import CAPACITY, SUBJECTS, Budget, parse
 from harness.judging.declaration import Declaration
@@ -128,6 +129,7 @@ def _no_use(declared: Declaration, budget: Budget, phase: str) -> str:
         f"{budget.subject} is not asked in {phase}": budget.subject not in (phase, *operations),
         f"it is counted around a whole phase, and {budget.subject} shares {phase} with others": shared,
         "the server is asked for it only while nothing is timed": budget.metric == "statements_per_op",
+        "it takes more requests than one rate has": isinstance(metric, MemoryGrowth),
         "a rate has no stages": budget.selection.stage is not None,
         "it fails at every lower rate": budget.metric == "throughput" and budget.limit.comparator == ">=",
     }

@@ -130,7 +130,8 @@ def test_each_rate_to_be_confirmed_shares_the_risk_of_all() -> None:
 
 
 def test_budgets_that_no_rate_can_break_are_named() -> None:
-    budgets = ["query.p95 <= 200ms", "cache.hit_rate >= 80%", "query.throughput >= 5/s"]
+    leak = "query.client_growth_bytes_per_op <= 10kB"
+    budgets = ["query.p95 <= 200ms", "cache.hit_rate >= 80%", "query.throughput >= 5/s", leak]
     [remark] = [
         each
         for each in judge_capacity(searched({"current": slots(2, constant(0.05))}, budgets)).remarks
@@ -138,6 +139,7 @@ def test_budgets_that_no_rate_can_break_are_named() -> None:
     ]
     assert "cache.hit_rate >= 80% (it is of the whole run, not of a rate)" in remark
     assert "query.throughput >= 5/s (it fails at every lower rate)" in remark
+    assert f"{leak} (it takes more requests than one rate has)" in remark
 
 
 SCENARIO = {
