@@ -38,7 +38,9 @@ class MemoryGrowth:
     """How many requests it needs."""
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        if not observed.phases or any(levels_of(phase, self.level) is None for phase in observed.phases):
+        if not observed.phases:
+            return Evaluation(Outcome.INVALID, n=0, reason="no phase was its own, or came to its end")
+        if any(levels_of(phase, self.level) is None for phase in observed.phases):
             return Evaluation(Outcome.INVALID, n=0, reason=self.untold)
         known = [growth for phase in observed.phases if (growth := growth_per_request(phase, self.level)) is not None]
         if len(known) < len(observed.phases):

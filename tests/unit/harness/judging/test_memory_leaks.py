@@ -76,6 +76,7 @@ def test_what_was_not_read_is_invalid_and_says_why() -> None:
     several = judged(of([]))
     assert several.outcome is Outcome.INVALID
     assert "several processes sent its requests" in several.sentence
+    assert "no phase was its own" in judged(measured()).sentence
     short = judged(of([grown(1_000, readings=3)]))
     assert short.outcome is Outcome.INVALID
     assert "too short" in short.sentence
