@@ -206,13 +206,15 @@ def make_repository(directory: Path) -> None:
         subprocess.run([*GIT, *arguments], cwd=directory, check=True)  # noqa: S603 -- our own words
 
 
-def plant(directory: Path, regression: PlantedRegression) -> None:
+def plant(directory: Path, *regressions: PlantedRegression) -> None:
     """In place of whatever was planted before."""
     for name, text in FILES.items():
         (directory / name).write_text(text, encoding="utf-8")
-    text = FILES[regression.file]
-    assert regression.old in text, regression.name
-    (directory / regression.file).write_text(text.replace(regression.old, regression.new), encoding="utf-8")
+    for regression in regressions:
+        path = directory / regression.file
+        text = path.read_text(encoding="utf-8")
+        assert regression.old in text, regression.name
+        path.write_text(text.replace(regression.old, regression.new), encoding="utf-8")
 
 
 def gated(directory: Path, *options: str) -> GateOutcome:

@@ -41,17 +41,21 @@ arrival = {{ kind = "closed_loop", users = 2 }}
 """
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Callable[..., Path]:
+def tiny_in(directory: Path) -> Callable[..., Path]:
     """Writes a scenario of a few queries, with what the test says instead."""
 
     def write(*budgets: str, requests: int = 4, latency: str = "local", extra: str = "") -> Path:
-        path = tmp_path / "tiny.toml"
+        path = directory / "tiny.toml"
         quoted = ", ".join(f'"{budget}"' for budget in budgets)
         path.write_text(TINY.format(requests=requests, latency=latency, budgets=quoted) + extra, encoding="utf-8")
         return path
 
     return write
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., Path]:
+    return tiny_in(tmp_path)
 
 
 @pytest.fixture
@@ -63,11 +67,15 @@ def shared_directory() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture
-def environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """The machine's, without what would point a program at a database of the developer's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANIMA_", "PG"))}
     return kept | {"COLUMNS": "100", "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return clean_environment()
 
 
 def skip_what_the_machine_spoiled(directory: Path) -> None:
@@ -78,17 +86,22 @@ def skip_what_the_machine_spoiled(directory: Path) -> None:
             pytest.skip(verdict["sentence"])
 
 
-@pytest.fixture
-def harness(tmp_path: Path, environment: dict[str, str]) -> Program:
-    """Runs `harness` in a directory of the test's own."""
+def harness_in(directory: Path, environment: dict[str, str]) -> Program:
+    """Runs `harness` in that directory."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "harness.cli", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
+            command, cwd=directory, env=environment, capture_output=True, text=True, timeout=280, check=False
         )
         if done.returncode == ExitCode.INVALID:
-            skip_what_the_machine_spoiled(tmp_path)
+            skip_what_the_machine_spoiled(directory)
         return done
 
     return run
+
+
+@pytest.fixture
+def harness(tmp_path: Path, environment: dict[str, str]) -> Program:
+    """Runs `harness` in a directory of the test's own."""
+    return harness_in(tmp_path, environment)

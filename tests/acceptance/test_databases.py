@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,15 +9,24 @@ import pytest
 
 from harness.measuring.servers.addresses import with_database
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
-from harness.measuring.shipped import shipped
 from harness.record import RunRecord
-from tests.acceptance.conftest import Program
+from tests.acceptance.conftest import Program, clean_environment, harness_in, tiny_in
 from tests.foreign import PASSWORD, execute, make_tenant, without_password
 from tests.waiting import is_gone
 
 pytestmark = pytest.mark.slow
 
-SMOKE = shipped()["smoke"]
+OTHER_PHASES = """
+[[phases]]
+workload = "bootstrap"
+requests = 3
+arrival = { kind = "closed_loop", users = 1 }
+
+[[phases]]
+workload = "add"
+requests = 6
+arrival = { kind = "closed_loop", users = 1 }
+"""
 
 
 @pytest.fixture
@@ -28,13 +36,20 @@ def tenant(runner: asyncio.Runner, foreign: PostgresServer, environment: dict[st
     return without_password(runner.run(make_tenant(foreign)))
 
 
-@pytest.fixture
-def smoke_in_turn(tmp_path: Path) -> str:
-    """The smoke scenario with one user and all its requests: what users side by side find depends on chance."""
-    text = SMOKE.read_text(encoding="utf-8")
-    path = tmp_path / "smoke.toml"
-    path.write_text(text.replace("users = 2", "users = 1").replace("time_s = 3", "time_s = 60"), encoding="utf-8")
+def in_turn(directory: Path) -> str:
+    """A scenario of each operation with one user: what users side by side find depends on chance."""
+    path = tiny_in(directory)("query.errors <= 0%", "add.errors <= 0%", requests=6, extra=OTHER_PHASES)
+    path.write_text(path.read_text(encoding="utf-8").replace("users = 2", "users = 1"), encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def embedded_record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    """What the others are held against."""
+    directory = tmp_path_factory.mktemp("embedded")
+    done = harness_in(directory, clean_environment())("run", in_turn(directory))
+    assert done.returncode == 0, done.stderr
+    return only_record(directory / "reports")
 
 
 def only_record(output: Path) -> RunRecord:
@@ -52,33 +67,28 @@ def counts(record: RunRecord) -> dict[tuple[str, str], list[tuple[int | None, ..
     return dict(found)
 
 
-@pytest.mark.nightly
-def test_the_server_of_a_url_does_what_the_embedded_one_does(
-    harness: Program, smoke_in_turn: str, tenant: str, tmp_path: Path
-) -> None:
-    for name, database in (("embedded", "embedded"), ("external", tenant)):
-        done = harness("run", smoke_in_turn, "--database", database, "--output", name)
-        assert done.returncode == 0, done.stderr
-    records = [only_record(tmp_path / name) for name in ("embedded", "external")]
-    assert [record.environment.server["provisioner"] for record in records] == ["embedded", "external"]
-    assert counts(records[0]) == counts(records[1])
+def assert_alike(record: RunRecord, embedded: RunRecord, provisioner: str) -> None:
+    provisioners = [each.environment.server["provisioner"] for each in (record, embedded)]
+    assert provisioners == [provisioner, "embedded"]
+    assert counts(record) == counts(embedded)
+    assert {operation for _, operation in counts(record)} == {"add", "query", "bootstrap"}
 
 
 @pytest.mark.needs("engine")
-def test_a_container_does_what_the_embedded_server_does(harness: Program, smoke_in_turn: str, tmp_path: Path) -> None:
-    for name in ("embedded", "testcontainers"):
-        done = harness("run", smoke_in_turn, "--database", name, "--output", name)
-        assert done.returncode == 0, done.stderr
-    records = [only_record(tmp_path / name) for name in ("embedded", "testcontainers")]
-    assert [record.environment.server["provisioner"] for record in records] == ["embedded", "testcontainers"]
-    assert counts(records[0]) == counts(records[1])
-
-
-def test_a_report_names_neither_the_server_of_a_url_nor_its_password(
-    harness: Program, tiny: Callable[..., Path], tenant: str, tmp_path: Path
+def test_a_container_does_what_the_embedded_server_does(
+    harness: Program, embedded_record: RunRecord, tmp_path: Path
 ) -> None:
-    done = harness("run", str(tiny("query.errors <= 0%")), "--database", tenant)
+    done = harness("run", in_turn(tmp_path), "--database", "testcontainers")
     assert done.returncode == 0, done.stderr
+    assert_alike(only_record(tmp_path / "reports"), embedded_record, "testcontainers")
+
+
+def test_the_server_of_a_url_does_what_the_embedded_one_does_and_neither_it_nor_its_password_is_named(
+    harness: Program, embedded_record: RunRecord, tenant: str, tmp_path: Path
+) -> None:
+    done = harness("run", in_turn(tmp_path), "--database", tenant)
+    assert done.returncode == 0, done.stderr
+    assert_alike(only_record(tmp_path / "reports"), embedded_record, "external")
     user_and_place = tenant.removeprefix("postgresql://").partition("/")[0]
     for path in tmp_path.rglob("*"):
         if path.is_file():

@@ -2,17 +2,19 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
 from harness.record import RunRecord
-from tests.acceptance.conftest import Program
+from tests.acceptance.conftest import Program, clean_environment, harness_in, tiny_in
 from tests.waiting import until
 
 Scenario = Callable[..., Path]
@@ -23,19 +25,40 @@ def only_run(directory: Path) -> Path:
     return run
 
 
+@dataclass(frozen=True)
+class Failed:
+    """A run with a budget that fails, by itself in its directory, and what it said."""
+
+    directory: Path
+    done: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Failed:
+    directory = tmp_path_factory.mktemp("failed")
+    scenario = tiny_in(directory)("query.statements <= 2", "naive: query.statements >= 232")
+    return Failed(directory, harness_in(directory, clean_environment())("run", str(scenario)))
+
+
+@pytest.fixture
+def after_it(failed: Failed, tmp_path: Path) -> Path:
+    """The directory of the test, with a copy of that run."""
+    return shutil.copytree(failed.directory, tmp_path, dirs_exist_ok=True)
+
+
 @pytest.mark.slow
-def test_budgets_that_hold_exit_with_0_and_leave_a_whole_run(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
-    done = harness("run", str(tiny("query.statements <= 3", "naive: query.statements >= 232")))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "All 2 budgets hold" in done.stdout
-    run = only_run(tmp_path)
+def test_a_budget_that_fails_exits_with_1_says_by_how_much_and_leaves_a_whole_run(failed: Failed) -> None:
+    done = failed.done
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "3 > 2 (1 over)" in done.stdout
+    run = only_run(failed.directory)
     record = RunRecord.model_validate_json((run / "record.json").read_bytes())
     assert record.state == "complete"
     assert {variant.name: len(variant.samples) for variant in record.variants} == {"naive": 4, "batched": 4}
     assert {"journal.jsonl", "record.json", "report.html", "report.md", "report.json"} <= {
         path.name for path in run.iterdir()
     }
-    assert str(run.relative_to(tmp_path) / "report.html") in done.stdout
+    assert str(run.relative_to(failed.directory) / "report.html") in done.stdout
 
 
 @pytest.mark.slow
@@ -46,13 +69,6 @@ def test_workers_share_a_run(harness: Program, tiny: Scenario, tmp_path: Path) -
     assert len(variant.samples) == 4
     assert [(phase.users, phase.started, phase.processes) for phase in variant.phases] == [(2, 4, 2)]
     assert variant.phases[0].counters["rows_read"] > 0
-
-
-@pytest.mark.slow
-def test_a_budget_that_fails_exits_with_1_and_says_by_how_much(harness: Program, tiny: Scenario) -> None:
-    done = harness("run", str(tiny("query.statements <= 2")))
-    assert done.returncode == 1
-    assert "3 > 2 (1 over)" in done.stdout
 
 
 @pytest.mark.slow
@@ -75,13 +91,16 @@ def test_a_budget_that_may_end_the_run_ends_it_and_fails(harness: Program, tiny:
 
 
 @pytest.mark.slow
-def test_a_stored_run_is_rendered_and_judged_again(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
-    harness("run", str(tiny("query.statements <= 2")))
+def test_a_stored_run_is_rendered_and_judged_again(harness: Program, after_it: Path) -> None:
     again = harness("report", "latest", "--format", "json")
     assert again.returncode == 1
     assert json.loads(again.stdout)["verdict"]["outcome"] == "FAIL"
-    (only_run(tmp_path) / "record.json").unlink()
-    from_journal = harness("report", only_run(tmp_path).name, "--format", "markdown")
+    without = harness("diff", "latest")
+    assert without.returncode == 2
+    assert "harness profile" in without.stderr
+    assert "Traceback" not in without.stderr
+    (only_run(after_it) / "record.json").unlink()
+    from_journal = harness("report", only_run(after_it).name, "--format", "markdown")
     assert from_journal.returncode == 1
     assert "query.statements <= 2" in from_journal.stdout
 
@@ -125,10 +144,9 @@ async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_reported_from_its_journal(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
-    harness("run", str(tiny()))
-    journal = only_run(tmp_path) / "journal.jsonl"
-    (only_run(tmp_path) / "record.json").unlink()
+def test_a_killed_run_is_reported_from_its_journal(harness: Program, after_it: Path) -> None:
+    journal = only_run(after_it) / "journal.jsonl"
+    (only_run(after_it) / "record.json").unlink()
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:-3]) + lines[-3][:10])
     report = harness("report")
@@ -242,6 +260,7 @@ def test_keys_can_be_set_and_strategies_chosen_on_the_command_line(
     path = tiny("naive: query.statements >= 232", "query.statements <= 3")
     done = harness("run", str(path), "--strategies", "batched", "--set", "corpus.size=50", "--set", "title=Fifty")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "The budget holds" in done.stdout
     assert "Fifty" in done.stdout
     record = RunRecord.model_validate_json((only_run(tmp_path) / "record.json").read_bytes())
     assert [variant.name for variant in record.variants] == ["batched"]

@@ -34,23 +34,25 @@ def commands() -> list[list[str]]:
     ]
 
 
-def test_the_gate_of_the_notes_fails_without_the_index(harness: Program) -> None:
+def test_the_gate_of_the_notes_fails_without_the_index_and_tells_what_asking_and_answering_cost(
+    harness: Program, tmp_path: Path
+) -> None:
     done = harness(*commands()[0])
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"FAIL {FAILURE}" in " ".join(done.stdout.split())
     assert f"FAIL {FAILURE}" in README.read_text(encoding="utf-8")
-
-
-def test_the_gate_of_the_notes_passes_with_the_index_and_tells_what_asking_and_answering_cost(
-    harness: Program, tmp_path: Path
-) -> None:
-    done = harness(*commands()[1])
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "All 5 budgets hold" in done.stdout
     [path] = tmp_path.glob("reports/*/record.json")
     [variant] = RunRecord.model_validate_json(path.read_bytes()).variants
     for phase in variant.phases:
         assert all(phase.counters[name] > 0 for name in ("client_cpu_s", "service_cpu_s"))
+
+
+@pytest.mark.nightly
+def test_the_gate_of_the_notes_passes_with_the_index(harness: Program) -> None:
+    """Its budgets of rows have each phase wait; that they hold of an index is shown of the shop too."""
+    done = harness(*commands()[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All 5 budgets hold" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_the_gate_of_the_notes_passes_with_the_index_and_tells_what_asking_and_a
 )
 def test_what_cannot_be_measured_is_told(settings: list[str], code: int, said: str, harness: Program) -> None:
     chosen = [part for setting in settings for part in ("--set", setting)]
-    done = harness(*commands()[1], *chosen)
+    done = harness(*commands()[1], "--set", "database.size=100", *chosen)
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr

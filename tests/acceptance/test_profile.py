@@ -21,33 +21,6 @@ GONE = (WORST, "PerMemoryAccessRecords.record > SQL access.log", "PerMemoryAcces
 """What only the baseline does. The machine's noise decides which of the smaller ones survive a test of few rounds."""
 
 
-def test_the_difference_names_what_the_batched_strategy_does_no_more(
-    harness: Program, tiny: Callable[..., Path], tmp_path: Path
-) -> None:
-    scenario = str(tiny(requests=12, latency="lan"))
-    done = harness("profile", scenario, "--rounds", "4", "--requests", "3")
-    assert done.returncode == 0, done.stdout + done.stderr
-    first = next(line for line in done.stdout.splitlines() if "\N{MINUS SIGN}" in line)
-    assert "anima/associations/per_pair.py" in first
-    (run,) = (tmp_path / "reports").iterdir()
-    assert len(list((run / "profiles").glob("*.folded"))) == 8
-    record = RunRecord.model_validate_json((run / "record.json").read_bytes())
-    for profile in (each for each in record.profiles if each.variant == "naive"):
-        told_s = sum(profile.stacks.values()) / profile.requests
-        assert told_s == pytest.approx(profile.profiled_s, rel=0.2), "waiting is part of what is told"
-    (difference,) = differences(record)
-    assert WORST in place(difference.culprits[0].stack)
-    for named in GONE:
-        times_ms = [(each.before_ms, each.after_ms) for each in difference.changes if place(each.stack).endswith(named)]
-        assert times_ms, named
-        assert all(before_ms > 0 and after_ms == 0 for before_ms, after_ms in times_ms), named
-    (run / "profile.html").unlink()
-    again = harness("diff", run.name)
-    assert again.returncode == 0
-    assert first in again.stdout
-    assert (run / "profile.html").is_file()
-
-
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """The interpreter of an environment with the wheel in it, and beside it all that is installed here."""
@@ -65,27 +38,37 @@ def installed(tmp_path: Path) -> Path:
     return environment / "bin" / "python"
 
 
-def test_installed_from_a_wheel_a_profile_names_the_functions_of_what_is_measured(
-    installed: Path, environment: dict[str, str], tiny: Callable[..., Path], tmp_path: Path
+def test_the_difference_names_what_the_batched_strategy_does_no_more(
+    installed: Path, environment: dict[str, str], harness: Program, tiny: Callable[..., Path], tmp_path: Path
 ) -> None:
-    command = [str(installed), "-m", "harness.cli", "profile", str(tiny(requests=12)), "--rounds", "2"]
+    """As installed from a wheel, where the functions of what is measured lie among libraries."""
+    scenario = str(tiny(requests=6, latency="lan"))
+    command = [str(installed), "-m", "harness.cli", "profile", scenario, "--rounds", "4", "--requests", "3"]
     clean = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    first = next(line for line in done.stdout.splitlines() if "\N{MINUS SIGN}" in line)
+    assert "anima/associations/per_pair.py" in first
     (run,) = (tmp_path / "reports").iterdir()
+    folded = list((run / "profiles").glob("*.folded"))
+    assert len(folded) == 8
+    assert any("anima/associations/per_pair.py" in path.read_text(encoding="utf-8") for path in folded)
     record = RunRecord.model_validate_json((run / "record.json").read_bytes())
+    for profile in (each for each in record.profiles if each.variant == "naive"):
+        told_s = sum(profile.stacks.values()) / profile.requests
+        assert told_s == pytest.approx(profile.profiled_s, rel=0.2), "waiting is part of what is told"
     frames = {frame for profile in record.profiles for stack in profile.stacks for frame in stack.split(";")}
-    assert {
-        f"anima/{name}"
-        for name in ("memory.py:MemorySystem.query", "associations/per_pair.py:PerPairAssociations.record")
-    } <= frames
+    named = {"memory.py:MemorySystem.query", "associations/per_pair.py:PerPairAssociations.record"}
+    assert {f"anima/{name}" for name in named} <= frames
     assert not {frame for frame in frames if frame.startswith(("anima: ", "harness: "))}
-    assert any("anima/associations/per_pair.py" in path.read_text() for path in (run / "profiles").glob("*.folded"))
-
-
-def test_a_run_without_profiles_says_how_to_make_them(harness: Program, tiny: Callable[..., Path]) -> None:
-    harness("run", str(tiny(requests=2)))
-    done = harness("diff", "latest")
-    assert done.returncode == 2
-    assert "harness profile" in done.stderr
-    assert "Traceback" not in done.stderr
+    (difference,) = differences(record)
+    assert WORST in place(difference.culprits[0].stack)
+    for named in GONE:
+        times_ms = [(each.before_ms, each.after_ms) for each in difference.changes if place(each.stack).endswith(named)]
+        assert times_ms, named
+        assert all(before_ms > 0 and after_ms == 0 for before_ms, after_ms in times_ms), named
+    (run / "profile.html").unlink()
+    again = harness("diff", run.name)
+    assert again.returncode == 0
+    assert first in again.stdout
+    assert (run / "profile.html").is_file()

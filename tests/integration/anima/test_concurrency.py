@@ -29,7 +29,6 @@ from tests.memories import EAST, NOON, PLACED, leaning, opened, plant, rows, ses
 from tests.waiting import until
 
 CLIENTS: Final = 16
-OPERATIONS: Final = 2_000
 DEADLOCKS: Final = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
@@ -104,17 +103,18 @@ class Asked:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("operations", [640, pytest.param(2_000, marks=pytest.mark.nightly)])
 async def test_clients_asking_for_overlapping_results_count_exactly_what_was_asked(
-    database_url: str, session: Session, strategy: Strategy
+    database_url: str, session: Session, strategy: Strategy, operations: int
 ) -> None:
-    """In 2,000 operations, with promotions and the cap of phi on the way."""
+    """With promotions and the cap of phi on the way."""
     for number in range(9):
         await plant(session, leaning(0.5 + number / 30, towards=1 + number % 3))
     vectors = {f"query {number}": leaning(0.6 + number / 20, towards=1 + number % 3) for number in range(8)}
     asked = Asked()
 
     async def query_on(drawn: Random) -> None:
-        for _ in range(OPERATIONS // CLIENTS):
+        for _ in range(operations // CLIENTS):
             conversation_id = f"conversation {drawn.randrange(3)}"
             query = Query(query=drawn.choice(list(vectors)), limit=3, conversation_id=conversation_id)
             asked.note(await anima.memory.query(query), conversation_id)

@@ -38,9 +38,10 @@ async def its_index(session: Session) -> None:
 @pytest.mark.slow
 async def test_recall_is_at_least_as_stated(session: Session) -> None:
     corpus = GeneratedSettings(size=MEMORIES).open()
-    for number, memory in enumerate(corpus.memories(MEMORIES)):
-        phi = PHIS[number % len(PHIS)]
-        await plant(session, hashed_vector(memory.content), content=memory.content, phi=phi)
+    async with session.connection.transaction():
+        for number, memory in enumerate(corpus.memories(MEMORIES)):
+            phi = PHIS[number % len(PHIS)]
+            await plant(session, hashed_vector(memory.content), content=memory.content, phi=phi)
     await session.connection.execute("ANALYZE memories")
     await session.connection.execute("SET enable_seqscan = off")  # The index is asked, however small the table.
     found = expected = 0

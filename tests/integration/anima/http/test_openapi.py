@@ -23,7 +23,7 @@ WITHOUT_INPUT = {
     ("/health", "GET"),
     ("/ready", "GET"),
 }
-EXAMPLES = 30
+EXAMPLES = settings().max_examples // 5
 
 
 @pytest.fixture(scope="module")

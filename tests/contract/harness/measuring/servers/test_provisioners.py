@@ -32,7 +32,7 @@ MEMORIES = """
 INSERT INTO memories (id, content, content_hash, embedding)
 SELECT gen_random_uuid(), 'memory ' || n, encode(sha256(('memory ' || n)::bytea), 'hex'),
        (SELECT array_agg(random() + 0 * (n + d))::vector FROM generate_series(1, 768) AS d)
-  FROM generate_series(1, 10000) AS n
+  FROM generate_series(1, %d) AS n
 """
 
 RUN_THAT_WAITS = """
@@ -233,20 +233,21 @@ async def test_a_database_is_migrated_to_the_asked_version_and_cloned_there(prov
 VECTOR_INDEXES = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'"
 
 
-async def test_a_template_of_10_000_memories_is_cloned_with_its_index(
-    provisioned: Server, name: str, record_property: Callable[[str, object], None]
+@pytest.mark.parametrize("memories", [500, pytest.param(10_000, marks=pytest.mark.nightly)])
+async def test_a_template_of_many_memories_is_cloned_with_its_index(
+    provisioned: Server, name: str, memories: int, record_property: Callable[[str, object], None]
 ) -> None:
     """How long it takes is for the report of the tests, not for them to judge: the machine may be busy."""
     url = await provisioned.create_database(name)
     await migrate(url, to=TABLES_VERSION)
-    await execute(url, MEMORIES)
+    await execute(url, MEMORIES % memories)
     await migrate(url, to=BATCHED.schema_version)
     started = perf_counter()
     clone = await provisioned.clone_database(name, f"{name}_clone")
     clone_s = perf_counter() - started
     record_property("clone_s", clone_s)
-    print(f"cloned 10,000 memories in {clone_s:.2f} s")  # noqa: T201 -- shown with pytest -rP
-    assert await value(clone, "SELECT count(*) FROM memories") == 10_000
+    print(f"cloned {memories:,} memories in {clone_s:.2f} s")  # noqa: T201 -- shown with pytest -rP
+    assert await value(clone, "SELECT count(*) FROM memories") == memories
     assert await value(clone, VERSION) == await value(url, VERSION)
     indexes = await value(url, VECTOR_INDEXES)
     assert indexes
