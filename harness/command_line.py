@@ -471,6 +471,16 @@ def doctor(**asked: object) -> object:
     return work("doctor.doctor")(**asked)
 
 
+@harness.command(short_help="Says what is wrong with scenario files.")
+@click.argument("names", metavar="FILE…", nargs=-1, required=True)
+def check(**asked: object) -> object:
+    """Reads scenario files as `harness run` does, and says what is wrong with them and what they leave to chance.
+
+    Nothing is started or measured. Exit codes: 0 all are right, 2 one is not.
+    """
+    return work("check.check")(**asked)
+
+
 @harness.command(short_help="Prints the JSON schema of a scenario.")
 def schema(**asked: object) -> object:
     """Prints the JSON schema of a scenario file, for editors."""

@@ -17,10 +17,10 @@ from harness.command_line import harness
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/performance.yml").read_text(encoding="utf-8"))
-OFFERED: dict[str, dict[str, Any]] = {
-    document: yaml.safe_load(block)
-    for document in ("README.md", "docs/how-to/ci.md")
-    for block in re.findall(r"```yaml\n(.+?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
+OFFERED: dict[str, list[Any]] = {
+    document: [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)]
+    for document in ("README.md", "docs/how-to/ci.md", "docs/how-to/gate.md")
+    for text in [(ROOT / document).read_text(encoding="utf-8")]
 }
 JOBS = {"comment": WORKFLOW["jobs"]["comment"], "measure": WORKFLOW["jobs"]["measure"]}
 
