@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 
 from harness.errors import UsageError
+from harness.measuring import planner_statistics
 from harness.measuring.connections import connected, settle
 from harness.measuring.own_scenario import OwnDatabase, OwnScenario
 from harness.measuring.pointing import pointed_at
@@ -56,9 +57,16 @@ class Versions:
     async def prepare(self, url: str, version: int) -> None:
         """Without what the version migrates. Raises `UsageError`, as all of these do."""
         await prepare(url, self._all[version].database)
+        await self._restore(url, version)
 
     async def migrate(self, url: str, version: int) -> None:
         await apply(url, self._all[version].migrate)
+        await self._restore(url, version)
+
+    async def _restore(self, url: str, version: int) -> None:
+        """After each time that the server has analysed what is there."""
+        if files := self._all[version].database.statistics_files:
+            await planner_statistics.restore(url, files)
 
 
 async def set_in(url: str, settings: Mapping[str, str]) -> None:

@@ -127,13 +127,15 @@ class OwnDatabase(DatabaseSettings, frozen=True):
     """SQL that makes the tables: a file beside the scenario, or several."""
     seed: Seed = ()
     """What fills them: files of SQL beside the scenario, a command, or CSV and Parquet files by table."""
+    statistics_files: Files = Field(default=(), alias="statistics")
+    """What `pg_dump --statistics-only` wrote of another database: the planner then takes its rows for those here."""
     size: Annotated[int | None, Field(ge=1, le=1_000_000_000)] = None
     """How much a seed makes that asks for it: as the setting `harness.size` in SQL, and in a command's HARNESS_SIZE."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Says what is read of both."""
-        return (*self.schema_files, *files_of(self.seed))
+        """Says what is read of all of them."""
+        return (*self.schema_files, *files_of(self.seed), *self.statistics_files)
 
     def of(self, variant: OwnVariant) -> "OwnDatabase":
         """With what the variant states in its place."""
