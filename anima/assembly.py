@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from anima import chores
@@ -21,7 +22,6 @@ from anima.embeddings.batching import BatchingEmbeddings
 from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.fallback import FallbackEmbeddings
 from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, SharedCacheSettings
-from anima.embeddings.shared_cache import SharedEmbeddings
 from anima.embeddings.unusable import UnusableEmbeddings
 from anima.errors import InvalidInput
 from anima.memory import MemorySystem
@@ -41,6 +41,9 @@ from anima.searches import SEARCHES
 from anima.searches.protocol import Search
 from anima.strategy import Strategy
 
+if TYPE_CHECKING:
+    from anima.embeddings.shared_cache import SharedEmbeddings
+
 logger = logging.getLogger(__name__)
 
 
@@ -51,7 +54,7 @@ class Anima:
     memory: MemorySystem
     background: Background
     cache: CachedEmbeddings | None
-    shared_cache: SharedEmbeddings | None
+    shared_cache: "SharedEmbeddings | None"
 
 
 def now() -> datetime:
@@ -90,7 +93,7 @@ class EmbeddingChain:
 
     first: EmbeddingProvider
     cache: CachedEmbeddings | None = None
-    shared_cache: SharedEmbeddings | None = None
+    shared_cache: "SharedEmbeddings | None" = None
 
     async def aclose(self) -> None:
         await self.first.aclose()
@@ -104,9 +107,16 @@ def embedding_chain(
         return EmbeddingChain(provider)
     if strategy.embedding_batches and provider.server_calls():
         provider = BatchingEmbeddings(provider)
-    shared = SharedEmbeddings.connect(provider, shared_cache) if shared_cache else None
+    shared = _shared(provider, shared_cache) if shared_cache else None
     cache = CachedEmbeddings(shared or provider)
     return EmbeddingChain(cache, cache, shared)
+
+
+def _shared(provider: EmbeddingProvider, settings: SharedCacheSettings) -> "SharedEmbeddings":
+    """Imports the client of Redis, which takes half a second, where it is wanted alone."""
+    from anima.embeddings.shared_cache import SharedEmbeddings  # noqa: PLC0415 -- see above
+
+    return SharedEmbeddings.connect(provider, settings)
 
 
 def pool_of(strategy: Strategy) -> PoolSettings:

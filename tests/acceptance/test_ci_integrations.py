@@ -128,6 +128,12 @@ def test_a_wrong_input_of_the_component_makes_no_pipeline(given: dict[str, str],
         gitlab_jobs(COMPONENT, given)
 
 
+def test_each_line_of_the_component_has_one_input_alone() -> None:
+    """GitLab once replaced only the first of a line (gitlab-org/gitlab#442327)."""
+    lines = COMPONENT.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.count("$[[") > 1] == []
+
+
 def hook() -> dict[str, Any]:
     (found,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
     return dict(found)

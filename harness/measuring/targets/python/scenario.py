@@ -81,6 +81,12 @@ class PythonScenario(OwnScenario, frozen=True):
         for name in operations:
             if not inspect.iscoroutinefunction(getattr(found, name)):
                 raise ValueError(f"target: {found.__name__}.{name} is an operation and not async. Write `async def`")
+        for name in ("open", "close"):
+            if not inspect.iscoroutinefunction(getattr(found, name, None)):
+                raise ValueError(
+                    f"target: {found.__name__} has no async method `{name}`. Write `async def {name}(self)`, where it "
+                    f"{'connects' if name == 'open' else 'lets go of that'}; it may do nothing"
+                )
         own: dict[str, Any] = stated.get("operations") or {}
         for name in own:
             known(f"operation of {found.__name__}", name, operations)

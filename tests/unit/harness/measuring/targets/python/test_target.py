@@ -105,6 +105,9 @@ async def test_a_request_can_be_cancelled() -> None:
         assert own.told == ["cleaned up"]
 
 
+WITHOUT_OPEN = "from harness.testing import operation\nclass Shop:\n    @operation()\n    async def x(self): ...\n"
+
+
 @pytest.mark.parametrize(
     ("target", "code", "message"),
     [
@@ -116,6 +119,12 @@ async def test_a_request_can_be_cancelled() -> None:
             "from harness.testing import operation\nclass Shop:\n    @operation()\n    def x(self): pass\n",
             "Shop.x is an operation and not async",
         ),
+        (
+            "own_d:Shop",
+            WITHOUT_OPEN,
+            "Shop has no async method `open`. Write `async def open(self)`, where it connects",
+        ),
+        ("own_e:Shop", f"{WITHOUT_OPEN}    async def open(self): ...\n", "Shop has no async method `close`"),
     ],
 )
 def test_a_class_that_cannot_be_measured_is_refused(tmp_path: Path, target: str, code: str, message: str) -> None:
