@@ -241,6 +241,11 @@ def capacity(**asked: object) -> object:
     "--cache", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), help="Where that is kept."
 )
 @click.option(
+    "--latencies",
+    type=click.Choice(("differ", "always")),
+    help="Also compare latencies, both sides in turn: where anything differs, or always. Takes minutes.",
+)
+@click.option(
     "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report: markdown, json or junit."
 )
 @SETTINGS

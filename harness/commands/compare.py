@@ -87,14 +87,10 @@ def compare_command(
             return display.show(ComparisonReport(compare_runs(one, other, variant, margin=margin), (one, other)))
         case "revisions":
             chosen, sides = of_revisions(names, plan, variant)
-            asked = ComparisonSettings(baseline=sides.names[0], candidate=sides.names[1], margin=margin)
-            if isinstance(chosen, OwnScenario):
-                work: RunWork = partial(execute_own_revisions, sides, repository(chosen), wanting=further)
-            else:
-                work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
             accepted = waiver_files.not_in_base(waivers, waivers_file, sides.baseline.commit)
             refuse_unknown_figures(of_figures(accepted, chosen.name), chosen.subjects)
-            return display.show_run(*measured(chosen, output, asked, work, sides.declared, waivers=accepted))
+            found = measured_revisions(chosen, sides, output, environment=environment, margin=margin, waivers=accepted)
+            return display.show_run(*found)
         case _:
             assert_never(kind)
 
@@ -228,6 +224,25 @@ def refuse_too_old(*revisions: Revision) -> None:
     for revision in revisions:
         if not holds(revision, WORKER):
             raise UsageError(f"{revision} has no {WORKER}, so it is too old to be measured beside another revision.")
+
+
+def measured_revisions(
+    chosen: Scenario,
+    sides: RevisionPair,
+    output: Path,
+    *,
+    environment: str,
+    margin: float,
+    waivers: Sequence[Waiver] = (),
+) -> tuple[ComparisonReport, Path]:
+    """Measures both revisions in turn; `environment` is whose libraries those of this repository have."""
+    asked = ComparisonSettings(baseline=sides.names[0], candidate=sides.names[1], margin=margin)
+    further = partial(wanting, margin=margin)
+    if isinstance(chosen, OwnScenario):
+        work: RunWork = partial(execute_own_revisions, sides, repository(chosen), wanting=further)
+    else:
+        work = partial(execute_revisions, sides, INSTALLS[environment], wanting=further)
+    return measured(chosen, output, asked, work, sides.declared, waivers=waivers)
 
 
 def measured(

@@ -3,21 +3,30 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import click
 
 from harness import runs
+from harness.advice import MARGIN
 from harness.children import git
 from harness.commands._shared import waiver_files
-from harness.commands.compare import WORKER, known_revision, refuse_too_old
+from harness.commands.compare import (
+    WORKER,
+    Plan,
+    known_revision,
+    measured_revisions,
+    of_revisions,
+    refuse_too_old,
+)
 from harness.errors import ExitCode, UsageError
 from harness.failures import raise_first
-from harness.judging.gate import GatePair, doubted_places, judge_gate, refuse_unknown_figures
+from harness.judging.comparison import Comparison
+from harness.judging.gate import GatePair, doubted_places, judge_gate, latency_findings, refuse_unknown_figures
 from harness.judging.waivers import Waiver, Waivers, of_figures
 from harness.measuring import scenario_files
 from harness.measuring.environment import host, software
@@ -32,6 +41,10 @@ from harness.showing.gate_report import GATE_FORMS, GateForm, GateReport
 from harness.signals import ignored
 
 BASE, CANDIDATE = 0, 1
+LATENCY_ROUNDS: Final = 5
+"""Of the comparison of latencies: some minutes at most, for changes that are seen in so few."""
+
+LatencyWish = Literal["differ", "always"]
 FILES: Final[dict[GateForm, str]] = {"markdown": "gate.md", "json": "gate.json"}
 
 
@@ -44,6 +57,7 @@ def gate(
     fresh: bool,
     cache: Path | None,
     reports: tuple[str, ...],
+    latencies: LatencyWish | None,
     settings: tuple[str, ...],
     database: str | None,
     output: Path,
@@ -62,6 +76,10 @@ def gate(
     gating = Gating(plan, sides, kept, known, accepted)
     record, directory = gating.measured(output)
     report = gating.report(record, perf_counter() - started)
+    if latencies == "always" or (latencies == "differ" and report.verdict.findings):
+        asked_of = Plan(scenario_name, (*settings, f"rounds={LATENCY_ROUNDS}"), database)
+        compared = compared_latencies(asked_of, sides, variant, output)
+        report = gating.report(record, perf_counter() - started, compared)
     with ignored():
         runs.write_record(directory, record)
         for form, file in FILES.items():
@@ -98,6 +116,26 @@ def key_of(plan: GatePlan, commit: str) -> str:
     """Of what was counted of a commit: with the same key it would be counted again as it was."""
     content = [commit, plan.digest, host(), software()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def compared_latencies(plan: Plan, sides: GateSides, variant: str | None, output: Path) -> Comparison:
+    """Of the base and the working tree, as `harness compare` of two revisions measures them."""
+    chosen, pair = of_revisions((sides.base.commit, commit_of_working_tree()), plan, variant)
+    named = replace(pair, baseline=sides.base, candidate=replace(pair.candidate, name=sides.names[CANDIDATE]))
+    report, directory = measured_revisions(chosen, named, output, environment=sides.environment, margin=MARGIN)
+    click.echo(f"Latencies: {directory / 'report.html'}", err=True)
+    return report.comparison
+
+
+def commit_of_working_tree() -> str:
+    """A commit of the tracked files as they are, which no branch knows; HEAD where nothing is changed.
+
+    Raises `UsageError` where git makes none.
+    """
+    made = git("-c", "user.name=harness", "-c", "user.email=harness@localhost", "stash", "create")
+    if made.returncode:
+        raise UsageError(f"--latencies: git cannot make a commit of the working tree: {made.stderr.strip()}")
+    return made.stdout.strip() or "HEAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +205,14 @@ class Gating:
             )
         return record.model_copy(update={"variants": tuple(found.values())})
 
-    def report(self, record: RunRecord, elapsed_s: float) -> GateReport:
+    def report(self, record: RunRecord, elapsed_s: float, compared: Comparison | None = None) -> GateReport:
         remarks = [self.plan.remark, self._unchanged()]
+        remarks += [f"Latencies, both sides in turn: {compared.sentence}"] if compared else []
         return GateReport(
             self.plan.scenario.name,
             record.run_id,
             *self.sides.names,
-            judge_gate(record, self.pairs, self.waivers),
+            judge_gate(record, self.pairs, self.waivers, latency_findings(compared.metrics) if compared else ()),
             len(self.plan.places),
             elapsed_s,
             tuple(filter(None, remarks)),

@@ -20,7 +20,7 @@ import scipy
 
 from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
-from harness.judging.comparison import COUNTERS, compared_figures
+from harness.judging.comparison import COUNTERS, MetricComparison, compared_figures
 from harness.judging.plan_differences import PlanDifference, compare_plans, plan_side
 from harness.judging.waivers import NO_WAIVERS, Standing, Waiver, Waivers, day_of, standing, unknown
 from harness.quantities import number_of
@@ -55,6 +55,10 @@ class GatePair:
     candidate: str
 
 
+WHOLE_SCENARIO: Final = "whole scenario"
+"""The place of what is no phase of the gate's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class GateFinding:
     """Says what is otherwise at the candidate.
@@ -83,8 +87,8 @@ class GateFinding:
 
     @property
     def figure(self) -> str:
-        """Names what is otherwise, wherever it was found."""
-        return f"{self.subject} {self.counter}"
+        """Names what is otherwise, wherever it was found: a latency of the whole scenario as comparisons do."""
+        return f"{self.subject}{'.' if self.place == WHOLE_SCENARIO else ' '}{self.counter}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +165,16 @@ class PairView:
         return found
 
 
-def judge_gate(record: RunRecord, pairs: Sequence[GatePair], waivers: Waivers = NO_WAIVERS) -> GateVerdict:
-    """Counts of the first round that a pair has; times that each of its rounds shows; and what is accepted of them."""
-    findings: list[GateFinding] = []
+def judge_gate(
+    record: RunRecord,
+    pairs: Sequence[GatePair],
+    waivers: Waivers = NO_WAIVERS,
+    latencies: Sequence[GateFinding] = (),
+) -> GateVerdict:
+    """Counts of the first round that a pair has; times that each of its rounds shows, and what `latencies` add; and
+    what is accepted of them.
+    """
+    findings: list[GateFinding] = [*latencies]
     measured = 0
     for pair in pairs:
         views = list(_views(record, pair))
@@ -177,6 +188,24 @@ def judge_gate(record: RunRecord, pairs: Sequence[GatePair], waivers: Waivers = 
     ordered = sorted(findings, key=lambda each: (not each.is_worse, FINDING_KINDS.index(each.kind)))
     outcome, code = _outcome(record, ordered, measured, len(pairs))
     return GateVerdict(outcome, _sentence(record, ordered, measured, len(pairs)), tuple(ordered), code)
+
+
+def latency_findings(compared: Sequence[MetricComparison]) -> tuple[GateFinding, ...]:
+    """What a comparison of the whole scenario, both sides in turn, shows to be slower or faster."""
+    return tuple(
+        GateFinding(
+            WHOLE_SCENARIO,
+            each.operation,
+            each.metric,
+            "timed",
+            None if each.baseline_s is None else each.baseline_s * 1_000,
+            None if each.candidate_s is None else each.candidate_s * 1_000,
+            f"{each.difference.ratio:.2f} times ({each.difference.lower:.2f} to {each.difference.upper:.2f})",
+            is_worse=each.difference.word == "slower",
+        )
+        for each in compared
+        if each.difference is not None and each.difference.word in {"slower", "faster"}
+    )
 
 
 def _with_waivers(

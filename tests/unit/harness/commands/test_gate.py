@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.gate import gate
+from harness.commands.gate import commit_of_working_tree, gate
 from harness.errors import UsageError
 
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com")
@@ -36,6 +36,7 @@ def refused(name: str = "own.toml", base: str = "HEAD", cache: Path | None = Non
             environment="shared",
             fresh=False,
             cache=cache,
+            latencies=None,
             reports=reports,
             settings=(),
             database=None,
@@ -80,3 +81,22 @@ def test_a_cache_that_cannot_be_written(own: Path) -> None:
 @pytest.mark.usefixtures("own")
 def test_a_report_that_it_does_not_write(report: str, said: str) -> None:
     assert said in refused("own.toml", "HEAD", None, report)
+
+
+def test_the_working_tree_is_a_commit_that_changes_nothing_of_the_repository(own: Path) -> None:
+    def said(*arguments: str) -> str:
+        return subprocess.run([*GIT, *arguments], cwd=own, check=True, capture_output=True, text=True).stdout
+
+    committed(own)
+    assert commit_of_working_tree() == "HEAD"
+    (own / "own.toml").write_text(f"{OWN}# changed\n", encoding="utf-8")
+    before = said("status", "--porcelain"), said("stash", "list"), said("log", "--all", "--format=%H")
+    commit = commit_of_working_tree()
+    assert said("show", f"{commit}:own.toml") == f"{OWN}# changed\n"
+    assert (said("status", "--porcelain"), said("stash", "list"), said("log", "--all", "--format=%H")) == before
+
+
+@pytest.mark.usefixtures("own")
+def test_a_working_tree_without_a_commit_is_told() -> None:
+    with pytest.raises(UsageError, match="git cannot make a commit of the working tree"):
+        commit_of_working_tree()

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from harness.errors import ExitCode
+from harness.judging.analysis.paired import Difference, Word
 from harness.judging.budget_metrics.protocol import Outcome
-from harness.judging.gate import GatePair, GateVerdict, doubted_places, judge_gate
+from harness.judging.comparison import MetricComparison
+from harness.judging.gate import GatePair, GateVerdict, doubted_places, judge_gate, latency_findings
 from harness.record import INTERRUPTED, PlanRecord, PlanStep, RunRecord, VariantRecord
 from tests.records import phase, record, sample, variant
 
@@ -234,3 +236,26 @@ def test_a_side_that_was_not_measured_shows_nothing() -> None:
 
 def test_an_interrupted_gate_is_no_verdict() -> None:
     assert gated(SideAt(), interruption=INTERRUPTED, state="partial").exit_code == ExitCode.INTERRUPTED
+
+
+def compared(metric: str, word: Word, ratio: float) -> MetricComparison:
+    difference = Difference(word, ratio, ratio - 0.02, ratio + 0.02, confidence=0.99, rounds=5)
+    return MetricComparison("query", metric, 100, 0.010, 0.010 * ratio, difference)
+
+
+def test_a_latency_that_is_slower_fails_the_gate_and_one_that_is_undecided_does_not() -> None:
+    asked = [
+        compared("p50", "slower", 1.3),
+        compared("mean", "faster", 0.8),
+        compared("p95", "undecided", 1.1),
+        MetricComparison("add", "p95", 0, obstacle="no request succeeded"),
+    ]
+    alike = record(variant("base"), variant("candidate"))
+    verdict = judge_gate(alike, [PAIR], latencies=latency_findings(asked))
+    slower, faster = verdict.findings
+    assert (slower.place, slower.subject, slower.counter, slower.is_worse) == ("whole scenario", "query", "p50", True)
+    assert (slower.before, slower.after) == (pytest.approx(10), pytest.approx(13))
+    assert slower.figure == "query.p50"
+    assert slower.detail == "1.30 times (1.28 to 1.32)"
+    assert (faster.counter, faster.is_worse) == ("mean", False)
+    assert latency_findings(asked[2:]) == ()
