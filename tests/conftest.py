@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from anima.migrations import migrate
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
@@ -19,10 +19,11 @@ from tests.needs import require
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """A test's data need not survive a power failure."""
 
-# No deadline: a property may reach PostgreSQL, and the machine may be busy.
-settings.register_profile("dev", max_examples=50, deadline=None)
-settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
-settings.register_profile("nightly", max_examples=5_000, deadline=None, print_blob=True)
+# A property may reach PostgreSQL, and the machine may be busy: no test is wrong for the time that it takes.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", UNTIMED, max_examples=50)
+settings.register_profile("ci", UNTIMED, max_examples=200, derandomize=True, print_blob=True)
+settings.register_profile("nightly", UNTIMED, max_examples=5_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 

@@ -171,8 +171,9 @@ def judge_gate(
     waivers: Waivers = NO_WAIVERS,
     latencies: Sequence[GateFinding] = (),
 ) -> GateVerdict:
-    """Counts of the first round that a pair has; times that each of its rounds shows, and what `latencies` add; and
-    what is accepted of them.
+    """Counts of the first round that a pair has; times that each of its rounds shows; and what is accepted of them.
+
+    `latencies` are what a comparison found besides.
     """
     findings: list[GateFinding] = [*latencies]
     measured = 0
@@ -191,7 +192,7 @@ def judge_gate(
 
 
 def latency_findings(compared: Sequence[MetricComparison]) -> tuple[GateFinding, ...]:
-    """What a comparison of the whole scenario, both sides in turn, shows to be slower or faster."""
+    """Says what a comparison of the whole scenario, both sides in turn, shows to be slower or faster."""
     return tuple(
         GateFinding(
             WHOLE_SCENARIO,
