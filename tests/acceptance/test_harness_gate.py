@@ -17,9 +17,10 @@ TOGETHER = (
 """Regressions that one gate finds, each by a figure of its own: in counts alone, so that nothing is measured again."""
 
 AT_NIGHT = (
-    ("one more statement per result", "a cache that never hits"),
-    ("a lock across the embedding call", "an extra round trip"),
-    ("memory that grows with requests",),
+    ("one more statement per result",),
+    ("a cache that never hits",),
+    ("a lock across the embedding call",),
+    ("an extra round trip", "memory that grows with requests"),
     ("temporary files",),
     ("pg_sleep(0.001) in one statement",),
     ("a quadratic loop of 1 ms in the client",),
