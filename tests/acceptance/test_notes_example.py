@@ -59,7 +59,6 @@ def test_the_gate_of_the_notes_passes_with_the_index(harness: Program) -> None:
     ("settings", "code", "said"),
     [
         (['service.command=["no-such", "{port}"]'], 2, "there is no program 'no-such'"),
-        (["service.ready=/never", "service.start_timeout_s=3"], 2, "it answers GET /never with HTTP status 404"),
         (["operations.create.expect.status=299"], 2, "operations.create: HTTP status 201 instead of 299"),
         (["operations.newest.expect.status=299"], 4, "operations.newest: HTTP status 200 instead of 299"),
         (["operations.newest.path=/{creates.id}"], 2, "operations.newest.path: nothing gives {creates.id}"),
