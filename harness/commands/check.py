@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from harness.commands.run import choose
 from harness.errors import ExitCode, UsageError
+from harness.judging import feasibility
+from harness.measuring import scenario_files
 
 
 def check(names: tuple[str, ...]) -> ExitCode:
@@ -19,9 +20,12 @@ def _is_right(name: str) -> bool:
         click.echo(f"{name}: there is no such file.", err=True)
         return False
     try:
-        chosen = choose(name, (), None, None)
+        chosen = scenario_files.load_scenario(name)
+        doubts = feasibility.check(chosen.model_dump(mode="json"))
     except UsageError as error:
         click.echo(str(error), err=True)
         return False
+    for doubt in doubts:
+        click.echo(f"{name}: warning: {doubt}", err=True)
     click.echo(f"{name}: {len(chosen.operation_names)} operations, {len(chosen.budgets)} budgets.")
     return True
