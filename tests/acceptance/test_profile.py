@@ -58,8 +58,8 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
         told_s = sum(profile.stacks.values()) / profile.requests
         assert told_s == pytest.approx(profile.profiled_s, rel=0.2), "waiting is part of what is told"
     frames = {frame for profile in record.profiles for stack in profile.stacks for frame in stack.split(";")}
-    named = {"memory.py:MemorySystem.query", "associations/per_pair.py:PerPairAssociations.record"}
-    assert {f"anima/{name}" for name in named} <= frames
+    of_the_wheel = ("memory.py:MemorySystem.query", "associations/per_pair.py:PerPairAssociations.record")
+    assert {f"anima/{name}" for name in of_the_wheel} <= frames
     assert not {frame for frame in frames if frame.startswith(("anima: ", "harness: "))}
     (difference,) = differences(record)
     assert WORST in place(difference.culprits[0].stack)
