@@ -92,7 +92,9 @@ async def plan_of(url: str, statement: str = OF_A_CUSTOMER) -> PlanStep:
     connection = await asyncpg.connect(url)
     explained = await connection.fetchval(EXPLAIN + statement)
     await connection.close()
-    return read_plan("orders", explained, {}).record.root
+    root = read_plan("orders", explained, {}).record.root
+    assert root is not None
+    return root
 
 
 async def test_the_planner_takes_the_rows_of_the_large_database_and_chooses_its_plan(
