@@ -40,11 +40,9 @@ WEIGHT_MAX: Final = 1_000
 SETTINGS: Final = {
     "distributed.scheduler.reuse-broadcast-comm": True,
     "distributed.scheduler.work-stealing": False,
-    "distributed.worker.memory.terminate": False,
-    "distributed.worker.memory.pause": False,
     "distributed.admin.tick.limit": "1h",
 }
-"""A worker that is measured in is neither paused nor made to give its task away."""
+"""Of a scheduler of the run's own: it keeps its connections, moves no task, and its loop may be busy with samples."""
 
 
 @dataclass(frozen=True, slots=True)
