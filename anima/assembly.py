@@ -2,9 +2,9 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -39,6 +39,7 @@ from anima.recalls import RECALLS
 from anima.recalls.protocol import Steps
 from anima.searches import SEARCHES
 from anima.searches.protocol import Search
+from anima.standbys import CallerHistory, Reach, Standbys, open_standbys
 from anima.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -49,12 +50,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Anima:
-    """An open memory system, the background work it accepts, and the tiers of its cache if its strategy has one."""
+    """An open memory system, the background work it accepts, and the tiers of its cache if its strategy has one.
+
+    Where standbys follow its database, `of_caller` has them answer what they can.
+    """
 
     memory: MemorySystem
     background: Background
     cache: CachedEmbeddings | None
     shared_cache: "SharedEmbeddings | None"
+    standbys: Standbys | None = None
+
+    def of_caller(self, history: CallerHistory, *, is_known: bool = True) -> MemorySystem:
+        """The memory system for one caller; `history` is kept by who knows the caller, and goes on with each write.
+
+        Of one who is not known it begins with the first answer, which is the primary's.
+        """
+        return self.memory if self.standbys is None else self.memory.reaching(Reach(self.standbys, history, is_known))
 
 
 def now() -> datetime:
@@ -70,21 +82,29 @@ async def open_anima(
     shared_cache: SharedCacheSettings | None = None,
     observer: Observer = ignore,
     pool: PoolSettings | None = None,
+    replica_urls: Sequence[str] = (),
     has_peers: bool = False,
     clock: Callable[[], datetime] = now,
     new_id: Callable[[], UUID] = uuid4,
 ) -> AsyncGenerator[Anima]:
     """A memory system on a migrated database, closed when the block ends; its pool is the strategy's unless stated.
 
-    With `has_peers`, other processes may do background work on the same database.
+    With `has_peers`, other processes may do background work on the same database. `replica_urls` are those of servers
+    that follow it.
 
     Raises `DatabaseUnavailable`.
     """
+    settings = pool or pool_of(strategy)
     async with (
         aclosing(embedding_chain(provider_for(embeddings), strategy, shared_cache)) as embedding,
-        open_database(url, pool or pool_of(strategy), observer) as database,
+        open_database(url, settings, observer) as database,
+        AsyncExitStack() as stack,
     ):
-        yield connect(strategy, database, embedding, has_peers=has_peers, clock=clock, new_id=new_id)
+        anima = connect(strategy, database, embedding, has_peers=has_peers, clock=clock, new_id=new_id)
+        if replica_urls:
+            standbys = await stack.enter_async_context(open_standbys(database, replica_urls, settings, observer))
+            anima = replace(anima, standbys=standbys)
+        yield anima
 
 
 @dataclass(frozen=True, slots=True)

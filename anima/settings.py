@@ -30,6 +30,17 @@ def understood(url: str) -> str:
     return url
 
 
+def replicas_understood(urls: str) -> str:
+    """The same URLs, with spaces between them, each of one host. Raises `InvalidInput`."""
+    for url in urls.split():
+        address = address_of(url)
+        if "," in address.location.partition("/")[0]:
+            raise InvalidInput(
+                "ANIMA_REPLICA_URLS has a URL of several hosts. Write one URL for each standby, with spaces between."
+            )
+    return urls
+
+
 class Settings(BaseModel):
     """Each field is the variable ANIMA_<FIELD>, but for `xdg_data_home`; docs/how-to/serve.md says what each does."""
 
@@ -37,6 +48,8 @@ class Settings(BaseModel):
 
     database_url: Annotated[str, AfterValidator(understood)] | None = Field(default=None, repr=False)
     """The database, as postgresql://; None where the service brings its own."""
+    replica_urls: Annotated[str, AfterValidator(replicas_understood)] = Field(default="", repr=False)
+    """The servers that follow the database and may answer reads, as URLs with spaces between; empty where none do."""
     data_directory: Path | None = None
     """Where the service's own database lies; None is a folder of the user's."""
     xdg_data_home: str | None = None

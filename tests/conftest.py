@@ -13,6 +13,7 @@ from anima.migrations import migrate
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.provisioners.protocol import Server
+from tests.followed import Followed
 from tests.foreign import foreign_server
 from tests.needs import require
 
@@ -54,6 +55,17 @@ def foreign(runner: asyncio.Runner) -> Generator[PostgresServer]:
     """A server that somebody else runs, one for each worker: each test makes a role of its own there."""
     stack = AsyncExitStack()
     yield runner.run(stack.enter_async_context(foreign_server()))
+    runner.run(stack.aclose())
+
+
+@pytest.fixture(scope="session")
+def followed(runner: asyncio.Runner) -> Generator[Followed]:
+    """A server with a standby, one for each worker."""
+    stack = AsyncExitStack()
+    started = EmbeddedProvisioner(standbys=1).start(THROWAWAY_SETTINGS)
+    pair = Followed(runner.run(stack.enter_async_context(started)))
+    runner.run(pair.prepare())
+    yield pair
     runner.run(stack.aclose())
 
 

@@ -1,7 +1,7 @@
 """Memories for tests: vectors of a stated similarity, systems that use them, rows put in and tables read back."""
 
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.hashing import hashed_vector
 from anima.embeddings.protocol import DIMENSIONS, Embedded, ProviderCalls, Vector
 from anima.model import Tier, content_hash
+from anima.standbys import open_standbys
 from anima.strategy import BATCHED, FRONTIER, NAIVE, Strategy
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -116,15 +117,22 @@ async def opened(
     vectors: Mapping[str, Vector] = MappingProxyType({}),
     *,
     observer: Observer = ignore,
-    clock: Clock | None = None,
+    clock: Callable[[], datetime] | None = None,
+    new_id: Callable[[], UUID] = uuid4,
+    replica_urls: Sequence[str] = (),
 ) -> AsyncGenerator[Anima]:
     """A system on a migrated database. A busy machine makes callers wait for a connection, and fail none of them."""
     provider = StatedEmbeddings(vectors)
     cache = CachedEmbeddings(provider) if strategy.embedding_cache else None
-    async with open_database(url, PoolSettings(strategy.pool_size, acquire_timeout_s=60), observer) as database:
-        yield connect(
-            strategy, database, EmbeddingChain(cache or provider, cache), clock=clock or Clock(), new_id=uuid4
+    pool = PoolSettings(strategy.pool_size, acquire_timeout_s=60)
+    async with (
+        open_database(url, pool, observer) as database,
+        open_standbys(database, replica_urls, pool, observer) as standbys,
+    ):
+        anima = connect(
+            strategy, database, EmbeddingChain(cache or provider, cache), clock=clock or Clock(), new_id=new_id
         )
+        yield replace(anima, standbys=standbys) if replica_urls else anima
 
 
 @asynccontextmanager

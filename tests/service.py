@@ -11,15 +11,18 @@ import uvicorn
 from anima.assembly import Anima
 from anima.embeddings.protocol import EmbeddingSettings
 from anima.http.app import Watchers, application
+from anima.http.callers import Callers
 from anima.http.server import ServiceOptions, configuration, listening
 from anima.strategy import FRONTIER
 from tests.waiting import TIMEOUT_S
 
 
 @asynccontextmanager
-async def client_of(anima: Anima, watchers: Watchers | None = None) -> AsyncGenerator[httpx.AsyncClient]:
+async def client_of(
+    anima: Anima, watchers: Watchers | None = None, callers: Callers | None = None
+) -> AsyncGenerator[httpx.AsyncClient]:
     """An unexpected failure becomes the answer that a client would get, not an exception of the test."""
-    transport = httpx.ASGITransport(application(anima, watchers=watchers), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(application(anima, watchers=watchers, callers=callers), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield client
 

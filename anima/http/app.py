@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from anima.assembly import Anima
+from anima.http.callers import Callers
 from anima.http.failures import HANDLERS
 from anima.http.meta import MetaRoutes
 from anima.http.metrics import Metrics
@@ -26,10 +27,16 @@ class Watchers:
     operations: OperationObserver = unobserved
 
 
-def application(anima: Anima, *, middleware: Sequence[Middleware] = (), watchers: Watchers | None = None) -> ASGIApp:
+def application(
+    anima: Anima,
+    *,
+    middleware: Sequence[Middleware] = (),
+    watchers: Watchers | None = None,
+    callers: Callers | None = None,
+) -> ASGIApp:
     """`middleware` stands inside the timing and outside the routes, the first one outermost."""
     watchers = watchers or Watchers()
-    operations = Operations(anima.memory, watchers.operations)
+    operations = Operations(callers or Callers(anima), watchers.operations)
     meta = MetaRoutes(anima, watchers.metrics)
     routes = [
         Route("/health", meta.health),

@@ -12,11 +12,12 @@ from starlette.middleware.cors import CORSMiddleware
 from anima.errors import InvalidInput
 from anima.http.api_keys import ApiKeys, read_keys
 from anima.http.body_limit import BODY_BYTES_MAX, BodyLimit
+from anima.http.callers import POSITION_HEADER
 from anima.http.rate_limit import RateLimit, limiting, read_limit
 from anima.loopback import is_loopback
 from anima.settings import Settings
 
-READABLE_HEADERS: Final = ("X-Response-Time", "Retry-After")
+READABLE_HEADERS: Final = ("X-Response-Time", "Retry-After", POSITION_HEADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,6 @@ def cors(origins: Sequence[str]) -> Middleware:
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=("GET", "POST"),
-        allow_headers=("Authorization", "Content-Type"),
+        allow_headers=("Authorization", "Content-Type", POSITION_HEADER),
         expose_headers=READABLE_HEADERS,
     )

@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from anima.errors import InputIssue, InvalidInput
 from anima.http.answers import success
+from anima.http.callers import Callers
 from anima.http.hang_ups import unless_client_leaves
 from anima.http.schemas import AddedData, BootstrapData, PromotionEntry, QueryData
 from anima.http.trace_log import OperationObserver
-from anima.memory import MemorySystem
 from anima.model import BootstrapRequest, NewMemory, Query
 
 CREATED = 201
@@ -29,34 +29,39 @@ TEXT_PARAMETERS = frozenset({"conversationId"})
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    memory: MemorySystem
+    callers: Callers
     observe: OperationObserver
 
     async def add(self, request: Request) -> Response:
         new = NewMemory.from_wire(await body_of(request))
         self.observe("add", new)
-        added = await unless_client_leaves(request, self.memory.add(new))
+        asked = self.callers.asked(request)
+        added = await unless_client_leaves(request, asked.memory.add(new))
         status = 200 if added.is_duplicate else CREATED
-        return success(request, AddedData.of(added), status, embedding_provider=added.embedding_provider)
+        return asked.told(success(request, AddedData.of(added), status, embedding_provider=added.embedding_provider))
 
     async def query(self, request: Request) -> Response:
         query = Query.from_wire(await body_of(request))
         self.observe("query", query)
+        asked = self.callers.asked(request)
         started = perf_counter()
-        found = await unless_client_leaves(request, self.memory.query(query))
-        return success(
-            request,
-            QueryData.of(found, query.query),
-            query_time=round((perf_counter() - started) * 1000, 3),
-            embedding_provider=found.embedding_provider,
-            promotions=tuple(map(PromotionEntry.of, found.promotions)) or UNSET,
+        found = await unless_client_leaves(request, asked.memory.query(query))
+        return asked.told(
+            success(
+                request,
+                QueryData.of(found, query.query),
+                query_time=round((perf_counter() - started) * 1000, 3),
+                embedding_provider=found.embedding_provider,
+                promotions=tuple(map(PromotionEntry.of, found.promotions)) or UNSET,
+            )
         )
 
     async def bootstrap(self, request: Request) -> Response:
-        asked = BootstrapRequest.from_wire(parameters_of(request))
-        self.observe("bootstrap", asked)
-        bootstrap = await unless_client_leaves(request, self.memory.bootstrap(asked))
-        return success(request, BootstrapData.of(bootstrap))
+        wanted = BootstrapRequest.from_wire(parameters_of(request))
+        self.observe("bootstrap", wanted)
+        asked = self.callers.asked(request)
+        bootstrap = await unless_client_leaves(request, asked.memory.bootstrap(wanted))
+        return asked.told(success(request, BootstrapData.of(bootstrap)))
 
 
 async def body_of(request: Request) -> Mapping[str, object]:

@@ -29,6 +29,7 @@ from anima.database import Executed, Observer, PoolSettings
 from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput, extra
 from anima.http.app import Watchers, application
+from anima.http.callers import Callers
 from anima.http.guards import UNGUARDED, GuardSettings, guard_settings, guarding
 from anima.http.metrics import Metrics
 from anima.http.protocol import TimedHttpProtocol
@@ -65,6 +66,8 @@ class ServiceOptions:
     """The strategy by which requests are answered."""
     embeddings: EmbeddingSettings
     """What the embedding provider is made from."""
+    replica_urls: tuple[str, ...] = field(default=(), repr=False)
+    """The servers that follow the database and may answer reads."""
     shared_cache: SharedCacheSettings | None = None
     """The cache in Redis; None where there is none."""
     host: str = "127.0.0.1"
@@ -94,6 +97,7 @@ def options_from(settings: Settings, strategy: Strategy, database_url: str) -> S
     return ServiceOptions(
         database_url=database_url,
         strategy=strategy,
+        replica_urls=tuple(settings.replica_urls.split()),
         embeddings=embeddings_from(settings),
         shared_cache=shared_cache_from(settings),
         host=settings.host,
@@ -267,6 +271,7 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
                 shared_cache=options.shared_cache,
                 observer=told_in_turn(metrics.observe_statement, *(tracer.observers if tracer else ())),
                 pool=options.pool,
+                replica_urls=options.replica_urls,
                 has_peers=True,  # Of this server or of another, here or on another machine.
             )
         )
@@ -277,7 +282,8 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
             await stack.enter_async_context(running(partial(warm, anima.cache, options.warm_texts)))
         guards = await stack.enter_async_context(guarding(options.guards))
         middleware = (*(tracer.middleware if tracer else ()), *guards)
-        yield application(anima, middleware=middleware, watchers=watchers)
+        callers = Callers(anima, is_alone=options.workers == 1)
+        yield application(anima, middleware=middleware, watchers=watchers, callers=callers)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from anima.connections import Row
 from anima.database import Session, Statement
 from anima.embeddings.protocol import Vector
 from anima.model import Promotion, Query
-from anima.recalls.protocol import Recalled, Steps
+from anima.recalls.protocol import Recalled, Steps, promoted
 from anima.rows import COLUMNS, TIERS, found_from
 from anima.searches.protocol import RANKED_AT_ONCE
 
@@ -23,6 +23,15 @@ RECALL: Final = Statement(
     FROM recall_memories($1, $2, $3, $4, $5, $6, $7, $8)
     """,  # noqa: S608 -- only the constant column list is put in
 )
+RECORD: Final = Statement(
+    "query.record",
+    """
+    SELECT memory_id AS id, from_tier, to_tier AS tier FROM record_accesses($1, $2, $3, $2::text IS NOT NULL)
+    WHERE to_tier IS NOT NULL
+    ORDER BY memory_id
+    """,
+)
+"""The same after a search elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,16 @@ class OneStatementRecall:
         promotions = [_promotion(row) for row in rows if row["from_tier"] is not None]
         promotions.sort(key=lambda promotion: promotion.memory_id)
         return Recalled(tuple(map(found_from, rows)), tuple(promotions), is_proven)
+
+    async def find(self, session: Session, query: Query, embedding: Vector) -> Recalled:
+        return Recalled(await self.steps.search.find(session, query, embedding), (), self.steps.search.is_complete)
+
+    async def record(self, session: Session, query: Query, found: Recalled, at: datetime) -> Recalled:
+        memory_ids = [result.memory.id for result in found.memories]
+        rows = await session.fetch(RECORD, memory_ids, query.conversation_id, at)
+        self.steps.background.note_accepted([FOLD])
+        promotions = tuple(map(_promotion, rows))
+        return Recalled(promoted(found.memories, promotions), promotions, found.is_proven)
 
 
 def _promotion(row: Row) -> Promotion:

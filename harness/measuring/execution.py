@@ -25,6 +25,7 @@ from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.protocol import Hosts, Interpreter
+from harness.measuring.latencies import LatencyProfile
 from harness.measuring.levels import Levels
 from harness.measuring.observation import Reading, asking, counts_by_table, take_reading
 from harness.measuring.operations import Workload
@@ -651,6 +652,16 @@ async def nothing_seen() -> None:
 
 
 @asynccontextmanager
+async def _as_far(url: str, latency: LatencyProfile) -> AsyncGenerator[str]:
+    """The same database, as far away as the latency model says; what cuts the network to the first leaves it alone."""
+    upstream = urlsplit(url)
+    assert upstream.hostname is not None, "a server's URL names its host"
+    delay_s = latency.database_rtt_ms / 2000
+    async with delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=delay_s) as proxy:
+        yield with_endpoint(url, proxy.host, proxy.port)
+
+
+@asynccontextmanager
 async def placed(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[Place]:
     """A place for the strategy: a clone of its own, as far away as the latency model says."""
     latency = run.scenario.latency
@@ -659,6 +670,7 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
         url = straight = await run.server.clone_database(template, database)
         stack.push_async_callback(run.server.drop_database, database)
         name = unquote(urlsplit(url).path.removeprefix("/"))
+        replica_urls: Sequence[str] = run.server.standby_urls(straight)
         embedding_url: str | None = None
         if latency.embedding is not None and run.target.embedder is not None:
             embedding_url = await stack.enter_async_context(
@@ -676,6 +688,7 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
                 delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
             )
             url = with_endpoint(url, proxy.host, proxy.port)
+            replica_urls = [await stack.enter_async_context(_as_far(each, latency)) for each in replica_urls]
         if run.redis:
             await run.redis.empty()
         context = TargetContext(
@@ -684,6 +697,7 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
             run.scenario.side_by_side,
             embedding_url,
             run.redis.url if run.redis else None,
+            replica_urls=tuple(replica_urls),
         )
         ask = await stack.enter_async_context(asking(run.server.admin_url))
         log = ServerLog(run.server.log_on, name)

@@ -101,6 +101,7 @@ class TargetContext:
 
     `redis_url` is that of an empty Redis for the second tier of a cache, where the scenario wants one; it contains a
     password. `service_url` is where the variant's service has been started for all who ask it; None: nobody has.
+    `replica_urls` are those of the same database on servers that follow it.
     """
 
     variant: str
@@ -109,6 +110,7 @@ class TargetContext:
     embedding_url: str | None = None
     redis_url: str | None = field(default=None, repr=False)
     service_url: str | None = None
+    replica_urls: tuple[str, ...] = ()
 
 
 @asynccontextmanager

@@ -46,9 +46,19 @@ async def provisioner(settings: DatabaseSettings, *, needed: bool = True) -> Pro
     if not needed:
         return AbsentProvisioner()
     name = settings.provisioner
+    if settings.standbys:
+        _refuse_standbys_elsewhere(name)
+        name = "embedded"
     if name == AUTO:
         name = "testcontainers" if await asyncio.to_thread(engine_answers) else "embedded"
     return PROVISIONERS[name](settings)
+
+
+def _refuse_standbys_elsewhere(name: str) -> None:
+    if name not in {AUTO, "embedded"}:
+        raise ProvisioningError(
+            f"The provisioner {name} starts no `standbys`; `embedded` does. Leave the key out, or choose that one."
+        )
 
 
 async def clean_up(settings: DatabaseSettings) -> list[str]:

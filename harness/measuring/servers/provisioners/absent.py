@@ -24,6 +24,10 @@ class AbsentServer:
     def admin_url(self) -> str:
         return ""
 
+    def standby_urls(self, url: str) -> tuple[str, ...]:
+        del url
+        return ()
+
     async def create_database(self, name: str) -> str:
         del name
         return ""

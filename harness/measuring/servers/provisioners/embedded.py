@@ -64,15 +64,19 @@ LOG_SETTINGS: Final = {"log_line_prefix": "%m [%p] %q<%d %e> "}
 KNOWN_IN_LOGS: Final = frozenset({"log_temp_files"})
 """Has entries written that are understood."""
 
+STANDBY_SETTINGS: Final = {"hot_standby_feedback": "on"}
+"""Has the primary keep rows that a read on a standby still sees: else a vacuum there would end the read here."""
+
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
 
 # Arguments: the directory to make, the installation, the server's options. The first line on standard input is the
 # administrator's password. Each later one names a signal for the server, and the one after that starts it again. The
 # loop in `stop` is there because a background job ignores SIGQUIT until the server has set its own handler, and a
 # paused one until it goes on. The password is random, so that hashing it often would protect nothing. Data that lies
-# in the directory already is a kept cluster's, whose administrator gets this password.
+# in the directory already is a kept cluster's, whose administrator gets this password. A standby begins with a copy of
+# its primary's data, whose port is the third argument, and has its password; elsewhere that argument is empty.
 SUPERVISOR: Final = r"""
-directory=$1 installation=$2; shift 2
+directory=$1 installation=$2 primary=$3; shift 3
 
 stop() { while kill -QUIT "$server" && kill -CONT "$server"; do sleep 1; done 2>/dev/null; }
 
@@ -80,7 +84,11 @@ obey() { if read -r signal; then kill -s "$signal" "$server"; else stop; false; 
 
 serve() {
     read -r password && echo "$password" >"$directory/password" || return
-    if [ -d "$directory/data" ]; then
+    if [ -n "$primary" ]; then
+        PGPASSWORD=$password "$installation/bin/pg_basebackup" --pgdata="$directory/data" --write-recovery-conf \
+            --host=127.0.0.1 --port="$primary" --username=postgres --checkpoint=fast --no-sync --no-manifest \
+            </dev/null >/dev/null || return
+    elif [ -d "$directory/data" ]; then
         echo "ALTER ROLE postgres PASSWORD '$password'" | "$installation/bin/postgres" --single \
             -D "$directory/data" -c scram_iterations=1 postgres >/dev/null || return
     else "$installation/bin/initdb" --pgdata="$directory/data" --username=postgres --pwfile="$directory/password" \
@@ -130,10 +138,12 @@ class EmbeddedProvisioner:
     start_timeout_s: float = 60.0
     cluster: Path | None = None
     """An archive of `clusters.pack`, whose databases the server begins with."""
+    standbys: int = 0
+    """How many servers follow it, each with a copy of its data, and answer reads."""
 
     @classmethod
     def of_settings(cls, settings: DatabaseSettings) -> "EmbeddedProvisioner":
-        return cls(settings.postgres_major, disk_mb=settings.disk_mb)
+        return cls(settings.postgres_major, disk_mb=settings.disk_mb, standbys=settings.standbys)
 
     @property
     def name(self) -> str:
@@ -148,11 +158,22 @@ class EmbeddedProvisioner:
         refuse_own_settings(settings, OWN_SETTINGS, "embedded")
         _refuse_full_disk()
         _refuse_impossible_disk(self.disk_mb)
+        _refuse_followed_disk(self.disk_mb, self.standbys)
         plan = _Plan.drawn(self.postgres_major, self.port, self.disk_mb)
+        async with contextlib.AsyncExitStack() as stack:
+            server = await stack.enter_async_context(self._started(plan, settings))
+            following = [
+                await stack.enter_async_context(self._started(plan.of_standby(), {**STANDBY_SETTINGS, **settings}))
+                for _ in range(self.standbys)
+            ]
+            yield replace(server, standbys=tuple(following))
+
+    @asynccontextmanager
+    async def _started(self, plan: "_Plan", settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
         with tempfile.TemporaryFile() as log:
             supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **LOG_SETTINGS, **settings}, log)
             try:
-                await _release(supervisor, plan, self.cluster)
+                await _release(supervisor, plan, self.cluster if plan.primary_port is None else None)
                 server = await _Process(supervisor, plan, log, self.start_timeout_s).opened(self.name)
                 yield replace(server, read_log_on=partial(_part_of, log)) if _logs_as_usual(settings) else server
             finally:
@@ -165,7 +186,10 @@ class EmbeddedProvisioner:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is decided about a server before it exists. `account` is whose the server is, when root starts it."""
+    """What is decided about a server before it exists. `account` is whose the server is, when root starts it.
+
+    `primary_port` is where the server is that it follows; None for one that follows none.
+    """
 
     directory: Path
     installation: Path
@@ -173,11 +197,16 @@ class _Plan:
     port: int
     password: str
     disk_mb: int | None
+    primary_port: int | None = None
+
+    def of_standby(self) -> "_Plan":
+        """A server that follows this one: its administrator is the same, with the same password."""
+        return replace(self, directory=_drawn_directory(), port=free_port(HOST), primary_port=self.port)
 
     @classmethod
     def drawn(cls, postgres_major: int, port: int | None, disk_mb: int | None) -> "_Plan":
         return cls(
-            directory=Path(tempfile.gettempdir()) / f"{DIRECTORY_PREFIX}{secrets.token_hex(8)}",
+            directory=_drawn_directory(),
             installation=installation(postgres_major),
             account=_system_account() if os.geteuid() == 0 else None,
             port=port or free_port(HOST),
@@ -218,6 +247,10 @@ class _Plan:
         if not self.needs_copy:
             return self.installation
         return self.directory / "wheel" / self.installation.parent.name / self.installation.name
+
+
+def _drawn_directory() -> Path:
+    return Path(tempfile.gettempdir()) / f"{DIRECTORY_PREFIX}{secrets.token_hex(8)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +424,14 @@ def _no_space() -> str:
     )
 
 
+def _refuse_followed_disk(disk_mb: int | None, standbys: int) -> None:
+    """A standby has its tablespaces where its primary has them, which is the same place on one machine."""
+    if disk_mb is not None and standbys:
+        raise ProvisioningError(
+            "The embedded server cannot have both a disk of its own (`disk_mb`) and `standbys`. Leave out one of them."
+        )
+
+
 def _refuse_impossible_disk(disk_mb: int | None) -> None:
     if disk_mb is not None and not (os.geteuid() == 0 and all(map(shutil.which, ("unshare", "setpriv")))):
         raise ProvisioningError(
@@ -430,7 +471,8 @@ def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "sub
     """Starts the supervisor, which waits for `_release`. In a session of its own, Ctrl-C does not reach it."""
     own = {"listen_addresses": HOST, "port": str(plan.port), "unix_socket_directories": ""}
     options = [f"--{name}={value}" for name, value in {**settings, **own}.items()]
-    command = ["/bin/sh", "-c", SUPERVISOR, "supervisor", str(plan.directory), str(plan.programs), *options]
+    own_arguments = (str(plan.directory), str(plan.programs), str(plan.primary_port or ""))
+    command = ["/bin/sh", "-c", SUPERVISOR, "supervisor", *own_arguments, *options]
     account = plan.account
     if plan.disk_mb is not None:
         assert account is not None, "only root mounts a disk"

@@ -47,6 +47,8 @@ class DatabaseSettings(Section, frozen=True):
     """embedded (as root), testcontainers: the size of a disk in memory for the databases of the run, which `fill_disk`
     can fill.
     """
+    standbys: Annotated[int, Field(ge=0, le=8)] = 0
+    """embedded: how many servers follow it by streaming replication, for a service that reads from them."""
     # A report is for showing around: it names neither the server nor who logs in.
     url: str | None = Field(default=None, exclude=True, repr=False)
     """external: postgresql://user@host:port/database, without its password."""
@@ -92,6 +94,10 @@ class Server(Protocol):
     @property
     def admin_url(self) -> str:
         """Of a database that no run makes, for what concerns the server as a whole."""
+        ...
+
+    def standby_urls(self, url: str) -> tuple[str, ...]:
+        """The same database on each server that follows this one, where it comes into being a moment later."""
         ...
 
     async def create_database(self, name: str) -> str:

@@ -205,6 +205,7 @@ def anima_serve(context: TargetContext) -> Launch:
         **{name: value for name, value in local_environment().items() if not name.startswith("ANIMA_")},
         **(provider if context.embedding_url else {"ANIMA_EMBEDDING_PROVIDER": "hashing"}),
         **({"ANIMA_REDIS_URL": context.redis_url} if context.redis_url else {}),
+        **({"ANIMA_REPLICA_URLS": " ".join(context.replica_urls)} if context.replica_urls else {}),
         "ANIMA_DATABASE_URL": context.database_url,
     }
     command = python("-m", "anima", "serve", "--host", HOST, "--port", PORT, "--strategy", context.variant)

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, assert_never
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
@@ -140,6 +141,12 @@ class PostgresServer:
     """How each disruption is done that is no statement."""
     cannot: Mapping[Disruption, str] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
     """Of each disruption that cannot be done here, why."""
+    standbys: "tuple[PostgresServer, ...]" = ()
+    """The servers that follow it."""
+
+    def standby_urls(self, url: str) -> tuple[str, ...]:
+        name = unquote(urlsplit(url).path.removeprefix("/"))
+        return tuple(with_database(standby.admin_url, name) for standby in self.standbys)
 
     async def create_database(self, name: str) -> str:
         full = self._full(name)

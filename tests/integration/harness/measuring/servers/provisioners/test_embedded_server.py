@@ -19,10 +19,11 @@ import pytest
 
 from harness.errors import ProvisioningError
 from harness.measuring.servers.network import with_endpoint
-from harness.measuring.servers.provisioners import embedded
+from harness.measuring.servers.provisioners import embedded, provisioner
 from harness.measuring.servers.provisioners._shared.databases import DEFAULT_SETTINGS, connected, execute_named
 from harness.measuring.servers.provisioners._shared.dumps import dump_and_restore
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
+from harness.measuring.servers.provisioners.protocol import DatabaseSettings
 from harness.measuring.servers.wheel import installation
 from tests.waiting import is_gone, until
 
@@ -348,3 +349,32 @@ async def test_a_disk_that_cannot_be_mounted_is_said(monkeypatch: pytest.MonkeyP
 async def test_a_directory_that_the_servers_user_cannot_write_to_is_named(closed_directory: Path) -> None:
     with pytest.raises(ProvisioningError, match=f"cannot write to {closed_directory}. Set TMPDIR"):
         await EmbeddedProvisioner().start({}).__aenter__()
+
+
+async def test_a_standby_has_what_its_primary_has_and_takes_no_writes() -> None:
+    async with EmbeddedProvisioner(standbys=2).start({"fsync": "off"}) as server:
+        url = await server.create_database("followed")
+        urls = server.standby_urls(url)
+        assert len({url, *urls}) == 3
+        await until(lambda: all_answer(urls))
+        for each in urls:
+            async with connected(each) as connection:
+                assert await connection.fetchval("SELECT pg_is_in_recovery()")
+    assert all([await is_gone(each) for each in (url, *urls)])
+
+
+async def all_answer(urls: tuple[str, ...]) -> bool:
+    return not any([await is_gone(url) for url in urls])
+
+
+async def test_a_disk_of_its_own_and_standbys_exclude_each_other() -> None:
+    with pytest.raises(ProvisioningError, match="cannot have both a disk of its own"):
+        async with EmbeddedProvisioner(disk_mb=64, standbys=1).start({}):
+            pass
+
+
+async def test_another_provisioner_says_that_it_starts_no_standbys() -> None:
+    settings = DatabaseSettings(provisioner="external", standbys=1)
+    with pytest.raises(ProvisioningError, match="The provisioner external starts no `standbys`"):
+        await provisioner(settings)
+    assert (await provisioner(DatabaseSettings(standbys=1))).name == "embedded"
