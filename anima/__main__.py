@@ -46,6 +46,7 @@ database_url_option = click.option(
 
 @anima.command()
 @click.option("--to", type=int, metavar="N", help="Stop at this migration; the newest is the default.")
+@click.option("--tenant", multiple=True, metavar="NAME", help="The schema of this tenant, made where there is none.")
 @click.option("--status", is_flag=True, help="List the migrations and whether the database has them; change nothing.")
 @database_url_option
 def migrate(**asked: object) -> None:
@@ -74,6 +75,7 @@ def serve(**asked: object) -> None:
 
 @anima.command("new-key")
 @click.argument("name")
+@click.option("--tenant", metavar="TENANT", help="The tenant whose memories it is for.")
 def new_key(**asked: object) -> None:
     """Makes an API key for NAME. The service is given its hash; the key itself is shown here and kept nowhere."""
     work("new_key")(**asked)

@@ -1,12 +1,13 @@
 """The composition root: the only place that picks concrete pieces and connects them."""
 
+import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from anima import chores
@@ -44,6 +45,10 @@ from anima.strategy import Strategy
 
 if TYPE_CHECKING:
     from anima.embeddings.shared_cache import SharedEmbeddings
+
+CACHE_ENTRIES: Final = 10_000
+BACKGROUND_SHARE: Final = 2
+"""Of a pool that tenants share, the background work of all of them takes no more than one connection in two."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,14 +102,58 @@ async def open_anima(
     settings = pool or pool_of(strategy)
     async with (
         aclosing(embedding_chain(provider_for(embeddings), strategy, shared_cache)) as embedding,
-        open_database(url, settings, observer) as database,
-        AsyncExitStack() as stack,
+        _opened(url, settings, replica_urls, observer) as (database, standbys),
     ):
         anima = connect(strategy, database, embedding, has_peers=has_peers, clock=clock, new_id=new_id)
-        if replica_urls:
-            standbys = await stack.enter_async_context(open_standbys(database, replica_urls, settings, observer))
-            anima = replace(anima, standbys=standbys)
-        yield anima
+        yield replace(anima, standbys=standbys)
+
+
+@asynccontextmanager
+async def open_tenants(
+    url: str,
+    strategy: Strategy,
+    embeddings: EmbeddingSettings | EmbeddingProvider,
+    schemas: Mapping[str, str],
+    *,
+    shared_cache: SharedCacheSettings | None = None,
+    observer: Observer = ignore,
+    pool: PoolSettings | None = None,
+    replica_urls: Sequence[str] = (),
+    has_peers: bool = False,
+) -> AsyncGenerator[Mapping[str, Anima]]:
+    """A memory system for each tenant, by its name, in a migrated schema of its own; they share the pool.
+
+    Each has a cache of its own, since a hit would tell that another asked the same, and an equal share of the room.
+    Raises what `open_anima` does.
+    """
+    settings = pool or pool_of(strategy)
+    provider = in_batches(provider_for(embeddings), strategy)
+    room = asyncio.Semaphore(max(1, settings.size // BACKGROUND_SHARE))
+    async with AsyncExitStack() as stack:
+        database, standbys = await stack.enter_async_context(_opened(url, settings, replica_urls, observer))
+        animas: dict[str, Anima] = {}
+        for tenant, schema in schemas.items():
+            own = shared_cache and shared_cache.model_copy(update={"keyspace": f"tenant {tenant}:"})
+            chain = embedding_chain(provider, strategy, own, max_entries=max(1, CACHE_ENTRIES // len(schemas)))
+            await stack.enter_async_context(aclosing(chain))
+            anima = connect(strategy, database.of_schema(schema), chain, has_peers=has_peers, clock=now, new_id=uuid4)
+            # All of them together look for work as often as one would.
+            poll_s = anima.background.poll_s * len(schemas)
+            background = replace(anima.background, poll_s=poll_s, room=room)
+            animas[tenant] = replace(anima, background=background, standbys=standbys and standbys.of_schema(schema))
+        yield animas
+
+
+@asynccontextmanager
+async def _opened(
+    url: str, settings: PoolSettings, replica_urls: Sequence[str], observer: Observer
+) -> AsyncGenerator[tuple[Database, Standbys | None]]:
+    async with open_database(url, settings, observer) as database:
+        if not replica_urls:
+            yield database, None
+            return
+        async with open_standbys(database, replica_urls, settings, observer) as standbys:
+            yield database, standbys
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +168,25 @@ class EmbeddingChain:
         await self.first.aclose()
 
 
+def in_batches(provider: EmbeddingProvider, strategy: Strategy) -> EmbeddingProvider:
+    """One whose calls go to a server is asked for several texts at once, if the strategy has it so."""
+    is_asked_so = strategy.embedding_cache and strategy.embedding_batches and bool(provider.server_calls())
+    return BatchingEmbeddings(provider) if is_asked_so and not isinstance(provider, BatchingEmbeddings) else provider
+
+
 def embedding_chain(
-    provider: EmbeddingProvider, strategy: Strategy, shared_cache: SharedCacheSettings | None
+    provider: EmbeddingProvider,
+    strategy: Strategy,
+    shared_cache: SharedCacheSettings | None,
+    *,
+    max_entries: int = CACHE_ENTRIES,
 ) -> EmbeddingChain:
     """A cache in the process, if the strategy has one; behind it one in Redis, if there is one; then the provider."""
     if not strategy.embedding_cache:
         return EmbeddingChain(provider)
-    if strategy.embedding_batches and provider.server_calls():
-        provider = BatchingEmbeddings(provider)
+    provider = in_batches(provider, strategy)
     shared = _shared(provider, shared_cache) if shared_cache else None
-    cache = CachedEmbeddings(shared or provider)
+    cache = CachedEmbeddings(shared or provider, max_entries=max_entries)
     return EmbeddingChain(cache, cache, shared)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -99,6 +99,10 @@ class Background:
     """What does several pieces at once, for the kinds that allow it."""
     chores: Mapping[str, Chore] = field(default_factory=dict[str, Chore])
     """Work that needs no acceptance, by its name."""
+    poll_s: float = POLL_S
+    """After how long a worker whom nobody wakes looks for work again."""
+    room: AbstractAsyncContextManager[object] = field(default_factory=nullcontext)
+    """What a worker needs to take work: where several of these share a pool, some of it is left for requests."""
 
     @asynccontextmanager
     async def accepting(self, session: Session, kinds: Iterable[str]) -> AsyncGenerator[None]:
@@ -252,7 +256,8 @@ class Background:
         while not stop.is_set():
             woken.clear()
             try:
-                is_more = await do(kind)
+                async with self.room:
+                    is_more = await do(kind)
                 outage.is_logged = False
                 if is_more:
                     continue
@@ -261,7 +266,7 @@ class Background:
                     logger.warning("background work waits: %s", error)
                 outage.is_logged = True
             self.waiting[kind].add(woken)
-            await wait_for_either(woken, stop, POLL_S)
+            await wait_for_either(woken, stop, self.poll_s)
             self.waiting[kind].discard(woken)
         self.waking[kind].discard(woken)
 

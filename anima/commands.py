@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,10 +14,23 @@ from anima.errors import DatabaseUnfit, InvalidInput
 from anima.settings import Settings
 
 
-def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
+def migrate(*, to: int | None, status: bool, tenant: tuple[str, ...], database_url: str | None) -> None:
     url = database_url or Settings.from_environment().database_url
     if url is None:
         raise InvalidInput("No database is named: set ANIMA_DATABASE_URL, or give --database-url.")
+    if not tenant:
+        migrate_one(url, to=to, status=status)
+        return
+    from anima import tenants  # noqa: PLC0415 -- its packages are those of an extra
+
+    for name in tenant:
+        say(f"tenant {name}")
+        if not status:
+            asyncio.run(tenants.make_schema(url, name))
+        migrate_one(tenants.url_of(url, name), to=to, status=status)
+
+
+def migrate_one(url: str, *, to: int | None, status: bool) -> None:
     from anima import migrations  # noqa: PLC0415 -- its packages are those of an extra
 
     if status:
@@ -37,6 +50,7 @@ def migrate(*, to: int | None, status: bool, database_url: str | None) -> None:
 def serve(*, migrating: bool, **options: object) -> None:
     # What it takes to serve takes long to load, and no other command needs it.
     from anima.http import server  # noqa: PLC0415 -- see above
+    from anima.http.api_keys import tenants_of  # noqa: PLC0415 -- see above
     from anima.provider_choice import chosen  # noqa: PLC0415 -- see above
     from anima.strategy_choice import chosen_strategy  # noqa: PLC0415 -- see above
 
@@ -48,18 +62,25 @@ def serve(*, migrating: bool, **options: object) -> None:
         if served.remark:
             click.echo(served.remark, err=True)
         service = server.options_from(settings, served.strategy, url)
-        asyncio.run(prepare_schema(url, service.strategy.schema_version, migrating=migrating or is_own))
-        choice = asyncio.run(chosen(service.embeddings, url, is_named=settings.is_provider_named))
+        urls = asyncio.run(
+            prepare_schemas(
+                url,
+                tenants_of(service.guards.digests),
+                service.strategy.schema_version,
+                migrating=migrating or is_own,
+            )
+        )
+        choice = asyncio.run(chosen(service.embeddings, urls[0], is_named=settings.is_provider_named))
         if choice.remark:
             click.echo(choice.remark, err=True)
         embeddings = service.embeddings.model_copy(update={"provider": choice.provider})
         server.serve(replace(service, embeddings=embeddings))
 
 
-def new_key(name: str) -> None:
+def new_key(name: str, tenant: str | None) -> None:
     from anima.http.api_keys import new_key as make  # noqa: PLC0415 -- as in `serve`
 
-    made = make(name)
+    made = make(name, tenant)
     click.echo(f"{name} sends the header:  Authorization: Bearer {made.key}")
     click.echo(f"Add to ANIMA_API_KEYS, after a comma if there is one already:  {made.entry}")
 
@@ -76,7 +97,20 @@ def database_of(settings: Settings) -> Generator[tuple[str, bool]]:
         yield url, True
 
 
-async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
+async def prepare_schemas(url: str, tenants: Sequence[str], version: int, *, migrating: bool) -> list[str]:
+    """The URL of each tenant's schema, or of the one that there is without tenants. Raises `DatabaseUnfit`."""
+    from anima.tenants import make_schema, refuse_common_tables, url_of  # noqa: PLC0415 -- as in `migrate`
+
+    if not tenants:
+        await prepare_schema(url, version, migrating=migrating)
+        return [url]
+    for tenant in tenants:
+        await (make_schema(url, tenant) if migrating else refuse_common_tables(url))
+        await prepare_schema(url_of(url, tenant), version, migrating=migrating, tenant=tenant)
+    return [url_of(url, tenant) for tenant in tenants]
+
+
+async def prepare_schema(url: str, version: int, *, migrating: bool, tenant: str | None = None) -> None:
     """Raises `DatabaseUnfit`, also where the schema is behind the version and may not be changed."""
     from anima import migrations  # noqa: PLC0415 -- as in `migrate`
     from anima.rights import refuse_missing_rights  # noqa: PLC0415 -- as in `migrate`
@@ -84,8 +118,10 @@ async def prepare_schema(url: str, version: int, *, migrating: bool) -> None:
     needed = [entry for entry in await migrations.status(url) if entry.migration.version <= version]
     pending = [entry.migration.name for entry in needed if not entry.applied]
     if pending and not migrating:
+        whose = "The database" if tenant is None else f"The schema of the tenant {tenant}"
+        option = "" if tenant is None else f" --tenant {tenant}"
         raise DatabaseUnfit(
-            f"The database lacks {', '.join(pending)}. Run `anima migrate`, or start with `anima serve --migrate`."
+            f"{whose} lacks {', '.join(pending)}. Run `anima migrate{option}`, or start with `anima serve --migrate`."
         )
     if pending:
         await migrations.migrate(url, to=version)

@@ -134,8 +134,14 @@ class Connection(asyncpg.Connection):
     Nothing here changes session state: settings are given when it is opened, locks end with their transaction.
     """
 
+    schema: str | None = None
+    """The schema that its search path has been made to begin with; None where that is not known."""
+
     def get_reset_query(self) -> str:
         return ""
+
+    def note_schema(self, schema: str | None) -> None:
+        self.schema = schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import math
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -56,6 +56,16 @@ class Statement:
     reads: bool = False
 
 
+# With pgvector's own schema behind it, in which there is nothing else that a tenant could reach (`anima.tenants`).
+ENTER: Final = Statement(
+    "tenant.enter",
+    """
+    SELECT set_config('search_path', concat_ws(', ', quote_ident($1), quote_ident(nspname)), false)
+    FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
+    WHERE extname = 'vector'
+    """,
+    reads=True,
+)
 TAKES_WRITES = Statement("database.takes_writes", "SELECT current_setting('transaction_read_only') = 'off'", reads=True)
 
 
@@ -90,16 +100,21 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One connection, for one operation. Each method is one round trip once its statement is prepared."""
+    """One connection, for one operation. Each method is one round trip once its statement is prepared.
+
+    `mark` begins each text that is sent: what was prepared for one schema is then never executed in another, where its
+    names mean other tables and types.
+    """
 
     connection: "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
     observer: Observer = ignore
     effects: Effects = field(default_factory=Effects)
+    mark: str = ""
 
     async def fetch(self, statement: Statement, *arguments: object) -> list[Row]:
         started = perf_counter()
         with self._effect(statement):
-            rows = await self.connection.fetch(statement.sql, *arguments)
+            rows = await self.connection.fetch(self.mark + statement.sql, *arguments)
         elapsed_s = perf_counter() - started
         self._observe(Executed(statement.name, elapsed_s, len(rows), sql=statement.sql, arguments=arguments))
         return rows
@@ -114,7 +129,7 @@ class Session:
         """Returns how many rows the statement touched."""
         started = perf_counter()
         with self._effect(statement):
-            tag = await self.connection.execute(statement.sql, *arguments)
+            tag = await self.connection.execute(self.mark + statement.sql, *arguments)
         elapsed_s = perf_counter() - started
         count = tag.rpartition(" ")[2]
         rows = int(count) if count.isdigit() else 0
@@ -271,13 +286,21 @@ class Opener:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Hands out sessions. `session` raises `DatabaseUnavailable` when none is to be had or its server goes away."""
+    """Hands out sessions. `session` raises `DatabaseUnavailable` when none is to be had or its server goes away.
+
+    With a `schema` they see the tables of that one alone; those without take any connection as it is.
+    """
 
     pool: "asyncpg.Pool[Row]"
     settings: PoolSettings
     observer: Observer
     opener: Opener
     counts: PoolCounts = field(default_factory=PoolCounts)
+    schema: str | None = None
+
+    def of_schema(self, schema: str) -> "Database":
+        """The same pool, for a schema."""
+        return replace(self, schema=schema)
 
     @property
     def location(self) -> str:
@@ -342,7 +365,8 @@ class Database:
     async def _session(self, effects: Effects) -> AsyncGenerator[Session]:
         connection = await self._acquired()
         try:
-            yield Session(connection, self.observer, effects)
+            session = Session(connection, self.observer, effects)
+            yield session if self.schema is None else await enter(session, self.schema)
         finally:
             # Shielded by asyncpg, so that a cancelled request gives its connection back as well.
             await self.pool.release(connection)
@@ -405,6 +429,20 @@ class Database:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 await self._forget_connections()
             raise unavailable(self.location, error) from error
+
+
+async def enter(session: Session, schema: str) -> Session:
+    """The session with statements that find the tables of the schema; nothing is sent where they do already.
+
+    While it changes nobody knows where it is, should this be cancelled: the next one enters anew.
+    """
+    connection = cast("Connection", session.connection)
+    if connection.schema != schema:
+        connection.note_schema(None)
+        rows = await session.fetch(ENTER, schema)
+        assert len(rows) == 1, "no connection is opened to a database without pgvector"
+        connection.note_schema(schema)
+    return replace(session, mark=f"/* {schema} */")
 
 
 @asynccontextmanager

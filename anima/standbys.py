@@ -57,7 +57,7 @@ class StandbyLost(AnimaError):
 
 @dataclass(slots=True)
 class CallerHistory:
-    """How far a caller's own writes go: a position in the primary's write-ahead log, in bytes; 0 before the first."""
+    """Says how far a caller's own writes go: `position` in the primary's write-ahead log, in bytes; 0 before any."""
 
     position: int = 0
 
@@ -108,6 +108,11 @@ class Standbys:
     by_primary: int = 0
     """How many had to be answered by the primary."""
     _turn: int = 0
+
+    def of_schema(self, schema: str) -> "Standbys":
+        """The same servers, for a schema, with what is known of them by itself."""
+        standbys = [standby_on(standby.database.of_schema(schema)) for standby in self.standbys]
+        return Standbys(self.primary.of_schema(schema), standbys)
 
     async def read(self, work: SessionWork[Result], history: CallerHistory) -> Result:
         """From the first standby, in turn, that can be asked and has replayed what the caller wrote; else the primary.

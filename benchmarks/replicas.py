@@ -179,7 +179,7 @@ async def main(memories: int, queries: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memories", type=int, default=3_000)
     parser.add_argument("--queries", type=int, default=300)
     asked = parser.parse_args()

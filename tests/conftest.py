@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from anima.migrations import migrate
+from anima.tenants import make_schema, url_of
 from harness.measuring.servers.provisioners._shared.databases import PostgresServer
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner
 from harness.measuring.servers.provisioners.protocol import Server
 from tests.followed import Followed
 from tests.foreign import foreign_server
 from tests.needs import require
+from tests.tenancy import TENANTS
 
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """A test's data need not survive a power failure."""
@@ -74,6 +76,23 @@ def template(runner: asyncio.Runner, server: Server) -> str:
     """The name of a database at the newest migration. Clone it; a connection to it would block all who do."""
     runner.run(migrate(runner.run(server.create_database("template_migrated"))))
     return "template_migrated"
+
+
+@pytest.fixture(scope="session")
+def tenants_template(runner: asyncio.Runner, server: Server) -> str:
+    """The name of a database with a schema at the newest migration for each tenant."""
+    url = runner.run(server.create_database("template_tenants"))
+    for tenant in TENANTS:
+        runner.run(make_schema(url, tenant))
+        runner.run(migrate(url_of(url, tenant)))
+    return "template_tenants"
+
+
+@pytest.fixture
+async def tenants_url(server: Server, tenants_template: str) -> AsyncGenerator[str]:
+    name = f"test_{uuid4().hex}"
+    yield await server.clone_database(tenants_template, name)
+    await server.drop_database(name)
 
 
 @pytest.fixture

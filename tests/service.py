@@ -22,7 +22,9 @@ async def client_of(
     anima: Anima, watchers: Watchers | None = None, callers: Callers | None = None
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """An unexpected failure becomes the answer that a client would get, not an exception of the test."""
-    transport = httpx.ASGITransport(application(anima, watchers=watchers, callers=callers), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(
+        application(callers or Callers({None: anima}), watchers=watchers), raise_app_exceptions=False
+    )
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield client
 

@@ -192,6 +192,8 @@ class SharedCacheSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: RedisUrl
+    keyspace: str = ""
+    """Begins each key: those of another one are never met."""
     timeout_s: PositiveFloat = 0.25
     backoff_s: PositiveFloat = 5.0
     lock_s: PositiveFloat = 6.0

@@ -139,7 +139,7 @@ class SharedEmbeddings(InFrontOfProvider):
 
     def _key(self, text: str) -> str:
         digest = hashlib.sha256(text.encode()).hexdigest()
-        return f"anima:embedding:{self.name}:{self.model}:{DIMENSIONS}:{digest}"
+        return f"anima:embedding:{self._settings.keyspace}{self.name}:{self.model}:{DIMENSIONS}:{digest}"
 
     async def _kept_or_locked(self, key: str, token: bytes) -> Vector | None:
         """None when the caller is to ask the provider: it holds the lock, or has waited long enough for who does."""

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anima.errors import InvalidInput
 from anima.http.failures import decline
+from anima.tenants import schemas_of
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 """What watches the service's process has no key, and learns nothing of memories."""
 
-ENTRY: Final = re.compile(r"(?P<name>[\w.-]{1,50}):(?P<sha256>[0-9a-f]{64})")
+ENTRY: Final = re.compile(r"(?P<name>(?:(?P<tenant>[\w.-]*)/)?[\w.-]{1,50}):(?P<sha256>[0-9a-f]{64})")
 UNAUTHORIZED: Final = HTTPException(
     401, "Send a valid key in the header: Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"}
 )
@@ -38,15 +39,18 @@ class NewKey:
     entry: str
 
 
-def new_key(name: str) -> NewKey:
+def new_key(name: str, tenant: str | None = None) -> NewKey:
     key = f"anima_{secrets.token_urlsafe(32)}"
-    entry = f"{name}:{digest_of(key)}"
+    entry = f"{name if tenant is None else f'{tenant}/{name}'}:{digest_of(key)}"
     read_keys(SecretStr(entry))
     return NewKey(key, entry)
 
 
 def read_keys(entries: SecretStr | None) -> Mapping[str, str]:
-    """Name to hash, of entries `name:sha256` with commas between. Raises `InvalidInput`, which quotes nothing."""
+    """Name to hash, of entries `name:sha256` or `tenant/name:sha256` with commas between.
+
+    Raises `InvalidInput`, which quotes nothing but the name of a tenant.
+    """
     keys: dict[str, str] = {}
     for number, entry in enumerate(entries.get_secret_value().split(",") if entries else (), 1):
         match = ENTRY.fullmatch(entry.strip())
@@ -56,7 +60,26 @@ def read_keys(entries: SecretStr | None) -> Mapping[str, str]:
                 "`anima new-key NAME` makes a key and its entry."
             )
         keys[match["name"]] = match["sha256"]
+    tenants_of(keys)
     return keys
+
+
+def tenants_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The tenants of all keys, each once; none where no key has one. Raises `InvalidInput` where only some have."""
+    tenants = [tenant_of(name) for name in names]
+    named = dict.fromkeys(tenant for tenant in tenants if tenant is not None)
+    if named and None in tenants:
+        raise InvalidInput(
+            "Some API keys belong to a tenant, and some to none. Write tenant/name:sha256 for each "
+            "(`anima new-key NAME --tenant TENANT`), or for none of them."
+        )
+    schemas_of(named)
+    return tuple(named)
+
+
+def tenant_of(name: str) -> str | None:
+    tenant, slash, _ = name.partition("/")
+    return tenant if slash else None
 
 
 def digest_of(key: str) -> str:
@@ -78,7 +101,7 @@ class ApiKeys:
         if name is None:
             await decline(Request(scope), UNAUTHORIZED)(scope, receive, send)
             return
-        scope.setdefault("state", {})["client"] = name
+        scope.setdefault("state", {}).update(client=name, tenant=tenant_of(name))
         await self.app(scope, receive, send)
 
     def _name_of(self, authorization: str) -> str | None:

@@ -8,7 +8,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from anima.assembly import Anima
 from anima.http.callers import Callers
 from anima.http.failures import HANDLERS
 from anima.http.meta import MetaRoutes
@@ -28,16 +27,12 @@ class Watchers:
 
 
 def application(
-    anima: Anima,
-    *,
-    middleware: Sequence[Middleware] = (),
-    watchers: Watchers | None = None,
-    callers: Callers | None = None,
+    callers: Callers, *, middleware: Sequence[Middleware] = (), watchers: Watchers | None = None
 ) -> ASGIApp:
     """`middleware` stands inside the timing and outside the routes, the first one outermost."""
     watchers = watchers or Watchers()
-    operations = Operations(callers or Callers(anima), watchers.operations)
-    meta = MetaRoutes(anima, watchers.metrics)
+    operations = Operations(callers, watchers.operations)
+    meta = MetaRoutes(callers, watchers.metrics)
     routes = [
         Route("/health", meta.health),
         Route("/ready", meta.ready),

@@ -6,6 +6,7 @@ it: so where it is not alone, the primary answers whoever sends nothing.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,9 +40,12 @@ class Asked:
 
 @dataclass(slots=True)
 class Callers:
-    """The histories of those who asked last. Others are taken to have written what was forgotten last."""
+    """The histories of those who asked last. Others are taken to have written what was forgotten last.
 
-    anima: Anima
+    `animas` are by tenant; where there are no tenants, there is one, by None.
+    """
+
+    animas: Mapping[str | None, Anima]
     is_alone: bool = True
     """Whether no other process answers the same callers."""
     histories: OrderedDict[str, CallerHistory] = field(default_factory=OrderedDict[str, CallerHistory])
@@ -49,13 +53,18 @@ class Callers:
 
     def asked(self, request: Request) -> Asked:
         """Raises `InvalidInput` for a header that is no position."""
-        if self.anima.standbys is None:
-            return Asked(self.anima.memory)
+        anima = self.anima_of(request)
+        if anima.standbys is None:
+            return Asked(anima.memory)
         sent = position_of(request)
         history = self.known(client_of(request.scope)) if self.is_alone else CallerHistory()
         history.extend(sent or 0)
         is_known = self.is_alone or sent is not None
-        return Asked(self.anima.of_caller(history, is_known=is_known), history)
+        return Asked(anima.of_caller(history, is_known=is_known), history)
+
+    def anima_of(self, request: Request) -> Anima:
+        """The memory system of the tenant to whom the request's key belongs."""
+        return self.animas[request.scope.get("state", {}).get("tenant")]
 
     def known(self, caller: str) -> CallerHistory:
         history = self.histories.setdefault(caller, CallerHistory(self.forgotten))

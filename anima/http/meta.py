@@ -11,6 +11,7 @@ from anima.assembly import Anima
 from anima.embeddings.protocol import CacheStatistics
 from anima.errors import DatabaseUnavailable
 from anima.http.answers import document
+from anima.http.callers import Callers
 from anima.http.metrics import Metrics
 from anima.http.openapi import openapi_document
 from anima.http.schemas import CacheMetrics, CacheReport, CacheState, DatabaseMetrics, Health, MetricsReport
@@ -22,8 +23,13 @@ WAITING_HEALTHY_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class MetaRoutes:
-    anima: Anima
+    callers: Callers
     measured: Metrics
+
+    @property
+    def process(self) -> Anima:
+        """Any of the memory systems, for what they share."""
+        return next(iter(self.callers.animas.values()))
 
     async def health(self, request: Request) -> Response:
         """Liveness: this process answers. It asks nothing of the database, which a restart would not mend."""
@@ -34,7 +40,7 @@ class MetaRoutes:
         """Readiness: requests can be served now, those that write as well."""
         del request
         try:
-            takes_writes = await self.anima.memory.database.takes_writes()
+            takes_writes = await self.process.memory.database.takes_writes()
         except DatabaseUnavailable:
             return document(Health("unavailable", "The database cannot be used."), 503)
         if not takes_writes:
@@ -42,8 +48,7 @@ class MetaRoutes:
         return document(Health("ready"))
 
     async def cache_stats(self, request: Request) -> Response:
-        del request
-        statistics = self._cache_statistics()
+        statistics = self._cache_statistics(request)
         if statistics is None:
             return document(CacheReport(None, "The strategy has no cache."))
         poor = statistics.hit_rate < HIT_RATE_POOR
@@ -51,8 +56,7 @@ class MetaRoutes:
         return document(CacheReport(cache_state(statistics), advice))
 
     async def metrics(self, request: Request) -> Response:
-        del request
-        statistics = self._cache_statistics()
+        statistics = self._cache_statistics(request)
         cache = None if statistics is None else cache_metrics(statistics)
         return document(MetricsReport(cache, self._database_metrics(), datetime.now(UTC)))
 
@@ -62,13 +66,15 @@ class MetaRoutes:
 
     async def prometheus(self, request: Request) -> Response:
         del request
-        return Response(await self.measured.exposition(self.anima), media_type=CONTENT_TYPE_LATEST)
+        return Response(await self.measured.exposition([*self.callers.animas.values()]), media_type=CONTENT_TYPE_LATEST)
 
-    def _cache_statistics(self) -> CacheStatistics | None:
-        return None if self.anima.cache is None else self.anima.cache.statistics()
+    def _cache_statistics(self, request: Request) -> CacheStatistics | None:
+        """Of the tenant who asks, since each has a cache of its own."""
+        cache = self.callers.anima_of(request).cache
+        return None if cache is None else cache.statistics()
 
     def _database_metrics(self) -> DatabaseMetrics:
-        pool = self.anima.memory.database.pool_statistics()
+        pool = self.process.memory.database.pool_statistics()
         return DatabaseMetrics(
             pool.size, pool.idle, pool.waiting, "under pressure" if pool.waiting > WAITING_HEALTHY_MAX else "healthy"
         )

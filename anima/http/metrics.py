@@ -5,7 +5,7 @@ values in a file of a shared directory, and whichever is asked adds all of them 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -125,20 +125,20 @@ class Metrics:
     def observe_statement(self, executed: Executed) -> None:
         self._statements.labels(executed.name, work_in_hand()).observe(executed.elapsed_s)
 
-    def refresh(self, anima: Anima) -> None:
-        """Takes over what the parts of the system count by themselves."""
-        for name, labels, total in totals(anima):
+    def refresh(self, animas: Sequence[Anima]) -> None:
+        """Takes over what the parts of the systems count by themselves. They share a pool and a provider."""
+        for name, labels, total in totals(animas):
             key = (name, labels)
             child = self._counters[name].labels(*labels) if labels else self._counters[name]
             child.inc(total - self._counted[key])
             self._counted[key] = total
-        self._set(levels(anima))
+        self._set(levels(animas))
 
-    async def exposition(self, anima: Anima) -> bytes:
+    async def exposition(self, animas: Sequence[Anima]) -> bytes:
         """Everything as Prometheus reads it. It is answered while the database is away, too."""
-        self.refresh(anima)
+        self.refresh(animas)
         try:
-            self._set(await queue_levels(anima))
+            self._set(await queue_levels(animas))
         except DatabaseUnavailable:
             self._set([("anima_database_up", (), 0)])
         return generate_latest(self._registry if self._directory is None else self._joined(self._directory))
@@ -159,11 +159,20 @@ def work_in_hand() -> str:
     return current_kind.get() or ("request" if within_request() else "queue")
 
 
-def totals(anima: Anima) -> Iterator[MetricReading]:
+def totals(animas: Sequence[Anima]) -> Iterator[MetricReading]:
     """Says what only grows while the process lives."""
-    pool = anima.memory.database.pool_statistics()
+    pool = animas[0].memory.database.pool_statistics()
     yield "anima_pool_acquire_timeouts", (), pool.acquire_timeouts
     yield "anima_database_retries", (), pool.retries
+    for calls in animas[0].memory.embeddings.server_calls():
+        yield "anima_embedding_calls", (calls.provider, "answered"), calls.answered
+        yield "anima_embedding_calls", (calls.provider, "failed"), calls.failed
+        yield "anima_embedding_calls", (calls.provider, "invalid"), calls.invalid
+        yield "anima_embedding_calls", (calls.provider, "rejected"), calls.rejected
+    yield from summed(own_totals, animas)
+
+
+def own_totals(anima: Anima) -> Iterator[MetricReading]:
     if anima.cache is not None:
         cache = anima.cache.statistics()
         yield "anima_cache_lookups", ("hit",), cache.hits
@@ -175,40 +184,51 @@ def totals(anima: Anima) -> Iterator[MetricReading]:
         shared = asdict(anima.shared_cache.statistics())
         for outcome in ("hits", "misses", "waits", "invalid", "errors", "skipped"):
             yield "anima_shared_cache_lookups", (outcome,), shared[outcome]
-    for calls in anima.memory.embeddings.server_calls():
-        yield "anima_embedding_calls", (calls.provider, "answered"), calls.answered
-        yield "anima_embedding_calls", (calls.provider, "failed"), calls.failed
-        yield "anima_embedding_calls", (calls.provider, "invalid"), calls.invalid
-        yield "anima_embedding_calls", (calls.provider, "rejected"), calls.rejected
     for kind in anima.background.handlers:
         yield "anima_background_done", (kind,), anima.background.counts[kind].done
         yield "anima_background_failed_attempts", (kind,), anima.background.counts[kind].failed_attempts
 
 
-def levels(anima: Anima) -> Iterator[MetricReading]:
+def levels(animas: Sequence[Anima]) -> Iterator[MetricReading]:
     """Says what goes up and down, seen from this process."""
-    pool = anima.memory.database.pool_statistics()
+    pool = animas[0].memory.database.pool_statistics()
     yield "anima_pool_size_max", (), pool.size_max
     yield "anima_pool_connections", ("idle",), pool.idle
     yield "anima_pool_connections", ("used",), pool.size - pool.idle
     yield "anima_pool_waiting", (), pool.waiting
+    for calls in animas[0].memory.embeddings.server_calls():
+        yield "anima_embedding_calls_in_flight", (calls.provider,), calls.in_flight
+        yield "anima_embedding_circuit_closed", (calls.provider,), calls.circuit == "closed"
+    yield from summed(own_levels, animas)
+
+
+def own_levels(anima: Anima) -> Iterator[MetricReading]:
     if anima.cache is not None:
         cache = anima.cache.statistics()
         yield "anima_cache_entries", (), cache.size
         yield "anima_cache_entries_max", (), cache.max_size
         yield "anima_cache_bytes", (), cache.bytes
-    for calls in anima.memory.embeddings.server_calls():
-        yield "anima_embedding_calls_in_flight", (calls.provider,), calls.in_flight
-        yield "anima_embedding_circuit_closed", (calls.provider,), calls.circuit == "closed"
 
 
-async def queue_levels(anima: Anima) -> list[MetricReading]:
+def summed(read: Callable[[Anima], Iterable[MetricReading]], animas: Sequence[Anima]) -> Iterator[MetricReading]:
+    sums = dict[tuple[str, tuple[str, ...]], float]()
+    for anima in animas:
+        for name, labels, value in read(anima):
+            sums[name, labels] = sums.get((name, labels), 0) + value
+    for (name, labels), value in sums.items():
+        yield name, labels, value
+
+
+async def queue_levels(animas: Sequence[Anima]) -> list[MetricReading]:
+    """Of all queues together; the oldest work of any."""
+    lanes = [lane for anima in animas for lane in await anima.background.lanes()]
     readings: list[MetricReading] = [("anima_database_up", (), 1)]
-    for lane in await anima.background.lanes():
+    for kind in dict.fromkeys(lane.kind for lane in lanes):
+        of_kind = [lane for lane in lanes if lane.kind == kind]
         readings += [
-            ("anima_background_queued", (lane.kind,), lane.queued),
-            ("anima_background_held", (lane.kind,), lane.held),
-            ("anima_background_oldest_age_seconds", (lane.kind,), lane.oldest_age_s),
+            ("anima_background_queued", (kind,), sum(lane.queued for lane in of_kind)),
+            ("anima_background_held", (kind,), sum(lane.held for lane in of_kind)),
+            ("anima_background_oldest_age_seconds", (kind,), max(lane.oldest_age_s for lane in of_kind)),
         ]
     return readings
 

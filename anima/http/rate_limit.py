@@ -1,4 +1,4 @@
-"""Says how many requests one client may send: each key, or each address where there are no keys.
+"""Says how many requests one client may send: each tenant, or each key, or each address where there are no keys.
 
 With Redis, all instances and processes count together. A Redis that does not answer lets requests pass: it then is left
 alone for a while, and meanwhile nobody is counted.
@@ -107,7 +107,13 @@ class RateLimit:
 
 
 def client_of(scope: Scope) -> str:
-    """The name of a key; without keys the address that the request came from, and never what a header claims."""
-    name = scope.get("state", {}).get("client")
+    """The tenant of a key, or else its name; without keys the address that the request came from.
+
+    It is never what a header claims.
+    """
+    state = scope.get("state", {})
+    if tenant := state.get("tenant"):
+        return f"tenant {tenant}"
+    name = state.get("client")
     address = scope.get("client")
     return f"key {name}" if name else f"address {address[0] if address else ''}"

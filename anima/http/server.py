@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,11 +23,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from anima.assembly import Anima, open_anima, provider_for
+from anima.assembly import Anima, open_anima, open_tenants, provider_for
 from anima.background import is_set_within
 from anima.database import Executed, Observer, PoolSettings
-from anima.embeddings.protocol import EmbeddingSettings, SharedCacheSettings
+from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, SharedCacheSettings
 from anima.errors import AnimaError, InvalidInput, extra
+from anima.http.api_keys import tenants_of
 from anima.http.app import Watchers, application
 from anima.http.callers import Callers
 from anima.http.guards import UNGUARDED, GuardSettings, guard_settings, guarding
@@ -38,6 +39,7 @@ from anima.http.warming import texts_in, warm
 from anima.provider_choice import warn_of_another_maker
 from anima.settings import Settings, variable_of
 from anima.strategy import Strategy
+from anima.tenants import schemas_of
 
 BACKLOG: Final = 2048
 METRICS_INTERVAL_S: Final = 5.0
@@ -263,27 +265,42 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
         tracer = stack.enter_context(tracer_of(options))
         watchers = Watchers(metrics, operations=stack.enter_context(operations_log(options)))
         provider = provider_for(options.embeddings)
-        anima = await stack.enter_async_context(
-            open_anima(
-                options.database_url,
-                options.strategy,
-                provider,
-                shared_cache=options.shared_cache,
-                observer=told_in_turn(metrics.observe_statement, *(tracer.observers if tracer else ())),
-                pool=options.pool,
-                replica_urls=options.replica_urls,
-                has_peers=True,  # Of this server or of another, here or on another machine.
-            )
-        )
-        await stack.enter_async_context(running(anima.background.run))
-        await stack.enter_async_context(running(partial(keep_fresh, metrics, anima)))
-        await stack.enter_async_context(running(partial(warn_of_another_maker, anima.memory.database, provider)))
-        if anima.cache is not None and options.warm_texts:
-            await stack.enter_async_context(running(partial(warm, anima.cache, options.warm_texts)))
+        observer = told_in_turn(metrics.observe_statement, *(tracer.observers if tracer else ()))
+        animas = await stack.enter_async_context(opened_for_all(options, provider, observer))
+        for anima in animas.values():
+            await stack.enter_async_context(running(anima.background.run))
+            await stack.enter_async_context(running(partial(warn_of_another_maker, anima.memory.database, provider)))
+            if anima.cache is not None and options.warm_texts:
+                await stack.enter_async_context(running(partial(warm, anima.cache, options.warm_texts)))
+        await stack.enter_async_context(running(partial(keep_fresh, metrics, [*animas.values()])))
         guards = await stack.enter_async_context(guarding(options.guards))
         middleware = (*(tracer.middleware if tracer else ()), *guards)
-        callers = Callers(anima, is_alone=options.workers == 1)
-        yield application(anima, middleware=middleware, watchers=watchers, callers=callers)
+        callers = Callers(animas, is_alone=options.workers == 1)
+        yield application(callers, middleware=middleware, watchers=watchers)
+
+
+@asynccontextmanager
+async def opened_for_all(
+    options: ServiceOptions, provider: EmbeddingProvider, observer: Observer
+) -> AsyncGenerator[Mapping[str | None, Anima]]:
+    """A memory system for each tenant, by name; where there are none, one for all, by None."""
+    opening: dict[str, Any] = {
+        "shared_cache": options.shared_cache,
+        "observer": observer,
+        "pool": options.pool,
+        "replica_urls": options.replica_urls,
+        "has_peers": True,  # Of this server or of another, here or on another machine.
+    }
+    tenants = tenants_of(options.guards.digests)
+    if tenants:
+        async with open_tenants(
+            options.database_url, options.strategy, provider, schemas_of(tenants), **opening
+        ) as animas:
+            by_name: dict[str | None, Anima] = {**animas}
+            yield by_name
+    else:
+        async with open_anima(options.database_url, options.strategy, provider, **opening) as anima:
+            yield {None: anima}
 
 
 @asynccontextmanager
@@ -298,11 +315,11 @@ async def running(loop: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) ->
         await task
 
 
-async def keep_fresh(metrics: Metrics, anima: Anima, stop: asyncio.Event) -> None:
+async def keep_fresh(metrics: Metrics, animas: Sequence[Anima], stop: asyncio.Event) -> None:
     """Keeps what this process says of itself current, also while other processes are asked for it."""
-    metrics.refresh(anima)
+    metrics.refresh(animas)
     while not await is_set_within(stop, METRICS_INTERVAL_S):
-        metrics.refresh(anima)
+        metrics.refresh(animas)
 
 
 def told_in_turn(*observers: Observer) -> Observer:

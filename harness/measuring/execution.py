@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from harness.errors import UsageError
+from harness.errors import ProvisioningError, UsageError
 from harness.journal import Journal, Resumable, read
 from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import MonotonicClock
@@ -39,6 +39,7 @@ from harness.measuring.resumption import refuse_unlike
 from harness.measuring.scenario import Phase, Scenario, Variant
 from harness.measuring.sent_statements import SentStatements
 from harness.measuring.server_log import ServerLog
+from harness.measuring.servers.addresses import endpoints
 from harness.measuring.servers.embedding_server import embedding_server
 from harness.measuring.servers.network import DelayProxy, delay_proxy, with_endpoint
 from harness.measuring.servers.provisioners import provisioner
@@ -651,13 +652,19 @@ async def nothing_seen() -> None:
     """In place of the server's processor time, for the same reason."""
 
 
+def _refuse_failover(scenario: Scenario) -> None:
+    if any(entry.action == "fail_over" for entry in scenario.timeline):
+        raise ProvisioningError(
+            "The timeline wants fail_over, and a latency or cut_network puts a proxy before the server that is lost. "
+            "Use the latency `local`, and no cut_network."
+        )
+
+
 @asynccontextmanager
 async def _as_far(url: str, latency: LatencyProfile) -> AsyncGenerator[str]:
     """The same database, as far away as the latency model says; what cuts the network to the first leaves it alone."""
-    upstream = urlsplit(url)
-    assert upstream.hostname is not None, "a server's URL names its host"
-    delay_s = latency.database_rtt_ms / 2000
-    async with delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=delay_s) as proxy:
+    host, port = endpoints(url)[0]
+    async with delay_proxy(host, port, one_way_delay_s=latency.database_rtt_ms / 2000) as proxy:
         yield with_endpoint(url, proxy.host, proxy.port)
 
 
@@ -682,10 +689,10 @@ async def placed(run: Run, strategy: str, database: str, template: str) -> Async
                 )
             )
         if latency.database_rtt_ms or run.scenario.cuts_network:
-            upstream = urlsplit(url)
-            assert upstream.hostname is not None, "a server's URL names its host"
+            _refuse_failover(run.scenario)
+            host, port = endpoints(url)[0]
             proxy = await stack.enter_async_context(
-                delay_proxy(upstream.hostname, upstream.port or 5432, one_way_delay_s=latency.database_rtt_ms / 2000)
+                delay_proxy(host, port, one_way_delay_s=latency.database_rtt_ms / 2000)
             )
             url = with_endpoint(url, proxy.host, proxy.port)
             replica_urls = [await stack.enter_async_context(_as_far(each, latency)) for each in replica_urls]

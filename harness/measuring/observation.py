@@ -70,7 +70,12 @@ async def asking(admin_url: str) -> AsyncGenerator[AskServer]:
             if connection is None or connection.is_closed():
                 connection = await asyncpg.connect(admin_url)
             return await connection.fetchrow(query, *values)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.TargetServerAttributeNotMatched,
+        ) as error:
             raise NotObserved(f"the server did not say it ({error})") from error
 
     try:

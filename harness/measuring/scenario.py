@@ -35,6 +35,9 @@ ACTIONS: Final[tuple[Action, ...]] = (*get_args(Disruption), "cut_network")
 LASTING: Final[frozenset[Action]] = frozenset({"pause", "fill_disk", "cut_network"})
 """What goes on until something ends it."""
 
+AT_ONCE: Final[frozenset[Action]] = frozenset({"terminate_backends", "fail_over"})
+"""What ends by itself."""
+
 
 class Phase(Section, frozen=True):
     """Operations for a while, whose requests start as `arrival` says. What is sent is the target's to say."""
@@ -119,8 +122,8 @@ class TimelineEntry(Section, frozen=True):
     def _lasts(self) -> Self:
         if self.action in LASTING and self.for_s is None:
             raise ValueError(f"`for_s` is missing: {self.action} goes on until something ends it.")
-        if self.action == "terminate_backends" and self.for_s is not None:
-            raise ValueError("`for_s` stands beside terminate_backends, which is over at once. Leave it out.")
+        if self.action in AT_ONCE and self.for_s is not None:
+            raise ValueError(f"`for_s` stands beside {self.action}, which is over by itself. Leave it out.")
         return self
 
 

@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.measuring.arguments import COMMAND, LIST, OBJECT
 from harness.measuring.beside import FileBeside, FolderBeside
 from harness.measuring.section import Section
+from harness.measuring.servers.addresses import PORT, endpoints
 
 OUTPUT_LINES: Final = 20
 ENDINGS: Final = (".csv", ".parquet")
@@ -94,10 +95,11 @@ async def run_command(seed: SeedCommand, database_url: str, size: int | None = N
 
 def _leading_to(database_url: str) -> dict[str, str]:
     parts = urlsplit(database_url)
+    places = endpoints(database_url) if parts.hostname else [("", PORT)]
     return {
         "DATABASE_URL": database_url,
-        "PGHOST": parts.hostname or "",
-        "PGPORT": str(parts.port or 5432),
+        "PGHOST": ",".join(host for host, _ in places),
+        "PGPORT": ",".join(str(port) for _, port in places),
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": unquote(parts.path.removeprefix("/")),

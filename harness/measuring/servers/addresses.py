@@ -115,8 +115,14 @@ def with_database(url: str, name: str) -> str:
 
 def address(url: str) -> str:
     """Where `url` leads, without its password."""
+    return ",".join(f"{host}:{port}" for host, port in endpoints(url))
+
+
+def endpoints(url: str) -> list[tuple[str, int]]:
+    """The hosts and ports of a URL, of which there are several where a server may fail over."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or PORT}"
+    places = [urlsplit(f"//{place}") for place in parts.netloc.rpartition("@")[2].split(",")]
+    return [(place.hostname or "None", place.port or PORT) for place in places]
 
 
 def completed(url: str) -> str:

@@ -17,6 +17,11 @@ from tests.followed import Followed
 from tests.memories import opened
 from tests.waiting import until
 
+EACH = pytest.mark.parametrize(
+    "strategy",
+    [pytest.param(NAIVE, marks=pytest.mark.slow), pytest.param(BATCHED, marks=pytest.mark.slow), FRONTIER],
+    ids=lambda strategy: strategy.name,
+)
 BOOTSTRAP = BootstrapRequest(conversation_id="c")
 ALL = Query(query="a walk by the river", similarity_threshold=0, conversation_id="c")
 
@@ -38,7 +43,7 @@ def answered(anima: Anima) -> tuple[int, int]:
     return anima.standbys.by_standbys, anima.standbys.by_primary
 
 
-@pytest.mark.parametrize("strategy", [NAIVE, BATCHED, FRONTIER], ids=lambda strategy: strategy.name)
+@EACH
 async def test_a_caller_reads_own_writes_while_a_standby_lags(followed: Followed, url: str, strategy: Strategy) -> None:
     async with opened(url, strategy, replica_urls=followed.server.standby_urls(url)) as anima:
         writer, reader = CallerHistory(), CallerHistory()
@@ -60,7 +65,7 @@ async def test_a_caller_reads_own_writes_while_a_standby_lags(followed: Followed
         assert answered(anima) == (3, 1)
 
 
-@pytest.mark.parametrize("strategy", [NAIVE, BATCHED, FRONTIER], ids=lambda strategy: strategy.name)
+@EACH
 async def test_what_is_recorded_counts_on_from_the_primary_whatever_the_standby_said(
     followed: Followed, url: str, strategy: Strategy
 ) -> None:

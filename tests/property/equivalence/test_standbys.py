@@ -199,7 +199,7 @@ async def lockstep(followed: Followed, strategy: Strategy) -> AsyncGenerator[Loc
     "strategy",
     [
         pytest.param(ORACLE, marks=pytest.mark.nightly),
-        pytest.param(BATCHED, marks=pytest.mark.slow),
+        pytest.param(BATCHED, marks=pytest.mark.nightly),
         pytest.param(FRONTIER, marks=pytest.mark.slow),
     ],
     ids=lambda strategy: strategy.name,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, get_args
 
 from harness.errors import ProvisioningError
 from harness.measuring.servers.provisioners.protocol import Disruption, ServerFacts
@@ -51,7 +51,7 @@ class AbsentServer:
 
     @property
     def cannot(self) -> Mapping[Disruption, str]:
-        return MappingProxyType(dict.fromkeys(("restart", "kill", "pause", "terminate_backends", "fill_disk"), NOBODY))
+        return MappingProxyType(dict.fromkeys(get_args(Disruption), NOBODY))
 
     def disrupted(self, disruption: Disruption) -> AbstractAsyncContextManager[None]:
         raise ProvisioningError(f"{disruption}: {NOBODY}")

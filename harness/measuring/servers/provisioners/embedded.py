@@ -14,8 +14,8 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,9 +33,12 @@ from harness.measuring.servers.provisioners._shared.clusters import unpack
 from harness.measuring.servers.provisioners._shared.databases import (
     DEFAULT_SETTINGS,
     NO_DISK,
+    NO_STANDBY,
     Disruptions,
     PostgresServer,
     answers,
+    connected,
+    execute_named,
     free_port,
     on_disk,
     open_server,
@@ -66,6 +69,13 @@ KNOWN_IN_LOGS: Final = frozenset({"log_temp_files"})
 
 STANDBY_SETTINGS: Final = {"hot_standby_feedback": "on"}
 """Has the primary keep rows that a read on a standby still sees: else a vacuum there would end the read here."""
+
+AWAITED: Final = "synchronous_standby_names"
+"""Is the primary's alone: a standby that is promoted would wait for one that is not there yet."""
+
+SET_AWAITED: Final = "ALTER SYSTEM SET synchronous_standby_names = %L"
+RELOAD: Final = "SELECT pg_reload_conf()"
+PROMOTE: Final = "SELECT pg_promote()"
 
 OWN_SETTINGS: Final = frozenset({"port", "listen_addresses", "data_directory", "unix_socket_directories"})
 
@@ -160,22 +170,33 @@ class EmbeddedProvisioner:
         _refuse_impossible_disk(self.disk_mb)
         _refuse_followed_disk(self.disk_mb, self.standbys)
         plan = _Plan.drawn(self.postgres_major, self.port, self.disk_mb)
+        for_all = {name: value for name, value in settings.items() if name != AWAITED}
         async with contextlib.AsyncExitStack() as stack:
-            server = await stack.enter_async_context(self._started(plan, settings))
-            following = [
-                await stack.enter_async_context(self._started(plan.of_standby(), {**STANDBY_SETTINGS, **settings}))
-                for _ in range(self.standbys)
-            ]
-            yield replace(server, standbys=tuple(following))
+            process, server = await stack.enter_async_context(self._started(plan, for_all))
+
+            async def follow(primary: _Plan, port: int | None = None) -> tuple[_Process, PostgresServer]:
+                started = self._started(primary.of_standby(port), {**STANDBY_SETTINGS, **for_all})
+                return await stack.enter_async_context(started)
+
+            following = [await follow(plan) for _ in range(self.standbys)]
+            if following:
+                pair = _Pair(process, following[0][0], follow, settings.get(AWAITED, ""))
+                server = await pair.begun(server, [standby for _, standby in following])
+            yield server
 
     @asynccontextmanager
-    async def _started(self, plan: "_Plan", settings: Mapping[str, str]) -> AsyncGenerator[PostgresServer]:
+    async def _started(
+        self, plan: "_Plan", settings: Mapping[str, str]
+    ) -> AsyncGenerator[tuple["_Process", PostgresServer]]:
         with tempfile.TemporaryFile() as log:
             supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **LOG_SETTINGS, **settings}, log)
             try:
                 await _release(supervisor, plan, self.cluster if plan.primary_port is None else None)
-                server = await _Process(supervisor, plan, log, self.start_timeout_s).opened(self.name)
-                yield replace(server, read_log_on=partial(_part_of, log)) if _logs_as_usual(settings) else server
+                process = _Process(supervisor, plan, log, self.start_timeout_s)
+                server = await process.opened(self.name)
+                if _logs_as_usual(settings):
+                    server = replace(server, read_log_on=partial(_part_of, log))
+                yield process, server
             finally:
                 await _stop(supervisor, plan)
 
@@ -199,9 +220,9 @@ class _Plan:
     disk_mb: int | None
     primary_port: int | None = None
 
-    def of_standby(self) -> "_Plan":
+    def of_standby(self, port: int | None = None) -> "_Plan":
         """A server that follows this one: its administrator is the same, with the same password."""
-        return replace(self, directory=_drawn_directory(), port=free_port(HOST), primary_port=self.port)
+        return replace(self, directory=_drawn_directory(), port=port or free_port(HOST), primary_port=self.port)
 
     @classmethod
     def drawn(cls, postgres_major: int, port: int | None, disk_mb: int | None) -> "_Plan":
@@ -249,6 +270,74 @@ class _Plan:
         return self.directory / "wheel" / self.installation.parent.name / self.installation.name
 
 
+@dataclass(slots=True)
+class _Pair:
+    """A primary and the standby that takes its place when it is lost; then a new standby takes that one's.
+
+    `awaited` is which standbys a commit waits for (`synchronous_standby_names`): it is set while there is one.
+    """
+
+    primary: "_Process"
+    standby: "_Process"
+    follow: Callable[[_Plan, int | None], Awaitable[tuple["_Process", PostgresServer]]]
+    awaited: str
+
+    async def begun(self, server: PostgresServer, standbys: list[PostgresServer]) -> PostgresServer:
+        """The server by the addresses of both, of which the one that takes writes is used, and its failover."""
+        await self._await_standby()
+        places = [f"{HOST}:{process.plan.port}" for process in (self.primary, self.standby)]
+        url = server.admin_url.replace(places[0], ",".join(places)).replace(
+            "target_session_attrs=any", "target_session_attrs=read-write"
+        )
+        cannot: dict[Disruption, str] = {**server.cannot}
+        del cannot["fail_over"]
+        disruptions: dict[Disruption, Callable[[], AbstractAsyncContextManager[None]]] = {
+            name: partial(self._disrupted, name) for name in server.disruptions
+        }
+        disruptions["fail_over"] = self._failed_over
+        return replace(
+            server,
+            admin_url=url,
+            disruptions=disruptions,
+            cannot=cannot,
+            standbys=tuple(standbys),
+            read_cpu_s=self._cpu_s,
+            read_log=self._end_of_log,
+            read_log_on=lambda _: None,  # It goes on in another server's.
+        )
+
+    def _cpu_s(self) -> float | None:
+        """Of the server that takes writes now."""
+        return self.primary.cpu_s()
+
+    def _end_of_log(self) -> str:
+        return self.primary.end_of_log()
+
+    def _disrupted(self, name: Disruption) -> AbstractAsyncContextManager[None]:
+        return self.primary.disruptions[name]()
+
+    @asynccontextmanager
+    async def _failed_over(self) -> AsyncGenerator[None]:
+        """Begins when the standby takes writes, and ends when another one follows it, where the lost one was."""
+        lost, self.primary = self.primary, self.standby
+        await lost.lose()
+        await self._await_nobody()
+        try:
+            async with connected(self.primary.plan.admin_url) as connection:
+                await connection.execute(PROMOTE)
+            yield
+        finally:
+            self.standby, _ = await self.follow(self.primary.plan, lost.plan.port)
+            await self._await_standby()
+
+    async def _await_nobody(self) -> None:
+        await execute_named(self.primary.plan.admin_url, (SET_AWAITED, ""), (RELOAD,))
+
+    async def _await_standby(self) -> None:
+        if self.awaited:
+            await execute_named(self.primary.plan.admin_url, (SET_AWAITED, self.awaited), (RELOAD,))
+
+
 def _drawn_directory() -> Path:
     return Path(tempfile.gettempdir()) / f"{DIRECTORY_PREFIX}{secrets.token_hex(8)}"
 
@@ -270,16 +359,24 @@ class _Process:
         server = await open_server(provisioner, self.plan.admin_url, runtime, read_log=lambda: _end_of(self.log))
         if disk_mb is not None:
             server = await on_disk(server, str(self.plan.disk))
-        disruptions: Disruptions = {
+        cannot: Mapping[Disruption, str] = {"fail_over": NO_STANDBY}
+        if disk_mb is None:
+            cannot = {**cannot, "fill_disk": NO_DISK}
+        return replace(server, disruptions=self.disruptions, cannot=cannot, read_cpu_s=self.cpu_s)
+
+    @property
+    def disruptions(self) -> Disruptions:
+        return {
             "restart": self._restarted,
             "kill": self._killed,
             "pause": self._paused,
             "fill_disk": self._disk_filled,
         }
-        cannot: Mapping[Disruption, str] = {"fill_disk": NO_DISK} if disk_mb is None else {}
-        return replace(server, disruptions=disruptions, cannot=cannot, read_cpu_s=self._cpu_s)
 
-    def _cpu_s(self) -> float | None:
+    def end_of_log(self) -> str:
+        return _end_of(self.log)
+
+    def cpu_s(self) -> float | None:
         """Of the postmaster, the processes that it has, and those that it had: their time is its own when they end."""
         try:
             return used_s(self._postmaster())
@@ -310,15 +407,24 @@ class _Process:
 
     @asynccontextmanager
     async def _killed(self) -> AsyncGenerator[None]:
-        """Down within the block. The postmaster first, held so that it starts none while the others are listed."""
+        """Down within the block."""
+        async with self._down(*self._kill()):
+            yield
+
+    async def lose(self) -> None:
+        """Ends it as a machine does that is lost, for good."""
+        await self._until_gone(*self._kill())
+        await _stop(self.supervisor, self.plan)
+
+    def _kill(self) -> list[psutil.Process]:
+        """The postmaster first, held so that it starts none while the others are listed; returns them all."""
         postmaster = self._postmaster()
         postmaster.suspend()
         others = postmaster.children(recursive=True)
         self._tell("KILL")
         for process in others:
             _signal(process, signal.SIGKILL)
-        async with self._down(postmaster, *others):
-            yield
+        return [postmaster, *others]
 
     @asynccontextmanager
     async def _down(self, *processes: psutil.Process) -> AsyncGenerator[None]:

@@ -57,7 +57,7 @@ NO_CHECKPOINT: Final = (
 )
 CANNOT: Final[Mapping[Disruption, str]] = MappingProxyType(
     dict.fromkeys(
-        ("restart", "kill", "pause", "fill_disk"),
+        ("restart", "kill", "pause", "fill_disk", "fail_over"),
         "A server that is there already is not the run's own: others may use it. Use the `embedded` or the "
         "`testcontainers` provisioner for this, or terminate_backends and cut_network, which concern the run alone.",
     )

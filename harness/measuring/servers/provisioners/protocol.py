@@ -17,12 +17,13 @@ Cloning = Literal["template", "dump and restore"]
 """How a database is copied: by PostgreSQL itself, file by file, or through `pg_dump` where that is not to be had."""
 
 
-Disruption = Literal["restart", "kill", "pause", "terminate_backends", "fill_disk"]
+Disruption = Literal["restart", "kill", "pause", "terminate_backends", "fill_disk", "fail_over"]
 """What can be done to a server on purpose.
 
 `restart` shuts it down as an administrator does; `kill` ends every process of it at once, so that its next start
 recovers; `pause` lets none of them run; `terminate_backends` ends the sessions in the run's databases; `fill_disk`
-leaves no room where those databases lie.
+leaves no room where those databases lie; `fail_over` loses the server for good, and has the one that follows it take
+its place.
 """
 
 
@@ -136,7 +137,8 @@ class Server(Protocol):
         """Disrupts the server from the start of the block to its end, whatever way it ends.
 
         It then answers again, at the same address and with all that was committed. A restarted or killed server is
-        down within the block; sessions are terminated at its start.
+        down within the block; sessions are terminated at its start. After a failover it is another server, whose
+        address `admin_url` names too, with all that the lost one had sent it before.
         """
         ...
 

@@ -30,6 +30,7 @@ from harness.measuring.servers.addresses import plain_parameters
 from harness.measuring.servers.provisioners._shared.databases import (
     DEFAULT_SETTINGS,
     NO_DISK,
+    NO_STANDBY,
     Disruptions,
     PostgresServer,
     answers,
@@ -159,7 +160,9 @@ class ContainerProvisioner:
         }
 
     def _cannot(self, container: DockerContainer) -> Mapping[Disruption, str]:
-        cannot: dict[Disruption, str] = {} if self.disk_mb else {"fill_disk": NO_DISK}
+        cannot: dict[Disruption, str] = {"fail_over": NO_STANDBY}
+        if not self.disk_mb:
+            cannot["fill_disk"] = NO_DISK
         if self.disk_mb or not _is_here(container.get_docker_client()):
             cannot |= dict.fromkeys(("restart", "kill"), FORGETFUL if self.disk_mb else ELSEWHERE)
         return cannot

@@ -25,6 +25,7 @@ from harness.measuring import exchanges, own_database
 from harness.measuring.answers import TOO_LONG, body_of
 from harness.measuring.operations import Request
 from harness.measuring.plans import StatementPlan
+from harness.measuring.servers.addresses import PORT, endpoints
 from harness.measuring.servers.service import Launch, serving
 from harness.measuring.targets.http import database
 from harness.measuring.targets.http.expectations import differences
@@ -154,10 +155,11 @@ def secrets_of(scenario: HttpScenario) -> Mapping[Placeholder, str]:
 def launch(name: str, service: OwnService, context: TargetContext) -> Launch:
     """The service finds programs on the harness's PATH, and then beside the harness."""
     parts = urlsplit(context.database_url)
+    places = endpoints(context.database_url) if parts.hostname else [("", PORT)]
     known = {
         "database_url": context.database_url,
-        "database_host": parts.hostname or "",
-        "database_port": str(parts.port or 5432),
+        "database_host": ",".join(host for host, _ in places),
+        "database_port": ",".join(str(port) for _, port in places),
         "database_name": unquote(parts.path.removeprefix("/")),
         "database_user": unquote(parts.username or ""),
         "database_password": unquote(parts.password or ""),

@@ -91,12 +91,21 @@ PGVECTOR_ITERATIVE: Final = (0, 8)
 
 LOG_LINES_QUOTED: Final = 8
 
+NO_STANDBY: Final = (
+    "No server follows it that could take its place. Use the `embedded` provisioner, and state `standbys = 1` in "
+    "[database]."
+)
 NO_DISK: Final = "The server lies on a disk that others use. Give it one of its own: state `disk_mb` in [database]."
 
 POOLED: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """A pooler has given another session's connection to the server."""
 
-FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.TargetServerAttributeNotMatched,  # Of several servers none takes writes now.
+)
 ADVICE: Final[Mapping[type[Exception], str]] = {
     asyncpg.DuplicateDatabaseError: "Drop it, or choose another name.",
     asyncpg.InvalidCatalogNameError: "Create it first.",

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, get_args
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from harness.errors import ProvisioningError
+from harness.measuring.servers.addresses import endpoints
 from harness.measuring.servers.network import delay_proxy, with_endpoint
 from harness.measuring.servers.provisioners import PROVISIONERS
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption, Server
@@ -27,13 +27,13 @@ RUNS = f"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_dat
 
 CANNOT: Mapping[tuple[str, bool], set[Disruption]] = {
     ("embedded", False): {"fill_disk"},
-    ("embedded", True): set(),
-    ("testcontainers", False): {"fill_disk"},
-    ("testcontainers", True): {"restart", "kill"},
-    ("external", False): {"restart", "kill", "pause", "fill_disk"},
-    ("external", True): {"restart", "kill", "pause", "fill_disk"},
+    ("embedded", True): {"fail_over"},
+    ("testcontainers", False): {"fill_disk", "fail_over"},
+    ("testcontainers", True): {"restart", "kill", "fail_over"},
+    ("external", False): {"restart", "kill", "pause", "fill_disk", "fail_over"},
+    ("external", True): {"restart", "kill", "pause", "fill_disk", "fail_over"},
 }
-"""With and without a disk of its own."""
+"""With and without a disk of its own; the embedded one without has a server that follows it."""
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["no-disk", "disk"])
@@ -44,7 +44,9 @@ def disk(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="module")
 def provisioned(runner: asyncio.Runner, provisioner_name: str, disk: bool) -> Generator[Server]:
     stack = AsyncExitStack()
-    provisioner = PROVISIONERS[provisioner_name](DatabaseSettings(disk_mb=128 if disk else None))
+    is_followed = provisioner_name == "embedded" and not disk
+    settings = DatabaseSettings(disk_mb=128 if disk else None, standbys=int(is_followed))
+    provisioner = PROVISIONERS[provisioner_name](settings)
     yield runner.run(stack.enter_async_context(provisioner.start({})))
     runner.run(stack.aclose())
 
@@ -116,12 +118,23 @@ async def fill_disk(server: Server, url: str) -> None:
     await session.close()
 
 
+async def fail_over(server: Server, url: str) -> None:
+    before = await value(url, STARTED)
+    session = await asyncpg.connect(url)
+    async with server.disrupted("fail_over"):
+        assert await value(url, STARTED) != before
+        await execute(url, "DELETE FROM thing", KEPT[1])
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await session.execute("SELECT 1")
+
+
 DISRUPTED: Mapping[Disruption, Callable[[Server, str], Awaitable[None]]] = {
     "restart": restart,
     "kill": kill,
     "pause": pause,
     "terminate_backends": terminate_backends,
     "fill_disk": fill_disk,
+    "fail_over": fail_over,
 }
 
 
@@ -185,7 +198,6 @@ async def test_a_cut_network_lets_nothing_through_until_it_is_mended(url: str) -
 
 @asynccontextmanager
 async def proxied(url: str) -> AsyncGenerator[tuple[Callable[[], Any], str]]:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    async with delay_proxy(parts.hostname, parts.port or 5432, one_way_delay_s=0) as proxy:
+    host, port = endpoints(url)[0]
+    async with delay_proxy(host, port, one_way_delay_s=0) as proxy:
         yield proxy.cut, with_endpoint(url, proxy.host, proxy.port)
