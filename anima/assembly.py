@@ -40,7 +40,7 @@ from anima.recalls import RECALLS
 from anima.recalls.protocol import Steps
 from anima.searches import SEARCHES
 from anima.searches.protocol import Search
-from anima.standbys import CallerHistory, Reach, Standbys, open_standbys
+from anima.standbys import CallerHistory, Reach, Replication, open_standbys
 from anima.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Anima:
     background: Background
     cache: CachedEmbeddings | None
     shared_cache: "SharedEmbeddings | None"
-    standbys: Standbys | None = None
+    standbys: Replication | None = None
 
     def of_caller(self, history: CallerHistory, *, is_known: bool = True) -> MemorySystem:
         """The memory system for one caller; `history` is kept by who knows the caller, and goes on with each write.
@@ -147,7 +147,7 @@ async def open_tenants(
 @asynccontextmanager
 async def _opened(
     url: str, settings: PoolSettings, replica_urls: Sequence[str], observer: Observer
-) -> AsyncGenerator[tuple[Database, Standbys | None]]:
+) -> AsyncGenerator[tuple[Database, Replication | None]]:
     async with open_database(url, settings, observer) as database:
         if not replica_urls:
             yield database, None

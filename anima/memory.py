@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
 from uuid import UUID
 
 from anima import store
 from anima.bootstraps.protocol import BootstrapLoader
 from anima.consolidations.protocol import Candidate
-from anima.database import Database, Session
+from anima.database import Database, Result, Session
 from anima.embeddings.protocol import Embedded, EmbeddingProvider, Vector
 from anima.model import Added, Bootstrap, BootstrapRequest, Found, NewMemory, Query
 from anima.placements import AfterAdd, Written
@@ -24,8 +23,6 @@ from anima.searches.protocol import Search
 from anima.spending import spending
 from anima.standbys import Reach, SessionWork
 from anima.strategy import Strategy
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final
 
 from anima.circuit import CircuitBreaker, CircuitOpen
-from anima.database import Database, Observer, PoolSettings, Session, Statement, ignore, open_database
+from anima.database import Database, Observer, PoolSettings, Result, Session, Statement, ignore, open_database
 from anima.errors import AnimaError, DatabaseBusy, DatabaseConflict, DatabaseUnavailable
 
-Result = TypeVar("Result")
 SessionWork = Callable[[Session], Awaitable[Result]]
 
 LEFT_OUT_S: Final = 1.0
@@ -98,7 +97,7 @@ class Standby:
 
 
 @dataclass(slots=True)
-class Standbys:
+class Replication:
     """The primary and the servers that follow it, which take reads in turn. It counts who answered."""
 
     primary: Database
@@ -109,10 +108,10 @@ class Standbys:
     """How many had to be answered by the primary."""
     _turn: int = 0
 
-    def of_schema(self, schema: str) -> "Standbys":
+    def of_schema(self, schema: str) -> "Replication":
         """The same servers, for a schema, with what is known of them by itself."""
         standbys = [standby_on(standby.database.of_schema(schema)) for standby in self.standbys]
-        return Standbys(self.primary.of_schema(schema), standbys)
+        return Replication(self.primary.of_schema(schema), standbys)
 
     async def read(self, work: SessionWork[Result], history: CallerHistory) -> Result:
         """From the first standby, in turn, that can be asked and has replayed what the caller wrote; else the primary.
@@ -155,7 +154,7 @@ class Reach:
     `is_known` is false of a caller whose earlier writes nobody here knows: the primary answers, and the history begins.
     """
 
-    standbys: Standbys
+    standbys: Replication
     history: CallerHistory
     is_known: bool = True
 
@@ -171,7 +170,7 @@ class Reach:
 @asynccontextmanager
 async def open_standbys(
     primary: Database, urls: Sequence[str], pool: PoolSettings, observer: Observer = ignore
-) -> AsyncGenerator[Standbys]:
+) -> AsyncGenerator[Replication]:
     """A pool for each, closed when the block ends. One that is away now is taken in when it answers.
 
     Raises `InvalidInput`.
@@ -179,7 +178,7 @@ async def open_standbys(
     settings = replace(pool, size_min=0, acquire_timeout_s=min(pool.acquire_timeout_s, ACQUIRE_TIMEOUT_S))
     async with AsyncExitStack() as stack:
         databases = [await stack.enter_async_context(open_database(url, settings, observer)) for url in urls]
-        yield Standbys(primary, [standby_on(database) for database in databases])
+        yield Replication(primary, [standby_on(database) for database in databases])
 
 
 def standby_on(database: Database) -> Standby:

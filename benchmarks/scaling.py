@@ -23,7 +23,7 @@ GIB: Final = 2**30
 class Inputs:
     """What was measured, and two assumptions on the machines."""
 
-    row_bytes: float = 9_000
+    row_bytes: float = 8_888
     """Of a memory with all of its indexes, of a schema of 20,000: benchmarks/tenants.py."""
     graph_bytes: float = 2_048
     """Of the vector index alone, in which a search jumps about, so that it stays in memory: 770 halves and links."""

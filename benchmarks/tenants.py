@@ -73,7 +73,7 @@ async def fill(connection: "asyncpg.Connection[Any]", size: int) -> None:
     small = max(WANTED, size // 1000)
     await connection.execute(MAKE_COMMON)
     records = [
-        ("small" if number < small else "large", drawn.normal(size=DIMENSIONS).astype(np.float32))
+        ("small" if number < small else "large", np.abs(drawn.normal(size=DIMENSIONS)).astype(np.float32))
         for number in range(size)
     ]
     await connection.copy_records_to_table("common", columns=("tenant", "embedding"), records=records)
@@ -119,7 +119,7 @@ async def own(url: str, tenant: str, questions: Sequence[Any]) -> Searched:
 
 async def main(size: int) -> None:
     drawn = np.random.default_rng(2)
-    questions = [drawn.normal(size=DIMENSIONS).astype(np.float32) for _ in range(TIMES)]
+    questions = [np.abs(drawn.normal(size=DIMENSIONS)).astype(np.float32) for _ in range(TIMES)]
     async with EmbeddedProvisioner().start({"fsync": "off", "maintenance_work_mem": "256MB"}) as server:
         url = await server.create_database("tenants")
         connection = await asyncpg.connect(url)

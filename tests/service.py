@@ -11,7 +11,7 @@ import uvicorn
 from anima.assembly import Anima
 from anima.embeddings.protocol import EmbeddingSettings
 from anima.http.app import Watchers, application
-from anima.http.callers import Callers
+from anima.http.callers import NOBODYS, Callers
 from anima.http.server import ServiceOptions, configuration, listening
 from anima.strategy import FRONTIER
 from tests.waiting import TIMEOUT_S
@@ -23,7 +23,7 @@ async def client_of(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """An unexpected failure becomes the answer that a client would get, not an exception of the test."""
     transport = httpx.ASGITransport(
-        application(callers or Callers({None: anima}), watchers=watchers), raise_app_exceptions=False
+        application(callers or Callers({NOBODYS: anima}), watchers=watchers), raise_app_exceptions=False
     )
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield client

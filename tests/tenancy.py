@@ -44,6 +44,6 @@ async def service_for(animas: Mapping[str, Anima]) -> AsyncGenerator[TenantServi
     digests = dict(key.entry.split(":") for key in made.values())
     headers = {tenant: {"Authorization": f"Bearer {key.key}"} for tenant, key in made.items()}
     async with guarding(GuardSettings(digests)) as middleware:
-        transport = httpx.ASGITransport(application(Callers({**animas}), middleware=middleware))
+        transport = httpx.ASGITransport(application(Callers(animas), middleware=middleware))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             yield TenantService(client, headers)

@@ -21,6 +21,9 @@ from anima.standbys import CallerHistory
 
 POSITION_HEADER: Final = "X-Anima-Position"
 POSITION_MAX: Final = 2**63 - 1
+NOBODYS: Final = ""
+"""Instead of the name of a tenant, where there are none."""
+
 CALLERS_MAX: Final = 10_000
 
 
@@ -31,7 +34,7 @@ class Asked:
     memory: MemorySystem
     history: CallerHistory | None = None
 
-    def told(self, response: Response) -> Response:
+    def with_position(self, response: Response) -> Response:
         """The response, with how far the caller's writes go now."""
         if self.history is not None:
             response.headers[POSITION_HEADER] = str(self.history.position)
@@ -42,10 +45,10 @@ class Asked:
 class Callers:
     """The histories of those who asked last. Others are taken to have written what was forgotten last.
 
-    `animas` are by tenant; where there are no tenants, there is one, by None.
+    `animas` are by tenant; where there are no tenants, there is one, which is `NOBODYS`.
     """
 
-    animas: Mapping[str | None, Anima]
+    animas: Mapping[str, Anima]
     is_alone: bool = True
     """Whether no other process answers the same callers."""
     histories: OrderedDict[str, CallerHistory] = field(default_factory=OrderedDict[str, CallerHistory])
@@ -64,7 +67,7 @@ class Callers:
 
     def anima_of(self, request: Request) -> Anima:
         """The memory system of the tenant to whom the request's key belongs."""
-        return self.animas[request.scope.get("state", {}).get("tenant")]
+        return self.animas[request.scope.get("state", {}).get("tenant") or NOBODYS]
 
     def known(self, caller: str) -> CallerHistory:
         history = self.histories.setdefault(caller, CallerHistory(self.forgotten))

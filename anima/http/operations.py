@@ -38,7 +38,9 @@ class Operations:
         asked = self.callers.asked(request)
         added = await unless_client_leaves(request, asked.memory.add(new))
         status = 200 if added.is_duplicate else CREATED
-        return asked.told(success(request, AddedData.of(added), status, embedding_provider=added.embedding_provider))
+        return asked.with_position(
+            success(request, AddedData.of(added), status, embedding_provider=added.embedding_provider)
+        )
 
     async def query(self, request: Request) -> Response:
         query = Query.from_wire(await body_of(request))
@@ -46,7 +48,7 @@ class Operations:
         asked = self.callers.asked(request)
         started = perf_counter()
         found = await unless_client_leaves(request, asked.memory.query(query))
-        return asked.told(
+        return asked.with_position(
             success(
                 request,
                 QueryData.of(found, query.query),
@@ -61,7 +63,7 @@ class Operations:
         self.observe("bootstrap", wanted)
         asked = self.callers.asked(request)
         bootstrap = await unless_client_leaves(request, asked.memory.bootstrap(wanted))
-        return asked.told(success(request, BootstrapData.of(bootstrap)))
+        return asked.with_position(success(request, BootstrapData.of(bootstrap)))
 
 
 async def body_of(request: Request) -> Mapping[str, object]:

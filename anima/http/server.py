@@ -30,7 +30,7 @@ from anima.embeddings.protocol import EmbeddingProvider, EmbeddingSettings, Shar
 from anima.errors import AnimaError, InvalidInput, extra
 from anima.http.api_keys import tenants_of
 from anima.http.app import Watchers, application
-from anima.http.callers import Callers
+from anima.http.callers import NOBODYS, Callers
 from anima.http.guards import UNGUARDED, GuardSettings, guard_settings, guarding
 from anima.http.metrics import Metrics
 from anima.http.protocol import TimedHttpProtocol
@@ -282,8 +282,8 @@ async def opened(options: ServiceOptions) -> AsyncGenerator[ASGIApp]:
 @asynccontextmanager
 async def opened_for_all(
     options: ServiceOptions, provider: EmbeddingProvider, observer: Observer
-) -> AsyncGenerator[Mapping[str | None, Anima]]:
-    """A memory system for each tenant, by name; where there are none, one for all, by None."""
+) -> AsyncGenerator[Mapping[str, Anima]]:
+    """A memory system for each tenant, by name; where there are none, the one that is `NOBODYS`."""
     opening: dict[str, Any] = {
         "shared_cache": options.shared_cache,
         "observer": observer,
@@ -296,11 +296,10 @@ async def opened_for_all(
         async with open_tenants(
             options.database_url, options.strategy, provider, schemas_of(tenants), **opening
         ) as animas:
-            by_name: dict[str | None, Anima] = {**animas}
-            yield by_name
+            yield animas
     else:
         async with open_anima(options.database_url, options.strategy, provider, **opening) as anima:
-            yield {None: anima}
+            yield {NOBODYS: anima}
 
 
 @asynccontextmanager

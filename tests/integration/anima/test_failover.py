@@ -66,7 +66,7 @@ async def test_no_acknowledged_write_is_lost_by_two_failovers_and_none_fails_aft
                     await load.goes_on()
                     async with server.disrupted("fail_over"):
                         await load.goes_on()
-                        failed = load.failed
+                    failed = load.failed
                     await load.goes_on()
                     assert load.failed == failed, "once the other takes writes, nothing fails"
                 load.stop = True

@@ -74,6 +74,7 @@ AWAITED: Final = "synchronous_standby_names"
 """Is the primary's alone: a standby that is promoted would wait for one that is not there yet."""
 
 SET_AWAITED: Final = "ALTER SYSTEM SET synchronous_standby_names = %L"
+IS_AWAITED: Final = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))"
 RELOAD: Final = "SELECT pg_reload_conf()"
 PROMOTE: Final = "SELECT pg_promote()"
 
@@ -172,11 +173,10 @@ class EmbeddedProvisioner:
         plan = _Plan.drawn(self.postgres_major, self.port, self.disk_mb)
         for_all = {name: value for name, value in settings.items() if name != AWAITED}
         async with contextlib.AsyncExitStack() as stack:
-            process, server = await stack.enter_async_context(self._started(plan, for_all))
+            process, server = await self._start(stack, plan, for_all)
 
             async def follow(primary: _Plan, port: int | None = None) -> tuple[_Process, PostgresServer]:
-                started = self._started(primary.of_standby(port), {**STANDBY_SETTINGS, **for_all})
-                return await stack.enter_async_context(started)
+                return await self._start(stack, primary.of_standby(port), {**STANDBY_SETTINGS, **for_all})
 
             following = [await follow(plan) for _ in range(self.standbys)]
             if following:
@@ -184,21 +184,17 @@ class EmbeddedProvisioner:
                 server = await pair.begun(server, [standby for _, standby in following])
             yield server
 
-    @asynccontextmanager
-    async def _started(
-        self, plan: "_Plan", settings: Mapping[str, str]
-    ) -> AsyncGenerator[tuple["_Process", PostgresServer]]:
-        with tempfile.TemporaryFile() as log:
-            supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **LOG_SETTINGS, **settings}, log)
-            try:
-                await _release(supervisor, plan, self.cluster if plan.primary_port is None else None)
-                process = _Process(supervisor, plan, log, self.start_timeout_s)
-                server = await process.opened(self.name)
-                if _logs_as_usual(settings):
-                    server = replace(server, read_log_on=partial(_part_of, log))
-                yield process, server
-            finally:
-                await _stop(supervisor, plan)
+    async def _start(
+        self, stack: contextlib.AsyncExitStack, plan: "_Plan", settings: Mapping[str, str]
+    ) -> tuple["_Process", PostgresServer]:
+        """The stack stops and removes it, in whatever loop it was started."""
+        log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack is its context
+        supervisor = _supervise(plan, {**DEFAULT_SETTINGS, **LOG_SETTINGS, **settings}, log)
+        stack.push_async_callback(_stop, supervisor, plan)
+        await _release(supervisor, plan, self.cluster if plan.primary_port is None else None)
+        process = _Process(supervisor, plan, log, self.start_timeout_s)
+        server = await process.opened(self.name)
+        return process, replace(server, read_log_on=partial(_part_of, log)) if _logs_as_usual(settings) else server
 
     async def clean(self) -> tuple[str, ...]:
         """Directories that no process names, neither a supervisor nor a server."""
@@ -272,15 +268,17 @@ class _Plan:
 
 @dataclass(slots=True)
 class _Pair:
-    """A primary and the standby that takes its place when it is lost; then a new standby takes that one's.
+    """A primary and the standby that takes its place when it is lost; another follows where the lost one was.
 
-    `awaited` is which standbys a commit waits for (`synchronous_standby_names`): it is set while there is one.
+    That one is started before the next database is made, or the next failover: nobody has to wait for it while requests
+    are timed. `awaited` is which standbys a commit waits for (`synchronous_standby_names`) while there is one.
     """
 
     primary: "_Process"
     standby: "_Process"
     follow: Callable[[_Plan, int | None], Awaitable[tuple["_Process", PostgresServer]]]
     awaited: str
+    lost: "_Process | None" = None
 
     async def begun(self, server: PostgresServer, standbys: list[PostgresServer]) -> PostgresServer:
         """The server by the addresses of both, of which the one that takes writes is used, and its failover."""
@@ -301,6 +299,7 @@ class _Pair:
             disruptions=disruptions,
             cannot=cannot,
             standbys=tuple(standbys),
+            before_database=self._completed,
             read_cpu_s=self._cpu_s,
             read_log=self._end_of_log,
             read_log_on=lambda _: None,  # It goes on in another server's.
@@ -318,24 +317,35 @@ class _Pair:
 
     @asynccontextmanager
     async def _failed_over(self) -> AsyncGenerator[None]:
-        """Begins when the standby takes writes, and ends when another one follows it, where the lost one was."""
-        lost, self.primary = self.primary, self.standby
-        await lost.lose()
+        """Begins when the standby takes writes; nothing is restored at its end."""
+        await self._completed()
+        self.lost, self.primary = self.primary, self.standby
+        await self.lost.lose()
         await self._await_nobody()
-        try:
-            async with connected(self.primary.plan.admin_url) as connection:
-                await connection.execute(PROMOTE)
-            yield
-        finally:
-            self.standby, _ = await self.follow(self.primary.plan, lost.plan.port)
+        async with connected(self.primary.plan.admin_url) as connection:
+            await connection.execute(PROMOTE)
+        yield
+
+    async def _completed(self) -> None:
+        """Has another server follow where the lost one was, if one was lost."""
+        if self.lost is not None:
+            self.standby, _ = await self.follow(self.primary.plan, self.lost.plan.port)
+            self.lost = None
             await self._await_standby()
 
     async def _await_nobody(self) -> None:
         await execute_named(self.primary.plan.admin_url, (SET_AWAITED, ""), (RELOAD,))
 
     async def _await_standby(self) -> None:
-        if self.awaited:
-            await execute_named(self.primary.plan.admin_url, (SET_AWAITED, self.awaited), (RELOAD,))
+        """Returns when commits wait for it, which the checkpointer tells them once it has read the setting."""
+        if not self.awaited:
+            return
+        url = self.primary.plan.admin_url
+        await execute_named(url, (SET_AWAITED, self.awaited), (RELOAD,))
+        async with asyncio.timeout(STOP_TIMEOUT_S), connected(url) as connection:
+            while not await connection.fetchval(IS_AWAITED):  # noqa: ASYNC110 -- the server sets no event here
+                await asyncio.sleep(POLL_INTERVAL_S)
+            await connection.execute("CHECKPOINT")
 
 
 def _drawn_directory() -> Path:

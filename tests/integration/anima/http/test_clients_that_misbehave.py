@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message
 from anima.assembly import Anima
 from anima.database import Session
 from anima.http.app import application
-from anima.http.callers import Callers
+from anima.http.callers import NOBODYS, Callers
 from anima.http.protocol import TimedHttpProtocol
 from tests.memories import plant, session_on, value
 from tests.service import options_for, served
@@ -136,7 +136,7 @@ async def ask(app: ASGIApp, drawn: Drawn, *, leaves: bool) -> int:
 
 @pytest.mark.slow
 async def test_ten_thousand_good_and_bad_requests_leave_nothing_behind(anima: Anima, session: Session) -> None:
-    app = application(Callers({None: anima}))
+    app = application(Callers({NOBODYS: anima}))
     tasks_before = len(asyncio.all_tasks())
     random = Random(1)
     requests = [(drawn_request(random), random.random() < 0.02) for _ in range(10_000)]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from anima.assembly import Anima
-from anima.http.callers import CALLERS_MAX, POSITION_HEADER, Callers
+from anima.http.callers import CALLERS_MAX, NOBODYS, POSITION_HEADER, Callers
 from anima.standbys import CallerHistory
 from anima.strategy import FRONTIER
 from tests.followed import Followed
@@ -48,7 +48,7 @@ async def test_a_process_alone_knows_its_callers_writes(followed: Followed, repl
 
 
 async def test_the_header_has_any_process_know_what_another_wrote(followed: Followed, replicated: Anima) -> None:
-    first, second = (Callers({None: replicated}, is_alone=False) for _ in range(2))
+    first, second = (Callers({NOBODYS: replicated}, is_alone=False) for _ in range(2))
     async with client_of(replicated, callers=first) as one, client_of(replicated, callers=second) as other:
         _, before = await count_of(other)
         await followed.caught_up()
@@ -78,7 +78,7 @@ async def test_without_standbys_no_answer_has_the_header(database_url: str) -> N
 
 
 def test_who_was_forgotten_is_taken_for_the_one_who_wrote_last(replicated: Anima) -> None:
-    callers = Callers({None: replicated})
+    callers = Callers({NOBODYS: replicated})
     for number in range(CALLERS_MAX + 2):
         callers.known(f"key {number}").extend(number)
     assert len(callers.histories) == CALLERS_MAX

@@ -7,7 +7,7 @@ server may be shared between event loops. Not for what a database contains: targ
 import asyncio
 import re
 import socket
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -124,6 +124,10 @@ Disruptions = Mapping[Disruption, Callable[[], AbstractAsyncContextManager[None]
 """How a provisioner disrupts the server that it started."""
 
 
+async def nothing_to_mend() -> None:
+    """Most disruptions leave nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
     """A `Server` that is reached as an administrator. It is frozen: its databases change, what it is does not."""
@@ -152,6 +156,8 @@ class PostgresServer:
     """Of each disruption that cannot be done here, why."""
     standbys: "tuple[PostgresServer, ...]" = ()
     """The servers that follow it."""
+    before_database: Callable[[], Awaitable[None]] = field(default=nothing_to_mend, repr=False, compare=False)
+    """Mends, before a database is made, what a disruption has left."""
 
     def standby_urls(self, url: str) -> tuple[str, ...]:
         name = unquote(urlsplit(url).path.removeprefix("/"))
@@ -203,6 +209,7 @@ class PostgresServer:
 
     async def _make(self, name: str, making: tuple[str, ...]) -> None:
         full = self._full(name)
+        await self.before_database()
         settings = ((SET_IN_DATABASE, full, *setting) for setting in self.database_settings.items())
         marks = ((MARK_DATABASE, full),) if self.prefix else ()
         await execute_named(self.admin_url, making, *marks, *settings)
