@@ -75,6 +75,8 @@ AWAITED: Final = "synchronous_standby_names"
 
 SET_AWAITED: Final = "ALTER SYSTEM SET synchronous_standby_names = %L"
 IS_AWAITED: Final = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))"
+FLUSHED: Final = "SELECT pg_current_wal_flush_lsn()::text"
+LACKS: Final = "SELECT pg_last_wal_replay_lsn() < $1::text::pg_lsn"
 RELOAD: Final = "SELECT pg_reload_conf()"
 PROMOTE: Final = "SELECT pg_promote()"
 
@@ -299,7 +301,7 @@ class _Pair:
             disruptions=disruptions,
             cannot=cannot,
             standbys=tuple(standbys),
-            before_database=self._completed,
+            making=self._making,
             read_cpu_s=self._cpu_s,
             read_log=self._end_of_log,
             read_log_on=lambda _: None,  # It goes on in another server's.
@@ -326,6 +328,17 @@ class _Pair:
             await connection.execute(PROMOTE)
         yield
 
+    @asynccontextmanager
+    async def _making(self) -> AsyncGenerator[None]:
+        """Who looks for a database at both addresses may come to the standby's first, and would not find it there."""
+        await self._completed()
+        yield
+        async with connected(self.primary.plan.admin_url) as connection:
+            end = await connection.fetchval(FLUSHED)
+        async with _in_time(), connected(self.standby.plan.admin_url) as connection:
+            while await connection.fetchval(LACKS, end):  # noqa: ASYNC110 -- as below
+                await asyncio.sleep(POLL_INTERVAL_S)
+
     async def _completed(self) -> None:
         """Has another server follow where the lost one was, if one was lost."""
         if self.lost is not None:
@@ -342,10 +355,21 @@ class _Pair:
             return
         url = self.primary.plan.admin_url
         await execute_named(url, (SET_AWAITED, self.awaited), (RELOAD,))
-        async with asyncio.timeout(STOP_TIMEOUT_S), connected(url) as connection:
+        async with _in_time(), connected(url) as connection:
             while not await connection.fetchval(IS_AWAITED):  # noqa: ASYNC110 -- the server sets no event here
                 await asyncio.sleep(POLL_INTERVAL_S)
             await connection.execute("CHECKPOINT")
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            yield
+    except TimeoutError:
+        raise ProvisioningError(
+            f"The server that follows is {STOP_TIMEOUT_S:g} s behind. Try again when the machine is less busy."
+        ) from None
 
 
 def _drawn_directory() -> Path:

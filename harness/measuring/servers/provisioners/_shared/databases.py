@@ -7,8 +7,8 @@ server may be shared between event loops. Not for what a database contains: targ
 import asyncio
 import re
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, assert_never
@@ -124,10 +124,6 @@ Disruptions = Mapping[Disruption, Callable[[], AbstractAsyncContextManager[None]
 """How a provisioner disrupts the server that it started."""
 
 
-async def nothing_to_mend() -> None:
-    """Most disruptions leave nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
     """A `Server` that is reached as an administrator. It is frozen: its databases change, what it is does not."""
@@ -156,8 +152,8 @@ class PostgresServer:
     """Of each disruption that cannot be done here, why."""
     standbys: "tuple[PostgresServer, ...]" = ()
     """The servers that follow it."""
-    before_database: Callable[[], Awaitable[None]] = field(default=nothing_to_mend, repr=False, compare=False)
-    """Mends, before a database is made, what a disruption has left."""
+    making: Callable[[], AbstractAsyncContextManager[None]] = field(default=nullcontext, repr=False, compare=False)
+    """Surrounds the making of a database: what a disruption has left is mended before, and who follows has it after."""
 
     def standby_urls(self, url: str) -> tuple[str, ...]:
         name = unquote(urlsplit(url).path.removeprefix("/"))
@@ -209,10 +205,10 @@ class PostgresServer:
 
     async def _make(self, name: str, making: tuple[str, ...]) -> None:
         full = self._full(name)
-        await self.before_database()
         settings = ((SET_IN_DATABASE, full, *setting) for setting in self.database_settings.items())
         marks = ((MARK_DATABASE, full),) if self.prefix else ()
-        await execute_named(self.admin_url, making, *marks, *settings)
+        async with self.making():
+            await execute_named(self.admin_url, making, *marks, *settings)
 
     async def _refuse_absent(self, template: str) -> None:
         async with connected(self._url(template)):
