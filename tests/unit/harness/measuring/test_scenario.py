@@ -142,6 +142,7 @@ def test_a_latency_model_is_a_name_or_its_numbers() -> None:
         ([TIMELINE % 'phase="query",at_s=-1,action="restart"'], "timeline.0.at_s"),
         ([TIMELINE % 'phase="query",at_s=1,action="pause"'], "`for_s` is missing"),
         ([TIMELINE % 'phase="query",at_s=1,action="terminate_backends",for_s=1'], "Leave it out"),
+        ([TIMELINE % 'phase="query",at_s=1,action="fail_over",for_s=1'], "fail_over, which is over by itself"),
         ([TIMELINE % 'phase="query",at=1,action="restart"'], "unknown key 'timeline.0.at'. Did you mean 'at_s'?"),
         (["phases=[{requests=1}]"], "phases.0: `workload` is missing. Known: add"),
     ],

@@ -9,6 +9,7 @@ from harness.measuring.servers.addresses import (
     FROM_ENVIRONMENT,
     address,
     completed,
+    endpoints,
     redacted,
     refuse_password,
     with_database,
@@ -158,3 +159,10 @@ def test_a_user_without_a_name_has_to_be_stated(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError, match="names no user, and the user that runs this has no name"):
         completed("postgresql://127.0.0.1/x")
     assert completed("postgresql://u@127.0.0.1/x") == "postgresql://u@127.0.0.1:5432/x"
+
+
+def test_a_url_of_several_servers_says_where_each_is() -> None:
+    both = "postgresql://u:p@127.0.0.1:5001,[::1]:5002/d?target_session_attrs=read-write"
+    assert endpoints(both) == [("127.0.0.1", 5001), ("::1", 5002)]
+    assert address(both) == "127.0.0.1:5001,::1:5002"
+    assert endpoints("postgresql://h/d") == [("h", 5432)]
