@@ -1,6 +1,6 @@
 """Tenants: each has its tables in a PostgreSQL schema of its own, which no statement for another can name.
 
-A connection's search path is the tenant's schema and that of pgvector (docs/decisions/0016). So every strategy and
+A connection's search path is the tenant's schema and that of pgvector (docs/decisions/0017). So every strategy and
 every migration works for a tenant as it is, and without tenants nothing of this runs.
 """
 
