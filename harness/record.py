@@ -195,7 +195,8 @@ class PhaseRecord(Frozen):
     """What went up and down, where one process sent all requests; else None."""
     memory: tuple[LevelsRecord, ...] = ()
     """What memory processes had, as it was read now and then: `client_kept_bytes` of the load generator, where one
-    process sent all requests, and `service_memory_bytes`, which are resident, of a service that the run started.
+    process sent all requests, with how many `requests` had begun by then, and `service_memory_bytes`, which are
+    resident, of a service that the run started.
     """
     drain_s: float | None = None
     """How many seconds the background work that it left behind went on after it; None where there is none to wait for.

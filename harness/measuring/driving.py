@@ -6,7 +6,7 @@ What is declared and discarded comes first: priming (texts that a running servic
 import gc
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import Final
@@ -151,7 +151,7 @@ class TimedPhase:
         self._stage_starts: list[float] = []
         self._levels = Levels(target.levels, measured.clock)
         # What was garbage all along is none of what requests leave behind.
-        self._memory = Levels(kept_memory, measured.clock, at_end=gc.collect)
+        self._memory = Levels(self._kept_memory, measured.clock, at_end=gc.collect)
         self._heartbeat = Heartbeat()
 
     @property
@@ -173,6 +173,10 @@ class TimedPhase:
             with self._heartbeat.watched():
                 self._dropped += await arrival.drive(requests, self._issue, clock, begun)
         self._slices_left -= 1
+
+    def _kept_memory(self) -> Mapping[str, float]:
+        """With how many requests had begun by then, since they need not come at one pace."""
+        return {**kept_memory(), "requests": float(self._started)}
 
     async def _issue(self, request: Request, intended: float) -> None:
         clock = self._pass.clock

@@ -9,6 +9,7 @@ from harness.judging.limits import Limit
 from harness.quantities import Unit
 from harness.record import LevelsRecord, PhaseRecord
 
+REQUESTS: Final = "requests"
 TOO_FEW: Final = "the phase was too short to see memory grow: give it a second or more"
 
 
@@ -57,8 +58,13 @@ class MemoryGrowth:
 def growth_per_request(phase: PhaseRecord, level: str) -> float | None:
     """In bytes; None where it was not read, or not often enough."""
     levels = levels_of(phase, level)
-    growth = steady_growth(levels.at_s, levels.values[level]) if levels else None
-    return growth / phase.started if growth is not None and phase.started else None
+    if levels is None or not phase.started:
+        return None
+    # Who asks a service from another process does not see how many requests it had by then.
+    at = levels.values.get(REQUESTS, levels.at_s)
+    growth = steady_growth(at, levels.values[level])
+    requests = at[-1] - at[0] if REQUESTS in levels.values else phase.started
+    return growth / requests if growth is not None and requests else None
 
 
 def levels_of(phase: PhaseRecord, level: str) -> LevelsRecord | None:

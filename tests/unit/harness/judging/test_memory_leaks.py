@@ -57,6 +57,16 @@ def test_what_is_little_is_no_finding() -> None:
     assert memory_table([]) is None
 
 
+def test_requests_that_come_at_an_uneven_pace_leave_as_much_each() -> None:
+    asked = [float(n) for n in range(0, 600, 10)] + [600.0 + 100 * n for n in range(25)]
+    kept = LevelsRecord(
+        at_s=tuple(map(float, range(len(asked)))),
+        values={"client_kept_bytes": tuple(5e7 + 1_000 * n for n in asked), "requests": tuple(asked)},
+    )
+    (leak,) = memory_leaks(of([kept]))
+    assert 999 < leak.bytes_per_request < 1_001
+
+
 def test_a_service_is_told_from_who_asks_it() -> None:
     (leak,) = memory_leaks(of([grown(0), grown(2_000, "service_memory_bytes")]))
     table = memory_table([leak])
