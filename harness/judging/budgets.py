@@ -7,6 +7,7 @@
     add{text=known}.p95 <= 150ms                only requests whose text has been embedded before in this run
     mix{stage=2}.p95 <= 300ms                   of a phase, and only of its second stage
     query{window=10s}.p95 <= 1s                 each 10 seconds by themselves
+    query{recall=95%}.p95 <= 20ms               of the first variant whose search finds as much
     fix3: query.statements <= 6                 of another variant
     query.statements <= 2 + ceil(n / 500)       a law in the results of the request
     query.p99 <= 2s abort after 30s             ends the run as soon as it has failed
@@ -21,6 +22,7 @@ variant. Each error points at the column and says what to write.
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -32,7 +34,7 @@ from harness.record import Sample
 
 TextSelector = Literal["known", "first"]
 TEXTS: Final[tuple[TextSelector, ...]] = ("known", "first")
-LABELS: Final = ("text", "stage", "window")
+LABELS: Final = ("text", "stage", "window", "recall")
 SUBJECTS: Final = frozenset({"cache", "background", "pool"})
 """Parts of a variant, which are neither operations nor phases."""
 
@@ -72,14 +74,21 @@ class Selection:
     """Says which requests of the subject are meant: all, unless said otherwise.
 
     `stage` counts from 1. `window_s` does not leave any out: it has each stretch of that length judged by itself.
+    `recall` has the first variant judged that finds as much.
     """
 
     text: TextSelector | None = None
     stage: int | None = None
     window_s: float | None = None
+    recall: float | None = None
 
     def __str__(self) -> str:
-        labels = {"text": self.text, "stage": self.stage, "window": self.window_s and f"{self.window_s:g}s"}
+        labels = {
+            "text": self.text,
+            "stage": self.stage,
+            "window": self.window_s and f"{self.window_s:g}s",
+            "recall": self.recall and f"{self.recall * 100:g}%",
+        }
         stated = [f"{label}={value}" for label, value in labels.items() if value is not None]
         return f"{{{', '.join(stated)}}}" if stated else ""
 
@@ -170,6 +179,8 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Budget:
     subject = subject or scanner.expect(r"(\w+)", "an operation such as query, or cache")
     brace = scanner.column
     selection = _selection(scanner)
+    if selection.recall is not None and variant:
+        raise scanner.fault(variant, "the recall chooses the variant: leave its name out.")
     scanner.expect(r"(\.)", "a dot and a metric, such as .p95")
     metric = _metric(scanner, subject)
     if selection != EVERYTHING and METRICS[metric].scope != "requests":
@@ -178,6 +189,8 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Budget:
         _check_names(scanner, variant, subject, METRICS[metric], vocabulary)
     comparator = _comparator(scanner, metric)
     end, abort_after_s = _aborting(scanner, metric)
+    if abort_after_s is not None and selection.recall is not None:
+        raise misread(scanner.text, end, "a recall is known when the run is over: leave out what follows the limit.")
     limit = read_limit(scanner.text, slice(scanner.column, end), comparator, metric, METRICS[metric].unit)
     return Budget(variant.text if variant else None, subject.text, selection, metric, limit, abort_after_s)
 
@@ -193,14 +206,16 @@ def _selection(scanner: _Scanner) -> Selection:
         if label.text in labels:
             raise scanner.fault(label, f"{label.text} is stated twice: leave one out.")
         scanner.expect("(=)", f"= and a value, as in {{{_EXAMPLES[label.text]}}}")
-        labels[label.text] = scanner.expect(r"(\d+\.\d+\w*|\w+)", f"a value, as in {{{_EXAMPLES[label.text]}}}")
+        labels[label.text] = scanner.expect(r"((?:\d+\.\d+\w*|\w+)%?)", f"a value, as in {{{_EXAMPLES[label.text]}}}")
         if not scanner.take("(,)"):
             break
     scanner.expect(r"(\})", "} after the label")
-    return Selection(_text(scanner, labels), _stage(scanner, labels), _window_s(scanner, labels))
+    return Selection(
+        _text(scanner, labels), _stage(scanner, labels), _window_s(scanner, labels), _recall(scanner, labels)
+    )
 
 
-_EXAMPLES: Final = {"text": "text=known", "stage": "stage=2", "window": "window=10s"}
+_EXAMPLES: Final = {"text": "text=known", "stage": "stage=2", "window": "window=10s", "recall": "recall=95%"}
 
 
 def _text(scanner: _Scanner, labels: Mapping[str, _Word]) -> TextSelector | None:
@@ -220,6 +235,16 @@ def _stage(scanner: _Scanner, labels: Mapping[str, _Word]) -> int | None:
     if not re.fullmatch(r"[1-9][0-9]{0,5}", value.text):
         raise scanner.fault(value, "a stage is its number in the scenario's order, from 1: write {stage=1}.")
     return int(value.text)
+
+
+def _recall(scanner: _Scanner, labels: Mapping[str, _Word]) -> float | None:
+    value = labels.get("recall")
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)%", value.text)
+    if found is None or not 0 < float(found[1]) <= 100:  # noqa: PLR2004 -- percent
+        raise scanner.fault(value, "a recall is a share over 0%: write {recall=95%}.")
+    return float(Fraction(found[1]) / 100)
 
 
 def _window_s(scanner: _Scanner, labels: Mapping[str, _Word]) -> float | None:

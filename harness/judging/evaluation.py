@@ -9,6 +9,7 @@ from harness.judging.analysis.quantiles import CONFIDENCE
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome
 from harness.judging.budgets import Budget
+from harness.judging.searches import found_sentence, without_recall
 from harness.quantities import count, duration, number_of
 from harness.record import PhaseRecord, Sample, VariantRecord
 
@@ -95,9 +96,21 @@ def _evaluate_seen(
         return Evaluation(Outcome.INVALID, n=0, reason=reason)
     passes = _passes(variant.samples, observed.samples, budget.selection.stage)
     if budget.selection.window_s is not None:
-        return _worst_window(budget, observed, passes, budget.selection.window_s)
+        return _with_recall(budget, observed, _worst_window(budget, observed, passes, budget.selection.window_s))
     elapsed_s = sum(end_s - start_s for start_s, end_s in passes.values())
-    return metric.evaluate(replace(observed, elapsed_s=elapsed_s), budget.limit)
+    return _with_recall(budget, observed, metric.evaluate(replace(observed, elapsed_s=elapsed_s), budget.limit))
+
+
+def _with_recall(budget: Budget, observed: Observed, found: Evaluation) -> Evaluation:
+    """No time passes for a search that may miss anything: it cannot be judged unless somebody knows what it found."""
+    if METRICS[budget.metric].timed != "always" or METRICS[budget.metric].scope != "requests":
+        return found
+    operations = {sample.operation for sample in observed.samples}
+    reason = without_recall(observed.variant, operations) if found.outcome is Outcome.PASS else None
+    if reason:
+        return replace(found, outcome=Outcome.INVALID, reason=reason)
+    said = " ".join(filter(None, (found.warning, found_sentence(observed.variant, operations))))
+    return replace(found, warning=said)
 
 
 def _alone(variant: VariantRecord, subject: str) -> Iterator[PhaseRecord]:

@@ -72,7 +72,7 @@ def _refuse_undecidable(declared: Declaration, budget: Budget) -> None:
 
 
 def _refuse_unmeasured(declared: Declaration, budget: Budget) -> None:
-    if budget.metric == "recall" and not declared.recall_queries:
+    if (budget.metric == "recall" or budget.selection.recall is not None) and not declared.recall_queries:
         raise UsageError(
             f"budget: {budget}\n  recall is measured only where the scenario says on how many queries: set "
             "`recall_queries = 50`."

@@ -12,6 +12,7 @@ from harness.judging.budget_metrics.protocol import Evaluation, Outcome, WhenTim
 from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import declaration_of
 from harness.judging.evaluation import SEVERITY, evaluate
+from harness.judging.searches import best_recall, first_with_recall
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.judging.waivers import NO_WAIVERS, Waiver, Waivers, day_of, standing
 from harness.quantities import Unit, count, number_of, percent, quantity, share, significant
@@ -195,6 +196,38 @@ WAIVED_ROOM: Final = 0.2
 
 
 def _judge_budget(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
+    wanted = budget.selection.recall
+    if wanted is not None:
+        chosen = first_with_recall(record, budget.subject, wanted)
+        if chosen is None:
+            return _unreached(record, budget, wanted)
+        plain = replace(budget, selection=replace(budget.selection, recall=None))
+        return replace(_judge_one(record, plain, chosen.name), budget=str(budget))
+    return _judge_one(record, budget, variant_name)
+
+
+def _unreached(record: RunRecord, budget: Budget, wanted: float) -> BudgetVerdict:
+    """No time is within the limit where no variant finds as much; where nobody knows, nothing is shown."""
+    best = best_recall(record, budget.subject)
+    said = (
+        f"No variant reaches it: {best[0]} finds most, {share(best[1])} < {share(wanted)}."
+        if best
+        else f"Cannot be judged: the recall of {budget.subject} was measured of no variant."
+    )
+    return BudgetVerdict(
+        budget=str(budget),
+        subject=budget.subject,
+        texts=budget.text or "all",
+        metric=budget.metric,
+        variant=best[0] if best else "",
+        outcome=Outcome.FAIL if best else Outcome.INVALID,
+        unit=budget.limit.unit,
+        timed=False,
+        sentence=said,
+    )
+
+
+def _judge_one(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVerdict:
     variant = next((variant for variant in record.variants if variant.name == variant_name), None)
     evaluation = (
         evaluate(budget, variant, () if record.aborted_by == str(budget) else record.looks)

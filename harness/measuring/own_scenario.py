@@ -41,7 +41,7 @@ NAMES: Final = {
 """What a budget can name."""
 
 MIX: Final = "mix"
-RECALL: Final = re.compile(r"(?<![\w.])(\w+)\s*\.\s*recall\b")
+RECALL: Final = re.compile(r"(?<![\w.])(\w+)\s*(?:\.\s*recall\b|\{[^}]*\brecall\s*=)")
 STATEMENTS_PER_OP: Final = "statements_per_op"
 COUNTED_ALONE: Final = 20
 """Requests of a phase that is there for what is counted: the same for every variant."""
@@ -250,7 +250,7 @@ class OwnScenario(Scenario, frozen=True):
         """Says why the operation is not held against exact search, and what to do."""
         return (
             f"this target does not search exactly as well, so nobody knows what {operation} has missed. A Python class "
-            "does by a method `exact`; leave the budget out for others."
+            "does by a method `exact`, and SQL by one statement that reads; leave the budget out for others."
         )
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows properties, but not pydantic's on top of them

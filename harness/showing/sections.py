@@ -36,6 +36,7 @@ from harness.showing.tables import (
     memory_table,
     model_table,
     operations_table,
+    recall_table,
     reference_tables,
     services_table,
     statements_table,
@@ -192,6 +193,12 @@ ENTRIES: Final = (
         ALL - {"reviewing"},
         further=lambda report, audience: ladder_tables(report.summary) if audience == "browsing" else (),
         figures=("ladder",),
+    ),
+    ListedSection(
+        "recall",
+        "Latency at its recall",
+        "Latency at its recall",
+        lambda report, _: (recall_table(report.record, report.summary),),
     ),
     ListedSection(
         "distribution",

@@ -8,12 +8,14 @@ import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Final, Literal, cast
 
 from harness.judging.analysis.quantiles import samples_min
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.declaration import Reference
 from harness.judging.memory_leaks import MemoryLeak
+from harness.judging.searches import recalls_of
 from harness.judging.verdict import Verdict
 from harness.quantities import ABSENT, amount, count, duration, interval, share, significant
 from harness.record import RunRecord
@@ -356,6 +358,34 @@ def _load(summary: OperationSummary) -> str:
     users = [f"{count(summary.users)} user{'s' if summary.users > 1 else ''}"] if summary.users else []
     rate = [f"{significant(summary.rate_per_s)}/s"] if summary.rate_per_s else []
     return ", ".join(users + rate) or ABSENT
+
+
+def recall_table(record: RunRecord, summary: Summary) -> Table | None:
+    """The curve of a setting that was swept: the recall of each variant, and its times."""
+    columns = (
+        *text_columns("Operation", "Variant"),
+        *number_columns("Recall", "Queries", "p50", "p95"),
+    )
+    searched = [
+        (each, recalls_of(variant, each.operation))
+        for each in summary.operations
+        for variant in record.variants
+        if variant.name == each.variant and each.texts == "all"
+    ]
+    known = [(each, recalls) for each, recalls in searched if recalls]
+    rows = tuple(
+        (
+            Cell(printable(each.operation)),
+            Cell(printable(each.variant)),
+            Cell(share(fmean(recalls))),
+            Cell(count(len(recalls))),
+            quantile_cell(each.p50, each.requests, "p50"),
+            quantile_cell(each.p95, each.requests, "p95"),
+        )
+        for each, recalls in sorted(known, key=lambda pair: (pair[0].operation, fmean(pair[1])))
+    )
+    note = "Recall: the share of what an exact search finds, on the data as the last phase left it."
+    return table_or_none("Latency at its recall", columns, rows, note)
 
 
 def services_table(summary: Summary) -> Table | None:

@@ -4,14 +4,12 @@ On as many queries as the scenario's `recall_queries` says, after the timed pass
 """
 
 from statistics import fmean
-from typing import Final, Literal
+from typing import Literal
 
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
+from harness.judging.searches import recalls_of
 from harness.quantities import Unit
-
-QUERY: Final = "query"
-"""The operation of Anima that searches."""
 
 
 class RecallMetric:
@@ -25,9 +23,7 @@ class RecallMetric:
     meaning = "The share of exact search's results that the variant's search found, averaged over the sampled queries."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        recalls = observed.variant.recalls_by_operation.get(observed.subject, ())
-        if observed.subject == QUERY:
-            recalls = recalls or observed.variant.recalls
+        recalls = recalls_of(observed.variant, observed.subject)
         if not recalls:
             return Evaluation(
                 Outcome.INVALID, n=0, reason=f"the target did not search exactly as well as by {observed.subject}"

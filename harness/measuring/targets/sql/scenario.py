@@ -1,8 +1,9 @@
 """A scenario of SQL statements: what each operation sends, and what a variant has other than the rest."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -13,6 +14,13 @@ from harness.measuring.scenario import known
 from harness.measuring.section import Section
 from harness.measuring.seeds import as_several
 from harness.measuring.targets.sql.queries import OwnStatement, mismatch, read_file, read_statement
+
+_COMMENTS: Final = r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/|\()\s*)*"
+READS: Final = re.compile(rf"{_COMMENTS}(?:select|with|table|values)\b", re.IGNORECASE | re.DOTALL)
+PLANNED: Final = re.compile(
+    rf"{_COMMENTS}(?:select|with|table|values|insert|update|delete|merge)\b", re.IGNORECASE | re.DOTALL
+)
+"""Statements that EXPLAIN takes, and no VACUUM or CALL."""
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_several, json_schema_input_type=str | list[str])]
 
@@ -73,6 +81,18 @@ class SqlScenario(OwnScenario, frozen=True):
     @property
     def tells_plans(self) -> bool:
         return True
+
+    @property
+    def searched(self) -> Sequence[str]:
+        """Those that are one statement which reads: the server finds as much without its indexes, and no less."""
+        return [
+            name
+            for name in self.operations
+            if all(len(sent) == 1 and READS.match(sent[0].sql) for sent in self._sent(name))
+        ]
+
+    def _sent(self, operation: str) -> Sequence[tuple[OwnStatement, ...]]:
+        return [self.statements(variant)[operation] for variant in self.variants]
 
     @model_validator(mode="after")
     def _statements_fit(self) -> Self:

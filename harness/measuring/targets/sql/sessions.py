@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
@@ -23,6 +24,12 @@ _NATIVE: Final = _INTEGERS | _TEXTS | {"float4", "float8", "bool"}
 
 _CHANGED: Final = re.compile(r"(\d+)$")
 """At the end of a command's tag: how many rows it sent or changed."""
+
+WITHOUT_INDEXES: Final = (
+    "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; "
+    "SET LOCAL enable_seqscan = on; SET LOCAL enable_sort = on; SET LOCAL plan_cache_mode = force_custom_plan"
+)
+"""Has the server read all rows; what was planned before is planned again."""
 
 WRONG: Final = "wrong answer"
 """The class of an error that the database does not know of."""
@@ -142,6 +149,17 @@ class OwnSession:
         exchanges.came_back(lambda: _first_of(rows) or str(prepared.get_statusmsg()))
         return len(rows)
 
+    async def recall(self, statement: OwnStatement, arguments: Mapping[str, Plain]) -> float | None:
+        """The share of the rows that it finds without indexes which it finds as it is; None where there are none."""
+        prepared, bound = self._prepared[statement.name], self.bound(statement, arguments)
+        if self.connection.is_closed():
+            await self.open()
+        async with self.connection.transaction(readonly=True):
+            own = Counter(map(_as_text, await prepared.fetch(*bound)))
+            await self.connection.execute(WITHOUT_INDEXES)
+            exact = Counter(map(_as_text, await prepared.fetch(*bound)))
+        return (own & exact).total() / exact.total() if exact else None
+
     async def _control(self, command: str) -> None:
         begun = perf_counter()
         await self.connection.execute(command)
@@ -184,6 +202,11 @@ async def _take_text(connection: asyncpg.Connection, prepared: Sequence[Prepared
     }
     for schema, name in sorted(types):
         await connection.set_type_codec(name, schema=schema, encoder=_literal, decoder=str, format="text")
+
+
+def _as_text(row: "asyncpg.Record") -> str:
+    """All of its values, of which an array cannot be counted as it is."""
+    return repr(tuple(row))
 
 
 def _first_of(rows: "Sequence[asyncpg.Record]") -> str:

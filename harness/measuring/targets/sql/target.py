@@ -16,7 +16,7 @@ from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, S
 from harness.measuring.statements import counting
 from harness.measuring.targets.protocol import Response, TargetContext, TargetStatistics, nothing_shared
 from harness.measuring.targets.sql.queries import OwnStatement
-from harness.measuring.targets.sql.scenario import SqlScenario
+from harness.measuring.targets.sql.scenario import PLANNED, SqlScenario
 from harness.measuring.targets.sql.sessions import FAILURES, OwnSession
 
 REPORT_STATISTICS: Final = "SELECT pg_stat_force_next_flush()"
@@ -183,6 +183,7 @@ class OpenSql:
                     kinds,
                 )
                 for statement in self._operations[operation]
+                if PLANNED.match(statement.sql)
             ]
         except asyncpg.PostgresError as error:
             raise UsageError(f"{operation} cannot be planned: {error}.") from error
@@ -190,9 +191,17 @@ class OpenSql:
             await transaction.rollback()
 
     async def recalls(self, queries: Sequence[Request]) -> tuple[float, ...]:
-        """Does not search."""
-        del queries
-        return ()
+        """Of those that find anything without indexes, by the same statement. Raises `UsageError`."""
+        if not queries:
+            return ()
+        session = await self._free.get()
+        try:
+            found = [await session.recall(self._operations[each.operation][0], each.arguments) for each in queries]
+        except FAILURES as error:
+            raise UsageError(f"{queries[0].operation} cannot be searched exactly: {error}.") from error
+        finally:
+            self._free.put_nowait(session)
+        return tuple(share for share in found if share is not None)
 
     async def report_statistics(self) -> bool:
         try:

@@ -281,3 +281,62 @@ async def test_a_statement_that_never_finds_anything_is_warned_about_once(
                 await opened.perform(Request(name, arguments))
     [warning] = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: current: never returned no row in any of 1 requests")
+
+
+POINTS = """
+CREATE EXTENSION IF NOT EXISTS vector;
+CREATE TABLE points (id int PRIMARY KEY, tags text[], at vector(3));
+INSERT INTO points SELECT n, ARRAY['a'], ARRAY[sin(n), cos(n * 2), sin(n * 3)]::vector FROM generate_series(1, 2000) n;
+CREATE INDEX points_at ON points USING hnsw (at vector_l2_ops);
+ANALYZE points;
+"""
+
+
+async def test_the_recall_of_a_search_is_that_of_its_settings_beside_the_same_without_indexes(
+    tmp_path: Path, empty_url: str
+) -> None:
+    chosen = scenario(
+        tmp_path,
+        operations=operations(near=("SELECT id, tags, at <-> $1 FROM points ORDER BY at <-> $1 LIMIT 10", [[0, 0, 0]]))
+        | operations(put=("INSERT INTO points VALUES ($1)", [9999])),
+        variants={
+            name: {"settings": {"enable_seqscan": "off", "hnsw.ef_search": effort}}
+            for name, effort in (("least", "2"), ("most", "200"))
+        },
+    )
+    (tmp_path / "schema.sql").write_text(POINTS, encoding="utf-8")
+    assert chosen.searched == ["near"]
+    target = SqlTarget(chosen)
+    await target.prepare(empty_url, 0)
+    queries = [Request("near", {"1": [number / 10, 0.5, -0.5]}) for number in range(8)]
+    found: dict[str, tuple[float, ...]] = {}
+    for name in target.variants():
+        async with target.open(TargetContext(name, empty_url)) as opened:
+            for query in queries:
+                await opened.perform(query)
+            assert [each.record.access_methods for each in await opened.plans()] == [{"hnsw"}]
+            found[name] = await opened.recalls(queries)
+            assert await opened.recalls(()) == ()
+            assert (await opened.perform(queries[0])).results == (2 if name == "least" else 10)
+    assert set(found["least"]) <= {0.1, 0.2}
+    assert sum(found["most"]) / len(queries) >= 0.9
+
+
+async def test_what_writes_is_not_searched_again(tmp_path: Path, empty_url: str) -> None:
+    writing = "WITH gone AS (DELETE FROM things WHERE id = $1 RETURNING id) SELECT id FROM gone"
+    target = SqlTarget(scenario(tmp_path, operations=operations(take=(writing, [7]))))
+    await target.prepare(empty_url, 0)
+    async with target.open(TargetContext("current", empty_url)) as opened:
+        with pytest.raises(UsageError, match="take cannot be searched exactly: cannot execute"):
+            await opened.recalls([Request("take", {"1": 7})])
+        assert (await opened.perform(Request("take", {"1": 7}))).results == 1
+
+
+async def test_what_has_no_plan_is_performed_and_not_planned(tmp_path: Path, empty_url: str) -> None:
+    sent = operations(tidy=("-- By hand.\nVACUUM things", []), find=("/* all */ SELECT id FROM things", []))
+    target = SqlTarget(scenario(tmp_path, operations=sent))
+    await target.prepare(empty_url, 0)
+    async with target.open(TargetContext("current", empty_url)) as opened:
+        for name in sent:
+            await opened.perform(Request(name, {}))
+        assert [each.record.statement for each in await opened.plans()] == ["find"]
