@@ -61,7 +61,8 @@ def budget_texts(draw: st.DrawFn) -> str:
     if metric.scope == "statement":
         subject = draw(st.sampled_from(["query.search", "merge"]))
     selection = draw(selections) if metric.scope == "requests" else ""
-    comparator = "<=" if metric.kind == "sampled" else draw(st.sampled_from(["<=", ">="]))
+    bound = {"capacity": ">="}.get(word, "<=")
+    comparator = bound if metric.kind == "sampled" else draw(st.sampled_from(["<=", ">="]))
     if metric.unit == "index":
         comparator = " uses "
     limit = draw(limits[metric.unit])
