@@ -31,6 +31,7 @@ EXPORTS: Final = ("csv", "parquet", "png", "svg")
 ENVIRONMENTS: Final = ("own", "shared")
 SELFTESTS: Final = ("simulated", "served", "profiled")
 PLOTS: Final = ("svg", "png")
+SCHEMAS: Final = ("scenario", "run", "verdict", "comparison", "profile", "events")
 """What an option chooses from: the names of registries that take long to import."""
 
 
@@ -95,6 +96,8 @@ def harness(context: click.Context, *, debug: bool) -> None:
 @click.option(
     "--resume", metavar="[RUN]", is_flag=False, flag_value="latest", help="Go on with a run that was cut off."
 )
+@click.option("--json", "as_events", is_flag=True, help="Print events as JSON, an object a line, in place of tables.")
+@click.option("--quiet", is_flag=True, help="Show no progress, and of the result only the verdict and what fails.")
 @DATABASE
 @OUTPUT
 @WAIVERS
@@ -134,6 +137,21 @@ def report(**asked: object) -> object:
     csv, parquet, png and svg are written into the run's directory; the other formats are printed.
     """
     return work("report.report")(**asked)
+
+
+@harness.command(short_help="Shows a run that goes on in a browser, and to Prometheus.")
+@click.argument("name", metavar="[RUN]", default="latest")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=0, help="Where it listens; by default wherever is free."
+)
+@OUTPUT
+def watch(**asked: object) -> object:
+    """Shows a run that goes on: charts, figures and the last requests, on a page of this machine alone.
+
+    Its address followed by /metrics has figures for Prometheus. It reads the run's journal, so start it beside the run,
+    whenever you like. Ctrl-C ends it, and not the run.
+    """
+    return work("watch.watch")(**asked)
 
 
 @harness.command("compare", short_help="Says which of two strategies, runs or revisions is slower.")
@@ -246,7 +264,7 @@ def capacity(**asked: object) -> object:
     help="Also compare latencies, both sides in turn: where anything differs, or always. Takes minutes.",
 )
 @click.option(
-    "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report: markdown, json or junit."
+    "--report", "reports", metavar="FORMAT=PATH", multiple=True, help="Write a report: markdown, html, json or junit."
 )
 @SETTINGS
 @DATABASE
@@ -486,9 +504,14 @@ def check(**asked: object) -> object:
     return work("check.check")(**asked)
 
 
-@harness.command(short_help="Prints the JSON schema of a scenario.")
+@harness.command(short_help="Prints the JSON schema of a scenario, or of what runs leave.")
+@click.argument("kind", type=click.Choice(SCHEMAS), default=SCHEMAS[0])
 def schema(**asked: object) -> object:
-    """Prints the JSON schema of a scenario file, for editors."""
+    """Prints a JSON schema: of a scenario file, for editors; or of what runs leave, for other programs.
+
+    That is a run's record.json, its report.json (verdict), comparison.json (comparison), one profile of the record,
+    and a line of `harness run --json` (events). Each names its version, within which fields are only added.
+    """
     return work("schema.schema")(**asked)
 
 

@@ -13,6 +13,7 @@ import click
 from harness import journal, runs
 from harness.commands._shared import report_files, waiver_files
 from harness.commands._shared.chosen import chosen_scenario, without_absent_budgets
+from harness.commands._shared.events import EventStream
 from harness.commands._shared.github_actions import announce
 from harness.commands._shared.once import show_once
 from harness.commands._shared.searches import refuse_search
@@ -63,7 +64,12 @@ def run(
     output: Path,
     waivers_file: Path | None,
     everything: bool,
+    as_events: bool,
+    quiet: bool,
 ) -> ExitCode:
+    if everything and (as_events or quiet):
+        raise UsageError("--all shows all tables, which --json and --quiet leave out: ask for one of them.")
+    showing = RunShowing(everything=everything, as_events=as_events, quiet=quiet)
     further = () if sample_for is None else (f"sampling.time_s_max={sample_for}",)
     hosts = () if workers is None else (f"workers={workers}",)
     part = ScenarioPart(phases, operations)
@@ -71,17 +77,26 @@ def run(
     said = (*settings, *further, *hosts)
     wanted = [Wanted(name, said, strategies, database, waivers, part) for name in names or (None,)]
     if once:
-        if reports or resume or sample_for:
-            raise UsageError("--once keeps and judges nothing: leave out --report, --resume and --sample-for.")
+        if reports or resume or sample_for or as_events:
+            raise UsageError("--once keeps and judges nothing: leave out --report, --resume, --sample-for and --json.")
         return worst([_shown_once(each) for each in wanted])
     asked = [report_files.asked_report(each) for each in reports]
     if len(wanted) > 1:
         refuse_for_several(resume, [path for _, path in asked])
         several = [plan(each, output) for each in wanted]
         refuse_one_name([each.scenario.name for each in several] if asked else [])
-        return run_several(several, asked, everything=everything)
+        return run_several(several, asked, showing)
     planned = plan(wanted[0], output) if resume is None else plan_rest(wanted[0], runs.find(resume, output))
-    return measured(planned, asked, everything=everything).exit_code
+    return measured(planned, asked, showing).exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class RunShowing:
+    """Says how much is shown of a run, and to whom: all tables, events to a program, or no more than the verdict."""
+
+    everything: bool
+    as_events: bool
+    quiet: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +172,35 @@ def plan_rest(wanted: Wanted, directory: Path) -> PlannedRun:
     return PlannedRun(continued(resumed.record, named, wanted.database), directory, resumed, wanted.waivers)
 
 
-def measured(planned: PlannedRun, asked: Sequence[tuple[str, Path]], *, everything: bool) -> RunLine:
+def measured(planned: PlannedRun, asked: Sequence[tuple[str, Path]], showing: RunShowing) -> RunLine:
     """Measures, writes and shows one run. Raises what made it fail, once what was measured is kept."""
-    recorded = record_run(planned.scenario, planned.directory, planned.work, resume=planned.resumed is not None)
+    events = EventStream(click.echo) if showing.as_events else None
+    if events:
+        events.started(planned.directory.name, planned.scenario.name, str(planned.directory))
+    recorded = record_run(
+        planned.scenario,
+        planned.directory,
+        planned.work,
+        resume=planned.resumed is not None,
+        quiet=showing.quiet,
+        watching=events,
+    )
     report = report_of(recorded.record, planned.waivers)
     with ignored():
         unwritten = report_files.write(planned.directory, report, asked)
     # The terminal ends with the verdict, which annotations would hide.
-    shown = (
-        partial(announce, report),
-        partial(report_files.show_report, report, planned.directory, everything=everything),
-    )
+    if events:
+        show = partial(events.judged, report, str(planned.directory))
+    elif showing.quiet:
+        show = partial(report_files.show_verdict, report, planned.directory)
+    else:
+        show = partial(report_files.show_report, report, planned.directory, everything=showing.everything)
+    shown = (partial(announce, report, on_error=showing.as_events), show)
     raise_first([recorded.failure, *unwritten, *failures_of(shown, planned.directory / journal.LOG_FILE)])
     return RunLine(planned.scenario.name, report.exit_code, report.sentence, str(report_files.best(planned.directory)))
 
 
-def run_several(planned: Sequence[PlannedRun], asked: Sequence[tuple[str, Path]], *, everything: bool) -> ExitCode:
+def run_several(planned: Sequence[PlannedRun], asked: Sequence[tuple[str, Path]], showing: RunShowing) -> ExitCode:
     """One after the other, whatever becomes of each; only who interrupts one ends all."""
     lines: list[RunLine] = []
     for each in planned:
@@ -180,14 +208,14 @@ def run_several(planned: Sequence[PlannedRun], asked: Sequence[tuple[str, Path]]
         click.echo(f"\n{name}: run {len(lines) + 1} of {len(planned)}", err=True)
         own = [(form, Path(str(path).replace(NAME, name))) for form, path in asked]
         try:
-            lines.append(measured(each, own, everything=everything))
+            lines.append(measured(each, own, showing))
         except HarnessError as failure:
             place = str(report_files.best(each.directory))
             lines.append(RunLine(name, exit_code_of(failure), without_secrets(str(failure)), place))
         if lines[-1].exit_code is ExitCode.INTERRUPTED:
             break
     not_run = [each.scenario.name for each in planned[len(lines) :]]
-    click.echo(TerminalRenderer().render_tables([runs_table(lines, not_run)]), nl=False)
+    click.echo(TerminalRenderer().render_tables([runs_table(lines, not_run)]), nl=False, err=showing.as_events)
     return worst([each.exit_code for each in lines])
 
 

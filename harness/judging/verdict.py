@@ -60,6 +60,13 @@ class BudgetVerdict:
     waiver: Waiver | None = None
     """What accepts that it fails; None where nothing does."""
 
+    @property
+    def margin(self) -> str:
+        """Says how far it is from its limit, such as `60% to spare`; empty where there is no distance."""
+        if self.excess is None or self.limit is None or math.isinf(self.excess):
+            return ""
+        return _distance(self.excess, self.limit, parse(self.budget))
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

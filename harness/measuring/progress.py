@@ -71,6 +71,41 @@ class Silent:
     def note(self, text: str) -> None: ...
 
 
+class Together:
+    """Tells several what happens, in their order."""
+
+    def __init__(self, *receivers: Progress) -> None:
+        self._receivers = receivers
+
+    def preparing(self, step: str) -> None:
+        for each in self._receivers:
+            each.preparing(step)
+
+    def phase(self, variant: str, operation: str, requests: int, time_s: float) -> None:
+        for each in self._receivers:
+            each.phase(variant, operation, requests, time_s)
+
+    def phase_end(self, variant: str, operation: str) -> None:
+        for each in self._receivers:
+            each.phase_end(variant, operation)
+
+    def profiled(self) -> None:
+        for each in self._receivers:
+            each.profiled()
+
+    def sample(self, sample: Sample) -> None:
+        for each in self._receivers:
+            each.sample(sample)
+
+    def failure(self, variant: str, operation: str, error: TargetError) -> None:
+        for each in self._receivers:
+            each.failure(variant, operation, error)
+
+    def note(self, text: str) -> None:
+        for each in self._receivers:
+            each.note(text)
+
+
 class Latencies:
     """Latencies to three digits, 900 counts for each power of ten, however many requests there are."""
 
@@ -83,10 +118,14 @@ class Latencies:
         self._counts[float(f"{latency_s:.2e}")] += 1
 
     def p95(self) -> str:
+        return f"p95 {duration(self.p95_s)}"
+
+    @property
+    def p95_s(self) -> float:
         """The smallest that 95 % do not exceed. There is one at least."""
         values = sorted(self._counts)
         ranks = list(accumulate(self._counts[latency_s] for latency_s in values))
-        return f"p95 {duration(values[bisect_left(ranks, math.ceil(0.95 * self.count))])}"
+        return values[bisect_left(ranks, math.ceil(0.95 * self.count))]
 
 
 class TerminalProgress:

@@ -22,7 +22,7 @@ from harness.errors import Aborted, HarnessError, ResumeRefused, Unexpected
 from harness.failures import foreseen
 from harness.measuring.clock import new_event_loop
 from harness.measuring.execution import execute
-from harness.measuring.progress import Progress, TerminalProgress
+from harness.measuring.progress import Progress, Silent, TerminalProgress, Together
 from harness.measuring.scenario import Scenario
 from harness.measuring.servers.addresses import redacted
 from harness.record import (
@@ -65,15 +65,17 @@ def record_run(
     declared: Mapping[str, Any] = MappingProxyType({}),
     made_for: MadeFor | None = None,
     brief: bool = False,
+    quiet: bool = False,
+    watching: Progress | None = None,
 ) -> Recorded:
     """Does the work into the directory's journal, which gets its end whatever happens.
 
     A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
     journal, and stays as it is when that is refused. `declared` is kept in place of what the scenario says, where its
     variants are not the scenario's strategies. What a run is `made_for` it is judged by later as well.
-    A `brief` one of many small phases says nothing of each.
+    A `brief` one of many small phases says nothing of each, a `quiet` one nothing at all; `watching` is told as well.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     known = header(chosen, directory.name, declared, made_for)
     variants = len(known["scenario"].get("strategies", chosen.variant_names)) + known["scenario"]["control"]
     profiled = sum(len(each) for _, each in chosen.profile_schedule()) * len(chosen.operation_names)
@@ -93,7 +95,7 @@ def record_run(
             if not resume:
                 entries.write("run", known)
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                runner.run(terminable(work(chosen, entries, progress)))
+                runner.run(terminable(work(chosen, entries, Together(progress, watching or Silent()))))
         except (KeyboardInterrupt, asyncio.CancelledError):
             interruption = INTERRUPTED
             console.print(interruption_told(directory, declared or known.get("capacity", {})), soft_wrap=True)

@@ -133,11 +133,11 @@ def _floor(detectable: float | None) -> str:
     return "nothing" if detectable > DETECTABLE_MAX else share(detectable)
 
 
-def counts_table(comparison: Comparison, *, changed_only: bool = False) -> Table | None:
-    """All counts, or those that differ and how many do not."""
-    shown = [each for each in comparison.counters if not changed_only or each.difference.change != "same"]
+def counts_table(comparison: Comparison, *, others_are: str = "") -> Table | None:
+    """All counts; or those that differ, how many do not, and where these are shown."""
+    shown = [each for each in comparison.counters if not others_are or each.difference.change != "same"]
     others = len(comparison.counters) - len(shown)
-    same = f" {count(others)} more {'is' if others == 1 else 'are'} the same: --all shows them." if others else ""
+    same = f" {count(others)} more {'is' if others == 1 else 'are'} the same: {others_are}." if others else ""
     columns = (
         *text_columns("Operation", "Count per request"),
         *number_columns("Baseline", "Candidate", "Difference"),

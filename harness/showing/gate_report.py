@@ -10,13 +10,22 @@ from pydantic import TypeAdapter
 from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.gate import GateFinding, GateVerdict
-from harness.quantities import number_of
+from harness.quantities import duration, number_of
 from harness.showing.markup import escaped, table_markup
 from harness.showing.renderers.junit import Case, junit_document
 from harness.showing.renderers.terminal import TerminalRenderer
-from harness.showing.tables import Cell, Column, Table, number_columns, printable, table_or_none, text_columns
+from harness.showing.tables import (
+    OUTCOME_TONES,
+    Cell,
+    Column,
+    Table,
+    number_columns,
+    printable,
+    table_or_none,
+    text_columns,
+)
 
-GateForm = Literal["terminal", "markdown", "json", "junit"]
+GateForm = Literal["terminal", "markdown", "html", "json", "junit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,33 @@ def _markdown(report: GateReport) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _html(report: GateReport) -> str:
+    from harness.showing.renderers.html.lines import GLYPHS  # noqa: PLC0415 -- what a page needs is an extra.
+    from harness.showing.renderers.html.templates import style, templates  # noqa: PLC0415 -- as above
+
+    verdict, tone = report.verdict, OUTCOME_TONES[report.verdict.outcome]
+    return (
+        templates()
+        .get_template("gate.html.jinja")
+        .render(
+            style=style(),
+            title=report.title,
+            run_id=printable(report.run_id),
+            places=number_of(report.counted, "place"),
+            elapsed=duration(report.elapsed_s),
+            exit_code=int(report.exit_code),
+            outcome=verdict.outcome.value,
+            tone=tone,
+            glyph=GLYPHS[tone],
+            sentence=printable(verdict.sentence),
+            worse=[printable(finding_sentence(each)) for each in verdict.worse],
+            remarks=list(map(printable, report.remarks)),
+            differs=gate_table(verdict),
+            differences=(),
+        )
+    )
+
+
 def _json(report: GateReport) -> str:
     return DOCUMENT.dump_json(GateDocument("anima-harness/gate", 1, report), indent=2).decode() + "\n"
 
@@ -136,6 +172,7 @@ def _cases(report: GateReport) -> Iterable[Case]:
 GATE_FORMS: Final[Mapping[GateForm, Callable[[GateReport], str]]] = {
     "terminal": _terminal,
     "markdown": _markdown,
+    "html": _html,
     "json": _json,
     "junit": _junit,
 }

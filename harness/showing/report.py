@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.errors import ExitCode
+from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.capacity import CapacityVerdict, judge_capacity
 from harness.judging.comparison import Comparison, judged
 from harness.judging.plan_differences import PlanComparison, pair_plans
@@ -29,6 +30,10 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         return self.verdict.exit_code
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.verdict.outcome
 
     @property
     def sentence(self) -> str:
@@ -66,6 +71,10 @@ class ComparisonReport:
         return self.comparison.exit_code
 
     @property
+    def outcome(self) -> Outcome:
+        return self.comparison.outcome
+
+    @property
     def sentence(self) -> str:
         return self.comparison.sentence
 
@@ -80,6 +89,10 @@ class CapacityReport:
     @property
     def exit_code(self) -> ExitCode:
         return self.verdict.exit_code
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.verdict.outcome
 
     @property
     def sentence(self) -> str:

@@ -4,13 +4,14 @@ Each section is one entry here, and every renderer goes through them. It decides
 are.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from harness.judging.comparison import Comparison
 from harness.judging.memory_leaks import memory_leaks
 from harness.showing.comparison_tables import counts_table, processor_table, timings_table
+from harness.showing.essence import essence_table
 from harness.showing.hosts_table import hosts_table
 from harness.showing.plan_tables import plans_table
 from harness.showing.processor_times import processor_times_table
@@ -48,25 +49,34 @@ Audience = Literal["waiting", "asking", "reading", "reviewing", "browsing"]
 ALL: Final[frozenset[Audience]] = frozenset({"waiting", "asking", "reading", "reviewing", "browsing"})
 THOROUGH: Final[frozenset[Audience]] = frozenset({"asking", "reading", "browsing"})
 
+OTHERS_ARE: Final[Mapping[Audience, str]] = {"waiting": "--all shows them", "browsing": "folded, below"}
+"""Where counts that do not differ are shown, to who does not see them at once."""
+
 Tables = Callable[[Report, Audience], Iterable[Table | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSection:
-    """`id` is its address, and `label` names it in a list of sections; `title` says the same to who reads on.
-
-    `further` tables explain the others. `figures` names groups of drawings, which only a page has; it `has_more` where
-    it shows the section in its own way, whether or not there is a table.
-    """
+    """A section as this report has it."""
 
     id: str
+    """Its address."""
     label: str
+    """Its name in a list of sections."""
     title: str
+    """Its heading, which says the same to who reads on."""
     sentence: str
+    """What stands below its heading; empty without."""
     tables: tuple[Table, ...]
+    """Its tables."""
     further: tuple[Table, ...]
+    """Tables that explain the others."""
     figures: tuple[str, ...]
+    """The names of groups of drawings, which only a page has."""
     has_more: bool
+    """Whether a page shows it in a way of its own, though there be no table."""
+    folded: bool
+    """Whether a page shows only its heading until a reader asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,8 @@ class ListedSection:
     """What stands below its heading; empty without."""
     has_more: Callable[[Report], bool] = lambda _: False
     """Whether there is something of it beside its tables."""
+    folded: bool = True
+    """Whether a page shows it only when asked."""
 
 
 def sections(report: Report, audience: Audience) -> Iterator[ReportSection]:
@@ -106,6 +118,7 @@ def sections(report: Report, audience: Audience) -> Iterator[ReportSection]:
                 tuple(table for table in entry.further(report, audience) if table),
                 entry.figures,
                 entry.has_more(report),
+                entry.folded,
             )
 
 
@@ -116,13 +129,19 @@ def tables_of(report: Report, audience: Audience) -> Iterator[Table]:
 
 
 def tables_of_comparison(comparison: Comparison, audience: Audience) -> Iterator[Table]:
-    """Of two sides: a page draws their plans, and who waits sees only the counts that differ."""
+    """Of two sides: who waits, or looks at a page, sees only the counts that differ."""
     tables = (
         timings_table(comparison),
-        counts_table(comparison, changed_only=audience == "waiting"),
-        processor_table(comparison) if audience in THOROUGH else None,
+        counts_table(comparison, others_are=OTHERS_ARE.get(audience, "")),
+        processor_table(comparison) if audience in THOROUGH - {"browsing"} else None,
         plans_table(comparison.plans) if audience != "browsing" else None,
     )
+    yield from (table for table in tables if table)
+
+
+def further_of_comparison(comparison: Comparison) -> Iterator[Table]:
+    """Adds to what differs of two sides, on a page: every count, and the processor time."""
+    tables = (counts_table(comparison), processor_table(comparison))
     yield from (table for table in tables if table)
 
 
@@ -173,9 +192,21 @@ def _nothing(_report: Report, _audience: Audience) -> Iterable[Table | None]:
 
 
 ENTRIES: Final = (
-    ListedSection("budgets", "Budgets", "Budgets", _budgets),
     ListedSection(
-        "memory", "Memory", "Memory that grows", lambda report, _: [memory_table(memory_leaks(report.record))]
+        "changes",
+        "In short",
+        "In short",
+        lambda report, _: [essence_table(report)],
+        ALL - {"waiting"},
+        folded=False,
+    ),
+    ListedSection("budgets", "Budgets", "Budgets", _budgets, folded=False),
+    ListedSection(
+        "memory",
+        "Memory",
+        "Memory that grows",
+        lambda report, _: [memory_table(memory_leaks(report.record))],
+        folded=False,
     ),
     ListedSection(
         "references",

@@ -500,12 +500,12 @@ def _ladder(operation: str, texts: TextGroup, rungs: Sequence[OperationSummary])
 def _savings(rungs: Sequence[Quantile]) -> list[Saving | None]:
     """One per step; None where a rung is infinite and nothing can be subtracted."""
     whole_s = rungs[0].value_s - rungs[-1].value_s
-    has_shares = 0 < whole_s < math.inf and _resolved(rungs[0], rungs[-1])
+    has_shares = 0 < whole_s < math.inf and lie_apart(rungs[0], rungs[-1])
     return [
         Saving(
             saved_s=(saved_s := before.value_s - after.value_s),
             share=saved_s / whole_s if has_shares else None,
-            resolved=_resolved(before, after),
+            resolved=lie_apart(before, after),
         )
         if before.value_s < math.inf and after.value_s < math.inf
         else None
@@ -513,8 +513,8 @@ def _savings(rungs: Sequence[Quantile]) -> list[Saving | None]:
     ]
 
 
-def _resolved(one: Quantile, other: Quantile) -> bool:
-    """Whether the bounds of the two lie apart; where they overlap, the difference may be noise."""
+def lie_apart(one: Quantile, other: Quantile) -> bool:
+    """Says whether the bounds of the two lie apart; where they overlap, the difference may be noise."""
     low, high = sorted((one, other), key=lambda each: each.value_s)
     return high.lower_s is not None and low.upper_s is not None and low.upper_s < high.lower_s
 
@@ -522,7 +522,7 @@ def _resolved(one: Quantile, other: Quantile) -> bool:
 def _reduction(first: Quantile, last: Quantile) -> Reduction | None:
     if not (0 < first.value_s < math.inf and last.value_s < math.inf):
         return None
-    return Reduction((first.value_s - last.value_s) / first.value_s, _resolved(first, last))
+    return Reduction((first.value_s - last.value_s) / first.value_s, lie_apart(first, last))
 
 
 def _comparison(reference: Reference, measured: OperationSummary | None) -> ReferenceComparison:

@@ -62,6 +62,15 @@ def test_a_budget_that_fails_exits_with_1_says_by_how_much_and_leaves_a_whole_ru
 
 
 @pytest.mark.slow
+def test_a_program_reads_events_alone_and_a_quiet_run_says_nothing_else(harness: Program, tiny: Scenario) -> None:
+    done = harness("run", str(tiny("query.statements <= 2")), "--strategies", "batched", "--json", "--quiet")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert list(dict.fromkeys(each["event"] for each in events)) == ["start", "phase", "progress", "budget", "verdict"]
+    assert (events[-1]["outcome"], events[-1]["exit_code"], done.returncode) == ("FAIL", 1, 1)
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
 def test_workers_share_a_run(harness: Program, tiny: Scenario, tmp_path: Path) -> None:
     done = harness("run", str(tiny("query.statements <= 3")), "--strategies", "batched", "--set", "workers=2")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,20 +17,20 @@ SUMMARY_BYTES_MAX: Final = 2**20
 """Of one step; GitHub shows nothing of a summary that is longer."""
 
 
-def announce(report: AnyReport) -> None:
-    """Under GitHub Actions only. A summary that cannot be written is reported, and changes no verdict."""
+def announce(report: AnyReport, *, on_error: bool = False) -> None:
+    """Under GitHub Actions only, which reads both streams; `on_error` where the other is for a program.
+
+    A summary that cannot be written is reported, and changes no verdict.
+    """
     if _here():
-        _tell(*(rendered(report, RENDERERS[form]) for form in (ANNOTATIONS, SUMMARY)))
+        annotations, summary = (rendered(report, RENDERERS[form]) for form in (ANNOTATIONS, SUMMARY))
+        click.echo(annotations, nl=False, err=on_error)
+        if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+            _append(Path(path), summary)
 
 
 def _here() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
-
-
-def _tell(annotations: str, report: str) -> None:
-    click.echo(annotations, nl=False)
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _append(Path(path), report)
 
 
 def _append(path: Path, text: str) -> None:

@@ -82,6 +82,12 @@ def show_report(report: AnyReport, directory: Path, *, everything: bool) -> None
     click.echo(f"Report: {best(directory)}")
 
 
+def show_verdict(report: AnyReport, directory: Path) -> None:
+    """No tables: the verdict, what does not hold, and where the rest lies."""
+    click.echo(TerminalRenderer().render_verdict(report), nl=False)
+    click.echo(f"Report: {best(directory)}")
+
+
 def best(directory: Path) -> Path:
     """The page, or what is read in its place where there is none."""
     names = (PAGE, *(name for formats in FORMATS.values() for name in formats.values()))

@@ -24,7 +24,7 @@ from harness.quantities import count
 from harness.record import RunRecord
 from harness.showing.capacity_tables import capacity_tables, capacity_title
 from harness.showing.comparison_tables import comparison_title, noise_sentence
-from harness.showing.report import CapacityReport, Report
+from harness.showing.report import AnyReport, CapacityReport, Report
 from harness.showing.sections import tables_of, tables_of_comparison
 from harness.showing.tables import (
     OUTCOME_TONES,
@@ -72,6 +72,11 @@ class TerminalRenderer:
 
     def render_capacity(self, report: CapacityReport) -> str:
         return self._printed(self._capacity_parts(report))
+
+    def render_verdict(self, report: AnyReport) -> str:
+        """The verdict alone, with what does not hold."""
+        not_held = _repeated(report.verdict) if isinstance(report, Report) else ()
+        return self._printed([_verdict(report.outcome, report.sentence), *not_held])
 
     def render_tables(self, tables: Iterable[Table | None]) -> str:
         """Tables by themselves and whole, without a report around them."""

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import Comparison
 from harness.judging.profile_differences import ProfileDifference, between, side
-from harness.quantities import ABSENT, count, duration, share
+from harness.quantities import ABSENT, duration, number_of, share
 from harness.record import RunRecord
 from harness.showing.capacity_tables import capacity_tables, capacity_title
 from harness.showing.comparison_tables import comparison_title, findings, noise_sentence
+from harness.showing.essence import advice
 from harness.showing.renderers.html.difference import drawn, scripts
 from harness.showing.renderers.html.inline_svg import Figure
-from harness.showing.renderers.html.lines import GLYPHS, budget_lines, headlines
+from harness.showing.renderers.html.lines import GLYPHS, budget_lines
 from harness.showing.renderers.html.plans import drawn_plans
 from harness.showing.renderers.html.templates import style, templates
 from harness.showing.report import CapacityReport, Report
-from harness.showing.sections import ReportSection, sections, tables_of_comparison
+from harness.showing.sections import ReportSection, further_of_comparison, sections, tables_of_comparison
 from harness.showing.tables import OUTCOME_TONES, environment_table, model_table, printable
 
 
@@ -34,6 +35,7 @@ class HtmlRenderer:
         record, summary, verdict, found = report.record, report.summary, report.verdict, report.profiles
         declared = summary.declaration
         tone = OUTCOME_TONES[verdict.outcome]
+        shown = list(_shown(report, FIGURES))
         return (
             templates()
             .get_template("page.html.jinja")
@@ -53,10 +55,11 @@ class HtmlRenderer:
                 glyph=GLYPHS[tone],
                 sentence=printable(verdict.sentence),
                 exit_code=int(verdict.exit_code),
-                headlines=list(headlines(summary)),
+                advice=advice(report),
                 budgets=list(budget_lines(verdict)),
                 not_held=[each for each in budget_lines(verdict) if each.outcome != Outcome.PASS.value],
-                sections=list(_shown(report, FIGURES)),
+                sections=shown,
+                shown_ids={each.section.id: each.section.label for each in shown},
                 command=printable(shlex.join(record.command)),
                 plan_differences=drawn_plans(report.plans),
                 differences=[drawn(each) for each in found],
@@ -73,8 +76,6 @@ class HtmlRenderer:
             .render(
                 style=style(),
                 title=printable(comparison_title(comparison)),
-                baseline=printable(comparison.baseline.variant),
-                candidate=printable(comparison.candidate.variant),
                 runs=[
                     printable(name) for name in dict.fromkeys((comparison.baseline.run_id, comparison.candidate.run_id))
                 ],
@@ -84,11 +85,12 @@ class HtmlRenderer:
                 sentence=printable(comparison.sentence),
                 failed=[printable(f"{each.name}: {each.sentence}") for each in findings(comparison) if each.fails],
                 exit_code=int(comparison.exit_code),
-                rounds=count(comparison.rounds),
+                rounds=number_of(comparison.rounds, "round"),
                 margin=share(comparison.margin),
                 noise=printable(noise_sentence(comparison)),
                 notes=list(map(printable, comparison.notes)),
                 tables=list(tables_of_comparison(comparison, "browsing")),
+                further=list(further_of_comparison(comparison)),
                 plan_differences=drawn_plans(comparison.plans),
                 differences=[drawn(each) for each in found],
                 conditions=[
@@ -124,6 +126,7 @@ class HtmlRenderer:
                 curves=list(rate_figures(verdict)),
                 command=printable(shlex.join(record.command)),
                 conditions=[table for table in (model_table(record), environment_table(record)) if table],
+                differences=(),
             )
         )
 
@@ -145,6 +148,13 @@ class Shown:
 
     section: ReportSection
     figures: Mapping[str, Sequence[Figure]]
+
+    @property
+    def gist(self) -> str:
+        """Names what a reader finds in it, beside its heading."""
+        drawn_names = (figure.title for group in self.figures.values() for figure in group)
+        names = (*(table.title for table in self.section.tables), *drawn_names)
+        return ", ".join(name for name in dict.fromkeys(names) if name != self.section.title)
 
 
 def _shown(report: Report, draw: Mapping[str, Callable[[Report], Iterable[Figure]]]) -> Iterable[Shown]:

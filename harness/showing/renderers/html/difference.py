@@ -18,12 +18,22 @@ from harness.showing.renderers.html.templates import style, templates
 from harness.showing.tables import Table, printable
 
 DRAW: Final = Markup("""
-for (const graph of document.querySelectorAll("[data-flame]")) {
+const draw = graph => {
+  if (graph.dataset.drawn) return;
+  graph.dataset.drawn = "yes";
   const specification = JSON.parse(document.getElementById(graph.dataset.flame).textContent);
   vegaEmbed(graph, specification, { actions: false, ast: true, renderer: "svg" });
+};
+for (const graph of document.querySelectorAll("[data-flame]")) {
+  const fold = graph.closest("details");
+  if (fold && !fold.open) fold.addEventListener("toggle", () => draw(graph));
+  else draw(graph);
 }
 """)
-"""`ast` has Vega interpret its expressions, so the page needs no permission to evaluate text as code."""
+"""A folded graph has no width, and is drawn when it is opened.
+
+`ast` has Vega interpret its expressions, so the page needs no permission to evaluate text as code.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +61,15 @@ def scripts() -> Mapping[str, Sequence[Markup] | Markup]:
 
 def difference_page(found: Sequence[ProfileDifference], plans: PlanComparison) -> str:
     """A page of its own for two sides that were profiled. `found` holds one operation at least."""
+    before, after = printable(found[0].before.label), printable(found[0].after.label)
     return (
         templates()
         .get_template("difference.html.jinja")
         .render(
             style=style(),
-            before=printable(found[0].before.label),
-            after=printable(found[0].after.label),
+            title=f"{before} against {after}",
+            before=before,
+            after=after,
             differences=[drawn(each) for each in found],
             plan_differences=drawn_plans(plans),
             **scripts(),

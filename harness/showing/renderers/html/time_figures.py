@@ -30,7 +30,7 @@ def series_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
             for number, operation in enumerate(summary.operation_names):
                 samples = [each for each in measured if each.operation == operation]
                 if any(each.error is None for each in samples):
-                    yield _series_figure(f"series{number}", candidate, samples)
+                    yield series_figure(f"series{number}", candidate, samples)
 
 
 def _first_round(variant: VariantRecord) -> Sequence[Sample]:
@@ -38,7 +38,7 @@ def _first_round(variant: VariantRecord) -> Sequence[Sample]:
     return [each for each in variant.samples if each.round == first]
 
 
-def _series_figure(key: str, variant: VariantRecord, samples: Sequence[Sample]) -> Figure:
+def series_figure(key: str, variant: VariantRecord, samples: Sequence[Sample]) -> Figure:
     """Of one operation; at least one of the samples was answered."""
     time, answered = timeframe(variant, samples), [each for each in samples if each.error is None]
     series = ChartSeries(

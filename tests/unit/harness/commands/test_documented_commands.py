@@ -36,7 +36,7 @@ FOUND = sorted(
 
 def words(command: str) -> list[str]:
     """Without what a shell takes for itself."""
-    typed = re.split(r" (?:\|\||>|&&) ", command)[0]
+    typed = re.split(r" (?:\|\|?|>|&&) ", command)[0]
     return [STANDS_FOR.get(word, word) for word in shlex.split(typed, comments=True)[1:]]
 
 

@@ -76,7 +76,7 @@ def test_a_cache_that_cannot_be_written(own: Path) -> None:
 
 @pytest.mark.parametrize(
     ("report", "said"),
-    [("html=a.html", "The formats are terminal, markdown, json, junit"), ("junit", "expected FORMAT=PATH")],
+    [("pdf=a.pdf", "The formats are terminal, markdown, html, json, junit"), ("junit", "expected FORMAT=PATH")],
 )
 @pytest.mark.usefixtures("own")
 def test_a_report_that_it_does_not_write(report: str, said: str) -> None:

@@ -42,8 +42,8 @@ def codes(monkeypatch: pytest.MonkeyPatch) -> dict[str, ExitCode | HarnessError]
     """What comes of each scenario, by its name."""
     outcomes: dict[str, ExitCode | HarnessError] = {}
 
-    def measured(planned: command.PlannedRun, asked: object, *, everything: bool) -> RunLine:
-        del asked, everything
+    def measured(planned: command.PlannedRun, asked: object, showing: object) -> RunLine:
+        del asked, showing
         outcome = outcomes[planned.scenario.name]
         if isinstance(outcome, HarnessError):
             raise outcome

@@ -86,7 +86,7 @@ def test_the_noise_is_that_of_the_control() -> None:
 
 def test_counts_that_are_the_same_are_counted_where_only_changes_are_shown() -> None:
     found = comparison(counters=(counted("grew", 3, 4), counted("same", 3, 3), counted("same", 5, 5)))
-    whole, changed = counts_table(found), counts_table(found, changed_only=True)
+    whole, changed = counts_table(found), counts_table(found, others_are="--all shows them")
     assert whole is not None
     assert changed is not None
     assert len(whole.rows) == 3

@@ -74,6 +74,7 @@ def opened(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Ge
     page.on("console", lambda message: opened.complaints.append(message.text))
     page.on("pageerror", lambda error: opened.complaints.append(str(error)))
     page.goto(report.as_uri())
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     page.wait_for_selector("[data-flame] svg")
     yield opened
     page.close()
@@ -93,7 +94,7 @@ def test_the_figures_are_those_of_the_record(opened: Opened) -> None:
     run = profiled()
     verdict, summary = judge(run), summarise(run)
     assert opened.page.locator("#verdict h2").inner_text().endswith(verdict.outcome.value)
-    assert opened.page.locator(".budgets li").count() == len(verdict.budgets)
+    assert opened.page.locator(".budgets tbody tr").count() == len(verdict.budgets)
     opened.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     shown = opened.page.locator("#measured").inner_text()
     for operation in summary.operations:
@@ -161,9 +162,11 @@ def test_the_page_tells_its_result_without_scripts(browser: Browser, report: Pat
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(report.as_uri())
     assert judge(profiled()).sentence in page.locator("#verdict").inner_text()
+    page.locator("summary", has_text="Where the time goes").click()
     assert "per_pair.py:record" in page.locator("#flames table").inner_text()
 
 
+REFERENCE = Path(__file__).parents[5] / "reports" / "reference"
 LONG_INDEX = "idx_memories_embedding_of_the_active_tier_by_structural_weight"
 
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
@@ -199,6 +202,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, failed_report: Path) 
     width, scheme = request.param
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(failed_report.as_uri())
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     yield page
     page.close()
 
@@ -247,3 +251,92 @@ def test_the_card_names_what_failed(page: Page) -> None:
     card = page.locator("#verdict").inner_text()
     assert "query.p95 <= 1ms" in card
     assert "add.statements" not in card
+
+
+@pytest.fixture
+def folded(browser: Browser, failed_report: Path) -> Generator[Page]:
+    page = browser.new_page(viewport={"width": 1000, "height": 1000})
+    page.goto(failed_report.as_uri())
+    yield page
+    page.close()
+
+
+def opened_folds(page: Page) -> list[str]:
+    return [str(each.get_attribute("id")) for each in page.locator("details[open] > .inside").all()]
+
+
+def test_all_but_the_essence_is_folded_and_fits_two_screens(folded: Page) -> None:
+    assert folded.locator("details[open]").count() == 0
+    assert folded.locator("details").count() > 10
+    assert folded.evaluate("document.documentElement.scrollHeight") < 2 * 1000
+    visible = [each.get_attribute("id") for each in folded.locator("section[id]").all() if each.is_visible()]
+    assert visible == ["verdict", "changes", "budgets"]
+
+
+def test_a_search_opens_the_fold_that_holds_what_it_finds(browser: Browser, failed_report: Path) -> None:
+    """An address that names a text looks for it as a search within the page does."""
+    page = browser.new_page()
+    page.goto(f"{failed_report.as_uri()}#:~:text=No%20outlier%20is%20removed")
+    page.wait_for_selector("details[open] > #reading")
+    assert opened_folds(page) == ["reading"]
+    page.close()
+
+
+def test_a_link_opens_the_fold_that_it_leads_to(folded: Page) -> None:
+    folded.locator("#verdict a").first.click()
+    folded.wait_for_selector("details[open]")
+    assert opened_folds(folded) == ["flames"]
+
+
+def test_folds_are_reached_and_opened_by_the_keyboard(folded: Page) -> None:
+    folded.locator(".fold > summary").first.focus()
+    folded.keyboard.press("Enter")
+    assert opened_folds(folded) == ["references"]
+
+
+def test_a_print_has_the_essence_and_what_is_open(folded: Page) -> None:
+    assert pages_printed(folded) == 1
+    folded.locator("summary", has_text="How to read it").click()
+    folded.emulate_media(media="print")
+    assert folded.locator("#reading").is_visible()
+    assert not folded.locator("summary", has_text="All figures").is_visible()
+
+
+def pages_printed(page: Page) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True)))
+
+
+def test_the_reference_run_fits_two_screens_and_two_pages(browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1000, "height": 1000})
+    page.goto((REFERENCE / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollHeight") < 2.2 * 1000
+    assert pages_printed(page) <= 2
+    page.set_viewport_size({"width": 400, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    page.close()
+
+
+CONTRAST = """() => {
+  const shade = text => {
+    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
+      .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = each => {
+    for (let at = each; at; at = at.parentElement) {
+      const colour = getComputedStyle(at).backgroundColor;
+      if (!/, 0\\)$/.test(colour)) return colour;
+    }
+  };
+  return [...document.querySelectorAll("h1, h2, h3, p, li, th, td, a, b, code, summary, .chip, .gist")]
+    .filter(each => each.checkVisibility() && each.innerText.trim())
+    .map(each => {
+      const [one, other] = [shade(getComputedStyle(each).color), shade(ground(each))].sort((a, b) => b - a);
+      return [(one + 0.05) / (other + 0.05), each.className + " " + each.innerText.slice(0, 30)];
+    }).filter(([ratio]) => ratio < 4.5);
+}"""
+
+
+def test_text_can_be_told_from_its_ground(page: Page) -> None:
+    """Tells by the contrast that WCAG 2 asks of text, level AA."""
+    assert page.evaluate(CONTRAST) == []

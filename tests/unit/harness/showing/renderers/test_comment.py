@@ -13,12 +13,12 @@ def comment(run: RunRecord) -> str:
     return RENDERERS["comment"].render(Report.of(run))
 
 
-def test_the_marker_comes_first_then_the_verdict_then_the_budgets() -> None:
+def test_the_marker_comes_first_then_the_verdict_then_what_changed_then_the_budgets() -> None:
     run = guide_record()
     lines = [line for line in comment(run).splitlines() if line]
     assert lines[0] == "<!-- anima-harness: guide -->"
     assert lines[1] == f"**PASS** {judge(run).sentence}"
-    assert lines[3] == "## Budgets"
+    assert [line for line in lines if line.startswith("## ")][:2] == ["## From naive to batched", "## Budgets"]
 
 
 def test_the_marker_is_the_same_for_every_run_of_a_scenario_and_cannot_be_broken() -> None:
