@@ -21,8 +21,8 @@ from anima.embeddings.cache import CachedEmbeddings
 from anima.embeddings.protocol import Vector
 from anima.model import Memory, NewMemory, Query, Tier, content_hash
 from anima.placements import BackgroundAfterAdd, Written, works_after_add
-from anima.recalls.protocol import Recalled
-from anima.recalls.stepwise import StepwiseRecall, promoted
+from anima.recalls.protocol import Recalled, promoted
+from anima.recalls.stepwise import StepwiseRecall
 from anima.rows import COLUMNS, memory_from
 from anima.work import WORK, AnyWork
 from anima.work_queue import queue_of

@@ -304,7 +304,7 @@ class _Pair:
             making=self._making,
             read_cpu_s=self._cpu_s,
             read_log=self._end_of_log,
-            read_log_on=lambda _: None,  # It goes on in another server's.
+            read_log_on=_goes_on_elsewhere,
         )
 
     def _cpu_s(self) -> float | None:
@@ -719,6 +719,11 @@ def _logs_as_usual(settings: Mapping[str, str]) -> bool:
     """Whether what concerns one database can be told from the rest, in words that are known."""
     changed = settings.keys() - KNOWN_IN_LOGS
     return not any(name.startswith(("log_", "logging_", "lc_messages")) for name in changed)
+
+
+def _goes_on_elsewhere(position: int | None) -> None:
+    """Reads no log on, since another server's may follow."""
+    del position
 
 
 def _part_of(log: IO[bytes], position: int | None) -> tuple[bytes, int]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from click.testing import CliRunner
 
@@ -53,6 +54,17 @@ def test_what_is_published_still_holds(path: Path) -> None:
     kind = path.name.partition(".")[0]
     found = changes(json.loads(path.read_text(encoding="utf-8")), schema_of(kind))
     assert found == [], "a new version is needed, beside this one"
+
+
+STORED = {"run": "record.json", "verdict": "report.json"}
+
+
+@pytest.mark.parametrize(("kind", "file"), STORED.items(), ids=STORED)
+def test_the_reference_run_is_of_the_published_schemas(kind: str, file: str) -> None:
+    schema = json.loads((ROOT / f"docs/schemas/{kind}.v1.json").read_text(encoding="utf-8"))
+    stored = json.loads((ROOT / "reports/reference" / file).read_text(encoding="utf-8"))
+    assert [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(stored)] == []
+    assert not jsonschema_rs.validator_for(schema).is_valid({})
 
 
 @pytest.mark.parametrize(
