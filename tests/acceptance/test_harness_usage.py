@@ -124,6 +124,7 @@ cli.main()
     )
 
 
+@pytest.mark.slow
 def test_what_there_is_can_be_listed_examined_and_described(harness: Program) -> None:
     listed = harness("list")
     assert listed.returncode == 0

@@ -63,6 +63,7 @@ async def test_a_connection_of_which_nobody_knows_where_it_is_enters_anew() -> N
     assert connection.schema is None
 
 
+@pytest.mark.slow
 async def test_a_small_tenant_gets_as_many_results_as_it_has_beside_a_large_one(tenants_url: str) -> None:
     async with tenants_on(tenants_url, FRONTIER) as animas:
         for number in range(20):

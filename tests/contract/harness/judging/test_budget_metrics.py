@@ -7,7 +7,7 @@ import pytest
 
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome
-from harness.judging.budgets import parse
+from harness.judging.budgets import CAPACITY, parse
 from harness.measuring.probes import PROBES
 from harness.measuring.sent_statements import COUNTER
 from harness.quantities import Unit
@@ -54,9 +54,9 @@ def evaluated(word: str, comparator: str, limit: str, seen: Observed) -> Evaluat
     return metric.evaluate(seen, budget.limit)
 
 
-@pytest.fixture(params=sorted(METRICS.keys() - set(WITHOUT_NUMBER)))
+@pytest.fixture(params=sorted(METRICS.keys() - {*WITHOUT_NUMBER, CAPACITY}))
 def word(request: pytest.FixtureRequest) -> str:
-    """Of a metric whose value is a number."""
+    """Of a metric whose value is a number, and told by requests at one rate."""
     name: str = request.param
     return name
 
@@ -67,6 +67,12 @@ def test_proven_is_a_share_of_the_searches_that_say_so() -> None:
     assert evaluated("proven", ">=", "75", seen).outcome is Outcome.PASS
     failed = evaluated("proven", ">=", "76", seen)
     assert (failed.outcome, failed.measured, failed.n) == (Outcome.FAIL, 0.75, 4)
+
+
+def test_requests_at_one_rate_do_not_tell_a_capacity() -> None:
+    evaluation = evaluated(CAPACITY, ">=", "1", observed())
+    assert (evaluation.outcome, evaluation.measured) == (Outcome.INVALID, None)
+    assert "harness capacity" in evaluation.reason
 
 
 @pytest.mark.parametrize("word", sorted(METRICS))

@@ -108,6 +108,7 @@ async def test_a_search_of_a_bare_table_writes_nothing_and_the_table_keeps_every
     assert await behaviour.duplicates(peer) == (7, 0)
 
 
+@pytest.mark.slow
 async def test_a_search_of_frontier_writes_down_its_accesses_and_it_keeps_one_copy(empty_url: str) -> None:
     peer = made("frontier", empty_url)
     await fill(peer, SIZE)

@@ -111,6 +111,7 @@ settings = { work_mem = "7MB" }
 INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = 'shop' AND indexname <> 'orders_pkey'"
 
 
+@pytest.mark.slow
 async def test_each_variant_has_the_schema_the_rows_and_the_index_that_it_states(
     server: Server, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ async def measured(
     return journal.read(directory / journal.FILE_NAME).variants[0]
 
 
+@pytest.mark.slow
 async def test_every_request_is_sent_by_one_worker_and_every_sample_is_kept(tmp_path: Path) -> None:
     variant = await measured(tmp_path / "run")
     drawn = chosen().workload_of(1).by_phase

@@ -130,6 +130,7 @@ def test_the_page_lets_only_its_own_scripts_run(run: RunRecord) -> None:
     assert len(re.findall(r"'sha256-[A-Za-z0-9+/=]{44}'", policy[1])) == 2
 
 
+@pytest.mark.slow
 def test_the_page_of_a_deep_profile_stays_small() -> None:
     draws = random.Random(3)
     own_ms = {";".join(f"module_{draws.randrange(40)}.py:function" for _ in range(12)): 1.0 for _ in range(3_000)}

@@ -47,7 +47,9 @@ def surroundings(*answers: dict[str, int], tells_plans: bool = False) -> tuple[A
         timeline=[],
         watched_in=lambda _: "",
     )
-    run = SimpleNamespace(scenario=scenario, progress=progress, journal=SimpleNamespace(disruption=print))
+    run = SimpleNamespace(
+        scenario=scenario, progress=progress, journal=SimpleNamespace(disruption=print), sees_waits=False
+    )
     context = SimpleNamespace(variant="current")
     place = SimpleNamespace(context=context, database="round_1", ask=ask, log=Unread(), disruptor=None, ask_inside=None)
     at = AtPlace(cast("Run", run), cast("Place", place), "current", 1, at_once, ServiceProcesses(None))
