@@ -82,13 +82,15 @@ def test_each_operation_of_a_scenario_can_be_tried_once(harness: Program) -> Non
     done = harness("try", str(CHECKOUT / "examples" / "shop" / "shop.toml"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(
-        r'^latest_orders {"1": \d+, "2": 20}\n  20 rows, 1 statement, 20 results\n'
+        r'^latest_orders {"1": \d+, "2": 20}\n  20 rows, 1 statement, 20 results, 1 round trip, in [\d.]+ ms\n'
         r'  sent: SELECT id, created_at, total FROM orders WHERE .*\n  came back: {"id": \d+, "created_at": ".*$',
         done.stdout,
         re.MULTILINE,
     )
     assert re.search(
-        r'^place_order {"customer_id": \d+, .*}\n  2 rows, 2 statements, 0 results$', done.stdout, re.MULTILINE
+        r'^place_order {"customer_id": \d+, .*}\n  2 rows, 2 statements, 0 results, \d round trips, in [\d.]+ ms$',
+        done.stdout,
+        re.MULTILINE,
     )
     wrong = harness("try", "SELECT 1")
     assert (wrong.returncode, "--database URL" in wrong.stderr) == (2, True)

@@ -11,12 +11,12 @@ pytestmark = pytest.mark.slow
 PLANTED = {each.name: each for each in REGRESSIONS}
 TOGETHER = (
     ("a pool of one",),
-    ("a sequential scan at ten times the corpus",),
     ("a lost index", "the vector column fetched needlessly", "doubled WAL"),
 )
 """Regressions that one gate finds, each by a figure of its own: in counts alone, so that nothing is measured again."""
 
 AT_NIGHT = (
+    ("a sequential scan at ten times the corpus",),
     ("one more statement per result",),
     ("a cache that never hits",),
     ("a lock across the embedding call",),

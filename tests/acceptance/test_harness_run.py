@@ -186,6 +186,7 @@ def test_a_run_samples_on_and_one_that_was_cut_off_goes_on(harness: Program, tin
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 async def test_a_run_of_two_workers_that_was_killed_goes_on_and_counts_nothing_twice(
     tiny: Scenario, tmp_path: Path, environment: dict[str, str], harness: Program
 ) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from itertools import chain, repeat
 
 import pytest
 
@@ -27,6 +28,18 @@ async def test_levels_are_read_while_the_block_goes_on() -> None:
     assert record is not None
     assert record.at_s == pytest.approx([2.0, 2.0 + INTERVAL_S, 2.0 + 2 * INTERVAL_S, 2.0 + 2.5 * INTERVAL_S])
     assert list(record.values["background_queued"]) == sorted(record.values["background_queued"])
+
+
+async def test_a_first_reading_that_was_interrupted_puts_off_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what it took, the next would come 200 s later."""
+    moments = chain([0.0, 1.0], repeat(1.0))
+    monkeypatch.setattr("harness.measuring.levels.perf_counter", lambda: next(moments))
+    clock = ManualClock()
+    levels = Levels(Queue(), clock)
+    async with levels.watched(zero=0.0):
+        await clock.sleep(10 * INTERVAL_S)
+    assert levels.record is not None
+    assert len(levels.record.at_s) >= 10
 
 
 async def test_a_long_phase_has_a_bounded_number_of_readings_from_its_begin_to_its_end() -> None:

@@ -64,6 +64,7 @@ def test_what_differs_is_named_with_both_versions() -> None:
     dask_hosts.refuse_other("rack-7", ours, dict(ours))
 
 
+@pytest.mark.nightly
 async def test_a_host_that_is_cut_off_is_lost_when_it_has_not_answered_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,9 +50,9 @@ def test_a_judge_that_looks_six_times_at_the_full_level_is_caught(monkeypatch: p
     """What the sequential rule is there to prevent."""
 
     def at_full_level(
-        ordered: Sequence[float], sizes: Sequence[int], probability: float, *, design_effect: float
+        ordered: Sequence[float], sizes: Sequence[int], probability: float, confidence: float, *, design_effect: float
     ) -> Bounds:
-        del sizes
+        del sizes, confidence
         return quantile_bounds(ordered, probability, design_effect=design_effect)
 
     monkeypatch.setattr("harness.judging.budget_metrics.latency_quantile.sequential_bounds", at_full_level)
