@@ -16,6 +16,8 @@ from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import session_on, value
 from tests.tenancy import TENANTS, TenantService, service_for, tenants_on
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ("a walk by the river", "a walk by the lake", "the tax office")
 ROUTES = ("add", "query", "bootstrap", "cache-stats")
 

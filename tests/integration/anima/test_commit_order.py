@@ -148,7 +148,10 @@ def pairs() -> Mapping[str, Vector]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", [NAIVE, BATCHED], ids=["naive", "batched"])
+@pytest.mark.parametrize(
+    "strategy",
+    [pytest.param(NAIVE, id="naive"), pytest.param(BATCHED, id="batched", marks=pytest.mark.nightly)],
+)
 async def test_of_300_pairs_added_at_once_each_leaves_one_memory_with_the_other_as_its_variant(
     database_url: str, session: Session, strategy: Strategy
 ) -> None:

@@ -17,11 +17,9 @@ from tests.followed import Followed
 from tests.memories import opened
 from tests.waiting import until
 
-EACH = pytest.mark.parametrize(
-    "strategy",
-    [pytest.param(NAIVE, marks=pytest.mark.slow), pytest.param(BATCHED, marks=pytest.mark.slow), FRONTIER],
-    ids=lambda strategy: strategy.name,
-)
+pytestmark = pytest.mark.slow
+
+EACH = pytest.mark.parametrize("strategy", [NAIVE, BATCHED, FRONTIER], ids=lambda strategy: strategy.name)
 BOOTSTRAP = BootstrapRequest(conversation_id="c")
 ALL = Query(query="a walk by the river", similarity_threshold=0, conversation_id="c")
 

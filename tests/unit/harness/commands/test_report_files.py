@@ -18,6 +18,7 @@ def test_the_record_and_its_reports_are_written(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {runs.RECORD_FILE, *report_files.REPORT_FORMATS.values()}
 
 
+@pytest.mark.slow
 def test_a_report_goes_where_it_is_wanted(tmp_path: Path) -> None:
     asked = report_files.asked_report(f"junit={tmp_path}/new/out.xml")
     report_files.write(tmp_path, report_of(guide_record()), [asked])

@@ -111,6 +111,7 @@ def test_how_a_library_waits_is_no_culprit_of_its_own() -> None:
     assert difference.culprits[0].before_ms == pytest.approx(40, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole_report", [True, False])
 def test_names_stay_text_on_the_page(run: RunRecord, *, whole_report: bool) -> None:
     page = RENDERERS["html"].render(Report.of(run)) if whole_report else difference_page(differences(run), NO_PLANS)

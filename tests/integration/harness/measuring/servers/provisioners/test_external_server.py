@@ -84,6 +84,7 @@ async def test_a_server_that_clones_nothing_is_copied_by_dump_and_restore(foreig
             await server.clone_database("nothing", "of_it")
 
 
+@pytest.mark.slow
 async def test_the_password_may_be_in_the_environment_or_in_a_file(
     foreign: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

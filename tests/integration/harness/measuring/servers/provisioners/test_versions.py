@@ -7,6 +7,8 @@ from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
 from tests.foreign import value
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("postgres_major", [16, 18])
 async def test_each_is_migrated_and_cloned(postgres_major: int) -> None:
