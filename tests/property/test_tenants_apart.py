@@ -83,7 +83,7 @@ async def ask(service: TenantService, own: Own, route: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "strategy",
-    [pytest.param(NAIVE, marks=pytest.mark.slow), pytest.param(BATCHED, marks=pytest.mark.slow), FRONTIER],
+    [NAIVE, BATCHED, FRONTIER],
     ids=lambda strategy: strategy.name,
 )
 def test_no_answer_and_no_row_is_of_another_tenant(

@@ -132,7 +132,6 @@ async def test_a_service_begins_without_its_standby_and_finds_it_later(followed:
         assert answered(anima) == (0, 1)
 
 
-@pytest.mark.slow
 async def test_a_promoted_standby_takes_the_writes_and_is_no_standby_any_more() -> None:
     async with EmbeddedProvisioner(standbys=1).start(THROWAWAY_SETTINGS | {"synchronous_commit": "on"}) as server:
         pair = Followed(server)
