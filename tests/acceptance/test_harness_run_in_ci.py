@@ -27,4 +27,5 @@ def test_a_failed_budget_is_told_wherever_ci_looks(
     cases = ET.parse(tmp_path / "out" / "junit.xml").iter("testcase")
     assert [each.get("name") for each in cases if each.find("failure") is not None] == ["query.statements <= 1"]
     marker, _, verdict, *_ = (tmp_path / "out" / "comment.md").read_text(encoding="utf-8").splitlines()
-    assert (marker, verdict) == ("<!-- anima-harness: tiny -->", "**FAIL** Of 2 budgets, 1 failed.")
+    assert marker == "<!-- anima-harness: tiny -->"
+    assert verdict.startswith("**FAIL** Of 2 budgets, 1 failed.")  # A machine that was busy is told after it.
