@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.errors import ExitCode
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,6 +98,26 @@ def harness_in(directory: Path, environment: dict[str, str]) -> Program:
         if done.returncode == ExitCode.INVALID:
             skip_what_the_machine_spoiled(directory)
         return done
+
+    return run
+
+
+@pytest.fixture
+def harness_here(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Program:
+    """Runs `harness` in this process, for what is refused before anything is started."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patched, pytest.raises(SystemExit) as ended:
+            patched.chdir(tmp_path)
+            patched.setattr(os, "environ", environment)
+            patched.setattr(sys, "argv", ["harness", *arguments])
+            for stream in ("stdout", "stderr"):  # The program puts others in their place.
+                patched.setattr(sys, stream, getattr(sys, stream))
+            cli.main()
+        output, errors = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, int(str(ended.value.code)), output, errors)
 
     return run
 

@@ -25,8 +25,8 @@ Scenario = Callable[..., Path]
         (["report", "--format", "pdf"], "pdf"),
     ],
 )
-def test_wrong_words_are_named(harness: Program, arguments: list[str], complaint: str) -> None:
-    done = harness(*arguments)
+def test_wrong_words_are_named(harness_here: Program, arguments: list[str], complaint: str) -> None:
+    done = harness_here(*arguments)
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
@@ -52,13 +52,13 @@ def test_wrong_words_are_named(harness: Program, arguments: list[str], complaint
     ],
 )
 def test_a_scenario_that_cannot_be_followed_names_the_place(
-    harness: Program, tiny: Scenario, replaced: str, by: str, complaint: str
+    harness_here: Program, tiny: Scenario, replaced: str, by: str, complaint: str
 ) -> None:
     path = tiny()
     text = path.read_text(encoding="utf-8")
     assert replaced in text
     path.write_text(text.replace(replaced, by), encoding="utf-8")
-    done = harness("run", str(path))
+    done = harness_here("run", str(path))
     assert done.returncode == 2
     assert complaint in done.stderr
     assert str(path) in done.stderr or "budget" in done.stderr

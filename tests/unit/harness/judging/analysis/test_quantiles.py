@@ -44,7 +44,11 @@ def test_decisions_are_those_of_the_one_sided_quantile_tests(probability: float)
     ordered = sorted(np.random.default_rng(7).lognormal(size=400).tolist())
     bounds = quantile_bounds(ordered, probability)
     # Between the observations, where `< limit` and `<= limit` count the same.
-    for limit in ((one + next_one) / 2 for one, next_one in pairwise(ordered)):
+    limits = [(one + next_one) / 2 for one, next_one in pairwise(ordered)]
+    # Both go one way from `over` to `within`: what stands beside a change decides, the rest is a sample.
+    changes = [at for at, (one, other) in enumerate(pairwise(map(bounds.decide, limits))) if one != other]
+    near = {at + step for at in changes for step in range(-2, 4)}
+    for limit in (limits[at] for at in sorted(near | set(range(0, len(limits), 20))) if 0 <= at < len(limits)):
         less, greater = (
             stats.quantile_test(ordered, q=limit, p=probability, alternative=side).pvalue <= 0.05
             for side in ("less", "greater")
@@ -55,9 +59,10 @@ def test_decisions_are_those_of_the_one_sided_quantile_tests(probability: float)
 def test_bounds_cover_the_true_quantile_as_often_as_they_say() -> None:
     draws = np.sort(np.random.default_rng(11).exponential(size=(2000, 100)), axis=1)
     truth = -math.log(0.05)
-    bounds = [quantile_bounds(row.tolist(), 0.95) for row in draws]
-    below = sum(each.upper < truth for each in bounds) / len(bounds)
-    above = sum(each.lower > truth for each in bounds) / len(bounds)
+    ranks = quantile_bounds(range(100), 0.95)  # Bounds are observations, whatever these are worth.
+    assert quantile_bounds(draws[0].tolist(), 0.95) == Bounds(draws[0, int(ranks.lower)], draws[0, int(ranks.upper)])
+    below = (draws[:, int(ranks.upper)] < truth).mean()
+    above = (draws[:, int(ranks.lower)] > truth).mean()
     # At most 5 % each, within three standard errors of 2000 trials.
     assert below <= 0.065
     assert above <= 0.065
