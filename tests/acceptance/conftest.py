@@ -109,13 +109,14 @@ def harness_here(
     """Runs `harness` in this process, for what is refused before anything is started."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        with monkeypatch.context() as patched, pytest.raises(SystemExit) as ended:
+        with monkeypatch.context() as patched:
             patched.chdir(tmp_path)
             patched.setattr(os, "environ", environment)
             patched.setattr(sys, "argv", ["harness", *arguments])
             for stream in ("stdout", "stderr"):  # The program puts others in their place.
                 patched.setattr(sys, stream, getattr(sys, stream))
-            cli.main()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
         output, errors = capfd.readouterr()
         return subprocess.CompletedProcess(arguments, int(str(ended.value.code)), output, errors)
 
