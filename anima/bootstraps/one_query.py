@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from anima.bootstraps.protocol import bound, tiers_of
+from anima.bootstraps.protocol import MOST_RECENT, MOST_RESONANT, bound
 from anima.database import Session, Statement
 from anima.model import Bootstrap, BootstrapRequest, Tier
 from anima.rows import COLUMNS, memory_from
@@ -24,7 +24,13 @@ def _first(tier: Tier, condition: str, order: str, limit: str) -> str:
 LOAD: Final = Statement(
     "bootstrap.load",
     f"""
-    WITH {tiers_of(_first)}
+    WITH active AS MATERIALIZED ({_first(Tier.ACTIVE, "$2", MOST_RECENT, "$3")}),
+    remaining (memories) AS (
+        SELECT greatest(0, $1::bigint - count(*)) FROM active
+    ),
+    thread AS ({_first(Tier.THREAD, "$4", MOST_RESONANT, "(SELECT (7 * memories + 9) / 10 FROM remaining)")}),
+    stable AS ({_first(Tier.STABLE, "$5", MOST_RESONANT, "(SELECT 3 * memories / 10 FROM remaining)")}),
+    chosen AS (SELECT * FROM active UNION ALL SELECT * FROM thread UNION ALL SELECT * FROM stable)
     SELECT * FROM chosen
     ORDER BY position
     """,  # noqa: S608 -- only constants of this module are put in

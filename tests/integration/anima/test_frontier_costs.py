@@ -145,12 +145,20 @@ async def test_a_query_by_itself_reads_few_rows(session: Session) -> None:
         assert RESULTS < read <= ROWS_OF_A_QUERY_MAX
 
 
-async def test_a_bootstrap_of_few_is_not_planned_anew_each_time(session: Session) -> None:
+async def test_a_bootstrap_reads_only_what_it_returns_and_is_not_planned_anew_each_time(session: Session) -> None:
+    """Of a table that is small enough for a plan to read all of it."""
+    await plant_many(session, 400)
     await session.connection.execute(
-        "INSERT INTO memory_ranks SELECT gen_random_uuid(), 'active', now(), 0, 0 FROM generate_series(1, 5000)"
+        "UPDATE memories AS m SET tier = (ARRAY['active', 'thread', 'stable'])[1 + number % 3]"
+        " FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM memories) AS n WHERE n.id = m.id"
     )
-    await session.connection.execute("ANALYZE memory_ranks")
+    await session.connection.execute("VACUUM ANALYZE")
     for _ in range(10):
-        await RankedBootstrap().load(session, BootstrapRequest(conversation_id="c", active_limit=35))
-    planned = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement ~ 'FROM memory_rank[s]'"
+        async with session.transaction():
+            before = await session.connection.fetchval(READ_BY_QUERY)
+            loaded = await RankedBootstrap().load(session, BootstrapRequest(conversation_id="c", active_limit=35))
+            read = await session.connection.fetchval(READ_BY_QUERY) - before
+        assert loaded.distribution == {"active": 35, "thread": 11, "stable": 4, "total": 50}
+        assert read <= 3 * 50
+    planned = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement ~ 'ids_of_bootstra[p]'"
     assert await rows(session, planned) == [{"generic_plans": 5, "custom_plans": 5}]

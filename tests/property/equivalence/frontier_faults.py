@@ -9,9 +9,10 @@ import pytest
 from anima import migrations
 from anima.migrations import Migration
 from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, ScriptStep
-from tests.property.equivalence.faults import Fault, Plant, rewritten
+from tests.property.equivalence.faults import Fault, Plant
 
 FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "narrower_search"
+BOOTSTRAP_ORDER = "order_of_bootstrap"
 
 
 def rewritten_function(title: str, right: str, wrong: str) -> Plant:
@@ -142,15 +143,12 @@ STATED: Final[list[tuple[Fault, Sequence[ScriptStep]]]] = [
         [NewMemory(content=NEAR), NewMemory(content=OTHER), NewMemory(content=NEAR), BEGIN],
     ),
     (
-        Fault(
+        function_fault(
             "unfolded recalls left out of bootstrap",
             "['active']",
-            rewritten(
-                "anima.bootstraps.ranked",
-                "LOAD",
-                "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls",
-                "SELECT DISTINCT unnest(memory_ids) AS id FROM memory_recalls WHERE false",
-            ),
+            "SELECT DISTINCT unnest(r.memory_ids) FROM memory_recalls AS r",
+            "SELECT DISTINCT unnest(r.memory_ids) FROM memory_recalls AS r WHERE false",
+            BOOTSTRAP_ORDER,
         ),
         [Load(content=NEAR), Load(content=OTHER)]
         + [step for text in (NEAR, OTHER) for step in (Query(query=text, limit=1), BEGIN)],
