@@ -124,6 +124,7 @@ def test_a_data_directory_of_another_version_is_refused(offline: Environment, sh
     assert f"The data in {data.parent} is PostgreSQL 16's, and this is PostgreSQL 18" in told
 
 
+@pytest.mark.slow
 @pytest.mark.needs("root")
 def test_a_disk_that_is_full_is_the_reason_that_is_told(offline: Environment, shared_directory: Path) -> None:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", shared_directory], check=False)
@@ -152,6 +153,7 @@ sys.modules["anima.__main__"].main()
 """What it takes is imported first: the interpreter may lie where other users may not go."""
 
 
+@pytest.mark.slow
 @pytest.mark.needs("root")
 @pytest.mark.parametrize(
     ("arguments", "variables", "sentence"),
@@ -237,6 +239,7 @@ def documented_requests(address: str) -> Iterator[tuple[str, bytes | None]]:
             yield url.replace("localhost:7100", address), body
 
 
+@pytest.mark.slow
 def test_the_documented_example_works_on_a_bare_machine(environment: Environment, shared_directory: Path) -> None:
     with socket() as ollama:
         if ollama.connect_ex(("127.0.0.1", 11434)) == 0:

@@ -35,6 +35,7 @@ def test_the_report_of_the_reference_run_is_printed_as_the_readme_shows_it(monke
         assert found, f"{part!r} is not in {before!r}"
 
 
+@pytest.mark.slow
 def test_the_test_that_the_readme_shows_passes_in_a_project_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(f"search = str.casefold\n\n\n{block('python')}", encoding="utf-8")
     done = subprocess.run(

@@ -332,6 +332,7 @@ def test_an_event_loop_need_not_be_asyncios(pytester: pytest.Pytester) -> None:
     assert outcomes(pytester) == {"passed": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["harness.py", "harness/__init__.py"])
 def test_a_project_with_a_package_harness_of_its_own_runs_its_tests_and_is_told(
     pytester: pytest.Pytester, place: str

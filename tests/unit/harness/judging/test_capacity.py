@@ -17,6 +17,7 @@ from tests.records import sample, variant
 PLANTED = [(1, 0.02), (2, 0.05), (4, 0.05), (4, 0.1), (3, 0.1), (3, 0.03), (1, 0.05), (5, 0.1), (2, 0.1), (2, 0.025)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "service_s"), PLANTED)
 def test_a_planted_capacity_is_found_within_a_twentieth(number: int, service_s: float) -> None:
     verdict = judge_capacity(searched({"current": slots(number, constant(service_s))}))

@@ -91,6 +91,7 @@ class Slots(OpenNull):
         return await super().perform(request)
 
 
+@pytest.mark.slow
 async def test_requests_that_are_sent_and_timed_as_in_any_run_lead_to_the_capacity_that_is_planted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def share_found(population: Population, *, rounds: int, runs: int, slowdown: flo
     return sum(drift is not None for drift in found) / runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, 3])
 @pytest.mark.parametrize("population", [log_normal, heavy_tailed, bimodal, correlated])
 def test_steady_latencies_are_called_drifting_once_in_a_hundred_runs_at_most(
