@@ -32,13 +32,6 @@ class ProvisioningError(HarnessError):
     """A server that the run needs did not start, or lacks something. Exit code 2."""
 
 
-class ResumeRefused(UsageError):
-    """A run that cannot go on as it began, since something that it was measured with is not the same. It is untouched.
-
-    Exit code 2.
-    """
-
-
 class Unexpected(HarnessError):
     """A failure that nobody foresaw; its `reason` is what a record keeps of it. Exit code 4."""
 

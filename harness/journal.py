@@ -67,7 +67,7 @@ class Journal(Entries):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-        self._length = os.fstat(self._descriptor).st_size
+        self.length = os.fstat(self._descriptor).st_size
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -83,9 +83,9 @@ class Journal(Entries):
         except OSError as error:
             raise self._full(error.strerror) from error
         if written < len(line):
-            os.truncate(self._descriptor, self._length)
+            os.truncate(self._descriptor, self.length)
             raise self._full(os.strerror(errno.ENOSPC))
-        self._length += written
+        self.length += written
 
     def _full(self, reason: str | None) -> HarnessError:
         return HarnessError(
@@ -95,8 +95,8 @@ class Journal(Entries):
 
     def cut_torn_line(self) -> None:
         """Takes off a last line that was being written when the run was killed; `read` passes over it as well."""
-        self._length = self.path.read_bytes().rfind(b"\n") + 1
-        os.truncate(self._descriptor, self._length)
+        self.length = self.path.read_bytes().rfind(b"\n") + 1
+        os.truncate(self._descriptor, self.length)
 
     def close(self) -> None:
         # What the disk does not take now, it does not take of the record either, which then says so.

@@ -210,7 +210,7 @@ def run_several(planned: Sequence[PlannedRun], asked: Sequence[tuple[str, Path]]
         try:
             lines.append(measured(each, own, showing))
         except HarnessError as failure:
-            place = str(report_files.best(each.directory))
+            place = str(report_files.best(each.directory)) if each.directory.exists() else "none"
             lines.append(RunLine(name, exit_code_of(failure), without_secrets(str(failure)), place))
         if lines[-1].exit_code is ExitCode.INTERRUPTED:
             break

@@ -23,7 +23,7 @@ from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import MonotonicClock
 from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
-from harness.measuring.hosts import hosts_of
+from harness.measuring.hosts import hosts_of, is_here
 from harness.measuring.hosts.protocol import Hosts, Interpreter
 from harness.measuring.latencies import LatencyProfile
 from harness.measuring.levels import Levels
@@ -50,7 +50,7 @@ from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import Target, TargetContext, nothing_shared
 from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
 from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
-from harness.measuring.worker import Task, digest
+from harness.measuring.worker import Task, digest, drawn_digest
 from harness.measuring.worker_processes import Part, ProcessWorker, working
 from harness.quantities import number_of
 from harness.record import LevelsRecord, PhaseRecord, PlanRecord, RunRecord, Sample
@@ -342,7 +342,7 @@ async def execute(
 ) -> None:
     """Measures every variant of the scenario into the journal, as far as the run that is resumed has not.
 
-    Raises `ResumeRefused` when that run was made with something else.
+    Raises `UsageError` when that run was made with something else.
     """
     started = perf_counter()
     starting = await startable(scenario)
@@ -384,18 +384,29 @@ async def begun(
 ) -> AsyncGenerator[Run]:
     """A run whose servers are there, and whose journal says where it happens."""
     target = open_target(scenario)
-    progress.preparing("starting PostgreSQL")
     async with (
-        hosts_of(scenario.workers) as hosts,
+        _reached(scenario, progress) as hosts,
         redis_server(scenario.redis) as redis,
         starting.start(scenario.database.settings) as server,
         keeping_log(server, journal.path.parent),
     ):
-        await hosts.check(scenario.target)
         refuse_impossible(scenario.timeline, server)
         run = Run(scenario, target, server, redis, journal, progress, hosts, watch)
         begin(run, resumed)
         yield run
+
+
+@asynccontextmanager
+async def _reached(scenario: Scenario, progress: Progress) -> AsyncGenerator[Hosts]:
+    """The hosts, once each is known to measure the same. Raises `UsageError` before any server is started for them."""
+    if not is_here(scenario.workers):
+        progress.preparing("reaching the hosts of its workers")
+    async with hosts_of(scenario.workers) as hosts:
+        if hosts.is_apart:
+            draw = None if scenario.draws_from_database else partial(drawn_digest, scenario.for_worker)
+            await hosts.check(scenario.target, draw)
+        progress.preparing("starting PostgreSQL")
+        yield hosts
 
 
 def begin(run: Run, resumed: Resumable | None = None) -> None:
@@ -493,6 +504,8 @@ async def keeping_log(server: Server, directory: Path) -> AsyncGenerator[None]:
     """Writes the end of the server's log beside the journal when the run fails."""
     try:
         yield
+    except UsageError:
+        raise  # It is not the server's fault.
     except Exception:
         if log := await server.log():
             (directory / LOG_FILE).write_text(without_secrets(log), encoding="utf-8")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from harness import journal
-from harness.errors import Aborted, HarnessError, ResumeRefused, Unexpected
+from harness.errors import Aborted, HarnessError, Unexpected, UsageError
 from harness.failures import foreseen
 from harness.measuring.clock import new_event_loop
 from harness.measuring.execution import execute
@@ -71,7 +72,8 @@ def record_run(
     """Does the work into the directory's journal, which gets its end whatever happens.
 
     A run that a budget ended has not failed: its record says so, and is judged. One that is resumed goes on in its own
-    journal, and stays as it is when that is refused. `declared` is kept in place of what the scenario says, where its
+    journal. Raises `UsageError` for what is refused before the run has begun: then there is no such run, or the one
+    that was to go on stays as it is. `declared` is kept in place of what the scenario says, where its
     variants are not the scenario's strategies. What a run is `made_for` it is judged by later as well.
     A `brief` one of many small phases says nothing of each, a `quiet` one nothing at all; `watching` is told as well.
     """
@@ -86,6 +88,7 @@ def record_run(
     interruption: str | None = None
     failure: HarnessError | None = None
     aborted_by: str | None = None
+    bytes_before = 0
     with (
         journal.reopen_journal(directory) if resume else journal.open_journal(directory) as entries,
         logging_to(directory / journal.LOG_FILE),
@@ -94,6 +97,7 @@ def record_run(
         try:
             if not resume:
                 entries.write("run", known)
+            bytes_before = entries.length
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(terminable(work(chosen, entries, Together(progress, watching or Silent()))))
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -105,10 +109,13 @@ def record_run(
             if isinstance(failure, Aborted):
                 aborted_by, failure = failure.budget, None
         end = {"interruption": interruption, "aborted_by": aborted_by, "elapsed_s": perf_counter() - started}
-        if not isinstance(failure, ResumeRefused):
+        is_refused = isinstance(failure, UsageError) and entries.length == bytes_before
+        if not is_refused:
             failure = _ended(entries, end, failure)
-    if isinstance(failure, ResumeRefused):
-        return Recorded(journal.read(entries.path), failure)
+    if failure is not None and is_refused:
+        if not resume:
+            shutil.rmtree(directory)
+        raise failure
     return Recorded(_record(entries.path, known, end), failure)
 
 

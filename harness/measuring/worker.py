@@ -26,7 +26,7 @@ from typing import Any, Final, Literal, assert_never
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.failures import foreseen
 from harness.journal import Entries
 from harness.measuring.arrivals.protocol import Share
@@ -183,6 +183,14 @@ def digest(workload: Workload) -> str:
         for request in requests
     ]
     return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
+def drawn_digest(scenario: Mapping[str, Any]) -> str:
+    """Of the first round of a scenario as a worker gets it. Raises `UsageError`, which can be sent to another host."""
+    try:
+        return digest(parsed(scenario).workload_of(1))
+    except ValidationError as error:
+        raise UsageError(error.errors()[0]["msg"]) from None
 
 
 async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:

@@ -123,6 +123,10 @@ class DisruptionSummary:
     """How many of them failed."""
     latency_max_s: float | None
     """The greatest latency of them, in seconds; None where there were none."""
+    error_first_s: float | None = None
+    """After how many seconds of it the first request failed, until the next disruption began; None where none did."""
+    error_last_s: float | None = None
+    """After how many the last one failed: later than it lasted, where errors outlasted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +360,7 @@ def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> Disrupt
         and sample.ended_s >= began_s
         and sample.started_s <= (math.inf if ended_s is None else ended_s)
     ]
+    failed_s = [] if began_s is None else _failed_after(variant, disruption.round, began_s)
     return DisruptionSummary(
         variant=variant.name,
         round=disruption.round,
@@ -367,7 +372,20 @@ def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> Disrupt
         requests=len(meanwhile),
         errors=sum(sample.error is not None for sample in meanwhile),
         latency_max_s=max((sample.latency_s for sample in meanwhile), default=None),
+        error_first_s=min(failed_s, default=None),
+        error_last_s=max(failed_s, default=None),
     )
+
+
+def _failed_after(variant: VariantRecord, round_number: int, began_s: float) -> Sequence[float]:
+    """When requests failed, in seconds after a disruption began and before the next one did."""
+    begins = [each.started_s for each in variant.disruptions if each.round == round_number]
+    next_s = min((each for each in begins if each is not None and each > began_s), default=math.inf)
+    return [
+        sample.ended_s - began_s
+        for sample in variant.samples
+        if sample.round == round_number and sample.error is not None and began_s <= sample.ended_s < next_s
+    ]
 
 
 def _operations(variant: VariantRecord, limits: _Limits, looks: _Looks) -> Iterable[OperationSummary]:

@@ -485,7 +485,7 @@ def disruptions_table(summary: Summary) -> Table | None:
         Column("Round", numeric=True, wide=True),
         *text_columns("Phase", "Action"),
         Column("Planned", numeric=True, wide=True),
-        *number_columns("Began", "Lasted", "Requests", "Failed", "Slowest"),
+        *number_columns("Began", "Lasted", "Requests", "Failed", "Slowest", "Errors came"),
     )
     rows = tuple(map(_disruption_row, summary.disruptions))
     return table_or_none("What was done to the database meanwhile", columns, rows, DISRUPTION_NOTE)
@@ -493,7 +493,8 @@ def disruptions_table(summary: Summary) -> Table | None:
 
 DISRUPTION_NOTE: Final = (
     "This run disrupted its database on purpose, and its figures are those of a disrupted system. Planned: after the "
-    "start of the phase; began: after that of the timed pass. Requests are those under way at some moment of it."
+    "start of the phase; began: after that of the timed pass. Requests are those under way at some moment of it. "
+    "Errors came: from the first to the last one after it began and before the next disruption, so also after its end."
 )
 
 
@@ -509,7 +510,12 @@ def _disruption_row(disruption: DisruptionSummary) -> tuple[Cell, ...]:
         Cell(count(disruption.requests)),
         Cell(count(disruption.errors), "bad" if disruption.errors else "plain"),
         Cell(duration(disruption.latency_max_s)),
+        Cell(_window(disruption.error_first_s, disruption.error_last_s)),
     )
+
+
+def _window(first_s: float | None, last_s: float | None) -> str:
+    return duration(None) if first_s is None else f"{duration(first_s)} to {duration(last_s)}"
 
 
 SHOWN_ELSEWHERE: Final = frozenset(

@@ -132,9 +132,11 @@ class EventStream:
         self._current = ("", "")
         self._told_at = self._began
         self._failures_told: set[str] = set()
+        self._start: StartEvent | None = None
 
     def started(self, run_id: str, scenario: str, directory: str) -> None:
-        self._tell(StartEvent(at_s=self._at_s, run_id=run_id, scenario=scenario, directory=directory))
+        """Is told with the first event that follows: a run that cannot begin has none."""
+        self._start = StartEvent(at_s=self._at_s, run_id=run_id, scenario=scenario, directory=directory)
 
     def preparing(self, step: str) -> None:
         """Of no use to a program."""
@@ -211,4 +213,7 @@ class EventStream:
         return round(self._clock() - self._began, 3)
 
     def _tell(self, event: AnyEvent) -> None:
-        self._write(EVENTS.dump_json(event).decode())
+        start, self._start = self._start, None
+        for each in (start, event):
+            if each is not None:
+                self._write(EVENTS.dump_json(each).decode())

@@ -26,6 +26,11 @@ def hosts_of(workers: int | str) -> AbstractAsyncContextManager[Hosts]:
     return kind.open(rest)
 
 
+def is_here(workers: int | str) -> bool:
+    """Says whether they are processes of this machine, which nobody has to reach."""
+    return kind_in(workers)[0] is HOSTS[HERE]
+
+
 def kind_in(workers: int | str) -> tuple[HostKind, str]:
     """The kind, and what is said of it: `4`, `local:4`, `tcp://…`. Raises `ValueError` where there is no such kind."""
     text = str(workers)

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.measuring.hosts._shared.numbers import number_in
 from harness.measuring.hosts._shared.relay import Relay, moments, this_interpreter
-from harness.measuring.hosts.protocol import Block, HostPlace, HostsOpened, Interpreter, Moments
+from harness.measuring.hosts.protocol import Block, Draw, HostPlace, HostsOpened, Interpreter, Moments
 
 READ_S: Final = 1.0
 
@@ -31,7 +31,7 @@ class ThisMachine:
     def __init__(self, workers: int) -> None:
         self.places: Sequence[HostPlace] = [HostPlace("this machine")] * workers
 
-    async def check(self, target: str) -> None:
+    async def check(self, target: str, draw: Draw | None) -> None:
         """This machine has what it has."""
 
     async def start(self, place: int, task: str, interpreter: Interpreter | None) -> "LocalSlot":

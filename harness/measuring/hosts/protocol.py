@@ -5,12 +5,15 @@ nobody, and what it has written is read from any position of that file, as often
 its way is asked for again, and whoever reads slowly delays nothing.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from harness.errors import HarnessError
+
+Draw = Callable[[], str]
+"""The digest of all that a run would send, of whatever host it is called on, which has to have its module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ class Hosts(Protocol):
     @property
     def is_apart(self) -> bool: ...
 
-    async def check(self, target: str) -> None:
-        """Raises `UsageError` where a host would measure with another harness, or another target."""
+    async def check(self, target: str, draw: Draw | None) -> None:
+        """Raises `UsageError` where a host would measure with another harness or target, or send other requests."""
         ...
 
     async def start(self, place: int, task: str, interpreter: Interpreter | None) -> Slot:

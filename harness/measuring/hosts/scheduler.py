@@ -16,6 +16,8 @@ OPEN_ANYWAY: Final = "distributed.comm.require-encryption"
 
 CERTIFICATES: Final = "docs/how-to/cluster.md says how to make certificates"
 
+SETTINGS_OF_CERTIFICATES: Final = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__CLIENT__CERT and …__CLIENT__KEY"
+
 
 class RunningCluster:
     """The kind of hosts that an address of this scheme names."""
@@ -35,7 +37,6 @@ class RunningCluster:
     @asynccontextmanager
     async def open(self, rest: str) -> HostsOpened:
         from dask import config  # noqa: PLC0415 -- of an extra, and slow to import.
-        from distributed import Security  # noqa: PLC0415
 
         from harness.measuring.hosts._shared.dask_hosts import connected  # noqa: PLC0415
 
@@ -43,13 +44,7 @@ class RunningCluster:
         settings: Any = config
         address, wanted = f"{self._scheme}://{stated.netloc}", int(stated.path.removeprefix("/") or 1)
         if self._scheme == "tls":
-            making: Any = Security
-            security = making(require_encryption=True)
-            if not (security.tls_ca_file and security.tls_client_cert):
-                raise UsageError(
-                    f"{address} wants a certificate of this side. Name it in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
-                    f"…__CLIENT__CERT and …__CLIENT__KEY; {CERTIFICATES}."
-                )
+            security = _certificates_for(address)
         elif not is_loopback(urlsplit(address).hostname or "") and settings.get(OPEN_ANYWAY) is not False:
             raise UsageError(
                 f"Hosts at {address} would execute what anybody in that network sends them. Use tls:// "
@@ -59,6 +54,28 @@ class RunningCluster:
             security = None
         async with connected(address, security, address, wanted) as hosts:
             yield hosts
+
+
+def _certificates_for(address: str) -> Any:  # noqa: ANN401 -- dask's, which is not typed
+    """Those that dask's settings name. Raises `UsageError` where they are none, or cannot be used."""
+    from distributed import Security  # noqa: PLC0415
+
+    making: Any = Security
+    security = making(require_encryption=True)
+    if not (security.tls_ca_file and security.tls_client_cert):
+        raise UsageError(
+            f"{address} wants a certificate of this side. Name it in {SETTINGS_OF_CERTIFICATES}; {CERTIFICATES}."
+        )
+    try:
+        security.get_connection_args("client")
+    except OSError as error:
+        paths = dict.fromkeys((security.tls_ca_file, security.tls_client_cert, security.tls_client_key))
+        named = ", ".join(str(path) for path in paths if path)
+        raise UsageError(
+            f"The certificates for {address} cannot be used ({error.strerror or error}): {named}. "
+            f"Correct {SETTINGS_OF_CERTIFICATES}; {CERTIFICATES}."
+        ) from None
+    return security
 
 
 def is_loopback(host: str) -> bool:

@@ -14,11 +14,14 @@ from distributed import Client, Security
 
 from harness.errors import UsageError
 from harness.measuring.hosts._shared import on_host, relay
-from harness.measuring.hosts.protocol import Block, HostLost, HostPlace, Interpreter, Moments
+from harness.measuring.hosts.protocol import Block, Draw, HostLost, HostPlace, Interpreter, Moments
 from harness.redaction import without_secrets
 
 ANSWER_S_MAX: Final = 10.0
 """Of a scheduler, until it is taken for one that does not answer."""
+
+HANDSHAKE_S_MAX: Final = 5.0
+"""Of who has taken the call, to say what a scheduler says."""
 
 JOIN_S_MAX: Final = 20.0
 """Of the first of its workers, until there are none."""
@@ -79,13 +82,18 @@ class DaskHosts:
         self.departures = Departures()
         self.places: Sequence[HostPlace] = [slot.place for slot in slots]
 
-    async def check(self, target: str) -> None:
-        """Raises `UsageError` where a host has another harness or target than this machine, or lacks it."""
+    async def check(self, target: str, draw: Draw | None) -> None:
+        """Raises `UsageError` where a host has another harness, target or files than this machine, or lacks them."""
         ours = on_host.identity(target)
         hosts = {slot.address: slot.place.host for slot in self._slots}
         answers = await self._client.run(on_host.identity, target, workers=list(hosts), on_error="return")
         for address, theirs in answers.items():
             refuse_other(hosts[address], ours, theirs)
+        if draw is not None:
+            drawn = await self._client.run(on_host.drawn, draw, workers=list(hosts), on_error="return")
+            requests = await on_host.drawn(draw)
+            for address, digest in drawn.items():
+                refuse_other_requests(hosts[address], requests, digest)
 
     async def start(self, place: int, task: str, interpreter: Interpreter | None) -> "DaskSlot":
         assert interpreter is None, "revisions are compared on one machine"
@@ -117,6 +125,18 @@ def refuse_other(host: str, ours: Mapping[str, str], theirs: Mapping[str, str] |
                 f"{host} has another version of {what} ({theirs.get(what, 'none')}) than this machine ({version}). "
                 "Install the same on both."
             )
+
+
+def refuse_other_requests(host: str, ours: str, theirs: str | Exception) -> None:
+    """Raises `UsageError` where a host would send something else: files that a scenario names are the host's own."""
+    if isinstance(theirs, Exception):
+        raise UsageError(
+            f"{host} cannot draw what it is to send ({theirs}). Bring the files that the scenario names to that host."
+        )
+    if theirs != ours:
+        raise UsageError(
+            f"{host} would send other requests than this machine. Bring the files that the scenario names to that host."
+        )
 
 
 class DaskSlot:
@@ -195,7 +215,9 @@ async def connected(
         # Also where nobody answers, or nobody waits for it any more.
         stack.push_async_callback(client.close)
         try:
-            await client
+            # Dask waits without an end for what somebody who took its call is to say.
+            async with asyncio.timeout(ANSWER_S_MAX + HANDSHAKE_S_MAX):
+                await client
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"No dask scheduler answers at {named} ({_cause(error)}). Start one, or correct --workers."
@@ -236,10 +258,14 @@ def slots_of(known: Mapping[str, Mapping[str, Any]]) -> Sequence[DaskSlotPlace]:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason, such as an expired certificate."""
+    """The innermost reason that says something, such as an expired certificate."""
+    said = error
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    return without_secrets(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        said = error if str(error) else said
+    if isinstance(said, TimeoutError) and not str(said):
+        return "something takes the call there, and does not speak as a scheduler does"
+    return without_secrets(f"{type(said).__name__}: {said}" if str(said) else type(said).__name__)
 
 
 def quieten() -> None:

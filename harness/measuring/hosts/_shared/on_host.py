@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.measuring.hosts._shared.relay import POLL_S, Relay, this_interpreter
-from harness.measuring.hosts.protocol import Block
+from harness.measuring.hosts.protocol import Block, Draw
 
 READ_S: Final = 1.0
 LEASE_S: Final = 60.0
@@ -80,6 +80,11 @@ def identity(target: str) -> dict[str, str]:
         "the harness": f"{version('anima-harness')}, sources {_digest('harness')}",
         "the target": f"{target}, sources {_digest(measured)}",
     }
+
+
+async def drawn(draw: Draw) -> str:
+    """Beside dask's loop, which is to answer meanwhile."""
+    return await asyncio.to_thread(draw)
 
 
 def _digest(module: str) -> str:

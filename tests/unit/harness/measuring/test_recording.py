@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import journal
-from harness.errors import HarnessError, ResumeRefused, Unexpected
+from harness.errors import HarnessError, MissingExtra, ProvisioningError, Unexpected, UsageError
 from harness.measuring.progress import Progress
 from harness.measuring.recording import header, logging_to, measure_without_trace, record_run
 from harness.measuring.scenario import Scenario
@@ -89,12 +89,35 @@ def test_a_run_that_refuses_to_go_on_stays_as_it_is(tmp_path: Path) -> None:
     before = (tmp_path / "run" / journal.FILE_NAME).read_bytes()
 
     async def refuse(*_: object) -> None:
-        raise ResumeRefused("another server")
+        raise UsageError("another server")
 
-    measured = record_run(scenario(), tmp_path / "run", refuse, resume=True)
-    assert isinstance(measured.failure, ResumeRefused)
-    assert measured.record == first.record
+    with pytest.raises(UsageError, match="another server"):
+        record_run(scenario(), tmp_path / "run", refuse, resume=True)
+    assert journal.read(tmp_path / "run" / journal.FILE_NAME) == first.record
     assert (tmp_path / "run" / journal.FILE_NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("refusal", [UsageError, MissingExtra])
+def test_a_run_that_is_refused_before_it_begins_leaves_nothing_to_report(
+    tmp_path: Path, refusal: type[UsageError]
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise refusal("No dask scheduler answers.")
+
+    with pytest.raises(refusal, match="No dask scheduler answers"):
+        record_run(scenario(), tmp_path / "reports" / "run", refuse)
+    assert list((tmp_path / "reports").iterdir()) == []
+
+
+def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
+    """What was to be measured could be: a report for a machine says that it was not."""
+
+    async def fail(*_: object) -> None:
+        raise ProvisioningError("No server answers.")
+
+    measured = record_run(scenario(), tmp_path / "run", fail)
+    assert isinstance(measured.failure, ProvisioningError)
+    assert measured.record.interruption == "No server answers."
 
 
 def test_the_log_of_a_run_whose_files_are_gone_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,15 +192,21 @@ def test_a_disruption_stands_with_the_requests_that_were_under_way_meanwhile() -
             sample(started_s=1.5, service_time_s=2.5, round=1, error="DatabaseUnavailable"),
             sample(started_s=1.5, service_time_s=0.1, round=2),
             sample(started_s=2.1, service_time_s=0.1, round=1),
+            sample(started_s=0.1, service_time_s=0.1, round=1, error="DatabaseUnavailable"),
+            sample(started_s=4.5, service_time_s=0.1, round=1, error="DatabaseUnavailable"),
+            sample(started_s=4.5, service_time_s=0.1, round=2, error="DatabaseUnavailable"),
+            sample(started_s=9.5, service_time_s=0.6, round=1, error="DatabaseUnavailable"),
         ],
         disruptions=[
             DisruptionRecord(round=1, phase="mix", action="kill", planned_s=0.5, started_s=1.0, ended_s=2.0),
+            DisruptionRecord(round=1, phase="mix", action="pause", planned_s=9.5, started_s=10.0, ended_s=10.2),
             DisruptionRecord(round=1, phase="mix", action="restart", planned_s=50.0),
         ],
     )
     assert texts(disruptions_table(summarise(record(disrupted)))) == [
-        ["batched", "1", "mix", "kill", "500 ms", "1.00 s", "1.00 s", "2", "1", "2.50 s"],
-        ["batched", "1", "mix", "restart", "50.0 s", "not reached", ABSENT, "0", "0", ABSENT],
+        ["batched", "1", "mix", "kill", "500 ms", "1.00 s", "1.00 s", "2", "1", "2.50 s", "3.00 s to 3.60 s"],
+        ["batched", "1", "mix", "pause", "9.50 s", "10.0 s", "200 ms", "1", "1", "600 ms", "100 ms to 100 ms"],
+        ["batched", "1", "mix", "restart", "50.0 s", "not reached", ABSENT, "0", "0", ABSENT, ABSENT],
     ]
 
 

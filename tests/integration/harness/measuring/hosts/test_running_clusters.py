@@ -3,11 +3,14 @@
 import asyncio
 import datetime as dt
 import os
+import secrets
+import socket
 import stat
 import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from harness.measuring.clock_lines import measured_offset
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.local_cluster import LOOPBACK, _dask_worker
 from harness.measuring.hosts.protocol import HostLost, HostPlace, Hosts, Slot
+from harness.measuring.scenario_files import load_scenario
+from harness.measuring.worker import drawn_digest
 
 dask_config = pytest.importorskip("dask.config", reason="dask comes with the extra `cluster`")
 
@@ -46,11 +51,14 @@ async def one_host(tmp_path: Path, **variables: str) -> AsyncGenerator[Hosts]:
 async def test_a_host_with_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is put in place of a digest here, the host does not know."""
     async with one_host(tmp_path) as hosts:
-        await hosts.check("null")
+        chosen = load_scenario("cluster").for_worker
+        await hosts.check("null", partial(drawn_digest, chosen))
+        with pytest.raises(UsageError, match="one would send other requests than this machine"):
+            await hosts.check("null", partial(secrets.token_hex, 8))
         ours = on_host.identity("null")
         monkeypatch.setattr(on_host, "version", lambda _: "0.0.1")
         with pytest.raises(UsageError, match=rf"one has another version of the harness \({ours['the harness']}\) than"):
-            await hosts.check("null")
+            await hosts.check("null", None)
 
 
 def test_what_differs_is_named_with_both_versions() -> None:
@@ -62,6 +70,8 @@ def test_what_differs_is_named_with_both_versions() -> None:
     with pytest.raises(UsageError, match=r"rack-7 cannot say what it measures with \(ModuleNotFoundError: No module"):
         dask_hosts.refuse_other("rack-7", ours, ModuleNotFoundError("No module named 'harness'"))
     dask_hosts.refuse_other("rack-7", ours, dict(ours))
+    with pytest.raises(UsageError, match=r"rack-7 cannot draw what it is to send \(there is no trace.jsonl\)\. Bring"):
+        dask_hosts.refuse_other_requests("rack-7", "abc", UsageError("there is no trace.jsonl"))
 
 
 @pytest.mark.nightly
@@ -80,6 +90,13 @@ async def test_a_scheduler_that_does_not_answer_or_has_no_workers_is_named(monke
     monkeypatch.setattr(dask_hosts, "ANSWER_S_MAX", 0.5)
     with pytest.raises(UsageError, match=r"No dask scheduler answers at tcp://127.0.0.1:9 \("):
         await hosts_of("tcp://127.0.0.1:9").__aenter__()
+    monkeypatch.setattr(dask_hosts, "HANDSHAKE_S_MAX", 0.5)
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        address = f"tcp://{LOOPBACK}:{silent.getsockname()[1]}"
+        with pytest.raises(
+            UsageError, match=rf"No dask scheduler answers at {address} \(something takes the call there"
+        ):
+            await hosts_of(address).__aenter__()
     monkeypatch.setattr(dask_hosts, "ANSWER_S_MAX", 30.0)
     monkeypatch.setattr(dask_hosts, "JOIN_S_MAX", 0.2)
     async with own_scheduler(LOOPBACK) as address:
@@ -88,15 +105,36 @@ async def test_a_scheduler_that_does_not_answer_or_has_no_workers_is_named(monke
 
 
 async def test_a_scheduler_whose_certificate_has_expired_is_named_with_the_reason(tmp_path: Path) -> None:
-    certificate, key = written(tmp_path, expired=True)
-    names = ("ca-file", "client.cert", "scheduler.cert"), ("client.key", "scheduler.key")
-    paths = {name: path for group, path in zip(names, (certificate, key), strict=True) for name in group}
-    with dask_config.set({f"distributed.comm.tls.{name}": str(path) for name, path in paths.items()}):
+    with dask_config.set(stated(*written(tmp_path, expired=True))):
         making: Any = distributed.Security
         security = making(require_encryption=True)
         async with own_scheduler(LOOPBACK, security) as address:
             with pytest.raises(UsageError, match=r"No dask scheduler answers at tls://\S+ \(.*expired"):
                 await hosts_of(address).__aenter__()
+
+
+async def test_a_cluster_behind_certificates_is_joined_with_them_alone(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    certificate, key = written(tmp_path, expired=False)
+    with dask_config.set(stated(certificate, key)):
+        making: Any = distributed.Security
+        async with own_scheduler(LOOPBACK, making(require_encryption=True)) as address:
+            files = ("--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key)
+            worker = (*_dask_worker(address, "one", str(tmp_path)), *map(str, files))
+            command = HostCommand("one", worker, local_environment(**modules_of_ours()))
+            async with cluster_of(address, [command], making(require_encryption=True)), hosts_of(address) as hosts:
+                assert hosts.places == [HostPlace("one")]
+                await hosts.check("null", None)
+            others = stated(*written(tmp_path / "other", expired=False))
+            with dask_config.set(others), pytest.raises(UsageError, match=r"\(.*certificate verify failed"):
+                await hosts_of(address).__aenter__()
+
+
+def stated(certificate: Path, key: Path) -> dict[str, str]:
+    """The settings of dask's that name them, as the environment would."""
+    names = ("ca-file", "client.cert", "scheduler.cert"), ("client.key", "scheduler.key")
+    paths = {name: path for group, path in zip(names, (certificate, key), strict=True) for name in group}
+    return {f"distributed.comm.tls.{name}": str(path) for name, path in paths.items()}
 
 
 def written(directory: Path, *, expired: bool) -> tuple[Path, Path]:

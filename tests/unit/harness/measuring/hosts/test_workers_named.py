@@ -1,5 +1,6 @@
 """What `--workers` names, and what it says of what names no hosts."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from harness.errors import UsageError
 from harness.measuring.hosts import HOSTS, hosts_of, kind_in
 from harness.measuring.hosts.ssh import SshHost, hosts_in, ssh_command
+from harness.measuring.recording import record_run
 from harness.measuring.scenario_files import load_scenario
 
 
@@ -78,3 +80,28 @@ async def test_a_network_is_not_trusted_unless_somebody_says_so() -> None:
 async def test_a_scheduler_behind_certificates_wants_one_of_ours() -> None:
     with pytest.raises(UsageError, match="wants a certificate of this side"):
         await hosts_of("tls://192.0.2.1:8786").__aenter__()
+
+
+@pytest.mark.needs("cluster")
+@pytest.mark.parametrize("written", ["", "no certificate"])
+async def test_certificates_that_cannot_be_used_are_named(written: str, tmp_path: Path) -> None:
+    path = tmp_path / "cert.pem"
+    if written:
+        path.write_text(written, encoding="utf-8")
+    settings = pytest.importorskip("dask.config", reason="dask comes with the extra `cluster`")
+    names = ("ca-file", "client.cert", "client.key")
+    stated = {f"distributed.comm.tls.{name}": str(path) for name in names}
+    with settings.set(stated), pytest.raises(UsageError) as refused:
+        await hosts_of("tls://192.0.2.1:8786").__aenter__()
+    assert re.match(
+        rf"The certificates for tls://192.0.2.1:8786 cannot be used \(.+\): {path}. Correct DASK_", str(refused.value)
+    )
+
+
+@pytest.mark.needs("cluster")
+def test_hosts_that_cannot_be_had_are_told_before_anything_is_started(tmp_path: Path) -> None:
+    """No database is made ready, and no report is left of a run that could not begin."""
+    chosen = load_scenario("smoke", settings=["workers='tcp://192.0.2.1:8786'"])
+    with pytest.raises(UsageError, match="would execute what anybody in that network sends them"):
+        record_run(chosen, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
