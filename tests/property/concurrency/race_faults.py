@@ -517,6 +517,12 @@ FOUND_ELSEWHERE: Final = [
         origin="tine20/tine20#6596",
     ),
     RaceFault(
+        "work left out since what it names was merged",
+        "occurred together",
+        rewritten(MERGES, "SURVIVORS", "ON m.id = trail.merged_into", "ON m.id = trail.merged_into AND false"),
+        origin="espocrm/espocrm#1400",
+    ),
+    RaceFault(
         "a merge that does not add up what both had",
         "occurred together",
         rewritten(

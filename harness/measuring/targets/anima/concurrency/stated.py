@@ -202,6 +202,7 @@ STATED: Final[Mapping[str, StatedMeeting]] = {
         strategy="frontier",
     ),
     "a merge that loses the pairs of the merged": StatedMeeting(met(OF_NEWER, [ASSOCIATE, CONSOLIDATE])),
+    "work left out since what it names was merged": StatedMeeting(met(OF_NEWER, [CONSOLIDATE, ASSOCIATE])),
     "a merge that does not add up what both had": StatedMeeting(met(OF_BOTH, [ASSOCIATE, ASSOCIATE, CONSOLIDATE])),
     "a merge that loses what the merged had taken in": StatedMeeting(
         met([], [add(A)], [add(NEAR_TO_A), add(NEAR_TO_THAT), CONSOLIDATE], turns=[1] * 60)
