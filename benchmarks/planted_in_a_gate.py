@@ -162,10 +162,10 @@ REGRESSIONS: Final = (
         "plan",
     ),
     PlantedRegression(
-        "memory that grows with requests",
+        "memory that grows by a kilobyte a request",
         "notebook.py",
         WRITTEN,
-        f"{WRITTEN}        self.kept.append(bytearray(200_000))\n",
+        f"{WRITTEN}        self.kept.append(bytearray(1_000))\n",
         "memory",
     ),
     PlantedRegression(
@@ -241,11 +241,13 @@ def main() -> None:
         directory = Path(made)
         make_repository(directory)
         if chosen.unchanged:
-            outcomes = [gated(directory) for _ in range(chosen.unchanged)]
-            failed = [each for each in outcomes if each.exit_code]
-            for each in failed:
-                print(each.exit_code, *each.worse, sep="; ")
-            print(f"{len(failed)} of {len(outcomes)} gates of unchanged code failed.")
+            failed = 0
+            for number in range(1, chosen.unchanged + 1):
+                outcome = gated(directory)
+                failed += outcome.exit_code != 0
+                said = f": exits with {outcome.exit_code}: {'; '.join(outcome.worse) or outcome.said}"
+                print(f"{number}, {outcome.took_s:.0f} s{said if outcome.exit_code else ''}", flush=True)
+            print(f"{failed} of {chosen.unchanged} gates of unchanged code failed.")
             return
         first = gated(directory)
         print(

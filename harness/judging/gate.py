@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from itertools import pairwise
 from typing import Final, Literal, cast
 
 import scipy
 
 from harness.errors import ExitCode
+from harness.judging.budget_metrics.memory_growth import levels_of
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import COUNTERS, MetricComparison, compared_figures
 from harness.judging.plan_differences import PlanDifference, compare_plans, plan_side
@@ -39,8 +39,13 @@ OVERLAP_SHARE: Final = 0.35
 """By which several at once have to take longer, beside one alone, than at the base."""
 
 OVERLAP_S: Final = 0.003
-GROWTH_BYTES: Final = 4 * 2**20
-"""Of memory over all phases; below it an allocator's own steps are all that is seen."""
+KEPT_BYTES: Final = 500
+KEPT_SHARE: Final = 0.15
+"""By which more has to be kept of each request than at the base, where that keeps something too."""
+KEPT_MIN: Final = 4
+"""Phases of a side that have to be read."""
+STEADY: Final = 0.5
+"""How little a phase may keep, beside the others: a cache that becomes full keeps less and less."""
 
 PARTS: Final = frozenset({"pool", "embedding", "coalesced", "retries"})
 """Of a sample's times: what is no statement."""
@@ -132,7 +137,7 @@ TABLE_COUNTERS: Final[Mapping[str, GateCounter]] = {
 }
 """Of each table, by how its counters are named."""
 
-MEMORIES: Final[Mapping[str, str]] = {"memory": "client_memory_bytes", "service memory": "service_memory_bytes"}
+MEMORIES: Final[Mapping[str, str]] = {"memory": "client_kept_bytes", "service memory": "service_memory_bytes"}
 PROCESSOR_TIMES: Final[Mapping[str, str]] = {"client CPU": "client_cpu_s", "service CPU": "service_cpu_s"}
 OF_THE_CLIENT: Final = frozenset({"client CPU", "memory"})
 
@@ -474,9 +479,9 @@ def _timed(view: PairView) -> Iterable[GateFinding]:
         for name, counter in PROCESSOR_TIMES.items():
             if view.runs_client or name not in OF_THE_CLIENT:
                 yield from _longer(view, operation, name, _per_request(alone, counter))
-        for name, counter in MEMORIES.items():
+        for name, level in MEMORIES.items():
             if view.runs_client or name not in OF_THE_CLIENT:
-                yield from _grown(view, operation, name, alone, counter)
+                yield from _kept(view, operation, name, alone, level)
         yield from _overlap(view, operation)
 
 
@@ -547,26 +552,23 @@ def _above(base: Sequence[float], candidate: Sequence[float]) -> float:
     return float(scipy.stats.mannwhitneyu(candidate, base, alternative="greater").pvalue)
 
 
-def _grown(
-    view: PairView,
-    operation: str,
-    name: str,
-    phases: Sequence[tuple[PhaseRecord, PhaseRecord]],
-    counter: str,
+def _kept(
+    view: PairView, operation: str, name: str, phases: Sequence[tuple[PhaseRecord, PhaseRecord]], level: str
 ) -> Iterable[GateFinding]:
-    """By how much memory grows for each request, from the first phase to the last."""
-    if len(phases) < COPIES_MIN or any(counter not in side.counters for pair in phases for side in pair):
+    """What each request leaves in memory, where every phase but the first leaves more than any of the base's."""
+    base, candidate = (_kept_bytes([pair[side] for pair in phases], level) for side in (0, 1))
+    if min(len(base), len(candidate)) < KEPT_MIN:
         return
-    requests = sum(base.started for base, _ in phases[1:])
-    growths: list[float] = []
-    steps: list[float] = []
-    for side in (0, 1):
-        levels = [pair[side].counters[counter] for pair in phases]
-        steps = [after - before for before, after in pairwise(levels)]
-        growths.append((levels[-1] - levels[0]) / requests)
-    keeps_growing = sum(step > 0 for step in steps) >= len(steps) - 1
-    if keeps_growing and (growths[1] - max(growths[0], 0)) * requests > GROWTH_BYTES:
-        yield GateFinding(view.pair.place, operation, f"{name}, bytes kept", "timed", growths[0], growths[1])
+    before, after = (max(statistics.median(side), 0) for side in (base, candidate))
+    is_steady = min(candidate) > max(*base, STEADY * after)
+    if is_steady and after - before > max(KEPT_BYTES, KEPT_SHARE * before):
+        yield GateFinding(view.pair.place, operation, f"{name}, bytes kept", "timed", before, after)
+
+
+def _kept_bytes(phases: Sequence[PhaseRecord], level: str) -> Sequence[float]:
+    """Of each request, phase by phase; what is done between them keeps nothing, and the first loads what stays."""
+    read = [(phase.started, each.values[level]) for phase in phases if (each := levels_of(phase, level)) is not None]
+    return [(values[-1] - values[0]) / started for started, values in read[1:]]
 
 
 def _overlap(view: PairView, operation: str) -> Iterable[GateFinding]:

@@ -16,7 +16,7 @@ from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
 from harness.measuring.arrivals.protocol import WHOLE, PhaseBounds, Share
 from harness.measuring.draws import Draws
 from harness.measuring.heartbeat import Heartbeat
-from harness.measuring.kept_memory import kept_memory
+from harness.measuring.kept_memory import kept_memory, throw_garbage_away
 from harness.measuring.levels import Levels
 from harness.measuring.operations import Request, Workload
 from harness.measuring.passes import Entry, Pass, PassTime, cache_figures
@@ -59,6 +59,7 @@ class LocalWorker:
         self.flushed = await self._target.report_statistics()
 
     async def lead_s(self) -> float:
+        await throw_garbage_away()  # None of it is what the slice's requests leave behind.
         return 0.0
 
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
@@ -69,6 +70,7 @@ class LocalWorker:
 
     async def settle(self) -> PhaseRecord | None:
         assert self._phase is not None, "a slice is driven before what it leaves is finished"
+        await self._phase.read_memory_again()
         begun = self._pass.clock.now()
         await self._target.drain()
         self._phase.drain_s += self._pass.clock.now() - begun
@@ -150,8 +152,7 @@ class TimedPhase:
         self._started = self._dropped = 0
         self._stage_starts: list[float] = []
         self._levels = Levels(target.levels, measured.clock)
-        # What was garbage all along is none of what requests leave behind.
-        self._memory = Levels(self._kept_memory, measured.clock, at_end=gc.collect)
+        self._memory = Levels(self._kept_memory, measured.clock)
         self._heartbeat = Heartbeat()
 
     @property
@@ -173,6 +174,11 @@ class TimedPhase:
             with self._heartbeat.watched():
                 self._dropped += await arrival.drive(requests, self._issue, clock, begun)
         self._slices_left -= 1
+
+    async def read_memory_again(self) -> None:
+        """Without garbage, which takes time to throw away that is no request's."""
+        await throw_garbage_away()
+        self._memory.read_again()
 
     def _kept_memory(self) -> Mapping[str, float]:
         """With how many requests had begun by then, since they need not come at one pace."""

@@ -23,13 +23,9 @@ BEFORE_PACED: Final = 5
 class Levels:
     """Reads some times a second; when there are too many readings, keeps every second one and reads half as often."""
 
-    def __init__(
-        self, read: Callable[[], Mapping[str, float]], clock: Clock, *, at_end: Callable[[], object] = lambda: None
-    ) -> None:
+    def __init__(self, read: Callable[[], Mapping[str, float]], clock: Clock) -> None:
         self._read = read
         self._clock = clock
-        self._at_end = at_end
-        """Called before the last reading."""
         self._interval_s = INTERVAL_S
         self._cost_s = math.inf
         """The least that a reading took, since a busy machine makes any of them long."""
@@ -39,17 +35,24 @@ class Levels:
 
     @asynccontextmanager
     async def watched(self, zero: float) -> AsyncGenerator[None]:
-        """Reads while the block goes on, and once at its end. Times count from `zero` on."""
-        watching = asyncio.create_task(self._watch(zero)) if self._read() else None
+        """Reads at the block's beginning, while it goes on, and at its end. Times count from `zero` on."""
+        if not self._read():
+            yield
+            return
+        self._take(zero)
+        watching = asyncio.create_task(self._watch(zero))
         try:
             yield
         finally:
-            if watching is not None:
-                watching.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watching
-                self._at_end()
-                self._take(zero)
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+            self._take(zero)
+
+    def read_again(self) -> None:
+        """In place of the last reading."""
+        for name, value in self._read().items():
+            self._values[name][-1] = value
 
     @property
     def record(self) -> LevelsRecord | None:
@@ -63,9 +66,9 @@ class Levels:
 
     async def _watch(self, zero: float) -> None:
         while True:
-            self._take(zero)
             paced_s = self._cost_s / COST_SHARE if len(self._at_s) >= BEFORE_PACED else 0.0
             await self._clock.until(self._clock.now() + max(self._interval_s, paced_s))
+            self._take(zero)
 
     def _take(self, zero: float) -> None:
         begun_s = perf_counter()

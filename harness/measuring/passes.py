@@ -120,7 +120,7 @@ class Worker(Protocol):
         ...
 
     async def lead_s(self) -> float:
-        """Says how long before a slice it has to be told when that begins; 0 where it hears at once."""
+        """Gets ready for a slice. Says how long before it has to be told when that begins; 0 where it hears at once."""
         ...
 
     async def drive(self, phase: Phase, number: int, time: PassTime) -> None:
@@ -160,8 +160,8 @@ async def _phase(measured: Pass, workers: Sequence[Worker], phase: Phase, time: 
         await measured.surroundings.turn()
         measured.progress.phase(measured.variant, phase.name, phase.timed(measured.scenario.seed), phase.duration_s)
         whole_before = await _observed(measured, workers, "whole", before=True)
-        timed_before = await _observed(measured, workers, "timed", before=True)
         lead_s = max(await all_of(worker.lead_s() for worker in workers))
+        timed_before = await _observed(measured, workers, "timed", before=True)
         time.go_on(await measured.surroundings.begun(measured.clock, lead_s))
         async with measured.surroundings.beside(phase, time.zero, time.begun):
             await all_of(worker.drive(phase, number, time) for worker in workers)

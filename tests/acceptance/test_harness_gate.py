@@ -20,7 +20,7 @@ AT_NIGHT = (
     ("one more statement per result",),
     ("a cache that never hits",),
     ("a lock across the embedding call",),
-    ("an extra round trip", "memory that grows with requests"),
+    ("an extra round trip", "memory that grows by a kilobyte a request"),
     ("temporary files",),
     ("pg_sleep(0.001) in one statement",),
     ("a quadratic loop of 1 ms in the client",),

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -70,6 +71,30 @@ def test_what_cannot_be_measured_is_told(settings: list[str], code: int, said: s
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+LEAK = "    kept.append(bytearray(1_000))\n    return {"
+
+
+@pytest.mark.nightly
+def test_harness_gate_holds_the_service_to_its_base(harness: Program, tmp_path: Path) -> None:
+    """A gate of it passes as it is, and names a lost index and memory that each request keeps."""
+    shutil.copytree(README.parent, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "base")):
+        subprocess.run([*git, *arguments], cwd=tmp_path, check=True)
+    gate = ("gate", "notes.toml", "--cache", "cache")
+    unchanged = harness(*gate)
+    assert unchanged.returncode == 0, unchanged.stdout + unchanged.stderr
+    schema, service = tmp_path / "schema.sql", tmp_path / "notes.py"
+    schema.write_text(schema.read_text("utf-8").replace("CREATE INDEX", "-- CREATE INDEX"), "utf-8")
+    service.write_text(
+        service.read_text("utf-8").replace("    return {", LEAK).replace("app = ", "kept = []\napp = "), "utf-8"
+    )
+    worse = harness(*gate)
+    assert worse.returncode == 1, worse.stdout + worse.stderr
+    assert "rows of notes read or written" in worse.stdout
+    assert "service memory, bytes kept" in worse.stdout
 
 
 def test_the_gate_of_the_readme_s_workflow_holds_a_service(harness: Program, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from harness.judging.analysis.paired import Difference, Word
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import MetricComparison
 from harness.judging.gate import GatePair, GateVerdict, doubted_places, judge_gate, latency_findings
-from harness.record import INTERRUPTED, PlanRecord, PlanStep, RunRecord, VariantRecord
+from harness.record import INTERRUPTED, LevelsRecord, PlanRecord, PlanStep, RunRecord, VariantRecord
 from tests.records import phase, record, sample, variant
 
 PAIR = GatePair("300 memories", "base", "candidate")
@@ -28,7 +28,9 @@ class SideAt:
     time_s: float = 0.010
     elapsed_s: Mapping[str, float] = field(default_factory=lambda: {"search": 0.004})
     users: int = 1
-    memory: Callable[[int], float] = lambda number: 5e7 + 1e5 * (number % 2)
+    kept: Callable[[int], float] = lambda number: 500 * (number % 3)
+    """What the requests of the phase with this number have left in memory."""
+    level: str = "client_kept_bytes"
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -56,7 +58,8 @@ def side(name: str, at: SideAt, rounds: int = 1) -> VariantRecord:
             round=turn,
             started=REQUESTS,
             users=at.users,
-            counters={**counters, "client_memory_bytes": at.memory(number)},
+            counters=counters,
+            memory=(LevelsRecord(at_s=(0.0, 1.0), values={at.level: (5e7, 5e7 + at.kept(number))}),),
         )
         for turn in range(1, rounds + 1)
         for number in range(COPIES)
@@ -172,7 +175,10 @@ LONGER = {
     "a sleep in a statement": (SideAt(time_s=0.0112, elapsed_s={"search": 0.0051}), "search time of the statement, ms"),
     "a loop in the client": (SideAt(counters={"client_cpu_s": 0.0121}), "query client CPU, ms"),
     "a wait that nothing counts": (SideAt(time_s=0.013), "query time, ms"),
-    "memory that is kept": (SideAt(memory=lambda number: 5e7 + 1e6 * number), "query memory, bytes kept"),
+    "a kilobyte that each request keeps": (
+        SideAt(kept=lambda number: 1_000 * REQUESTS + 500 * (number % 3)),
+        "query memory, bytes kept",
+    ),
 }
 
 
@@ -210,6 +216,41 @@ def test_what_took_longer_once_and_not_again_is_no_finding() -> None:
 
 def test_nothing_is_measured_a_fourth_time() -> None:
     assert doubted_places(both(SideAt(time_s=0.013), rounds=3), [PAIR]) == frozenset()
+
+
+def keeping(bytes_per_request: float, level: str = "client_kept_bytes") -> SideAt:
+    return SideAt(kept=lambda _: bytes_per_request * REQUESTS, level=level)
+
+
+def test_memory_is_told_for_each_request_of_both_sides() -> None:
+    [worse] = gated(keeping(1_000), keeping(100), rounds=3).worse
+    assert worse.counter == "memory, bytes kept"
+    assert worse.before == pytest.approx(100)
+    assert worse.after == pytest.approx(1_000)
+
+
+NOT_KEPT = {
+    "as much as at the base": (keeping(9_000), keeping(8_500)),
+    "an allocator's own steps": (keeping(300), SideAt()),
+    "a jump": (SideAt(kept=lambda number: 1e6 * (number == 3)), SideAt()),
+    "a cache that becomes full": (SideAt(kept=lambda number: 1e6 / 2**number), SideAt()),
+    "what is given back": (keeping(-1_000), SideAt()),
+    "what one side alone was read of": (keeping(1_000), SideAt(level="service_memory_bytes")),
+    "as uneven as at the base": (
+        SideAt(kept=lambda number: (9_000, 1_000, 7_000, 9_000, 7_000, 7_000)[number]),
+        SideAt(kept=lambda number: (7_000, 3_000, 9_000, 3_000, 3_000, 3_000)[number]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("candidate", "base"), NOT_KEPT.values(), ids=NOT_KEPT)
+def test_what_does_not_grow_by_each_request_is_no_finding(candidate: SideAt, base: SideAt) -> None:
+    assert gated(candidate, base, rounds=3).findings == ()
+
+
+def test_a_service_that_keeps_something_is_found() -> None:
+    kept, none = (keeping(size, "service_memory_bytes") for size in (1_024, 0))
+    assert [each.counter for each in gated(kept, none, rounds=3).worse] == ["service memory, bytes kept"]
 
 
 def apart(alone_s: float, together_s: float, name: str) -> VariantRecord:

@@ -14,7 +14,7 @@ from harness.journal import Entries
 from harness.judging.budget_metrics.memory_growth import growth_per_request
 from harness.measuring import scenario_files
 from harness.measuring.driving import LocalWorker
-from harness.measuring.kept_memory import KEPT, kept_memory
+from harness.measuring.kept_memory import KEPT, kept_memory, throw_garbage_away
 from harness.measuring.operations import Request
 from harness.measuring.passes import Pass, measure
 from harness.measuring.progress import Silent
@@ -132,6 +132,21 @@ def test_the_counters_are_of_this_process_and_go_up_and_down_at_once() -> None:
     assert kept_memory()[KEPT] - before == pytest.approx(1_000_000, rel=0.1)
     kept.clear()
     assert kept_memory()[KEPT] - before == pytest.approx(0, abs=100_000)
+
+
+async def test_timers_that_were_cancelled_are_thrown_away_before_anything_is_read() -> None:
+    """As a time limit of each request leaves them: fewer than asyncio throws away by itself."""
+    loop = asyncio.get_running_loop()
+    await throw_garbage_away()
+    before = kept_memory()[KEPT]
+    for _ in range(60):
+        loop.call_later(60, bytes(10_000).hex).cancel()
+    garbage: list[object] = [bytes(1_000_000)]
+    garbage.append(garbage)
+    del garbage
+    await asyncio.sleep(0)
+    await throw_garbage_away()
+    assert kept_memory()[KEPT] - before < 100_000
 
 
 if __name__ == "__main__":
