@@ -13,15 +13,17 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Final, Literal, assert_never, cast
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from harness.errors import HarnessError, UsageError
 from harness.record import (
+    SAMPLES,
     SCHEMA_VERSION,
     AskedRate,
     DisruptionRecord,
@@ -49,7 +51,7 @@ class Entries(ABC):
     def write(self, kind: str, entry: Mapping[str, Any]) -> None: ...
 
     def sample(self, variant: str, sample: Sample) -> None:
-        self.write("sample", {"variant": variant, **sample.model_dump(exclude_defaults=True)})
+        self.write("sample", {"variant": variant, **SAMPLES.dump_python(sample, exclude_defaults=True)})
 
     def phase(self, variant: str, phase: PhaseRecord) -> None:
         self.write("phase", {"variant": variant, **phase.model_dump(exclude_defaults=True)})
@@ -211,7 +213,7 @@ class _Pass:
     def take(self, kind: Literal["sample", "phase", "disruption"], entry: dict[str, Any]) -> None:
         match kind:
             case "sample":
-                self.samples.append(Sample.model_validate(entry))
+                self.samples.append(SAMPLES.validate_python(entry))
             case "phase":
                 self.phases.append(PhaseRecord.model_validate(entry))
                 self._place(self.phases[-1])
@@ -227,9 +229,8 @@ class _Pass:
             if sample.phase == phase.name and sample.worker in ahead:
                 ahead_s = ahead[sample.worker].ahead_at(sample.intended_s)
                 moments = ("intended_s", "started_s", "ended_s")
-                self.samples[number] = sample.model_copy(
-                    update={name: getattr(sample, name) - ahead_s for name in moments}
-                )
+                placed: dict[str, Any] = {name: getattr(sample, name) - ahead_s for name in moments}
+                self.samples[number] = replace(sample, **placed)
 
 
 @dataclass(slots=True)
@@ -367,14 +368,19 @@ def _variant(passes: Sequence[_Pass]) -> VariantRecord:
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     """Whole lines; a last one without its end was being written when the run was killed."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.endswith(b"\n"):
+                    yield _entry(f"{path}, line {number}", line)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}).") from error
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"{path}, line {number}: not JSON ({error}).") from None
-        if not isinstance(entry, dict) or "kind" not in entry:
-            raise UsageError(f"{path}, line {number}: not an entry of a journal.")
-        yield entry
+
+
+def _entry(place: str, line: bytes) -> dict[str, Any]:
+    try:
+        entry = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise UsageError(f"{place}: not JSON ({error}).") from None
+    if not isinstance(entry, dict) or "kind" not in entry:
+        raise UsageError(f"{place}: not an entry of a journal.")
+    return cast("dict[str, Any]", entry)

@@ -7,6 +7,7 @@ run of the scenario `guide`: every rung of the ladder, latencies with a tail, st
 import math
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -132,7 +133,7 @@ def _in_turn(samples: Sequence[Sample], start_s: float = 0.0) -> list[Sample]:
     placed: list[Sample] = []
     for each in samples:
         ended_s = start_s + each.service_time_s
-        placed.append(each.model_copy(update={"intended_s": start_s, "started_s": start_s, "ended_s": ended_s}))
+        placed.append(replace(each, intended_s=start_s, started_s=start_s, ended_s=ended_s))
         start_s = ended_s
     return placed
 

@@ -11,7 +11,7 @@ else it is measured again. What could not be sent at all says nothing.
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from statistics import fmean
 from typing import Final, Literal
@@ -277,9 +277,7 @@ def _believed(measured: MeasuredRates, budgets: HeldBudgets, asked: Sequence[Ask
 
 def _punctual(part: VariantRecord, late: Collection[int]) -> VariantRecord:
     """Without what the generator was late with in these rounds."""
-    samples = (
-        each.model_copy(update={"intended_s": each.started_s}) if each.round in late else each for each in part.samples
-    )
+    samples = (replace(each, intended_s=each.started_s) if each.round in late else each for each in part.samples)
     return part.model_copy(update={"samples": tuple(samples)})
 
 

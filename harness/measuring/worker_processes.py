@@ -23,7 +23,7 @@ from harness.measuring.probes.host_cpu import HostCpu
 from harness.measuring.scenario import Phase
 from harness.measuring.worker import Task
 from harness.quantities import count
-from harness.record import PhaseRecord, Sample, WorkerRecord
+from harness.record import SAMPLES, PhaseRecord, WorkerRecord
 
 OF_HOST: Final = frozenset(name for probe in (HostCpu(), CpuQuota()) for name in probe.counters)
 """What a worker counts of the whole machine that it is on: in sums over workers it would count more than once."""
@@ -238,4 +238,4 @@ class ProcessWorker:
         del entry["variant"]
         self._received_samples += 1
         worker = {} if self._part is None else {"worker": self._part.worker}
-        self._pass.note(Sample.model_validate(entry | worker))
+        self._pass.note(SAMPLES.validate_python(entry | worker))

@@ -131,7 +131,7 @@ def budgets_of(task: SimulationTask) -> list[Finding]:
 
 def as_measured(latencies: PopulationValues) -> VariantRecord:
     samples = tuple(
-        Sample.model_construct(operation="query", round=1, intended_s=0.0, started_s=0.0, ended_s=latency)
+        Sample(operation="query", round=1, intended_s=0.0, started_s=0.0, ended_s=latency)
         for latency in latencies.tolist()
     )
     return VariantRecord.model_construct(name="simulated", description="", schema_version=0, samples=samples)

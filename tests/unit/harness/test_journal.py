@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from harness import runs
 from harness.errors import HarnessError, UsageError
 from harness.journal import FILE_NAME, Journal, open_journal, read, reopen_journal, resumable
-from harness.record import DisruptionRecord, Sample
+from harness.record import SAMPLES, DisruptionRecord, Sample
 from tests.records import samples
 
 RUN = {
@@ -177,7 +178,7 @@ def two_rounds(directory: Path) -> bytes:
 def measured(journal: Journal, number: int) -> None:
     journal.write("variant", VARIANT | {"round": number})
     for _ in range(2):
-        journal.sample("naive", SAMPLE.model_copy(update={"round": number}))
+        journal.sample("naive", replace(SAMPLE, round=number))
     journal.write("variant_end", {"name": "naive", "complete": True})
     journal.write("elapsed", {"elapsed_s": float(number)})
 
@@ -212,7 +213,7 @@ def test_variants_that_took_turns_are_measured_again_together(
         for number, ended in enumerate((("naive", "batched"), ("naive",)), start=1):
             for name in ("naive", "batched"):
                 journal.write("variant", VARIANT | {"name": name, "round": number})
-                journal.sample(name, SAMPLE.model_copy(update={"round": number}))
+                journal.sample(name, replace(SAMPLE, round=number))
             for name in ended:
                 journal.write("variant_end", {"name": name, "complete": True})
     path = tmp_path / "run" / FILE_NAME
@@ -260,7 +261,7 @@ with open_journal(Path(sys.argv[1])) as journal:
     while True:
         journal.write("sample", SAMPLE)
 """
-    values = {"RUN": RUN, "VARIANT": VARIANT, "SAMPLE": {"variant": "naive", **SAMPLE.model_dump()}}
+    values = {"RUN": RUN, "VARIANT": VARIANT, "SAMPLE": {"variant": "naive", **SAMPLES.dump_python(SAMPLE)}}
     stated = "".join(f"{name} = {value!r}\n" for name, value in values.items())
     done = subprocess.run(
         [sys.executable, "-c", stated + program, str(tmp_path / "run")], capture_output=True, text=True, check=False

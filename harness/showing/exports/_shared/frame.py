@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.record import RunRecord, Sample
+from harness.record import SAMPLES, RunRecord, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ def requests_frame(record: RunRecord) -> "pd.DataFrame":
 
 
 def _row(run_id: str, variant: str, sample: Sample) -> Mapping[str, object]:
-    row = sample.model_dump(exclude={"elapsed_s", "calls"})
+    row = SAMPLES.dump_python(sample, exclude={"elapsed_s", "calls"})
     parts = {f"elapsed_s.{name}": elapsed_s for name, elapsed_s in sorted((sample.elapsed_s or {}).items())}
     return {
         "run_id": run_id,

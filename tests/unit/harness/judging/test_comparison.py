@@ -1,6 +1,7 @@
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,9 +120,7 @@ def test_one_more_statement_is_a_fact_however_few_the_rounds() -> None:
 
 
 def test_new_failures_are_a_fact_and_leave_no_ratio_of_what_they_reach() -> None:
-    failing = [
-        each.model_copy(update={"error": "timeout"}) if int(each.started_s) % 10 == 0 else each for each in rounds(2)
-    ]
+    failing = [replace(each, error="timeout") if int(each.started_s) % 10 == 0 else each for each in rounds(2)]
     comparison = compare(run(failing))
     assert comparison.outcome == "FAIL"
     assert counter(comparison, "query errors").difference.candidate == 20
@@ -152,7 +151,7 @@ def test_sides_are_compared_on_the_requests_that_both_came_to() -> None:
     def growing(seed: int, requests: int) -> list[Sample]:
         late = [each.started_s >= 100 for each in rounds(seed, requests=requests)]
         return [
-            each.model_copy(update={"ended_s": each.started_s + each.service_time_s * (10 if slow else 1)})
+            replace(each, ended_s=each.started_s + each.service_time_s * (10 if slow else 1))
             for each, slow in zip(rounds(seed, requests=requests), late, strict=True)
         ]
 
@@ -181,7 +180,7 @@ def test_nothing_in_common_is_invalid() -> None:
 def test_rounds_that_only_one_side_has_are_no_rounds_of_the_comparison() -> None:
     cut_off = compare(record(variant("naive", rounds(1)), variant("batched", rounds(2, count=4, factor=2))))
     assert (cut_off.rounds, cut_off.outcome) == (4, "FAIL")
-    later = [each.model_copy(update={"round": 11}) for each in rounds(2, count=1)]
+    later = [replace(each, round=11) for each in rounds(2, count=1)]
     assert compare(record(variant("naive", rounds(1)), variant("batched", later))).outcome == "INVALID"
 
 

@@ -16,7 +16,7 @@ from harness.measuring.passes import Pass, Surroundings, measure, phase_of_all
 from harness.measuring.progress import Silent
 from harness.measuring.targets.null import OpenNull
 from harness.measuring.targets.protocol import Response
-from harness.record import PhaseRecord, Sample
+from harness.record import SAMPLES, PhaseRecord, Sample
 from tests.clocks import ManualClock
 
 REQUEST_S = 0.1
@@ -33,7 +33,7 @@ class Noted(Entries):
         told = {key: value for key, value in entry.items() if key != "variant"}
         match kind:
             case "sample":
-                self.samples.append(Sample.model_validate(told))
+                self.samples.append(SAMPLES.validate_python(told))
             case "phase":
                 self.phases.append(PhaseRecord.model_validate(told))
             case _:
