@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,9 +36,9 @@ def test_no_more_than_was_waited_is_called_network() -> None:
 
 
 def test_a_late_start_is_a_part_only_where_the_start_was_scheduled() -> None:
-    late = told().model_copy(update={"intended_s": told().started_s - 0.5})
+    late = replace(told(), intended_s=told().started_s - 0.5)
     assert LATENESS not in parts_of(late, 0.0)
-    assert parts_of(late.model_copy(update={"scheduled": True}), 0.0)[LATENESS] == pytest.approx(0.5)
+    assert parts_of(replace(late, scheduled=True), 0.0)[LATENESS] == pytest.approx(0.5)
 
 
 def test_only_requests_around_the_quantile_count() -> None:
