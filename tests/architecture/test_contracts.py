@@ -99,11 +99,11 @@ def test_violations_are_found(contract: str, checkout: Path) -> None:
     assert "1 broken" in result.stdout
     told = "".join(result.stdout.split())  # Lines are broken to the width of the terminal.
     for violation in violations:
-        module = violation.module.removesuffix(".py").replace("/", ".")
+        name = violation.module.removesuffix(".py").replace("/", ".")
         imported = violation.source.removeprefix("import ").split(",")[0]
         if contract == "no-cycles":
-            assert f"in{module.rpartition('.')[0]}.Itcould" in told, violation
+            assert f"in{name.rpartition('.')[0]}.Itcould" in told, violation
         elif violation.source.startswith("import "):
-            assert f"{module}->{imported}(" in told, violation
+            assert f"{name}->{imported}(" in told, violation
         else:
-            assert f"-{module}" in told, violation
+            assert f"-{name}" in told, violation
