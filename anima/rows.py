@@ -21,7 +21,7 @@ def structural_weight_of(similarity: str) -> str:
     return f"{SIMILARITY_WEIGHT} * {similarity} + {PHI_WEIGHT} * (resonance_phi / {PHI_MAX}) AS structural_weight"
 
 
-DECODER: Final = Decoder(Memory)
+DECODER: Final = Decoder(list[Memory])
 TIERS: Final[Mapping[str, Tier]] = {tier.value: tier for tier in Tier}
 
 
@@ -47,12 +47,12 @@ def memory_from(row: Row) -> Memory:
     )
 
 
-def memory_of_json(text: str) -> Memory:
-    """Reads what `row_to_json` makes of a row that has at least `COLUMNS`, in half the time of sixteen cells."""
+def memories_of_json(text: str) -> list[Memory]:
+    """Reads what `json_agg` makes of rows that have `COLUMNS`, in half the time of sixteen cells each."""
     try:
         return DECODER.decode(text)
     except DecodeError:  # A number in the metadata that is too large for a float.
-        return convert(from_json(text), Memory)
+        return convert(from_json(text), list[Memory])
 
 
 def found_from(row: Row) -> FoundMemory:
