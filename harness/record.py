@@ -23,6 +23,9 @@ INTERRUPTED: Final = "interrupted"
 """The `interruption` of a run that a person or a signal ended; any other text says what went wrong."""
 
 
+COLD: Final = "{cache=cold}"
+"""At the end of an operation's name in samples of requests before which the database was made cold."""
+
 PLAN_STEPS_MAX: Final = 200
 PLAN_DEPTH_MAX: Final = 40
 
@@ -38,7 +41,7 @@ class Sample:
     # A run may have ten million, and with slots each takes a fifth of the memory that a model takes.
 
     operation: str
-    """The operation's name."""
+    """The operation's name; `newest{cache=cold}` where the database was made cold before the request."""
     round: int
     """The round, counted from 1."""
     phase: str = ""
@@ -79,6 +82,11 @@ class Sample:
     """Whether a search is known to have missed nothing without having ranked everything; None where nobody tells."""
     server_s: float | None = None
     """How long a server says that it took, in seconds."""
+
+    @property
+    def is_cold(self) -> bool:
+        """Says whether the database was made cold before it."""
+        return self.operation.endswith(COLD)
 
     @property
     def service_time_s(self) -> float:

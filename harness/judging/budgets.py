@@ -8,6 +8,7 @@
     mix{stage=2}.p95 <= 300ms                   of a phase, and only of its second stage
     query{window=10s}.p95 <= 1s                 each 10 seconds by themselves
     query{recall=95%}.p95 <= 20ms               of the first variant whose search finds as much
+    newest{cache=cold}.p50 <= 50ms              only requests before which the database was made cold
     fix3: query.statements <= 6                 of another variant
     query.statements <= 2 + ceil(n / 500)       a law in the results of the request
     query.p99 <= 2s abort after 30s             ends the run as soon as it has failed
@@ -20,21 +21,25 @@ variant. Each error points at the column and says what to write.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from harness.errors import UsageError, nearest
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import BudgetMetric
 from harness.judging.limits import Comparator, Limit, misread, read_limit, read_time
-from harness.record import Sample
+from harness.record import COLD, Sample
+
+CacheOrText = TypeVar("CacheOrText", bound=str)
 
 TextSelector = Literal["known", "first"]
 TEXTS: Final[tuple[TextSelector, ...]] = ("known", "first")
-LABELS: Final = ("text", "stage", "window", "recall")
+CacheSelector = Literal["cold", "warm"]
+CACHES: Final[tuple[CacheSelector, ...]] = ("cold", "warm")
+LABELS: Final = ("text", "stage", "window", "recall", "cache")
 SUBJECTS: Final = frozenset({"cache", "background", "pool"})
 """Parts of a variant, which are neither operations nor phases."""
 
@@ -74,13 +79,15 @@ class Selection:
     """Says which requests of the subject are meant: all, unless said otherwise.
 
     `stage` counts from 1. `window_s` does not leave any out: it has each stretch of that length judged by itself.
-    `recall` has the first variant judged that finds as much.
+    `recall` has the first variant judged that finds as much. Of an operation by its name, cold requests are meant only
+    where `cache` says so.
     """
 
     text: TextSelector | None = None
     stage: int | None = None
     window_s: float | None = None
     recall: float | None = None
+    cache: CacheSelector | None = None
 
     def __str__(self) -> str:
         labels = {
@@ -88,6 +95,7 @@ class Selection:
             "stage": self.stage,
             "window": self.window_s and f"{self.window_s:g}s",
             "recall": self.recall and f"{self.recall * 100:g}%",
+            "cache": self.cache,
         }
         stated = [f"{label}={value}" for label, value in labels.items() if value is not None]
         return f"{{{', '.join(stated)}}}" if stated else ""
@@ -129,9 +137,15 @@ class Budget:
     def text(self) -> TextSelector | None:
         return self.selection.text
 
+    @property
+    def operation(self) -> str:
+        """Names the operation that the subject may be as a record does."""
+        return f"{self.subject}{COLD}" if self.selection.cache == "cold" else self.subject
+
     def selects(self, sample: Sample) -> bool:
         return (
-            (self.subject in SUBJECTS or self.subject in (sample.operation, sample.phase))
+            (self.subject in SUBJECTS or sample.operation == self.operation or sample.phase == self.subject)
+            and (self.selection.cache is None or sample.is_cold is (self.selection.cache == "cold"))
             and (self.text is None or sample.first_time_text is (self.text == "first"))
             and (self.selection.stage is None or sample.stage == self.selection.stage - 1)
         )
@@ -187,6 +201,10 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Budget:
         raise misread(scanner.text, brace, f"{metric} is not counted per request, so no label selects: leave it out.")
     if vocabulary:
         _check_names(scanner, variant, subject, METRICS[metric], vocabulary)
+        if selection.cache is not None:
+            _check_cache(scanner, brace, subject.text, selection.cache, vocabulary)
+    if selection.cache == "cold" and METRICS[metric].unit == "rate":
+        raise misread(scanner.text, brace, f"{metric} says nothing of requests that wait for a cold cache.")
     comparator = _comparator(scanner, metric)
     end, abort_after_s = _aborting(scanner, metric)
     if abort_after_s is not None and selection.recall is not None:
@@ -211,21 +229,33 @@ def _selection(scanner: _Scanner) -> Selection:
             break
     scanner.expect(r"(\})", "} after the label")
     return Selection(
-        _text(scanner, labels), _stage(scanner, labels), _window_s(scanner, labels), _recall(scanner, labels)
+        _one_of(scanner, labels, "text", TEXTS),
+        _stage(scanner, labels),
+        _window_s(scanner, labels),
+        _recall(scanner, labels),
+        _one_of(scanner, labels, "cache", CACHES),
     )
 
 
-_EXAMPLES: Final = {"text": "text=known", "stage": "stage=2", "window": "window=10s", "recall": "recall=95%"}
+_EXAMPLES: Final = {
+    "text": "text=known",
+    "stage": "stage=2",
+    "window": "window=10s",
+    "recall": "recall=95%",
+    "cache": "cache=cold",
+}
 
 
-def _text(scanner: _Scanner, labels: Mapping[str, _Word]) -> TextSelector | None:
-    value = labels.get("text")
-    if value is None:
+def _one_of(
+    scanner: _Scanner, labels: Mapping[str, _Word], label: str, values: Sequence[CacheOrText]
+) -> CacheOrText | None:
+    stated = labels.get(label)
+    if stated is None:
         return None
-    for text in TEXTS:
-        if text == value.text:
-            return text
-    raise scanner.fault(value, f"unknown text {value.text!r}. {nearest(value.text, TEXTS)}")
+    for value in values:
+        if value == stated.text:
+            return value
+    raise scanner.fault(stated, f"unknown {label} {stated.text!r}. {nearest(stated.text, values)}")
 
 
 def _stage(scanner: _Scanner, labels: Mapping[str, _Word]) -> int | None:
@@ -311,3 +341,19 @@ def _check_names(
         among = nearest("", [name for name, operations in vocabulary.phases.items() if subject.text in operations])
         message = f"this is counted around a whole phase, and {subject.text} shares each of its phases with others. "
         raise scanner.fault(subject, f"{message}Name a phase instead, or give {subject.text} one of its own. {among}")
+
+
+def _check_cache(scanner: _Scanner, brace: int, subject: str, cache: CacheSelector, vocabulary: Vocabulary) -> None:
+    """Refuses what no phase asks so: cold requests are those of phases that say it."""
+    asked = [name for name, operations in vocabulary.phases.items() if subject in (name, *map(_as_warm, operations))]
+    if not any(any(each.endswith(COLD) is (cache == "cold") for each in vocabulary.phases[name]) for name in asked):
+        raise misread(
+            scanner.text,
+            brace,
+            f"no phase asks {subject} with a {cache} cache. Add one "
+            f'{"that states" if cache == "cold" else "without"} `cache = "cold"`.',
+        )
+
+
+def _as_warm(operation: str) -> str:
+    return operation.removesuffix(COLD)

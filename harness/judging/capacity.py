@@ -128,13 +128,15 @@ def capacity_phases(scenario: Mapping[str, object], named: str | None) -> tuple[
     Raises `UsageError` with what to say, also where a phase has no budget that a rate could break.
     """
     declared = declare(scenario)
-    timed = [each.name for each in declared.phases if not each.counted_only]
+    timed = [each.name for each in declared.phases if not each.counted_only and each.cache != "cold"]
     vocabulary = Vocabulary(declared.strategies, declared.operations, declared.planned)
     budgets = [parse(text, vocabulary) for text in declared.budgets]
     asked = [_phase_of(declared, each) for each in budgets if each.metric == CAPACITY]
     if named is not None:
         if named not in timed:
-            raise UsageError(f"--phase {named}: the scenario has no such phase. {nearest(named, timed)}")
+            is_there = named in declared.planned
+            said = "it is asked at no rate" if is_there else "the scenario has no such phase"
+            raise UsageError(f"--phase {named}: {said}. {nearest(named, timed)}")
         phases = [named]
     else:
         phases = list(dict.fromkeys(asked)) or timed

@@ -40,6 +40,7 @@ class DeclaredPhase(BaseModel):
     time_s: float | None = None
     arrival: dict[str, object] = {}
     counted_only: bool = False
+    cache: str | None = None
 
     @property
     def users(self) -> int | None:

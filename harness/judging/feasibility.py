@@ -1,6 +1,7 @@
 """Says whether a scenario's budgets can be answered at all, which is said before anything is measured."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Final
 
@@ -81,16 +82,17 @@ def _refuse_unmeasured(declared: Declaration, budget: Budget) -> None:
 
 def _planned(declared: Declaration, budget: Budget) -> int | None:
     """How many requests the budget is judged by, at best; None where the scenario does not say."""
-    phases = list(_phases(declared, budget.subject))
-    if not phases or budget.selection not in (EVERYTHING, type(EVERYTHING)(text=budget.text)):
+    phases = list(_phases(declared, budget))
+    counted = replace(EVERYTHING, text=budget.text, cache=budget.selection.cache)
+    if not phases or budget.selection != counted:
         return None
     return declared.rounds * sum(requests for _, requests in phases)
 
 
-def _phases(declared: Declaration, subject: str) -> Iterator[tuple[str, int]]:
-    """The phases with requests of an operation, or of this name, and how many of them."""
+def _phases(declared: Declaration, budget: Budget) -> Iterator[tuple[str, int]]:
+    """The phases with requests of its operation, or of this name, and how many of them."""
     for name, operations in declared.planned.items():
-        requests = sum(operations.values()) if name == subject else operations.get(subject, 0)
+        requests = sum(operations.values()) if name == budget.subject else operations.get(budget.operation, 0)
         if requests:
             yield name, requests
 
@@ -106,7 +108,7 @@ def _doubts(declared: Declaration, budgets: Sequence[Budget]) -> Iterator[str]:
             average_s = budget.limit.value() * TYPICAL_SHARE
             expected = declared.rounds * sum(
                 _in_time(phases.get(name), requests, sum(declared.planned[name].values()), average_s)
-                for name, requests in _phases(declared, budget.subject)
+                for name, requests in _phases(declared, budget)
             )
             if expected < metric.samples_min:
                 yield (

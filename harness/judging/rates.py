@@ -131,6 +131,7 @@ def _no_use(declared: Declaration, budget: Budget, phase: str) -> str:
         "the server is asked for it only while nothing is timed": budget.metric == "statements_per_op",
         "it takes more requests than one rate has": isinstance(metric, MemoryGrowth),
         "a rate has no stages": budget.selection.stage is not None,
+        "nothing is asked at a rate with a cold cache": budget.selection.cache == "cold",
         "it fails at every lower rate": budget.metric == "throughput" and budget.limit.comparator == ">=",
     }
     return next((reason for reason, applies in reasons.items() if applies), "")

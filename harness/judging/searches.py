@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Final
 
 from harness.quantities import share
-from harness.record import RunRecord, VariantRecord
+from harness.record import COLD, RunRecord, VariantRecord
 
 QUERY: Final = "query"
 """The operation of Anima that searches."""
@@ -19,8 +19,9 @@ APPROXIMATE: Final = frozenset({"diskann", "hnsw", "ivfflat", "vchordrq"})
 
 def recalls_of(variant: VariantRecord, operation: str) -> Sequence[float]:
     """One share for each query that was searched exactly as well; empty where none was."""
-    own = variant.recalls_by_operation.get(operation, ())
-    return own or (variant.recalls if operation == QUERY else ())
+    name = operation.removesuffix(COLD)
+    own = variant.recalls_by_operation.get(name, ())
+    return own or (variant.recalls if name == QUERY else ())
 
 
 def recall_of(variant: VariantRecord, operation: str) -> float | None:
@@ -66,5 +67,6 @@ def best_recall(record: RunRecord, operation: str) -> tuple[str, float] | None:
 
 
 def _kinds(variant: VariantRecord, operation: str) -> set[str]:
-    plans = [each for each in variant.plans if each.statement.partition(".")[0] == operation]
+    name = operation.removesuffix(COLD)
+    plans = [each for each in variant.plans if each.statement.partition(".")[0] == name]
     return {kind for plan in plans for kind in plan.access_methods}

@@ -223,7 +223,7 @@ def _unreached(record: RunRecord, budget: Budget, wanted: float) -> BudgetVerdic
     )
     return BudgetVerdict(
         budget=str(budget),
-        subject=budget.subject,
+        subject=budget.operation,
         texts=budget.text or "all",
         metric=budget.metric,
         variant=best[0] if best else "",
@@ -247,7 +247,7 @@ def _judge_one(record: RunRecord, budget: Budget, variant_name: str) -> BudgetVe
         excess = over if budget.limit.comparator == "<=" else -over
     return BudgetVerdict(
         budget=str(budget),
-        subject=budget.subject,
+        subject=budget.operation,
         texts=budget.text or "all",
         metric=budget.metric,
         variant=variant_name,

@@ -187,12 +187,14 @@ class TimedPhase:
     async def _issue(self, request: Request, intended: float) -> None:
         clock = self._pass.clock
         self._started += 1
+        if self._phase.is_cold and await self._pass.surroundings.cool():
+            await self._target.reconnect()
         started = clock.now()
         response, error = await perform(self._pass, self._target, request)
         ended, zero = clock.now(), self._time.zero
         self._ended_s = ended - zero
         sample = Sample(
-            operation=request.operation,
+            operation=self._phase.asked(request.operation),
             round=self._pass.round_number,
             phase=self._phase.name,
             stage=bisect_right(self._stage_starts, intended) - 1 if self._stage_starts else None,
@@ -223,7 +225,7 @@ class TimedPhase:
         phase, arrival = self._phase, self._arrival
         return PhaseRecord(
             name=phase.name,
-            workload=phase.asks,
+            workload=phase.asked(phase.asks),
             round=self._pass.round_number,
             arrival=phase.arrival.kind,
             loop=arrival.loop,

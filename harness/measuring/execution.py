@@ -21,6 +21,7 @@ from harness.errors import ProvisioningError, UsageError
 from harness.journal import Journal, Resumable, read
 from harness.measuring.arrivals.protocol import Share
 from harness.measuring.clock import MonotonicClock
+from harness.measuring.cooling import Cooling, cooling
 from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
 from harness.measuring.hosts import hosts_of, is_here
@@ -108,6 +109,8 @@ class Run:
     """Who may end it early."""
     by_table: bool = False
     """Whether rows and blocks are counted of each table, by a session in the variant's own database."""
+    cooling: Cooling | None = None
+    """Makes a database cold; None where no phase is to be."""
     sees_waits: bool = False
     """Whether it is looked at what sessions wait for, which nothing is judged by: looking costs time."""
 
@@ -171,6 +174,8 @@ class AtPlace(Surroundings):
     """How many sessions the target has with the database, by phase."""
     memory: dict[str, Levels] = field(default_factory=dict[str, Levels])
     """Of the service, by phase."""
+    cooled: Counter[str] = field(default_factory=Counter[str])
+    """How often the database was made cold in the slice, by the way."""
     waits: dict[str, int] = field(default_factory=dict[str, int])
     """In how many looks a session waited for what, in the slice that has just been observed."""
 
@@ -181,6 +186,12 @@ class AtPlace(Surroundings):
 
     async def over(self) -> None:
         await self.place.sent.plan()
+
+    async def cool(self) -> bool:
+        cooling = self.run.cooling
+        assert cooling is not None, "a phase that is cold has a way to be"
+        self.cooled[cooling.way] += 1
+        return await cooling.cool(self.place.database)
 
     async def observe(self, span: CountedSpan, *, flushed: bool, before: bool) -> Reading:
         async def flush() -> bool:
@@ -247,9 +258,11 @@ class AtPlace(Surroundings):
         self.waits.update(observed["waits"])
 
     def counted_beside(self) -> Reading:
-        waits = {f"waits {event}": float(looks) for event, looks in self.waits.items()}
+        counted = {f"waits {event}": float(looks) for event, looks in self.waits.items()}
+        counted |= {way: float(times) for way, times in self.cooled.items()}
         self.waits.clear()
-        return self.place.sent.take().plus(Reading(waits))
+        self.cooled.clear()
+        return self.place.sent.take().plus(Reading(counted))
 
     def plans(self) -> Mapping[str, PlanRecord]:
         return self.place.sent.plans
@@ -391,9 +404,10 @@ async def begun(
         keeping_log(server, journal.path.parent),
     ):
         refuse_impossible(scenario.timeline, server)
-        run = Run(scenario, target, server, redis, journal, progress, hosts, watch)
-        begin(run, resumed)
-        yield run
+        async with cooling(scenario, server) as cold:
+            run = Run(scenario, target, server, redis, journal, progress, hosts, watch, cooling=cold)
+            begin(run, resumed)
+            yield run
 
 
 @asynccontextmanager

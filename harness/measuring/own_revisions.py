@@ -20,6 +20,7 @@ import harness
 from harness.children import environment, git
 from harness.errors import UsageError
 from harness.journal import Journal
+from harness.measuring.cooling import refuse_cold
 from harness.measuring.execution import (
     Prepared,
     Rounds,
@@ -84,6 +85,7 @@ async def execute_own_revisions(
 ) -> None:
     """Measures baseline, candidate and control of each round into the journal."""
     assert isinstance(scenario, OwnScenario), "another's is measured by its own revisions' harness"
+    refuse_cold(scenario)
     started = perf_counter()
     starting = await startable(scenario)
     async with (

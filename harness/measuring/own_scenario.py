@@ -28,7 +28,7 @@ from harness.measuring.arguments import LIST, OBJECT, Argument, Ask, arguments_i
 from harness.measuring.draws import Draws, Weights
 from harness.measuring.latencies import LATENCIES, LatencyProfile
 from harness.measuring.operations import Request, Workload
-from harness.measuring.scenario import Phase, Scenario, known
+from harness.measuring.scenario import Phase, Scenario, known, named_after
 from harness.measuring.section import Section
 from harness.measuring.seeds import Files, Seed, SeedCommand, files_of
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
@@ -164,7 +164,7 @@ class OwnPhase(Phase, frozen=True):
             section = cast("dict[str, Any]", values)
             arrival: object = section.get("arrival")
             is_trace = isinstance(arrival, dict) and cast("dict[str, object]", arrival).get("kind") == "trace"
-            return {"name": section.get("operation", "trace" if is_trace else MIX), **section}
+            return named_after(section, section.get("operation", "trace" if is_trace else MIX))
         return values
 
     @model_validator(mode="after")

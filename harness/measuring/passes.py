@@ -35,6 +35,10 @@ class Surroundings:
         """The moment of the clock at which a slice begins: now, or so far ahead that all workers hear of it."""
         return clock.now() + lead_s
 
+    async def cool(self) -> bool:
+        """Makes the database cold for the next request. Says whether the target's sessions with it have ended."""
+        return False
+
     async def over(self) -> None:
         """Returns when nothing is observed any more, so that the target may be asked what costs it something."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.journal import Journal
+from harness.measuring.cooling import refuse_cold
 from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, measure_variant, sample_on, startable
 from harness.measuring.operations import Workload
 from harness.measuring.progress import Progress
@@ -60,6 +61,7 @@ async def execute_revisions(
     wanting: Wanting = lambda _: {},
 ) -> None:
     """Measures baseline, candidate and control of each round into the journal."""
+    refuse_cold(scenario)
     started = perf_counter()
     starting = await startable(scenario)
     workload = scenario.workload_of(1)

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
     Field,
+    SerializerFunctionWrapHandler,
     computed_field,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import WithJsonSchema
@@ -26,6 +28,7 @@ from harness.measuring.servers.embedding_server import NO_FAULTS, EmbeddingFault
 from harness.measuring.servers.provisioners import AUTO, PROVISIONERS
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
 from harness.measuring.servers.redis_server import CacheSettings
+from harness.record import COLD
 
 VARIANTS: Final = "variants"
 """In the context of a validation: the variants that the target has by itself, described by name."""
@@ -52,6 +55,29 @@ class Phase(Section, frozen=True):
     """How many requests come before the others and are discarded; they take half of the time at most."""
     time_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
     """After how many seconds no request starts any more; a minute unless stated."""
+    cache: Literal["cold"] | None = None
+    """`cold`: before each request the server gives up what it has of the database in its memory; that is not timed."""
+
+    @model_validator(mode="after")
+    def _cold_one_by_one(self) -> Self:
+        asks_alone = isinstance(self.arrival, ClosedLoopSettings) and self.arrival.users == 1
+        if self.is_cold and not asks_alone:
+            raise ValueError("`cache` is cold for one request at a time: have one user of a closed loop ask")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A key that says nothing is left out: stored runs from before it are like new ones, and so are workers."""
+        said: dict[str, Any] = serialized(self)
+        return {key: value for key, value in said.items() if key != "cache" or value is not None}
+
+    @property
+    def is_cold(self) -> bool:
+        return self.cache == "cold"
+
+    def asked(self, operation: str) -> str:
+        """The operation as a record names it."""
+        return f"{operation}{COLD}" if self.is_cold else operation
 
     @property
     def asks(self) -> str:
@@ -355,6 +381,19 @@ class Scenario(Section, frozen=True):
             raise ValueError(f"slices: {self.indivisible}, so variants cannot take turns at its parts. Leave it out.")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_cold(self) -> Self:
+        if cold := next((phase.name for phase in self.phases if phase.is_cold), None):
+            if self.workers != 1:
+                raise ValueError(f"workers: {cold} is cold for one request at a time. Leave `workers` out.")
+            if not self.needs_database:
+                raise ValueError(f"{cold} wants a cold cache, and the run has no database. Leave `cache` out.")
+            names = [phase.name for phase in self.phases]
+            for phase in self.phases[names.index(cold) :]:
+                if not phase.is_cold:
+                    raise ValueError(f"{phase.name} comes after {cold}, which empties the cache. Put it before.")
+        return self
+
     @property
     def indivisible(self) -> str:
         """Says why phases cannot be cut into slices; empty where they can."""
@@ -363,6 +402,8 @@ class Scenario(Section, frozen=True):
             return f"{kinds[0]} has a schedule of its own"
         if self.timeline:
             return "a timeline counts from the beginning of a phase"
+        if any(phase.is_cold for phase in self.phases):
+            return "what makes a database cold is done to the server of all variants"
         return "Redis is one for all variants" if self.redis.redis else ""
 
     @model_validator(mode="after")
@@ -381,7 +422,10 @@ class Scenario(Section, frozen=True):
     @property
     def planned(self) -> dict[str, dict[str, int]]:
         """Says how many requests of each operation each phase has in one round; in a mix by its weights."""
-        return {phase.name: dict(self.shares(phase)) for phase in self.phases}
+        return {
+            phase.name: {phase.asked(operation): count for operation, count in self.shares(phase).items()}
+            for phase in self.phases
+        }
 
     @property
     def for_worker(self) -> dict[str, Any]:
@@ -423,6 +467,11 @@ def counterbalanced(rounds: int, variants: Sequence[Variant]) -> Iterator[tuple[
     """Each round in the opposite order of the one before, so that drift does not favour a variant."""
     for number in range(1, rounds + 1):
         yield number, variants if number % 2 else variants[::-1]
+
+
+def named_after(section: Mapping[str, Any], asked: object) -> dict[str, Any]:
+    """A phase's section with its name: after what it asks, unless it says otherwise."""
+    return {"name": f"{asked}_cold" if section.get("cache") == "cold" else asked, **section}
 
 
 def known(what: str, name: object, names: Mapping[str, object] | Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from harness.judging.comparison import Comparison
 from harness.judging.memory_leaks import memory_leaks
+from harness.showing.cold_table import cold_table
 from harness.showing.comparison_tables import counts_table, processor_table, timings_table
 from harness.showing.essence import essence_table
 from harness.showing.hosts_table import hosts_table
@@ -168,11 +169,11 @@ def _measured(report: Report, audience: Audience) -> Iterable[Table | None]:
     """To a page the pair comes first, and every variant further below."""
     whole = audience in {"asking", "reading"}
     yield operations_table(report.summary, None if whole else report.summary.declaration.pair)
+    yield cold_table(report.record, report.summary)
     if audience != "reviewing":
         yield services_table(report.summary)
     if audience not in {"reviewing", "waiting"}:
         yield processor_times_table(report.record)
-        yield hosts_table(report.record)
         yield hosts_table(report.record)
     yield disruptions_table(report.summary)
     yield errors_table(report.summary)

@@ -19,7 +19,7 @@ from harness.judging.budget_metrics.protocol import Observed
 from harness.judging.budgets import Selection, parse
 from harness.judging.declaration import Declaration, Reference, declaration_of
 from harness.judging.evaluation import looks_at
-from harness.record import DisruptionRecord, RunRecord, Sample, VariantRecord
+from harness.record import COLD, DisruptionRecord, RunRecord, Sample, VariantRecord
 
 TextGroup = Literal["all", "known", "first"]
 Position = Literal["within", "below", "above"]
@@ -319,8 +319,9 @@ def summarise(record: RunRecord) -> Summary:
 def _limits(declared: Declaration) -> _Limits:
     limits: defaultdict[tuple[str, str, TextGroup, str], list[float]] = defaultdict(list)
     for budget in map(parse, declared.budgets):
-        if budget.metric in _QUANTILES and budget.selection == Selection(text=budget.text):
-            key = budget.variant or declared.candidate or "", budget.subject, budget.text or "all", budget.metric
+        plain = Selection(text=budget.text, cache=budget.selection.cache)
+        if budget.metric in _QUANTILES and budget.selection == plain:
+            key = budget.variant or declared.candidate or "", budget.operation, budget.text or "all", budget.metric
             limits[key].append(budget.limit.value())
     return limits
 
@@ -444,7 +445,9 @@ def _services(variant: VariantRecord) -> Iterable[ServiceSummary]:
 def _service(variant: VariantRecord, operation: str, samples: Sequence[Sample]) -> ServiceSummary:
     client_s = sorted(sample.service_time_s for sample in samples if sample.server_s is not None)
     service_s = sorted(sample.server_s for sample in samples if sample.server_s is not None)
-    counted = [(name.split()[1], count) for name, count in variant.served.items() if name.split()[0] == operation]
+    is_cold_too = any(sample.operation == f"{operation}{COLD}" for sample in variant.samples)
+    served = {} if is_cold_too else variant.served  # A server does not know which requests were cold.
+    counted = [(name.split()[1], count) for name, count in served.items() if name.split()[0] == operation]
     return ServiceSummary(
         variant=variant.name,
         operation=operation,

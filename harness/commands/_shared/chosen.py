@@ -23,13 +23,14 @@ def without_others_budgets(chosen: Scenario) -> Scenario:
 
 def without_absent_budgets(part: Scenario, operations: Sequence[str]) -> Scenario:
     """Leaves out the budgets and references on those of the operations that the part does not ask, and on phases."""
-    there = {*part.operation_names, *(each.name for each in part.phases)}
-    gone = set(operations) - there
+    phases = {each.name for each in part.phases}
+    asked = {name for counts in part.planned.values() for name in counts}
+    gone = set(operations) - {*part.operation_names, *phases}
 
     def is_kept(text: str) -> bool:
         budget = parse(text)
         of_statement = METRICS[budget.metric].scope == "statement" and budget.subject.partition(".")[0] not in gone
-        return budget.subject in SUBJECTS or budget.subject in there or of_statement
+        return budget.subject in SUBJECTS or budget.subject in phases or budget.operation in asked or of_statement
 
-    references = tuple(each for each in part.references if each.get("operation") in there)
+    references = tuple(each for each in part.references if each.get("operation") not in gone)
     return part.model_copy(update={"budgets": tuple(filter(is_kept, part.budgets)), "references": references})

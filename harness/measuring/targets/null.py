@@ -53,6 +53,9 @@ class OpenNull:
     async def drain(self) -> None:
         """Accepts no work."""
 
+    async def reconnect(self) -> None:
+        """Has no session."""
+
     async def statistics(self) -> TargetStatistics:
         return TargetStatistics()
 

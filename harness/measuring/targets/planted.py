@@ -129,6 +129,9 @@ class OpenPlanted:
     async def drain(self) -> None:
         await self.healthy.drain()
 
+    async def reconnect(self) -> None:
+        await self.healthy.reconnect()
+
     async def statistics(self) -> TargetStatistics:
         return await self.healthy.statistics()
 

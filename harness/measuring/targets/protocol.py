@@ -154,6 +154,13 @@ class OpenTarget(Protocol):
         """Returns when all accepted background work is done."""
         ...
 
+    async def reconnect(self) -> None:
+        """Has its sessions with the database be there again after the server has ended them. Asks nothing in them.
+
+        Nothing where the sessions are another's, who then opens them within a request.
+        """
+        ...
+
     async def statistics(self) -> TargetStatistics: ...
 
     def levels(self) -> Mapping[str, float]:

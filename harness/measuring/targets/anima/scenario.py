@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self, cast
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, computed_field, field_validator, model_validator
 
 from harness.measuring.operations import Workload
-from harness.measuring.scenario import VARIANTS, Phase, Scenario, known
+from harness.measuring.scenario import VARIANTS, Phase, Scenario, known, named_after
 from harness.measuring.servers.embedding_server import NO_FAULTS, EmbeddingFaults
 from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.servers.redis_server import REDIS, CacheSettings
@@ -41,8 +41,8 @@ class MemoryPhase(Phase, frozen=True):
     def _named(cls, values: object) -> object:
         """After its workload, or the trace that it replays, unless it says otherwise."""
         if isinstance(values, dict):
-            section = cast("dict[str, object]", values)
-            return {"name": section.get("workload", "trace"), **section}
+            section = cast("dict[str, Any]", values)
+            return named_after(section, section.get("workload", "trace"))
         return values
 
     @field_validator("workload")

@@ -272,6 +272,9 @@ class OpenServed:
                 f"The service's background work could not be waited for, since its database failed: {error}"
             ) from error
 
+    async def reconnect(self) -> None:
+        """The sessions are the service's."""
+
     async def statistics(self) -> TargetStatistics:
         metrics = await self._decoded("/api/v1/meta/metrics", METRICS)
         pool = metrics and metrics.database

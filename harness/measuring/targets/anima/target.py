@@ -367,6 +367,11 @@ class OpenAnima:
         with lost_while("background work was waited for"):
             await self.anima.background.drain()
 
+    async def reconnect(self) -> None:
+        """Of the pool, the connection that the next request takes; nobody else asks."""
+        async with self._session("its connection was opened again"):
+            pass
+
     @asynccontextmanager
     async def _session(self, doing: str) -> AsyncGenerator[Session]:
         with lost_while(doing):

@@ -318,6 +318,9 @@ class OpenHttp:
         for name in self.failed.keys() - self.succeeded:
             raise self._hopeless(name)
 
+    async def reconnect(self) -> None:
+        """The sessions are the service's."""
+
     async def statistics(self) -> TargetStatistics:
         return TargetStatistics()
 

@@ -3,7 +3,7 @@
 import inspect
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from time import perf_counter
@@ -81,13 +81,10 @@ class PythonTarget:
     async def open(self, context: TargetContext) -> AsyncGenerator["OpenPython"]:
         await own_database.set_in(context.database_url, self._scenario.variants[context.variant].settings)
         own = self._class()
-        given = {"url": context.database_url, "users": context.users, "variant": context.variant}
-        takes = inspect.signature(own.open).parameters
-        opened = OpenPython(own, self._scenario, context.database_url)
+        opened = OpenPython(own, self._scenario, context)
         try:
             with drivers.told_to(opened.hear):
-                with opened.sending([]):
-                    await own.open(**{name: value for name, value in given.items() if name in takes})
+                await opened.open()
                 try:
                     yield opened
                 finally:
@@ -98,9 +95,12 @@ class PythonTarget:
 
 
 class OpenPython:
-    def __init__(self, own: Any, scenario: PythonScenario, database_url: str) -> None:  # noqa: ANN401 -- somebody's own
+    def __init__(self, own: Any, scenario: PythonScenario, context: TargetContext) -> None:  # noqa: ANN401 -- somebody's own
         self._own = own
-        self._database_url = database_url
+        self._database_url = context.database_url
+        given = {"url": context.database_url, "users": context.users, "variant": context.variant}
+        takes = inspect.signature(own.open).parameters
+        self._given = {name: value for name, value in given.items() if name in takes}
         self._methods: Mapping[str, Callable[..., Coroutine[Any, Any, object]]] = {
             name: getattr(own, name) for name in scenario.operations
         }
@@ -112,6 +112,16 @@ class OpenPython:
         self._is_told = False
         self._performed: Counter[str] = Counter()
         self._blocked: Counter[str] = Counter()
+
+    async def open(self) -> None:
+        with self.sending([]):
+            await self._own.open(**self._given)
+
+    async def reconnect(self) -> None:
+        """As its class opens what it has closed; what it cannot close any more is gone."""
+        with suppress(Exception):
+            await self._own.close()
+        await self.open()
 
     async def perform(self, request: Request) -> Response:
         """What the method returns is its own, unless it is a `Response`."""

@@ -93,6 +93,11 @@ class OwnSession:
         if self._connection is not None:
             await self._connection.close()
 
+    async def reopen(self) -> None:
+        """Opens a connection that the server has ended, which need not be known here. Raises as `open` does."""
+        self.connection.terminate()
+        await self.open()
+
     async def perform(self, operation: str, arguments: Mapping[str, Plain]) -> int:
         """Returns how many rows came back. Raises `TargetError`; several statements are one transaction."""
         try:

@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 import click
 
-from harness.errors import TargetError, UsageError
+from harness.errors import HarnessError, TargetError, UsageError
 from harness.measuring import own_database
 from harness.measuring.operations import Request
 from harness.measuring.plans import ACCESS_METHODS, EXPLAIN, EXPLAIN_EXECUTED, StatementPlan, read_plan
@@ -144,6 +144,14 @@ class OpenSql:
 
     async def drain(self) -> None:
         """Accepts no work that goes on."""
+
+    async def reconnect(self) -> None:
+        """Raises `HarnessError`."""
+        try:
+            for session in self._sessions:
+                await session.reopen()
+        except FAILURES as error:
+            raise HarnessError(f"No connection could be opened again: {error}.") from error
 
     async def statistics(self) -> TargetStatistics:
         return TargetStatistics()

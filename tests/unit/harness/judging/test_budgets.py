@@ -187,3 +187,41 @@ def test_a_budget_selects_samples_by_operation_and_text(text: str, selected: lis
         "bootstrap": sample("bootstrap", phase="mix", stage=1),
     }
     assert [name for name, each in samples.items() if parse(text).selects(each)] == selected
+
+
+PHASES_OF_CACHES = {"find": ("find",), "find_cold": ("find{cache=cold}",), "buy": ("buy",)}
+CACHES = Vocabulary(("current",), ("find", "buy"), PHASES_OF_CACHES)
+
+
+@pytest.mark.parametrize(
+    ("budget", "selected"),
+    [
+        ("find.p95 <= 9ms", ["find"]),
+        ("find{cache=warm}.p95 <= 9ms", ["find"]),
+        ("find{cache=cold}.p95 <= 9ms", ["find{cache=cold}"]),
+        ("find_cold.errors <= 0%", ["find{cache=cold}"]),
+        ("find_cold{cache=cold}.p95 <= 9ms", ["find{cache=cold}"]),
+    ],
+)
+def test_cold_requests_are_meant_only_where_a_budget_says_so_or_names_their_phase(
+    budget: str, selected: list[str]
+) -> None:
+    measured = [sample("find", phase="find"), sample("find{cache=cold}", phase="find_cold"), sample("buy", phase="buy")]
+    read = parse(budget, CACHES)
+    assert parse(str(read)) == read
+    assert [each.operation for each in measured if read.selects(each)] == selected
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ("buy{cache=cold}.p95 <= 9ms", 'no phase asks buy with a cold cache. Add one that states `cache = "cold"`.'),
+        ("find_cold{cache=warm}.p95 <= 9ms", "no phase asks find_cold with a warm cache. Add one without"),
+        ("find{cache=hot}.p95 <= 9ms", "unknown cache 'hot'. Known: cold, warm."),
+        ("find{cache=cold}.throughput >= 9/s", "throughput says nothing of requests that wait for a cold cache."),
+    ],
+)
+def test_a_cache_that_is_not_asked_is_refused(budget: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse(budget, CACHES)
+    assert said in str(refused.value)

@@ -143,3 +143,34 @@ def test_what_a_budget_counts_of_an_operation_among_others_is_counted_alone() ->
 def test_a_budget_on_recall_is_refused_where_the_target_does_not_search_exactly() -> None:
     with pytest.raises(ValidationError, match=r"find\.recall >= 90%: this target does not search exactly as well"):
         scenario(budgets=["find.recall >= 90%"], recall_queries=5)
+
+
+COLD = {"operation": "find", "cache": "cold", "requests": 20}
+
+
+def test_a_cold_phase_has_a_name_and_an_operation_of_its_own() -> None:
+    found = scenario(phases=[{"operation": "find", "requests": 200}, COLD])
+    assert found.planned == {"find": {"find": 200}, "find_cold": {"find{cache=cold}": 20}}
+    assert found.operation_names == ("find",)
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"phases": [{**COLD, "arrival": {"kind": "closed_loop", "users": 2}}]}, "have one user of a closed loop ask"),
+        ({"phases": [{**COLD, "arrival": {"kind": "poisson", "rate": "5/s"}}]}, "have one user of a closed loop ask"),
+        ({"phases": [COLD], "workers": 2}, "find_cold is cold for one request at a time. Leave `workers` out"),
+        ({"phases": [COLD], "slices": 2}, "slices: what makes a database cold is done to the server of all variants"),
+        ({"phases": [COLD, {"operation": "buy", "requests": 9}]}, "buy comes after find_cold, which empties the cache"),
+        ({"phases": [{**COLD, "cache": "warm"}]}, "Input should be 'cold'"),
+    ],
+)
+def test_what_cannot_be_cold_is_refused(stated: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        scenario(**stated)
+
+
+def test_a_phase_that_is_not_cold_says_nothing_of_caches_to_workers_and_beside_stored_runs() -> None:
+    found = scenario(phases=[{"operation": "find", "requests": 9}, COLD])
+    for said in (found.for_worker, found.model_dump(mode="json")):
+        assert [each.get("cache", "unsaid") for each in said["phases"]] == ["unsaid", "cold"]

@@ -120,3 +120,39 @@ def test_what_one_of_several_workers_could_not_count_is_not_counted() -> None:
     )
     untold = told.model_copy(update={"counters": {}, "uncounted": {"rows_read": "its sessions cannot report"}})
     assert phase_of_all([told, untold]).uncounted == untold.uncounted
+
+
+class Cooled(Surroundings):
+    """Takes long to make the database cold, and ends the sessions with it."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    async def cool(self) -> bool:
+        await self._clock.sleep(OTHER_TURNS_S)
+        return True
+
+
+class Reopened(Slow):
+    reconnected = 0
+
+    async def reconnect(self) -> None:
+        self.reconnected += 1
+        await self._clock.sleep(DRAIN_S)
+
+
+async def test_each_cold_request_waits_until_the_database_is_cold_and_is_timed_from_then_on() -> None:
+    clock, noted = ManualClock(), Noted()
+    phases = """[{workload="query",requests=3,arrival={kind="closed_loop",users=1}},
+        {workload="query",cache="cold",requests=4,time_s=600,arrival={kind="closed_loop",users=1}}]"""
+    chosen = scenario_files.load_scenario("smoke", settings=["budgets=[]", "corpus.size=50", f"phases={phases}"])
+    pass_ = Pass(chosen, "batched", 1, noted, Silent(), Cooled(clock), clock)
+    target = Reopened(clock)
+    await measure(pass_, [LocalWorker(pass_, chosen.workload_of(1), target)])
+    assert target.reconnected == 4
+    assert [each.operation for each in noted.samples] == ["query"] * 3 + ["query{cache=cold}"] * 4
+    assert [each.latency_s for each in noted.samples] == pytest.approx([REQUEST_S] * 7)
+    assert [(each.name, each.workload) for each in noted.phases] == [
+        ("query", "query"),
+        ("query_cold", "query{cache=cold}"),
+    ]

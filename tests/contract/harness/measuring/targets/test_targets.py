@@ -257,6 +257,27 @@ async def test_it_is_drained_counted_and_closed_with_nothing_left(
     await until(lambda: _has(server, prepared_url, kept))
 
 
+ENDED = """
+SELECT count(pg_terminate_backend(pid, 5000)) AS sessions FROM pg_stat_activity
+ WHERE datname = $1 AND backend_type = 'client backend'
+"""
+
+
+async def test_after_its_sessions_were_ended_and_opened_again_a_request_is_answered(
+    scenario: Scenario, prepared_url: str, server: Server, named: str
+) -> None:
+    if named == "http":
+        pytest.skip("the sessions are the service's")
+    async with open_target(scenario).open(TargetContext("current", prepared_url, users=2)) as target:
+        await target.perform(drawn(scenario))
+        connection = await asyncpg.connect(server.admin_url)
+        assert await connection.fetchval(ENDED, name_of(prepared_url)) > 0
+        await connection.close()
+        await target.reconnect()
+        assert await sessions(server, prepared_url) > 0
+        await target.perform(drawn(scenario))
+
+
 async def _is_waiting(server: Server, url: str) -> bool:
     return await sessions(server, url, "%pg_sleep(60)%") > 0
 
