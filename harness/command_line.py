@@ -160,6 +160,12 @@ def watch(**asked: object) -> object:
 @click.option("--strategies", "kind", flag_value="strategies", help="A and B are strategies, or variants of SCENARIO.")
 @click.option("--runs", "kind", flag_value="runs", help="A and B are stored runs.")
 @click.option("--revisions", "kind", flag_value="revisions", help="A and B are git revisions.")
+@click.option(
+    "--branch",
+    "by_branch",
+    is_flag=True,
+    help="A is a run: compare it with the newest of its branch, or of its origin.",
+)
 @click.option("--scenario", "scenario_name", metavar="SCENARIO", default="local", show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=ROUNDS_ADVISED, show_default=True)
 @click.option(
@@ -396,6 +402,7 @@ def history() -> None:
 @click.option("--revision", help="What was measured; by default what git says of the current directory.")
 @HISTORY
 @OUTPUT
+@WAIVERS
 def add(**asked: object) -> object:
     """Appends one run, by path, by name or `latest`. A run that is there already is not added again."""
     return work("history.commands.add")(**asked)

@@ -504,6 +504,15 @@ class Resumption(Frozen):
     discarded: dict[str, int] = {}
 
 
+class CheckoutRecord(Frozen):
+    """Says what was checked out in the directory that a run was started in."""
+
+    revision: str
+    """The commit, and `-dirty` where something differed from it."""
+    branch: str | None = None
+    """The branch; None where nobody said it."""
+
+
 class RunRecord(Frozen):
     """A whole run."""
 
@@ -521,6 +530,8 @@ class RunRecord(Frozen):
     """Why a partial run is one; None of a complete one."""
     command: tuple[str, ...]
     """The command that measured it."""
+    checkout: CheckoutRecord | None = None
+    """The revision and branch that it was started in; None outside of a repository, and of older records."""
     scenario: dict[str, Any]
     """What was to be measured."""
     corpus: dict[str, str | int]

@@ -13,6 +13,7 @@ import click
 from harness import runs
 from harness.advice import MARGIN, SLICES_ADVISED
 from harness.commands._shared import report_files, waiver_files
+from harness.commands._shared.branch_baselines import baseline_of
 from harness.commands._shared.github_actions import announce
 from harness.commands._shared.outputs import echo_file
 from harness.commands._shared.searches import refuse_search
@@ -47,6 +48,7 @@ def compare_command(
     baseline: str,
     candidate: str | None,
     kind: ComparedKind | None,
+    by_branch: bool,
     scenario_name: str,
     rounds: int,
     slices: int | None,
@@ -65,6 +67,8 @@ def compare_command(
 ) -> ExitCode:
     waivers = waiver_files.load_waivers(waivers_file)
     display = Display(form, everything=everything)
+    if by_branch:
+        baseline, candidate, kind = *_by_branch(baseline, candidate, output), "runs"
     if candidate is None:
         directory = runs.find(baseline, output)
         record = runs.load_record(directory)
@@ -163,6 +167,16 @@ def _described(name: str, kinds: Sequence[ComparedKind], nameable: Nameable) -> 
         return f"{name!r} is {' and '.join(singular[kind] for kind in kinds)}."
     reason = f"git says: {said}\n" if (said := obstacle(name)) else ""
     return f"{name!r} is no {nameable.word}, no run and no git revision. {reason}{nearest(name, nameable.names)}"
+
+
+def _by_branch(name: str, other: str | None, output: Path) -> tuple[str, str]:
+    """The run that the named one is compared with, and that. Raises `UsageError`."""
+    if other is not None:
+        raise UsageError(f"--branch finds what {name} is compared with, so {other} is one too many. Name one run.")
+    directory = runs.find(name, output)
+    found = baseline_of(runs.load_record(directory), output)
+    click.echo(f"Compared with {found.record.run_id}, {found.reason}.", err=True)
+    return str(output / found.record.run_id), str(directory)
 
 
 def is_run(name: str, output: Path) -> bool:

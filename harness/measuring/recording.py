@@ -24,6 +24,7 @@ from harness.failures import foreseen
 from harness.measuring.clock import new_event_loop
 from harness.measuring.execution import execute
 from harness.measuring.progress import Progress, Silent, TerminalProgress, Together
+from harness.measuring.revisions import current_checkout
 from harness.measuring.scenario import Scenario
 from harness.measuring.servers.addresses import redacted
 from harness.record import (
@@ -211,6 +212,7 @@ def header(
             "command": ["harness", *map(redacted, sys.argv[1:])],
             "scenario": {**chosen.model_dump(mode="json"), **declared},
             "corpus": dict(chosen.contents()),
+            **({"checkout": checkout.model_dump(mode="json")} if (checkout := current_checkout()) else {}),
             **({MADE_FOR[type(made_for)]: made_for.model_dump()} if made_for else {}),
         }
     )

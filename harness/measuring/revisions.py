@@ -19,6 +19,7 @@ from harness.children import environment as child_environment
 from harness.children import environment_apart, git, python
 from harness.errors import UsageError
 from harness.measuring.hosts.protocol import Interpreter
+from harness.record import CheckoutRecord
 
 LOCK_FILE: Final = "requirements.lock"
 LINES_QUOTED: Final = 8
@@ -58,6 +59,32 @@ def resolve(name: str) -> Revision | None:
     except OSError:
         return None
     return Revision(name, found.stdout.strip()) if found.returncode == 0 else None
+
+
+BRANCHES_OF_CI: Final = (
+    *("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME"),
+    *("CHANGE_BRANCH", "BRANCH_NAME", "BITBUCKET_BRANCH"),
+)
+"""Where a job that has checked a commit out, and no branch, says whose it is."""
+
+
+def checked_out() -> str | None:
+    """The commit of the current directory, `-dirty` where something differs from it; None without git."""
+    try:
+        done = git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def current_checkout() -> CheckoutRecord | None:
+    """Says what a run measures in the current directory; None outside of a repository."""
+    revision = checked_out()
+    if revision is None:
+        return None
+    branch = git("symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
+    said = next(filter(None, map(os.environ.get, BRANCHES_OF_CI)), None)
+    return CheckoutRecord(revision=revision, branch=branch or said)
 
 
 def obstacle(name: str) -> str | None:

@@ -8,10 +8,11 @@ from typing import Final
 import click
 
 from harness import runs
-from harness.children import git
+from harness.commands._shared import waiver_files
 from harness.commands.history.entries import HistoryEntry, append, entry_of, read
 from harness.commands.history.trends import ChangePoint, Series, alike, series_of
 from harness.errors import UsageError
+from harness.measuring.revisions import checked_out
 from harness.quantities import count, duration, number_of, share
 from harness.showing.renderers.terminal import TerminalRenderer
 from harness.showing.tables import Cell, Column, Table, number_columns, printable, text_columns
@@ -24,8 +25,10 @@ SPARKS_MAX: Final = 16
 """Of the newest runs, so that a row fits a terminal."""
 
 
-def add(*, name: str, revision: str | None, path: Path, output: Path) -> None:
-    entry = entry_of(runs.load_record(runs.find(name, output)), revision or checked_out())
+def add(*, name: str, revision: str | None, path: Path, output: Path, waivers_file: Path | None) -> None:
+    record = runs.load_record(runs.find(name, output))
+    measured = record.checkout.revision if record.checkout else checked_out()
+    entry = entry_of(record, revision or measured, waiver_files.for_record(record, waivers_file))
     if path.exists() and entry.run_id in {known.run_id for known in read(path)}:
         click.echo(f"{entry.run_id} is in {path} already.")
         return
@@ -64,15 +67,6 @@ def refuse_several(operations: Sequence[str], file: Path) -> None:
             f"--to {file} is one file, and there is a figure for each of {', '.join(names)}. Name a directory, or "
             f"select one: '*.{names[0]}.*'."
         )
-
-
-def checked_out() -> str | None:
-    """The commit of the current directory, `-dirty` where something differs from it; None without git."""
-    try:
-        done = git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-    except OSError:
-        return None
-    return done.stdout.strip() or None
 
 
 def chosen_groups(path: Path, *, everything: bool) -> Sequence[tuple[HistoryEntry, ...]]:

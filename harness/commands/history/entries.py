@@ -18,6 +18,7 @@ from harness.judging.analysis.quantiles import quantile
 from harness.judging.declaration import declaration_of
 from harness.judging.likeness import circumstances
 from harness.judging.verdict import judge
+from harness.judging.waivers import Waiver, of_budgets
 from harness.record import Frozen, RunRecord, Sample
 
 COUNTERS: Final = ("statements", "round_trips", "rows")
@@ -47,10 +48,10 @@ class HistoryEntry(Frozen):
     """Figures by variant, operation and name; those that end in `_s` are seconds, the others counts."""
 
 
-def entry_of(record: RunRecord, revision: str | None) -> HistoryEntry:
+def entry_of(record: RunRecord, revision: str | None, waivers: Sequence[Waiver] = ()) -> HistoryEntry:
     """Raises `UsageError` for a run that cannot be judged: half a run would look like a change."""
     refuse_search(record, "has no place in a history")
-    verdict = judge(record)
+    verdict = judge(record, waivers=of_budgets(waivers, declaration_of(record).name))
     if verdict.against_timings:
         raise UsageError(f"{record.run_id} has no place in a history. {verdict.sentence}")
     return HistoryEntry(

@@ -158,7 +158,7 @@ def test_a_cold_phase_has_a_name_and_an_operation_of_its_own() -> None:
     ("stated", "message"),
     [
         ({"phases": [{**COLD, "arrival": {"kind": "closed_loop", "users": 2}}]}, "have one user of a closed loop ask"),
-        ({"phases": [{**COLD, "arrival": {"kind": "poisson", "rate": "5/s"}}]}, "have one user of a closed loop ask"),
+        ({"phases": [{**COLD, "arrival": {"kind": "poisson", "rate_per_s": 5}}]}, "have one user of a closed loop ask"),
         ({"phases": [COLD], "workers": 2}, "find_cold is cold for one request at a time. Leave `workers` out"),
         ({"phases": [COLD], "slices": 2}, "slices: what makes a database cold is done to the server of all variants"),
         ({"phases": [COLD, {"operation": "buy", "requests": 9}]}, "buy comes after find_cold, which empties the cache"),

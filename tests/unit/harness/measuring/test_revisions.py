@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.history.commands import checked_out
 from harness.errors import UsageError
 from harness.measuring.hosts.protocol import Interpreter
 from harness.measuring.revisions import (
+    BRANCHES_OF_CI,
     Checkout,
     Revision,
     _fetching,
+    checked_out,
     checkouts,
+    current_checkout,
     holds,
     obstacle,
     own_environment,
     resolve,
 )
+from harness.record import CheckoutRecord
 
 
 def git(*arguments: str) -> str:
@@ -252,3 +255,24 @@ def test_without_git_that_is_what_is_missing(monkeypatch: pytest.MonkeyPatch, tm
     assert resolve("HEAD") is None
     assert "git cannot be started" in str(obstacle("HEAD"))
     assert checked_out() is None
+
+
+def test_a_run_is_of_the_branch_that_is_checked_out_or_that_a_job_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in BRANCHES_OF_CI:
+        monkeypatch.delenv(name, raising=False)
+    commit = git("rev-parse", "--short=12", "HEAD").strip()
+    git("checkout", "-q", "-b", "feature/quick")
+    assert current_checkout() == CheckoutRecord(revision=commit, branch="feature/quick")
+    git("checkout", "-q", "--detach")
+    assert current_checkout() == CheckoutRecord(revision=commit, branch=None)
+    monkeypatch.setenv("GITHUB_REF_NAME", "12/merge")
+    monkeypatch.setenv("GITHUB_HEAD_REF", "feature/quick")
+    Path("file").write_text("three", encoding="utf-8")
+    assert current_checkout() == CheckoutRecord(revision=f"{commit}-dirty", branch="feature/quick")
+
+
+def test_outside_of_a_repository_a_run_is_of_no_branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    (tmp_path / "outside").mkdir()
+    monkeypatch.chdir(tmp_path / "outside")
+    assert current_checkout() is None

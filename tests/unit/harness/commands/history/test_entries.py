@@ -3,13 +3,14 @@
 import json
 import multiprocessing
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from harness.commands.history.entries import HistoryEntry, append, entry_of, read
 from harness.errors import HarnessError, UsageError
+from harness.judging.waivers import Waiver
 from harness.record import INTERRUPTED, EnvironmentRecord
 from tests.records import guide_record, record, samples, variant
 
@@ -169,3 +170,14 @@ def test_only_a_line_feed_ends_an_entry_and_the_mark_of_an_editor_is_part_of_non
     append(path, odd)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert read(path) == (odd,)
+
+
+def test_a_waived_budget_does_not_fail_a_run_in_the_history() -> None:
+    scenario = {"name": "shop", "strategies": ["batched"], "budgets": ["query.statements <= 2"]}
+    slow = record(variant("batched", samples([0.1, 0.2, 0.3], statements=3)), scenario=scenario)
+    waiver = Waiver(
+        scenario="shop", budget="query.statements <= 2", reason="soon", owner="ana", expires=date(2099, 1, 1)
+    )
+    assert entry_of(slow, None).outcome == "FAIL"
+    assert entry_of(slow, None, [waiver]).outcome == "PASS WITH WAIVERS"
+    assert entry_of(slow, None, [waiver.model_copy(update={"scenario": "other"})]).outcome == "FAIL"
