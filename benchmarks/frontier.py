@@ -455,7 +455,7 @@ async def run_on(databases: Databases, chosen: argparse.Namespace) -> None:
         for phi in chosen.phi:
             filled = await fill(databases, base, phi)
             urls[phi][size] = await databases.copy(filled, f"measured_{size}_{phi}")
-            if not chosen.only_load:
+            if not (chosen.only_load or chosen.only_turns):
                 await measure(chosen, urls[phi][size], size, phi)
     if len(chosen.size) > 1 and not chosen.only_load:
         for phi in chosen.phi:
@@ -472,6 +472,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--server", help="postgresql://… of a server that keeps what is loaded; else one is started")
     parser.add_argument("--only-load", action="store_true", help="measure nothing: a later call with --server does")
+    parser.add_argument("--only-turns", action="store_true", help="only the sizes in turns, which takes minutes")
     parser.add_argument("--without-bare", action="store_true", help="no bare table, whose index takes as long as ours")
     parser.add_argument("--seconds", type=float, default=3.0, help="of throughput, three times")
     chosen = parser.parse_args()
