@@ -361,7 +361,7 @@ def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> Disrupt
         and sample.ended_s >= began_s
         and sample.started_s <= (math.inf if ended_s is None else ended_s)
     ]
-    failed_s = [] if began_s is None else _failed_after(variant, disruption.round, began_s)
+    failed_s: Sequence[float] = () if began_s is None else _failed_after(variant, disruption.round, began_s)
     return DisruptionSummary(
         variant=variant.name,
         round=disruption.round,
