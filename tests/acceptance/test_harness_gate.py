@@ -58,7 +58,6 @@ def test_planted_regressions_fail_the_gate_and_each_is_named(repository: Path, n
     assert_found(repository, names)
 
 
-@pytest.mark.nightly
 def test_what_the_gate_kept_is_made_again_where_it_is_broken(repository: Path) -> None:
     for path in (repository / ".git" / "kept").glob("*/*"):
         path.write_bytes(b"broken")

@@ -38,7 +38,6 @@ def installed(tmp_path: Path) -> Path:
     return environment / "bin" / "python"
 
 
-@pytest.mark.nightly
 def test_the_difference_names_what_the_batched_strategy_does_no_more(
     installed: Path, environment: dict[str, str], harness: Program, tiny: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -88,7 +88,6 @@ def outcomes(directory: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.nightly
 def test_statements_of_another_project_are_counted(tmp_path: Path, shop_url: str, environment: dict[str, str]) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
     (tmp_path / "test_shop.py").write_text(PROJECT, encoding="utf-8")
