@@ -13,6 +13,7 @@ from harness.children import git
 from harness.errors import UsageError
 from harness.judging.declaration import declaration_of
 from harness.judging.likeness import unlike
+from harness.quantities import number_of
 from harness.record import CheckoutRecord, RunRecord
 
 MAIN: Final = ("main", "master")
@@ -60,7 +61,8 @@ def chosen_baseline(checkout: CheckoutRecord, stored: Sequence[RunRecord], dista
     if beyond:
         commits, nearest = min(beyond, key=lambda pair: pair[0])
         where = nearest.checkout.branch if nearest.checkout and nearest.checkout.branch else "an older commit"
-        return BranchBaseline(nearest, f"the nearest that this began from: {where}, {commits} commits before")
+        ago = number_of(commits, "commit")
+        return BranchBaseline(nearest, f"the nearest that this began from: {where}, {ago} before")
     for record, its in committed:
         if its.branch in MAIN:
             return BranchBaseline(record, f"the newest of {its.branch}")

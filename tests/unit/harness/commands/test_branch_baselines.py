@@ -15,7 +15,7 @@ from harness.record import CheckoutRecord, RunRecord
 from tests.records import record, samples, variant
 
 OWN = CheckoutRecord(revision="e5", branch="quick")
-AGES = {"a1": 4, "c3": 2}
+AGES = {"a1": 4, "b2": 1, "c3": 2}
 """How many commits the own one has beyond these, which it contains."""
 
 
@@ -47,6 +47,7 @@ def age(earlier: str, later: str) -> int | None:
         ),
         ([("a1", "main"), ("c3-dirty", "earlier"), ("z9", "main")], 0, "the nearest that this began from: main, 4"),
         ([("c3", None), ("z9", "main")], 0, "the nearest that this began from: an older commit, 2 commits before"),
+        ([("b2", None)], 0, "the nearest that this began from: an older commit, 1 commit before"),
         ([("y8", "main"), ("z9", "main"), ("x7", "other")], 1, "the newest of main"),
         ([("y8", "master"), ("z9-dirty", "main")], 0, "the newest of master"),
         ([("x7", "other")], None, ""),
