@@ -2,13 +2,16 @@
 
 - `anima/memory.py:Memory.query` is a function of the system itself,
 - `httpx: AsyncClient.post` one that it called in a library,
-- `SQL query.search` a statement that the function before it sent, and
-- `[await]` the wait of the frame before it.
+- `SQL query.search` a statement that the function before it sent,
+- `[await]` the wait of the frame before it, and
+- `postgres: ExecSort` a function of the server, below `SERVER`.
 """
 
 from typing import Final
 
 AWAITED: Final = "[await]"
+SERVER: Final = "PostgreSQL: processor time of its sessions"
+"""Below it stands what they compute, beside the requests that wait for it."""
 _STATEMENT: Final = "SQL "
 _LIBRARY: Final = ": "
 

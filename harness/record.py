@@ -284,6 +284,10 @@ class ProfileRecord(Frozen):
     """How often a request allocated memory in this process, as memray counts it; None where that is not installed."""
     stacks: dict[str, float] = {}
     """Seconds in all requests by frames, which `;` separates, the outermost first."""
+    server_stacks: dict[str, float] = {}
+    """Processor seconds of the server's sessions likewise."""
+    server_unobserved: str = ""
+    """Why there are none of the server; empty where there are, and in older records."""
     waits: dict[str, int] = {}
     """In how many looks at the server a session of the variant waited for what, or used the processor."""
     lock_waits: tuple[LockWaitRecord, ...] = ()

@@ -7,11 +7,13 @@ the variable TESTS_MUST_HAVE names it: a machine that was made ready for such te
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -63,6 +65,20 @@ def netem() -> bool:
     return works_in_namespace("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
 
 
+def samples_of_perf() -> bool:
+    """Whether perf is here, may be used, and this machine's kernel gives it samples."""
+    if not shutil.which("perf"):
+        return False
+    with TemporaryDirectory() as directory:
+        options = f"--quiet --no-buildid-cache --event cpu-clock --output {directory}/perf.data"
+        busy = sys.executable, "-c", "sum(range(5_000_000))"
+        subprocess.run(["perf", "record", *options.split(), *busy], check=False, capture_output=True)
+        script = subprocess.run(
+            ["perf", "script", "--input", f"{directory}/perf.data"], check=False, capture_output=True
+        )
+    return b"cpu-clock" in script.stdout
+
+
 NEEDS: Final[Mapping[str, Need]] = {
     "engine": Need(cache(engine_answers), "no container engine answers"),
     "cluster": Need(lambda: find_spec("distributed") is not None, "distributed comes with the extra `cluster`"),
@@ -75,6 +91,7 @@ NEEDS: Final[Mapping[str, Need]] = {
         lambda: counting_postgresql() is not None,
         "no PostgreSQL with pg_stat_statements lies below /usr/lib/postgresql",
     ),
+    "perf": Need(cache(samples_of_perf), "perf (Debian: linux-perf) is missing, is refused, or takes no samples here"),
     "root": Need(lambda: os.geteuid() == 0, "only root may do this"),
     "squawk": Need(lambda: shutil.which("squawk") is not None, "squawk comes with the lint environment"),
 }

@@ -23,6 +23,7 @@ from harness.showing.profile_tables import (
     allocations_table,
     culprits_table,
     lock_waits_table,
+    server_functions_table,
     statement_profile_table,
     waits_table,
 )
@@ -105,6 +106,7 @@ def show_profile(found: tuple[ProfileDifference, ...], plans: PlanComparison, pa
         plans_table(plans),
         waits_table(found),
         lock_waits_table(found),
+        server_functions_table(found),
         allocations_table(found),
     )
     click.echo(TerminalRenderer().render_tables(tables))

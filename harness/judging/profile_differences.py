@@ -1,14 +1,14 @@
 """Says which part of the code the time went to, before and after: profiles of two variants compared, per operation."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
 from typing import Final
 
 from harness.errors import UsageError
-from harness.frames import AWAITED, file_of, is_library, is_own, is_statement
+from harness.frames import AWAITED, SERVER, file_of, is_library, is_own, is_statement
 from harness.judging.analysis.flames import FrameChange, Stack, compare, culprits
 from harness.judging.declaration import declaration_of
 from harness.record import ProfileRecord, RunRecord
@@ -25,11 +25,20 @@ class ProfileSide:
 
     def rounds(self, operation: str) -> list[dict[Stack, float]]:
         """Milliseconds per request of each stack, round by round."""
+        return [_per_request(each.stacks, each.requests) for each in self.profiles if each.operation == operation]
+
+    def server_rounds(self, operation: str) -> list[dict[Stack, float]]:
+        """The server's processor time likewise, of the rounds in which it was seen."""
         return [
-            {tuple(stack.split(";")): 1000 * time_s / profile.requests for stack, time_s in profile.stacks.items()}
-            for profile in self.profiles
-            if profile.operation == operation
+            _per_request(each.server_stacks, each.requests)
+            for each in self.profiles
+            if each.operation == operation and each.server_stacks
         ]
+
+    @property
+    def server_unobserved(self) -> str:
+        """Says why the server's functions were not seen in some round; empty where they were, or nobody says."""
+        return next((each.server_unobserved for each in self.profiles if each.server_unobserved), "")
 
     def waits(self, operation: str) -> dict[str, float]:
         """Shares of what the looks at the server found, the largest first."""
@@ -57,15 +66,40 @@ class ProfileSide:
         return fmean(each.profiled_s for each in chosen) / fmean(each.plain_s for each in chosen) - 1
 
 
+def _per_request(stacks: Mapping[str, float], requests: int) -> dict[Stack, float]:
+    """Milliseconds of seconds in all of them."""
+    return {tuple(stack.split(";")): 1000 * time_s / requests for stack, time_s in stacks.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileDifference:
-    """One operation. `changes` has every frame, `culprits` those that explain the change, the largest first."""
+    """One operation. `changes` has every frame, `culprits` those that explain the change, the largest first.
+
+    `server_changes` are the frames of the server, whose time is processor time and no part of the requests' own; empty
+    where it was not seen on both sides.
+    """
 
     operation: str
     before: ProfileSide
     after: ProfileSide
     changes: tuple[FrameChange, ...]
     culprits: tuple[FrameChange, ...]
+    server_changes: tuple[FrameChange, ...] = ()
+
+    @property
+    def server_unobserved(self) -> str:
+        """Says why the server's functions are not shown; empty where they are, or nobody says."""
+        return "" if self.server_changes else self.before.server_unobserved or self.after.server_unobserved
+
+    def server_functions(self) -> list[tuple[str, float, float]]:
+        """The server's functions with the processor time of each without what it called, in ms before and after."""
+        own: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for change in self.server_changes:
+            for stack, sign in ((change.stack, 1), (change.stack[:-1], -1)):
+                if stack and stack[-1] != SERVER:
+                    own[stack[-1]][0] += sign * change.before_ms
+                    own[stack[-1]][1] += sign * change.after_ms
+        return sorted(((name, before, after) for name, (before, after) in own.items()), key=lambda each: -max(each[1:]))
 
 
 def differences(record: RunRecord) -> tuple[ProfileDifference, ...]:
@@ -98,7 +132,15 @@ def between(before: ProfileSide, after: ProfileSide) -> tuple[ProfileDifference,
 
 def _difference(operation: str, before: ProfileSide, after: ProfileSide) -> ProfileDifference:
     changes = compare(before.rounds(operation), after.rounds(operation))
-    return ProfileDifference(operation, before, after, tuple(changes), tuple(culprits(_actionable(changes))))
+    of_server = before.server_rounds(operation), after.server_rounds(operation)
+    return ProfileDifference(
+        operation,
+        before,
+        after,
+        tuple(changes),
+        tuple(culprits(_actionable(changes))),
+        tuple(compare(*of_server)) if all(of_server) else (),
+    )
 
 
 def _actionable(changes: Sequence[FrameChange]) -> list[FrameChange]:

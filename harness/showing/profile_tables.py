@@ -12,6 +12,7 @@ from harness.showing.tables import Cell, Column, Table, number_columns, printabl
 from harness.showing.waterfall import Waterfall, waterfall
 
 WHOLE_FROM: Final = 10
+FUNCTIONS_SHOWN: Final = 5
 
 
 def waterfall_tables(record: RunRecord, summary: Summary) -> Iterable[Table]:
@@ -173,6 +174,27 @@ def waits_table(differences: Sequence[ProfileDifference]) -> Table | None:
     return table_or_none("What sessions waited for on the server", columns, rows, note)
 
 
+def server_functions_table(differences: Sequence[ProfileDifference]) -> Table | None:
+    """Per operation, which functions of the server took its processor time, the largest first."""
+    words = Column("Operation"), Column("Function", code=True)
+    columns = (*words, *_side_columns(differences[0])) if differences else ()
+    rows: list[tuple[Cell, ...]] = []
+    for each in differences:
+        for root in each.server_changes[:1]:
+            listed = [("all", root.before_ms, root.after_ms), *each.server_functions()[:FUNCTIONS_SHOWN]]
+            named = (
+                (printable(name), duration(before / 1000), duration(after / 1000)) for name, before, after in listed
+            )
+            rows += [tuple(map(Cell, (printable(each.operation), *texts))) for texts in named]
+    return table_or_none("What the server's processor time went to", columns, rows, SERVER_FUNCTIONS_NOTE)
+
+
+SERVER_FUNCTIONS_NOTE: Final = (
+    "Per request, of a function without what it called, as perf sampled the sessions that were open; parallel workers "
+    "are not among them. It is no part of the requests' times in the flame graph, which wait for it."
+)
+
+
 def lock_waits_table(differences: Sequence[ProfileDifference]) -> Table | None:
     """Per operation, which statement waited for which lock of which other, the longest waits first."""
     words = Column("Operation"), Column("Waiting", code=True), Column("For the lock"), Column("Held by", code=True)
@@ -219,4 +241,6 @@ def culprits_table(difference: ProfileDifference) -> Table:
         f"{duration(whole.after_ms / 1000)} as a whole. {listed} "
         f"Profiling itself added {overhead}."
     )
+    if difference.server_unobserved:
+        note += f" The server's own functions are not shown: {difference.server_unobserved}"
     return Table(f"{difference.operation}: where the time went", columns, rows, note)

@@ -19,6 +19,7 @@ from harness.showing.processor_times import processor_times_table
 from harness.showing.profile_tables import (
     allocations_table,
     lock_waits_table,
+    server_functions_table,
     statement_parts_table,
     statement_profile_table,
     waits_table,
@@ -185,6 +186,7 @@ def _profiles(report: Report, _audience: Audience) -> Iterable[Table | None]:
         yield statement_parts_table(report.record, report.summary)
         yield waits_table(report.profiles)
         yield lock_waits_table(report.profiles)
+        yield server_functions_table(report.profiles)
         yield allocations_table(report.profiles)
 
 

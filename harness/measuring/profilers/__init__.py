@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from harness.measuring.profilers.protocol import ProfiledOperation, Profiler
 from harness.measuring.profilers.server_locks import ServerLocks
+from harness.measuring.profilers.server_stacks import ServerStacks
 from harness.measuring.profilers.server_statements import ExecutedStatements
 from harness.measuring.profilers.server_waits import ServerWaits
 
@@ -24,5 +25,6 @@ PROFILERS: Final[Mapping[str, Profiler]] = {
     "server_statements": ExecutedStatements(),
     "server_waits": ServerWaits(),
     "server_locks": ServerLocks(),
+    "server_stacks": ServerStacks(),
     "python_stacks": StacksWhenAsked(),
 }

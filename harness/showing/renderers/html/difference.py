@@ -47,7 +47,7 @@ class DrawnDifference:
 
 def drawn(difference: ProfileDifference) -> DrawnDifference:
     before, after = printable(difference.before.label), printable(difference.after.label)
-    graph = specification(difference.changes, before, after)
+    graph = specification(difference.changes, before, after, difference.server_changes)
     return DrawnDifference(difference.operation, culprits_table(difference), Markup(graph))  # noqa: S704 -- escaped for a script element.
 
 

@@ -5,6 +5,7 @@ A frame is as wide as the slower side's time, so frames that appear and frames t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -26,15 +27,29 @@ def script() -> Markup:
     return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704 -- a library's own code
 
 
-def specification(changes: Sequence[FrameChange], before: str, after: str) -> str:
+REQUEST: Final = "request"
+TOGETHER: Final = "request, and the server beside it"
+
+
+def specification(changes: Sequence[FrameChange], before: str, after: str, server: Sequence[FrameChange] = ()) -> str:
     """The graph as JSON that may stand inside a page's script element, whatever the frames are called."""
-    frames = _frames(changes)
+    frames = _frames(_beside(changes, server), TOGETHER if server else REQUEST)
     depth = max((frame["depth"] for frame in frames), default=0) + 1
     graph = templates().get_template("flames.vega.json.jinja")
     return graph.render(frames=frames, depth=depth, before=before, after=after, tooltip=_tooltip(before, after))
 
 
-def _frames(changes: Sequence[FrameChange]) -> list[dict[str, Any]]:
+def _beside(changes: Sequence[FrameChange], server: Sequence[FrameChange]) -> Sequence[FrameChange]:
+    """The requests' own frames with those of the server, which are no part of the request that waits for them."""
+    if not (changes and server):
+        return changes
+    roots = changes[0], server[0]
+    before_ms, after_ms = (sum(side) for side in zip(*((each.before_ms, each.after_ms) for each in roots), strict=True))
+    whole = FrameChange(stack=(), before_ms=before_ms, after_ms=after_ms, p_value=1.0, changed=False)
+    return (whole, *(replace(each, stack=(REQUEST, *each.stack)) for each in changes), *server[1:])
+
+
+def _frames(changes: Sequence[FrameChange], root: str) -> list[dict[str, Any]]:
     """One row per frame; `own` is what a frame adds to the width of what it called."""
     by_stack = {change.stack: change for change in changes}
     if () not in by_stack:
@@ -50,7 +65,7 @@ def _frames(changes: Sequence[FrameChange]) -> list[dict[str, Any]]:
         {
             "id": numbers[change.stack],
             "parent": numbers[change.stack[:-1]] if change.stack else None,
-            "name": change.stack[-1] if change.stack else "request",
+            "name": change.stack[-1] if change.stack else root,
             "depth": len(change.stack),
             "before": round(change.before_ms, 4),
             "after": round(change.after_ms, 4),

@@ -1,18 +1,21 @@
 import json
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from harness.errors import UsageError
+from harness.frames import SERVER
 from harness.judging.plan_differences import PlanComparison
 from harness.judging.profile_differences import between, differences, place, side
 from harness.record import ProfileRecord, RunRecord
-from harness.showing.profile_tables import culprits_table
+from harness.showing.profile_tables import culprits_table, server_functions_table
 from harness.showing.renderers import RENDERERS
 from harness.showing.renderers.html.difference import difference_page
-from harness.showing.renderers.html.flames import script
+from harness.showing.renderers.html.flames import script, specification
 from harness.showing.report import Report
+from harness.showing.tables import Cell, Table
 from tests.records import HOSTILE, record, samples, variant
 
 ROUNDS = 6
@@ -73,6 +76,58 @@ def test_a_run_without_profiles_shows_none() -> None:
 def test_an_unknown_variant_names_those_that_were_profiled(run: RunRecord) -> None:
     with pytest.raises(UsageError, match="naive, batched"):
         side(run, "fix1")
+
+
+def with_server(run: RunRecord, seen: dict[str, dict[str, float]], unobserved: str = "") -> RunRecord:
+    """Of each variant that is named the server's stacks in milliseconds per request."""
+    profiles = tuple(
+        each.model_copy(
+            update={
+                "server_stacks": {stack: each.requests * ms / 1000 for stack, ms in seen.get(each.variant, {}).items()},
+                "server_unobserved": "" if each.variant in seen else unobserved,
+            }
+        )
+        for each in run.profiles
+    )
+    return run.model_copy(update={"profiles": profiles})
+
+
+SORTS = {f"{SERVER};postgres: ExecSort": 2.0, f"{SERVER};postgres: ExecSort;postgres: qsort": 6.0}
+"""Milliseconds of its own, and of what it called."""
+
+
+def test_the_server_stands_beside_the_requests_and_is_no_part_of_their_time(run: RunRecord) -> None:
+    (alone,) = differences(run)
+    (difference,) = differences(with_server(run, {"naive": SORTS, "batched": {f"{SERVER};postgres: ExecSort": 1.0}}))
+    assert (difference.changes, difference.culprits) == (alone.changes, alone.culprits)
+    assert [[cell.text for cell in row] for row in rows_of(server_functions_table([difference]))] == [
+        ["query", "all", "8.00 ms", "1.00 ms"],
+        ["query", "postgres: qsort", "6.00 ms", "0 µs"],
+        ["query", "postgres: ExecSort", "2.00 ms", "1.00 ms"],
+    ]
+    graph = json.loads(specification(difference.changes, "naive", "batched", difference.server_changes))
+    frames = graph["data"][0]["values"]
+    assert [frame["name"] for frame in frames if frame["depth"] == 1] == ["request", SERVER]
+    (sort,) = (frame for frame in frames if frame["name"] == "postgres: qsort")
+    assert (sort["depth"], sort["before"], sort["after"], sort["changed"]) == (3, 6.0, 0.0, True)
+    whole = {frame["name"]: frame["before"] for frame in frames}
+    assert frames[0]["before"] == pytest.approx(whole["request"] + whole[SERVER], abs=0.001)
+
+
+def test_a_server_seen_on_one_side_alone_is_not_compared_with_nothing(run: RunRecord) -> None:
+    (difference,) = differences(with_server(run, {"naive": SORTS}, "perf is not installed."))
+    assert difference.server_changes == ()
+    assert server_functions_table([difference]) is None
+    assert culprits_table(difference).note.endswith("server's own functions are not shown: perf is not installed.")
+
+
+def test_an_older_record_says_nothing_of_the_server(run: RunRecord) -> None:
+    assert "server" not in culprits_table(differences(run)[0]).note
+
+
+def rows_of(table: Table | None) -> Sequence[Sequence[Cell]]:
+    assert table is not None
+    return table.rows
 
 
 UPSERT = ("t.py:T.perform", "m.py:record", "pairs.py:P.record", "db.py:S.fetch_row", "db.py:S.fetch", "SQL pair.upsert")
