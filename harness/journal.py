@@ -13,7 +13,8 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, assert_never, cast
@@ -32,8 +33,10 @@ from harness.record import (
     Resumption,
     RunRecord,
     Sample,
+    SampleColumns,
     StatementProfile,
     VariantRecord,
+    WorkerRecord,
 )
 
 FILE_NAME: Final = "journal.jsonl"
@@ -166,26 +169,26 @@ def resumable(path: Path) -> Resumable:
 
 
 def _read(path: Path) -> "tuple[_Replay, RunRecord]":
-    replay, place = _Replay(), str(path)
+    replay, number = _Replay(), 0
     try:
-        for number, entry in enumerate(_entries(path), start=1):
-            place = f"{path}, line {number}"
-            kind = entry.pop("kind")
-            if not replay.take(kind, entry):
-                raise UsageError(f"{place}: unknown entry {kind!r}. {NEWER}")
-            version = replay.run.get("schema_version", SCHEMA_VERSION)
-            if version != SCHEMA_VERSION:
-                raise UsageError(f"{place}: a journal of version {version}, not {SCHEMA_VERSION}. {NEWER}")
+        for number, line in _lines(path):  # noqa: B007 -- what fails names it.
+            entry = _entry(line)
+            replay.take(entry.pop("kind"), entry)
         if "run_id" not in replay.run:
             raise UsageError(f"{path} does not begin with a run: it is empty, or not a journal.")
-        place = str(path)
+        number = 0
         return replay, replay.record()
     except ValidationError as error:
-        raise refused(place, error) from None
+        raise refused(_place(path, number), error) from None
     except _OutOfPlace as error:
-        raise UsageError(f"{place}: {error}.") from None
+        raise UsageError(f"{_place(path, number)}: {error}") from None
     except KeyError as error:
-        raise UsageError(f"{place}: the entry lacks {error}. {NEWER}") from None
+        raise UsageError(f"{_place(path, number)}: the entry lacks {error}. {NEWER}") from None
+
+
+def _place(path: Path, number: int) -> str:
+    """The line, or where there is none that is at fault the file."""
+    return f"{path}, line {number}" if number else str(path)
 
 
 def refused(place: str, error: ValidationError) -> UsageError:
@@ -196,7 +199,7 @@ def refused(place: str, error: ValidationError) -> UsageError:
 
 
 class _OutOfPlace(Exception):
-    """An entry that cannot stand where it does."""
+    """An entry that cannot stand where it does; a sentence."""
 
 
 @dataclass(slots=True)
@@ -205,7 +208,7 @@ class _Pass:
 
     variant: dict[str, Any]
     round: int
-    samples: list[Sample] = field(default_factory=list[Sample])
+    samples: SampleColumns = field(default_factory=SampleColumns)
     phases: list[PhaseRecord] = field(default_factory=list[PhaseRecord])
     disruptions: list[DisruptionRecord] = field(default_factory=list[DisruptionRecord])
     end: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -213,7 +216,7 @@ class _Pass:
     def take(self, kind: Literal["sample", "phase", "disruption"], entry: dict[str, Any]) -> None:
         match kind:
             case "sample":
-                self.samples.append(SAMPLES.validate_python(entry))
+                self.samples.read(entry)
             case "phase":
                 self.phases.append(PhaseRecord.model_validate(entry))
                 self._place(self.phases[-1])
@@ -225,12 +228,17 @@ class _Pass:
     def _place(self, phase: PhaseRecord) -> None:
         """Puts samples of workers whose clocks are known to have been ahead where they were; latencies stay."""
         ahead = {worker.worker: worker for worker in phase.workers if any(worker.ahead_s)}
-        for number, sample in enumerate(self.samples if ahead else ()):
-            if sample.phase == phase.name and sample.worker in ahead:
-                ahead_s = ahead[sample.worker].ahead_at(sample.intended_s)
-                moments = ("intended_s", "started_s", "ended_s")
-                placed: dict[str, Any] = {name: getattr(sample, name) - ahead_s for name in moments}
-                self.samples[number] = replace(sample, **placed)
+        moved = {
+            place: partial(_behind_at, ahead[traits.worker])
+            for place, traits in enumerate(self.samples.traits)
+            if traits.phase == phase.name and traits.worker in ahead
+        }
+        if moved:
+            self.samples.move(moved)
+
+
+def _behind_at(worker: WorkerRecord, offset_s: float) -> float:
+    return -worker.ahead_at(offset_s)
 
 
 @dataclass(slots=True)
@@ -262,15 +270,15 @@ class _Replay:
     aborted_by: str | None = None
     """The budget that ended it early; None where none did."""
 
-    def take(self, kind: str, entry: dict[str, Any]) -> bool:
-        """Whether the kind of entry is known."""
+    def take(self, kind: str, entry: dict[str, Any]) -> None:
+        """Raises `_OutOfPlace`."""
         match kind:
-            case "run" | "environment":
-                self.run |= entry
-            case "variant":
-                self.passes.append(_Pass(entry, round=entry.pop("round", 1)))
             case "sample" | "phase" | "disruption":
                 self._pass_of(entry.pop("variant")).take(kind, entry)
+            case "run" | "environment":
+                self._take_head(entry)
+            case "variant":
+                self.passes.append(_Pass(entry, round=entry.pop("round", 1)))
             case "variant_end":
                 self._pass_of(entry["name"]).end = entry
             case "elapsed":
@@ -285,15 +293,20 @@ class _Replay:
                 self.elapsed_s = self.elapsed_before_s + entry["elapsed_s"]
                 self.interruption, self.aborted_by = entry["interruption"], entry.get("aborted_by")
             case _:
-                return False
-        return True
+                raise _OutOfPlace(f"unknown entry {kind!r}. {NEWER}")
+
+    def _take_head(self, entry: dict[str, Any]) -> None:
+        self.run |= entry
+        version = self.run.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise _OutOfPlace(f"a journal of version {version}, not {SCHEMA_VERSION}. {NEWER}")
 
     def _pass_of(self, variant: str) -> _Pass:
         """Its last one: variants that take turns have a pass each at the same time. Raises `_OutOfPlace`."""
         for each in reversed(self.passes):
             if each.variant["name"] == variant:
                 return each
-        raise _OutOfPlace(f"{variant!r} has not begun its pass, so lines of the journal are missing")
+        raise _OutOfPlace(f"{variant!r} has not begun its pass, so lines of the journal are missing.")
 
     @property
     def ended(self) -> list[_Pass]:
@@ -359,28 +372,26 @@ def _variant(passes: Sequence[_Pass]) -> VariantRecord:
     fields: dict[str, Any] = {**passes[0].variant, **dict(ends), "served": dict(served)}
     return VariantRecord(
         **fields,
-        samples=tuple(chain.from_iterable(each.samples for each in passes)),
+        samples=SampleColumns.joined([each.samples for each in passes]),
         phases=tuple(chain.from_iterable(each.phases for each in passes)),
         disruptions=tuple(chain.from_iterable(each.disruptions for each in passes)),
     )
 
 
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
-    """Whole lines; a last one without its end was being written when the run was killed."""
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Whole lines with their numbers; a last one without its end was being written when the run was killed."""
     try:
         with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.endswith(b"\n"):
-                    yield _entry(f"{path}, line {number}", line)
+            yield from ((number, line) for number, line in enumerate(lines, start=1) if line.endswith(b"\n"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}).") from error
 
 
-def _entry(place: str, line: bytes) -> dict[str, Any]:
+def _entry(line: bytes) -> dict[str, Any]:
     try:
         entry = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        raise UsageError(f"{place}: not JSON ({error}).") from None
+        raise _OutOfPlace(f"not JSON ({error}).") from None
     if not isinstance(entry, dict) or "kind" not in entry:
-        raise UsageError(f"{place}: not an entry of a journal.")
+        raise _OutOfPlace("not an entry of a journal.")
     return cast("dict[str, Any]", entry)

@@ -31,7 +31,7 @@ from harness.errors import UsageError, nearest
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import BudgetMetric
 from harness.judging.limits import Comparator, Limit, misread, read_limit, read_time
-from harness.record import COLD, Sample
+from harness.record import COLD, Sample, Traits
 
 CacheOrText = TypeVar("CacheOrText", bound=str)
 
@@ -142,7 +142,7 @@ class Budget:
         """Names the operation that the subject may be as a record does."""
         return f"{self.subject}{COLD}" if self.selection.cache == "cold" else self.subject
 
-    def selects(self, sample: Sample) -> bool:
+    def selects(self, sample: Sample | Traits) -> bool:
         return (
             (self.subject in SUBJECTS or sample.operation == self.operation or sample.phase == self.subject)
             and (self.selection.cache is None or sample.is_cold is (self.selection.cache == "cold"))

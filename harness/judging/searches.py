@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Final
 
+from harness.judging.columns import Columns
 from harness.quantities import share
 from harness.record import COLD, RunRecord, VariantRecord
 
@@ -34,7 +35,7 @@ def without_recall(variant: VariantRecord, operations: Iterable[str]) -> str | N
 
     What tells of each search whether it was complete needs no other measure of it.
     """
-    tell = {sample.operation for sample in variant.samples if sample.proven is not None}
+    tell = {each.operation for each in Columns.of(variant.samples).tally() if each.proven is not None}
     for operation in sorted(set(operations) - tell):
         kinds = sorted(_kinds(variant, operation) & APPROXIMATE)
         if kinds and not recalls_of(variant, operation):

@@ -10,6 +10,7 @@ from harness.errors import ExitCode
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import Evaluation, Outcome, WhenTimed
 from harness.judging.budgets import Budget, parse
+from harness.judging.columns import in_columns
 from harness.judging.declaration import declaration_of
 from harness.judging.evaluation import SEVERITY, evaluate
 from harness.judging.searches import best_recall, first_with_recall
@@ -99,6 +100,7 @@ def judge(record: RunRecord, budgets: Sequence[Budget] | None = None, waivers: W
 
     What `waivers` accept of them is no failure, on the day of the run.
     """
+    record = in_columns(record)
     declared = declaration_of(record)
     if budgets is None:
         budgets = [parse(text) for text in declared.budgets]
@@ -136,6 +138,7 @@ def wanting(record: RunRecord, waivers: Waivers = NO_WAIVERS) -> dict[str, str]:
 
 def against_timings(record: RunRecord, *, besides: Collection[str] = ()) -> tuple[str, ...]:
     """Every reason not to believe a latency of this run, but what the checks of these names would say."""
+    record = in_columns(record)
     checks = (check for name, check in VALIDITY_CHECKS.items() if name not in besides)
     return tuple(objection for check in checks for objection in check.objections(record))
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.judging.analysis.quantiles import quantile
+from harness.judging.analysis.quantiles import quantile_of
+from harness.judging.columns import Columns
 from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord, VariantRecord, WorkerRecord
 from harness.showing.tables import Cell, Table, number_columns, printable, table_or_none, text_columns
@@ -21,7 +22,7 @@ class WorkerPart:
     """One worker's part of a phase, all rounds together."""
 
     records: list[WorkerRecord] = field(default_factory=list[WorkerRecord])
-    lateness_s: list[float] = field(default_factory=list[float])
+    lateness_p99_s: float | None = None
 
 
 def hosts_table(record: RunRecord) -> Table | None:
@@ -43,9 +44,10 @@ def _parts(variant: VariantRecord) -> Mapping[tuple[str, int], WorkerPart]:
     for phase in variant.phases:
         for worker in phase.workers:
             parts.setdefault((phase.name, worker.worker), WorkerPart()).records.append(worker)
-    for sample in variant.samples if parts else ():
-        if sample.scheduled and sample.worker is not None and (sample.phase, sample.worker) in parts:
-            parts[sample.phase, sample.worker].lateness_s.append(sample.lateness_s)
+    scheduled = Columns.of(variant.samples if parts else ()).select(lambda traits: traits.scheduled)
+    for (phase_name, number), requests in scheduled.groups(lambda traits: (traits.phase, traits.worker)).items():
+        if number is not None and (phase_name, number) in parts:
+            parts[phase_name, number].lateness_p99_s = quantile_of(requests.lateness_s, 0.99)
     return parts
 
 
@@ -56,7 +58,7 @@ def _cells(part: WorkerPart, of_all: int) -> Iterable[Cell]:
     yield Cell(str(last.worker + 1))
     yield Cell(count(started))
     yield Cell(share(started / of_all) if of_all else ABSENT)
-    yield Cell(duration(quantile(sorted(part.lateness_s), 0.99)) if part.lateness_s else ABSENT)
+    yield Cell(ABSENT if part.lateness_p99_s is None else duration(part.lateness_p99_s))
     yield Cell(_ratio(records, "timed_client_cpu_s", sum(each.ended_s - each.started_s for each in records)))
     yield Cell(_ratio(records, "host_steal_s", sum(each.counters.get("host_cpu_s", 0.0) for each in records)))
     known = last.clock_ahead_s is not None

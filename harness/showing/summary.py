@@ -6,30 +6,32 @@ of answered requests.
 """
 
 import math
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
+import numpy as np
+
 from harness.judging.analysis.quantiles import quantile
-from harness.judging.budget_metrics.latency_quantile import LatencyQuantile, latency_s
+from harness.judging.budget_metrics.latency_quantile import LatencyQuantile
 from harness.judging.budget_metrics.protocol import Observed
 from harness.judging.budgets import Selection, parse
+from harness.judging.columns import Columns, in_columns
 from harness.judging.declaration import Declaration, Reference, declaration_of
 from harness.judging.evaluation import looks_at
-from harness.record import COLD, DisruptionRecord, RunRecord, Sample, VariantRecord
+from harness.record import COLD, DisruptionRecord, RunRecord, Sample, Traits, VariantRecord
 
 TextGroup = Literal["all", "known", "first"]
 Position = Literal["within", "below", "above"]
 
-_Belongs = Callable[[Sample], bool]
+_Belongs = Callable[[Sample | Traits], bool]
 
 TEXT_GROUPS: Final[dict[TextGroup, _Belongs]] = {
     "all": lambda _: True,
-    "known": lambda sample: sample.first_time_text is False,
-    "first": lambda sample: sample.first_time_text is True,
+    "known": lambda request: request.first_time_text is False,
+    "first": lambda request: request.first_time_text is True,
 }
 
 
@@ -294,6 +296,7 @@ _QUANTILES: Final = {"p50": LatencyQuantile(0.5), "p95": LatencyQuantile(0.95)}
 
 
 def summarise(record: RunRecord) -> Summary:
+    record = in_columns(record)
     declared = declaration_of(record)
     limits = _limits(declared)
     variants = tuple(_variant(variant, limits, record.looks) for variant in record.variants)
@@ -327,7 +330,7 @@ def _limits(declared: Declaration) -> _Limits:
 
 
 def _variant(variant: VariantRecord, limits: _Limits, looks: _Looks) -> VariantSummary:
-    answered = [sample for sample in variant.samples if sample.error is None]
+    answered = Columns.of(variant.samples).answered
     return VariantSummary(
         name=variant.name,
         description=variant.description,
@@ -344,7 +347,7 @@ def _variant(variant: VariantRecord, limits: _Limits, looks: _Looks) -> VariantS
                 failures=work.failures,
                 statements=work.statements,
                 round_trips=work.round_trips,
-                statements_per_request=work.statements / len(answered) if answered else None,
+                statements_per_request=work.statements / len(answered) if len(answered) else None,
             )
             for work in variant.background
         ),
@@ -353,14 +356,9 @@ def _variant(variant: VariantRecord, limits: _Limits, looks: _Looks) -> VariantS
 
 def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> DisruptionSummary:
     began_s, ended_s = disruption.started_s, disruption.ended_s
-    meanwhile = [
-        sample
-        for sample in variant.samples
-        if sample.round == disruption.round
-        and began_s is not None
-        and sample.ended_s >= began_s
-        and sample.started_s <= (math.inf if ended_s is None else ended_s)
-    ]
+    of_round = Columns.of(variant.samples).select(lambda traits: traits.round == disruption.round)
+    begin_s, end_s = (math.inf if each is None else each for each in (began_s, ended_s))
+    meanwhile = of_round.where((of_round.ended_s >= begin_s) & (of_round.started_s <= end_s))
     failed_s: Sequence[float] = () if began_s is None else _failed_after(variant, disruption.round, began_s)
     return DisruptionSummary(
         variant=variant.name,
@@ -371,8 +369,8 @@ def _disruption(variant: VariantRecord, disruption: DisruptionRecord) -> Disrupt
         began_s=began_s,
         lasted_s=None if began_s is None or ended_s is None else ended_s - began_s,
         requests=len(meanwhile),
-        errors=sum(sample.error is not None for sample in meanwhile),
-        latency_max_s=max((sample.latency_s for sample in meanwhile), default=None),
+        errors=int(meanwhile.failed.sum()),
+        latency_max_s=float(meanwhile.latency_s.max()) if len(meanwhile) else None,
         error_first_s=min(failed_s, default=None),
         error_last_s=max(failed_s, default=None),
     )
@@ -382,22 +380,21 @@ def _failed_after(variant: VariantRecord, round_number: int, began_s: float) -> 
     """When requests failed, in seconds after a disruption began and before the next one did."""
     begins = [each.started_s for each in variant.disruptions if each.round == round_number]
     next_s = min((each for each in begins if each is not None and each > began_s), default=math.inf)
-    return [
-        sample.ended_s - began_s
-        for sample in variant.samples
-        if sample.round == round_number and sample.error is not None and began_s <= sample.ended_s < next_s
-    ]
+    failed = Columns.of(variant.samples).select(lambda each: each.round == round_number and each.error is not None)
+    when_s = failed.ended_s
+    found: list[float] = (when_s[(began_s <= when_s) & (when_s < next_s)] - began_s).tolist()
+    return found
 
 
 def _operations(variant: VariantRecord, limits: _Limits, looks: _Looks) -> Iterable[OperationSummary]:
-    for operation in dict.fromkeys(sample.operation for sample in variant.samples):
+    for operation, requests in Columns.of(variant.samples).groups(_operation_of).items():
         for texts, belongs in TEXT_GROUPS.items():
 
-            def selects(sample: Sample, operation: str = operation, belongs: _Belongs = belongs) -> bool:
-                return sample.operation == operation and belongs(sample)
+            def selects(traits: Traits, operation: str = operation, belongs: _Belongs = belongs) -> bool:
+                return traits.operation == operation and belongs(traits)
 
-            samples = tuple(filter(selects, variant.samples))
-            if samples:
+            samples = requests.select(belongs)
+            if len(samples):
                 seen = Observed(variant, samples, tuple(n for _, n in looks_at(variant, selects, looks)))
                 quantiles = {
                     name: _quantile(seen, metric, limits.get((variant.name, operation, texts, name), ()))
@@ -406,15 +403,19 @@ def _operations(variant: VariantRecord, limits: _Limits, looks: _Looks) -> Itera
                 yield _operation(variant, operation, texts, samples, quantiles)
 
 
+def _operation_of(traits: Traits) -> str:
+    return traits.operation
+
+
 def _operation(
     variant: VariantRecord,
     operation: str,
     texts: TextGroup,
-    samples: Sequence[Sample],
+    samples: Columns,
     quantiles: Mapping[str, Quantile],
 ) -> OperationSummary:
-    answered = [sample for sample in samples if sample.error is None]
-    sent_in = {sample.phase for sample in samples}
+    answered = samples.answered
+    sent_in = samples.tally_by(lambda traits: traits.phase)
     phases = [phase for phase in variant.phases if phase.name in sent_in]
     return OperationSummary(
         variant=variant.name,
@@ -426,26 +427,25 @@ def _operation(
         rate_per_s=max((phase.rate_per_s_target for phase in phases if phase.rate_per_s_target), default=None),
         p50=quantiles["p50"],
         p95=quantiles["p95"],
-        maximum_s=max(map(latency_s, samples)),
-        statements=_spread(sample.statements for sample in answered),
-        round_trips=_spread(sample.round_trips for sample in answered),
-        results=_spread(sample.results for sample in answered),
-        promotions=sum(sample.promotions or 0 for sample in answered),
+        maximum_s=float(samples.judged_s.max()),
+        statements=_spread(answered.tally_by(lambda traits: traits.statements)),
+        round_trips=_spread(answered.tally_by(lambda traits: traits.round_trips)),
+        results=_spread(answered.tally_by(lambda traits: traits.results)),
+        promotions=sum((traits.promotions or 0) * requests for traits, requests in answered.tally().items()),
         hit_rate=_hit_rate(answered),
     )
 
 
 def _services(variant: VariantRecord) -> Iterable[ServiceSummary]:
-    for operation in dict.fromkeys(sample.operation for sample in variant.samples):
-        samples = [sample for sample in variant.samples if sample.operation == operation]
-        if any(sample.server_s is not None for sample in samples):
-            yield _service(variant, operation, samples)
+    for operation, requests in Columns.of(variant.samples).groups(_operation_of).items():
+        if np.isfinite(requests.server_s).any():
+            yield _service(variant, operation, requests)
 
 
-def _service(variant: VariantRecord, operation: str, samples: Sequence[Sample]) -> ServiceSummary:
-    client_s = sorted(sample.service_time_s for sample in samples if sample.server_s is not None)
-    service_s = sorted(sample.server_s for sample in samples if sample.server_s is not None)
-    is_cold_too = any(sample.operation == f"{operation}{COLD}" for sample in variant.samples)
+def _service(variant: VariantRecord, operation: str, samples: Columns) -> ServiceSummary:
+    timed = np.isfinite(samples.server_s)
+    client_s, service_s = np.sort(samples.service_time_s[timed]), np.sort(samples.server_s[timed])
+    is_cold_too = f"{operation}{COLD}" in Columns.of(variant.samples).tally_by(_operation_of)
     served = {} if is_cold_too else variant.served  # A server does not know which requests were cold.
     counted = [(name.split()[1], count) for name, count in served.items() if name.split()[0] == operation]
     return ServiceSummary(
@@ -453,7 +453,7 @@ def _service(variant: VariantRecord, operation: str, samples: Sequence[Sample]) 
         operation=operation,
         requests=len(samples),
         served=sum(count for _, count in counted) if counted else None,
-        errors=sum(sample.error is not None for sample in samples),
+        errors=int(samples.failed.sum()),
         failed=sum(count for status, count in counted if not status.startswith("2")) if counted else None,
         client_p50_s=quantile(client_s, 0.5),
         service_p50_s=quantile(service_s, 0.5),
@@ -464,9 +464,10 @@ def _service(variant: VariantRecord, operation: str, samples: Sequence[Sample]) 
 
 def _quantile(observed: Observed, metric: LatencyQuantile, limits_s: Sequence[float]) -> Quantile:
     """Held to no limit, the requests that resemble each other are those near the quantile itself."""
-    ordered = sorted(map(latency_s, observed.samples))
+    ordered = np.sort(observed.requests.judged_s)
     value_s = quantile(ordered, metric.probability)
-    near_s = limits_s or [max((each for each in ordered if each <= value_s and math.isfinite(each)), default=0.0)]
+    below = ordered[(ordered <= value_s) & np.isfinite(ordered)]
+    near_s = limits_s or [float(below[-1]) if below.size else 0.0]
     effect = max(metric.effect(observed, each) for each in near_s)
     bounds = metric.bounds(ordered, observed, effect)
     return Quantile(
@@ -476,21 +477,26 @@ def _quantile(observed: Observed, metric: LatencyQuantile, limits_s: Sequence[fl
     )
 
 
-def _spread(counts: Iterable[int | None]) -> Spread | None:
-    """None when not a single request was counted."""
-    known = [number for number in counts if number is not None]
-    return Spread(min(known), statistics.median(known), max(known)) if known else None
+def _spread(counts: Mapping[int | None, int]) -> Spread | None:
+    """Of how many requests had which count; None when not a single one was counted."""
+    known = sorted(number for number in counts if number is not None)
+    if not known:
+        return None
+    median = float(np.median(np.repeat(known, [counts[number] for number in known])))
+    return Spread(known[0], median if median % 1 else int(median), known[-1])
 
 
-def _hit_rate(answered: Sequence[Sample]) -> float | None:
-    sources = [sample.embedding for sample in answered if sample.embedding is not None]
-    return sources.count("cache") / len(sources) if sources else None
+def _hit_rate(answered: Columns) -> float | None:
+    sources = answered.tally_by(lambda traits: traits.embedding)
+    embedded = sum(requests for source, requests in sources.items() if source is not None)
+    return sources.get("cache", 0) / embedded if embedded else None
 
 
 def _errors(variant: VariantRecord) -> Iterable[ErrorSummary]:
-    kinds = Counter((sample.operation, sample.error) for sample in variant.samples if sample.error is not None)
+    kinds = Counter(Columns.of(variant.samples).tally_by(lambda traits: (traits.operation, traits.error)))
     for (operation, kind), times in kinds.most_common():
-        yield ErrorSummary(variant.name, operation, str(kind), times)
+        if kind is not None:
+            yield ErrorSummary(variant.name, operation, kind, times)
 
 
 def _ladders(strategies: Sequence[str], operations: _Operations) -> Iterable[Ladder]:

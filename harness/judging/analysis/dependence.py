@@ -17,6 +17,7 @@ Annals of Mathematical Statistics 11 (1940), whose distribution is exact). And w
 equal in these two tests: whether 2 ms follow on 3 ms says nothing of how often 300 ms are exceeded.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -34,11 +35,14 @@ FAR: Final = 2
 SAMPLES_MIN: Final = 20
 """With fewer, neither test can tell."""
 
+ROUNDING: Final = 1e-9
+"""Of a variance for each value: what is no more is left by rounding."""
+
 FITTED: Final = 2
 """Level and trend, which the correlations are computed without."""
 
 SeriesValues = NDArray[np.float64]
-Kinds = Sequence[Sequence[Sequence[float]]]
+Kinds = Sequence[Sequence[Sequence[float] | NDArray[np.float64 | np.bool_]]]
 """Passes by their kind, such as a phase or a stage of one; those of one kind have a level and a trend in common."""
 
 
@@ -47,7 +51,7 @@ def design_effect(kinds: Kinds, probability: float, limit: float) -> float:
 
     Latencies are in the order of their starts, and infinite where a request failed.
     """
-    latencies = np.array([latency for passes in kinds for each in passes for latency in each], dtype=np.float64)
+    latencies = np.concatenate([np.asarray(each, dtype=np.float64) for passes in kinds for each in passes])
     near = latencies.clip(limit / FAR, limit * FAR)
     if len(near) < SAMPLES_MIN or np.ptp(near) == 0 or not _are_alike(scipy.stats.rankdata(near), kinds, probability):
         return 1.0
@@ -58,7 +62,7 @@ def design_effect(kinds: Kinds, probability: float, limit: float) -> float:
 
 def share_design_effect(kinds: Kinds) -> float:
     """Of a share, at least 1: series of 1 where something occurred, and 0 where it did not."""
-    occurred = np.array([value for passes in kinds for each in passes for value in each], dtype=np.bool_)
+    occurred = np.concatenate([np.asarray(each, dtype=np.bool_) for passes in kinds for each in passes])
     if len(occurred) < SAMPLES_MIN or occurred.all() or not _are_clustered(occurred):
         return 1.0
     return max(1.0, _Correlations.of(occurred, kinds).inflation())
@@ -71,8 +75,19 @@ def effective_size(n: int, design_effect: float) -> int:
 
 def _are_alike(ranks: SeriesValues, kinds: Kinds, probability: float) -> bool:
     """Whether neighbours are, beyond chance."""
-    clustered = _are_clustered(_are_over(ranks, probability))
-    return clustered or _Correlations.of(_scores(ranks), kinds).are_significant
+    return _are_clustered(_are_over(ranks, probability)) or _are_correlated(_scores(ranks), kinds)
+
+
+def _are_correlated(values: SeriesValues, kinds: Kinds) -> bool:
+    """Whether neighbours are beyond chance; their correlation is about normal where they are independent."""
+    residuals = [residual for kind in _by_kind(values, kinds) for residual in _without_trend(kind)]
+    pairs = sum(len(each) - 1 for each in residuals)
+    variance = sum(float(each @ each) for each in residuals) / len(values)
+    # Of equal values, and of those that only grow, nothing but rounding is left.
+    if not pairs or variance <= ROUNDING * len(values):
+        return False
+    covariance = sum(float(each[1:] @ each[:-1]) for each in residuals) / pairs
+    return covariance / variance * math.sqrt(pairs) > float(scipy.stats.norm.isf(RISK))
 
 
 def _scores(ranks: SeriesValues) -> SeriesValues:
@@ -103,15 +118,9 @@ class _Correlations:
         lags = np.arange(1 + max(lengths) // 2)
         weights = np.maximum(np.subtract.outer(lengths, lags), 0).sum(axis=0) / len(values)
         covariances = _products(residuals, max(lengths))[lags] / weights
-        # Of equal values, and of those that only grow, nothing but rounding is left.
-        correlations = covariances[1:] / covariances[0] if covariances[0] > 1e-9 * len(values) else 0.0 * weights[1:]
+        varies = covariances[0] > ROUNDING * len(values)
+        correlations = covariances[1:] / covariances[0] if varies else 0.0 * weights[1:]
         return cls(correlations, np.asarray(weights[1:], dtype=np.float64), len(values))
-
-    @property
-    def are_significant(self) -> bool:
-        """Whether neighbours are alike beyond chance; their correlation is about normal where they are independent."""
-        score = float((self.at_lags * np.sqrt(self.weights * self.n))[:1].sum())
-        return score > float(scipy.stats.norm.isf(RISK))
 
     def inflation(self, mapped: Callable[[SeriesValues], SeriesValues] = lambda correlations: correlations) -> float:
         """By what factor the correlations that these are `mapped` to widen the variance of a mean."""

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from harness.judging.analysis.quantiles import CONFIDENCE, Bounds
 
 
-def mean_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> Bounds:
+def mean_bounds(values: Sequence[float] | NDArray[np.float64], confidence: float = CONFIDENCE) -> Bounds:
     """Says what the true mean is over, and under, each with this confidence; infinite below two samples."""
     if len(values) < 2:  # noqa: PLR2004 -- a spread needs two values.
         return Bounds(-math.inf, math.inf)
@@ -23,7 +24,9 @@ def mean_bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> Boun
     return Bounds(float(np.mean(values)) - half, float(np.mean(values)) + half)
 
 
-def further_samples(values: Sequence[float], limit: float, confidence: float = CONFIDENCE) -> int | None:
+def further_samples(
+    values: Sequence[float] | NDArray[np.float64], limit: float, confidence: float = CONFIDENCE
+) -> int | None:
     """Says how many more samples of the same mean and spread decide `mean <= limit`; None when the mean lies on it.
 
     Fewer than two have no spread yet: then as many as it takes to have one.

@@ -21,6 +21,7 @@ from typing import Final, Literal
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from harness.judging.analysis.dependence import effective_size
 
@@ -29,6 +30,8 @@ FURTHER_SAMPLES_MAX: Final = 100_000
 NORMAL_FROM: Final = 1_000
 
 Decision = Literal["within", "over", "undecided"]
+Ordered = Sequence[float] | NDArray[np.float64]
+"""Values that ascend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,15 @@ class Bounds:
         return "over" if self.lower > limit else "undecided"
 
 
-def quantile(ordered: Sequence[float], probability: float) -> float:
-    """The smallest observation that at least this share of the sample does not exceed. `ordered` ascends."""
-    return ordered[quantile_rank(len(ordered), probability) - 1]
+def quantile(ordered: Ordered, probability: float) -> float:
+    """The smallest observation that at least this share of the sample does not exceed."""
+    return float(ordered[quantile_rank(len(ordered), probability) - 1])
+
+
+def quantile_of(values: NDArray[np.float64], probability: float) -> float:
+    """The same of values in any order: one of them is found sooner than all are put in order."""
+    place = quantile_rank(len(values), probability) - 1
+    return float(np.partition(values, place)[place])
 
 
 def quantile_rank(n: int, probability: float) -> int:
@@ -57,7 +66,7 @@ def quantile_rank(n: int, probability: float) -> int:
 
 
 def quantile_bounds(
-    ordered: Sequence[float], probability: float, confidence: float = CONFIDENCE, *, design_effect: float = 1.0
+    ordered: Ordered, probability: float, confidence: float = CONFIDENCE, *, design_effect: float = 1.0
 ) -> Bounds:
     """Order statistics that the true quantile is over, and under, each with this confidence. `ordered` ascends."""
     size, risk = effective_size(len(ordered), design_effect), 1 - confidence
@@ -76,12 +85,12 @@ def few(n: int, probability: float, risk: float) -> float:
     return least - 1 + (risk - below) / (reached - below)
 
 
-def bounds_at(ordered: Sequence[float], size: int, few_within: float, few_over: float) -> Bounds:
+def bounds_at(ordered: Ordered, size: int, few_within: float, few_over: float) -> Bounds:
     """The observations over `few_within`, and under `few_over` others, where all together count as `size`."""
     n = len(ordered)
     return Bounds(
-        lower=ordered[int(few_within * n / size)] if few_within >= 0 else -math.inf,
-        upper=ordered[n - 1 - int(few_over * n / size)] if few_over >= 0 else math.inf,
+        lower=float(ordered[int(few_within * n / size)]) if few_within >= 0 else -math.inf,
+        upper=float(ordered[n - 1 - int(few_over * n / size)]) if few_over >= 0 else math.inf,
     )
 
 

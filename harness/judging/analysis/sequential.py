@@ -22,7 +22,7 @@ import scipy
 from numpy.typing import NDArray
 
 from harness.judging.analysis.dependence import effective_size
-from harness.judging.analysis.quantiles import CONFIDENCE, Bounds, bounds_at, quantile_bounds
+from harness.judging.analysis.quantiles import CONFIDENCE, Bounds, Ordered, bounds_at, quantile_bounds
 
 FIRST_LOOK_SHARE: Final = 0.8
 
@@ -39,7 +39,7 @@ def confidence_at(look: int, confidence: float = CONFIDENCE) -> float:
 
 
 def sequential_bounds(
-    ordered: Sequence[float],
+    ordered: Ordered,
     sizes: Sequence[int],
     probability: float,
     confidence: float = CONFIDENCE,

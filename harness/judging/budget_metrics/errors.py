@@ -25,12 +25,7 @@ class Errors:
         holds = limit.excess(failed) <= 0
         if not observed.run_is_over:
             # The share of a part is an estimate of the whole's.
-            effect = share_design_effect(
-                [
-                    [[float(sample.error is not None) for sample in each] for each in passes]
-                    for passes in observed.passes
-                ]
-            )
+            effect = share_design_effect(observed.passes(observed.requests.failed))
             holds = not exceeds(
                 n - len(observed.answered), n, limit.value(), observed.fail_confidence, design_effect=effect
             )

@@ -21,13 +21,14 @@ class HitRate:
     meaning = "The share of this run's answered requests with a text to embed whose embedding came from the cache."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        sources = [s.embedding for s in observed.answered if s.embedding is not None]
-        if not sources:
+        sources = observed.answered.tally_by(lambda traits: traits.embedding)
+        n = sum(requests for source, requests in sources.items() if source is not None)
+        if not n:
             return Evaluation(Outcome.INVALID, n=0, reason="no request says who answered its embedding")
-        hit_rate = sources.count("cache") / len(sources)
+        hit_rate = sources.get("cache", 0) / n
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(hit_rate) <= 0 else Outcome.FAIL,
-            n=len(sources),
+            n=n,
             measured=hit_rate,
             limit=limit.value(),
         )

@@ -19,7 +19,8 @@ class LatencyMax:
     meaning = "The latency of this run's slowest request; a failed request exceeds any limit."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        slowest_s = max(math.inf if s.error else s.latency_s for s in observed.samples)
+        requests = observed.requests
+        slowest_s = math.inf if requests.failed.any() else float(requests.latency_s.max())
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(slowest_s) <= 0 else Outcome.FAIL,
             n=len(observed.samples),

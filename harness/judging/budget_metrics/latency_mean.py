@@ -22,7 +22,7 @@ class LatencyMean:
     meaning = "The average latency of the answered requests; its 95% bounds (Student's t) are approximate."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        latencies = [sample.latency_s for sample in observed.answered]
+        latencies = observed.answered.latency_s
         bounds = Bounds(
             lower=mean_bounds(latencies, observed.fail_confidence).lower,
             upper=mean_bounds(latencies, observed.confidence).upper,

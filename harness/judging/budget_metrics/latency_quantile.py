@@ -4,19 +4,24 @@ A failed request counts as slower than any limit: nobody got an answer from it, 
 refusing. Requests that resemble their neighbours count as fewer (`harness.judging.analysis.dependence`).
 """
 
-import math
-from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from harness.judging.analysis.dependence import design_effect, effective_size
-from harness.judging.analysis.quantiles import Bounds, further_samples, quantile, quantile_bounds, samples_min
+from harness.judging.analysis.quantiles import (
+    Bounds,
+    Ordered,
+    further_samples,
+    quantile,
+    quantile_bounds,
+    samples_min,
+)
 from harness.judging.analysis.sequential import confidence_next, sequential_bounds
 from harness.judging.budget_metrics.protocol import OUTCOMES, Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
-from harness.record import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,12 @@ class LatencyQuantile:
         return samples_min(self.probability)
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        latencies = sorted(map(latency_s, observed.samples))
+        latencies = np.sort(observed.requests.judged_s)
         limit_s, n = limit.value(), len(latencies)
         effect = self.effect(observed, limit_s)
         bounds = self.bounds(latencies, observed, effect)
         outcome = OUTCOMES[bounds.decide(limit_s)]
-        within = bisect_right(latencies, limit_s)
+        within = int(np.searchsorted(latencies, limit_s, side="right"))
         # Looking ahead takes longer than a request may be held up.
         undecided = outcome is Outcome.UNDECIDED and observed.run_is_over
         next_look = confidence_next(observed.looks, self.probability, 1 - observed.risk, design_effect=effect)
@@ -61,10 +66,9 @@ class LatencyQuantile:
 
     def effect(self, observed: Observed, limit_s: float) -> float:
         """By what factor the requests count as fewer, as far as it matters to whether this limit is held."""
-        passes = [[[latency_s(sample) for sample in each] for each in rounds] for rounds in observed.passes]
-        return design_effect(passes, self.probability, limit_s)
+        return design_effect(observed.passes(observed.requests.judged_s), self.probability, limit_s)
 
-    def bounds(self, latencies: Sequence[float], observed: Observed, effect: float) -> Bounds:
+    def bounds(self, latencies: Ordered, observed: Observed, effect: float) -> Bounds:
         """Exact over several looks; where the looks or windows are not nested in each other, each has its own part."""
         if observed.risk_share == 1 and observed.looks[-1:] in ((), (len(latencies),)):
             return sequential_bounds(
@@ -74,9 +78,3 @@ class LatencyQuantile:
             lower=quantile_bounds(latencies, self.probability, observed.fail_confidence, design_effect=effect).lower,
             upper=quantile_bounds(latencies, self.probability, observed.confidence, design_effect=effect).upper,
         )
-
-
-def latency_s(sample: Sample) -> float:
-    """Infinite where the request failed."""
-    # Clocks tell no more than nanoseconds; what is beyond them would be taken for a resemblance.
-    return math.inf if sample.error else round(sample.latency_s, 9)

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
+from harness.judging.columns import Columns
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 
@@ -21,7 +22,8 @@ class PoolRefusals:
     meaning = "How many requests failed since no connection to the database became free in time."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        errors = sum(sample.error in REFUSALS for sample in observed.variant.samples)
+        kinds = Columns.of(observed.variant.samples).tally_by(lambda traits: traits.error)
+        errors = sum(kinds.get(kind, 0) for kind in REFUSALS)
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(errors) <= 0 else Outcome.FAIL,
             n=len(observed.variant.samples),

@@ -1,15 +1,18 @@
 """The seam between a budget and what it names: one family of metrics, and how its value is judged."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import attrgetter
-from typing import Final, Literal, Protocol
+from functools import cached_property
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import ExitCode
 from harness.judging.analysis.quantiles import CONFIDENCE, Decision
 from harness.judging.analysis.sequential import confidence_at
+from harness.judging.columns import Columns
 from harness.judging.limits import Limit
 from harness.quantities import Unit
 from harness.record import PhaseRecord, Sample, VariantRecord
@@ -49,13 +52,13 @@ OUTCOMES: Final[Mapping[Decision, Outcome]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observed:
     """Says what a budget selects from a record: samples, the phases they belong to, and their variant."""
 
     variant: VariantRecord
     """The variant that is judged."""
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     """The selected requests."""
     looks: tuple[int, ...] = ()
     """How many of these samples there were at each time the run was looked at to see whether it may end, the last time
@@ -74,18 +77,22 @@ class Observed:
     subject: str = ""
     """What the budget names: an operation, a phase, or the statement whose plan is asked for."""
 
-    @property
-    def answered(self) -> tuple[Sample, ...]:
-        return tuple(sample for sample in self.samples if sample.error is None)
+    @cached_property
+    def requests(self) -> Columns:
+        """The samples as arrays."""
+        return Columns.of(self.samples)
 
-    @property
-    def passes(self) -> list[list[list[Sample]]]:
-        """The samples in the order of their starts, pass by pass; those of one phase, and stage of it, together."""
-        kinds: defaultdict[tuple[str, int | None], defaultdict[int, list[Sample]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
-        for sample in sorted(self.samples, key=attrgetter("intended_s")):
-            kinds[sample.phase, sample.stage][sample.round].append(sample)
+    @cached_property
+    def answered(self) -> Columns:
+        return self.requests.answered
+
+    def passes(self, values: NDArray[Any]) -> Sequence[Sequence[NDArray[Any]]]:
+        """Of each request its value, by its start, pass by pass; those of one phase, and stage of it, together."""
+        order = np.argsort(self.requests.intended_s, kind="stable")
+        kinds: dict[tuple[str, int | None], dict[int, NDArray[Any]]] = {}
+        grouped = self.requests.places(lambda each: (each.phase, each.stage, each.round), order)
+        for (phase, stage, number), places in grouped.items():
+            kinds.setdefault((phase, stage), {})[number] = values[places]
         return [list(rounds.values()) for rounds in kinds.values()]
 
     @property

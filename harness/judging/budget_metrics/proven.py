@@ -18,13 +18,14 @@ class Proven:
     meaning = "The share of this run's searches that an index proved complete, or that needed no index."
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        proven = [sample.proven for sample in observed.answered if sample.proven is not None]
-        if not proven:
+        proven = observed.answered.tally_by(lambda traits: traits.proven)
+        n = proven.get(True, 0) + proven.get(False, 0)
+        if not n:
             return Evaluation(Outcome.INVALID, n=0, reason="the target did not say whether its searches were proven")
-        share = sum(proven) / len(proven)
+        share = proven.get(True, 0) / n
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(share) <= 0 else Outcome.FAIL,
-            n=len(proven),
+            n=n,
             measured=share,
             limit=limit.value(),
         )

@@ -4,14 +4,14 @@ The limit may be a law in what that request returned, so the value reported is t
 limit, or furthest over it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
-from harness.record import Sample
+from harness.record import Traits
 
 SERVER_COUNTS: Final = ("statements", "rows")
 """What the server counts of any target, around whole phases."""
@@ -39,14 +39,15 @@ class RequestCount:
     """How many requests it needs."""
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        if any(getattr(s, self.counted) is None for s in observed.answered):
+        answered = observed.answered.tally()
+        if any(getattr(each, self.counted) is None for each in answered):
             instead = f"; the server does for {self.counted}_per_op" if self.counted in SERVER_COUNTS else ""
             return Evaluation(Outcome.INVALID, n=0, reason=f"the target did not count {self.counted}{instead}")
-        if not all(limit.variables <= _variables(s).keys() for s in observed.answered):
+        if not all(limit.variables <= _variables(each).keys() for each in answered):
             return Evaluation(
                 Outcome.INVALID, n=0, reason=f"the target did not say {', '.join(sorted(limit.variables))}"
             )
-        worst = max(observed.answered, key=lambda s: limit.excess(getattr(s, self.counted), _variables(s)))
+        worst = max(answered, key=lambda each: limit.excess(getattr(each, self.counted), _variables(each)))
         measured, variables = int(getattr(worst, self.counted)), _variables(worst)
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(measured, variables) <= 0 else Outcome.FAIL,
@@ -54,13 +55,13 @@ class RequestCount:
             measured=measured,
             limit=limit.value(variables),
             reason=", ".join(f"{name} = {variables[name]}" for name in sorted(limit.variables)),
-            warning=_constant(observed.answered) if "n" in limit.variables else "",
+            warning=_constant(answered) if "n" in limit.variables else "",
         )
 
 
-def _constant(answered: Sequence[Sample]) -> str:
+def _constant(answered: Iterable[Traits]) -> str:
     """A law that was asked at one point only says nothing about how the count grows."""
-    sizes = {sample.results for sample in answered}
+    sizes = {traits.results for traits in answered}
     if len(sizes) > 1:
         return ""
     return (
@@ -69,8 +70,8 @@ def _constant(answered: Sequence[Sample]) -> str:
     )
 
 
-def _variables(sample: Sample) -> dict[str, int]:
+def _variables(traits: Traits) -> dict[str, int]:
     """What `harness.judging.limits.VARIABLES` names, as far as the target said it."""
     return {
-        name: value for name, value in (("n", sample.results), ("promotions", sample.promotions)) if value is not None
+        name: value for name, value in (("n", traits.results), ("promotions", traits.promotions)) if value is not None
     }

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
@@ -31,7 +33,7 @@ class Within:
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
         n = len(observed.samples)
-        passed = sum(sample.latency_s < self.time_s for sample in observed.answered) / n
+        passed = int(np.sum(observed.answered.latency_s < self.time_s)) / n
         return Evaluation(
             outcome=Outcome.PASS if limit.excess(passed) <= 0 else Outcome.FAIL,
             n=n,

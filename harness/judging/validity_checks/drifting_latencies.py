@@ -1,14 +1,18 @@
 """Latencies that go one way while they are measured are not those of one state: when one asks decides the quantile."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.judging.analysis.drift import Drift, find_drift
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budgets import parse
+from harness.judging.columns import Columns
 from harness.judging.declaration import declaration_of
 from harness.quantities import share
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import RunRecord, Sample, Traits, VariantRecord
 
 
 class DriftingLatencies:
@@ -24,8 +28,8 @@ class DriftingLatencies:
         for variant in record.variants:
             if judged and variant.name not in judged:
                 continue
-            for operation in dict.fromkeys(sample.operation for sample in variant.samples):
-                drift = find_drift(_passes(variant, operation))
+            for operation, requests in _steady(variant).groups(lambda traits: traits.operation).items():
+                drift = find_drift(_in_order(requests))
                 if drift is not None:
                     yield f"{operation} of {variant.name} drifted: {_described(drift)}"
 
@@ -44,15 +48,25 @@ def _timed_variants(record: RunRecord) -> set[str]:
     return {budget.variant or declared.candidate or "" for budget in timed}
 
 
-def _passes(variant: VariantRecord, operation: str) -> list[list[float]]:
-    """A phase with stages or disruptions is meant to change, so it is left out."""
+def _steady(variant: VariantRecord) -> Columns:
+    """What `is_steady` says of each. A phase with stages or disruptions is meant to change, so it is left out."""
     changing = {phase.name for phase in variant.phases if phase.stages}
     changing |= {disruption.phase for disruption in variant.disruptions}
-    passes: defaultdict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
-    for sample in variant.samples:
-        if sample.operation == operation and is_steady(sample) and sample.phase not in changing:
-            passes[sample.round, sample.phase].append((sample.intended_s, sample.latency_s))
-    return [[latency_s for _, latency_s in sorted(samples)] for _, samples in sorted(passes.items())]
+    steady = Columns.of(variant.samples).select(
+        lambda each: each.error is None and each.first_time_text is not True and each.phase not in changing
+    )
+    return steady.where(steady.latency_s > 0)
+
+
+def _pass_of(traits: Traits) -> tuple[int, str]:
+    return traits.round, traits.phase
+
+
+def _in_order(requests: Columns) -> Sequence[NDArray[np.float64]]:
+    """Latencies pass by pass, in the order of their starts."""
+    order = np.argsort(requests.intended_s, kind="stable")
+    latencies_s = requests.latency_s
+    return [latencies_s[places] for _, places in sorted(requests.places(_pass_of, order).items(), key=itemgetter(0))]
 
 
 def _described(drift: Drift) -> str:

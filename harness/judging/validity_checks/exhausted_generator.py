@@ -1,10 +1,10 @@
 """A generator that cannot open a connection has not asked the system, whose errors these would be counted as."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from harness.errors import EXHAUSTIONS
+from harness.judging.columns import Columns
 from harness.quantities import count
 from harness.record import RunRecord
 
@@ -26,9 +26,10 @@ class ExhaustedGenerator:
 
     def objections(self, record: RunRecord) -> Iterator[str]:
         for variant in record.variants:
-            failed = Counter(sample.error for sample in variant.samples if sample.error in ADVICE)
-            for kind, requests in failed.items():
-                assert kind is not None, "only kinds with an advice are counted"
+            kinds = Columns.of(variant.samples).tally_by(lambda traits: traits.error)
+            for kind, requests in kinds.items():
+                if kind is None or kind not in ADVICE:
+                    continue
                 yield (
                     f"the load generator had {EXHAUSTIONS[kind]} for {count(requests)} requests to {variant.name} "
                     f"({kind}). {ADVICE[kind]}"

@@ -1,10 +1,10 @@
 """An operation that never succeeded has been timed at failing."""
 
-from collections import Counter
 from collections.abc import Iterator
 
+from harness.judging.columns import Columns
 from harness.quantities import number_of
-from harness.record import RunRecord
+from harness.record import RunRecord, Traits
 
 
 class FailedRequests:
@@ -13,8 +13,12 @@ class FailedRequests:
 
     def objections(self, record: RunRecord) -> Iterator[str]:
         for variant in record.variants:
-            requests = Counter(sample.operation for sample in variant.samples)
-            answered = Counter(sample.operation for sample in variant.samples if sample.error is None)
-            for operation, total in requests.items():
-                if not answered[operation]:
+            requests = Columns.of(variant.samples)
+            answered = requests.answered.tally_by(_operation)
+            for operation, total in requests.tally_by(_operation).items():
+                if operation not in answered:
                     yield f"all of {number_of(total, f'{operation} request')} of {variant.name} failed"
+
+
+def _operation(traits: Traits) -> str:
+    return traits.operation

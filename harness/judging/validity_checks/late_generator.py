@@ -1,12 +1,13 @@
 """A generator that starts requests late measures itself: what it was late with is part of each response time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from harness.judging.analysis.quantiles import quantile
+from harness.judging.analysis.quantiles import quantile_of
+from harness.judging.columns import Columns
 from harness.judging.workers import worker_named
 from harness.quantities import duration
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import RunRecord, VariantRecord
 
 LATENESS_MAX_S: Final = 0.001
 LATENESS_MAX_SHARE: Final = 0.05
@@ -23,11 +24,10 @@ class LateGenerator:
     def objections(self, record: RunRecord) -> Iterator[str]:
         """Of all workers together the p99 could hide one of many, so each is looked at by itself."""
         for variant in record.variants:
-            for phase in _steady_phases(variant):
-                samples = [sample for sample in variant.samples if sample.phase == phase and sample.scheduled]
-                limit_s = _limit_s(samples)
-                for worker, own in _by_worker(samples).items():
-                    late_s = _lateness_s(own)
+            for phase, requests in _steady(variant).groups(lambda traits: traits.phase).items():
+                limit_s = max(LATENESS_MAX_S, LATENESS_MAX_SHARE * quantile_of(requests.latency_s, 0.5))
+                for worker, own in requests.groups(lambda traits: traits.worker).items():
+                    late_s = quantile_of(own.lateness_s, 0.99)
                     if late_s > limit_s:
                         yield (
                             f"the load generator{worker_named(variant, worker)} was late in {phase} of {variant.name}: "
@@ -36,24 +36,7 @@ class LateGenerator:
                         )
 
 
-def _by_worker(samples: Sequence[Sample]) -> Mapping[int | None, list[Sample]]:
-    parts: dict[int | None, list[Sample]] = {}
-    for sample in samples:
-        parts.setdefault(sample.worker, []).append(sample)
-    return parts
-
-
-def _steady_phases(variant: VariantRecord) -> list[str]:
+def _steady(variant: VariantRecord) -> Columns:
     """After a disruption all that had to wait is answered at once, and what starts then waits for that: not judged."""
     disrupted = {disruption.phase for disruption in variant.disruptions}
-    scheduled = dict.fromkeys(sample.phase for sample in variant.samples if sample.scheduled)
-    return [phase for phase in scheduled if phase not in disrupted]
-
-
-def _lateness_s(samples: list[Sample]) -> float:
-    return quantile(sorted(sample.lateness_s for sample in samples), 0.99)
-
-
-def _limit_s(samples: list[Sample]) -> float:
-    p50_s = quantile(sorted(sample.latency_s for sample in samples), 0.5)
-    return max(LATENESS_MAX_S, LATENESS_MAX_SHARE * p50_s)
+    return Columns.of(variant.samples).select(lambda traits: traits.scheduled and traits.phase not in disrupted)

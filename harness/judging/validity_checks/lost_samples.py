@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.judging.columns import Columns
 from harness.quantities import count
 from harness.record import RunRecord, WorkerRecord
 
@@ -15,10 +16,10 @@ class LostSamples:
 
     def objections(self, record: RunRecord) -> Iterator[str]:
         for variant in record.variants:
-            untimed = {phase.name for phase in variant.phases} - {sample.phase for sample in variant.samples}
+            timed = Columns.of(variant.samples).tally_by(lambda traits: traits.phase)
             for phase in variant.phases:
                 for worker in phase.workers:
-                    if difference := _difference(worker, is_timed=phase.name not in untimed):
+                    if difference := _difference(worker, is_timed=phase.name in timed):
                         yield (
                             f"worker {worker.worker + 1} on {worker.host} {difference} in {phase.name} of "
                             f"{variant.name}, round {phase.round}. Run it again, and see to that host"

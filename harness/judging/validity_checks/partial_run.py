@@ -15,6 +15,6 @@ class PartialRun:
     def objections(self, record: RunRecord) -> Iterator[str]:
         if record.state == "partial" and record.aborted_by is None:
             yield f"the run is partial: {(record.interruption or 'it ended without saying why').removesuffix('.')}"
-        if not any(variant.samples for variant in record.variants):
+        if not any(len(variant.samples) for variant in record.variants):
             profiled = f": it was only profiled, which `harness diff {record.run_id}` shows" if record.profiles else ""
             yield f"no request was measured{profiled}"

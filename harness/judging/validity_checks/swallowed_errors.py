@@ -8,8 +8,9 @@ swallows its errors by nothing but that.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
+from harness.judging.columns import Columns
 from harness.quantities import count, number_of
-from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.record import PhaseRecord, RunRecord, Traits, VariantRecord
 
 SHOWING: Final = ("json", "rows", "columns")
 """What an expectation says of an answer beside its status."""
@@ -29,11 +30,13 @@ class SwallowedErrors:
 
 
 def _objection(record: RunRecord, variant: VariantRecord, phase: PhaseRecord) -> str:
-    samples = [each for each in variant.samples if (each.phase, each.round) == (phase.name, phase.round)]
-    answered = [each for each in samples if each.error is None]
+    if not phase.counters.get("failed_statements"):
+        return ""
+    samples = Columns.of(variant.samples).select(lambda each: (each.phase, each.round) == (phase.name, phase.round))
+    answered = samples.answered
     failed = len(samples) - len(answered)
-    unsaid = phase.counters.get("failed_statements", 0) - failed
-    if not answered or unsaid < len(answered) or any(_is_shown(record, each) for each in answered):
+    unsaid = phase.counters["failed_statements"] - failed
+    if not len(answered) or unsaid < len(answered) or any(_is_shown(record, each) for each in answered.tally()):
         return ""
     return (
         f"the database refused {number_of(int(unsaid + failed), 'statement')} in {phase.name} of {variant.name}, round "
@@ -42,13 +45,13 @@ def _objection(record: RunRecord, variant: VariantRecord, phase: PhaseRecord) ->
     )
 
 
-def _is_shown(record: RunRecord, sample: Sample) -> bool:
-    if sample.rows is not None or sample.results is not None:
+def _is_shown(record: RunRecord, traits: Traits) -> bool:
+    if traits.rows is not None or traits.results is not None:
         return True
     operations = record.scenario.get("operations")
     if not isinstance(operations, Mapping):
         return False
-    operation = cast("Mapping[str, Any]", operations).get(sample.operation)
+    operation = cast("Mapping[str, Any]", operations).get(traits.operation)
     expected = cast("Mapping[str, Any]", operation).get("expect") if isinstance(operation, Mapping) else None
     return isinstance(expected, Mapping) and any(
         cast("Mapping[str, object]", expected).get(key) is not None for key in SHOWING
