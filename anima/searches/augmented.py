@@ -1,6 +1,6 @@
 """Asks an index that orders by structural weight itself, and goes on until it is proven that nothing is missing.
 
-The proof, and what happens where there is none, is in `find_memories` (migration 010).
+The proof, and what happens where there is none, is in `find_memories` (migration 016).
 """
 
 from dataclasses import dataclass

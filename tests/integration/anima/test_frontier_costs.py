@@ -12,11 +12,11 @@ import pytest
 from anima.assembly import Anima
 from anima.bootstraps.ranked import RankedBootstrap
 from anima.database import Session
-from anima.embeddings.protocol import DIMENSIONS
+from anima.embeddings.protocol import DIMENSIONS, Vector
 from anima.model import BootstrapRequest, NewMemory, Query
 from anima.recalls.one_statement import RECALL
 from anima.strategy import FRONTIER
-from tests.memories import NOON, PLANT, opened, rows
+from tests.memories import EAST, NOON, PLANT, opened, rows
 
 CORPUS: Final = ("memories", "memory_states", "memory_keys", "memory_ranks")
 WAL_BYTES_MAX: Final = 8_000
@@ -44,6 +44,13 @@ async def plant_many(session: Session, size: int) -> None:
             for number, vector in enumerate(drawn.normal(0, 1, (size, DIMENSIONS)).astype(np.float32), start=1)
         ],
     )
+
+
+def at_similarity(near: float, drawn: np.random.Generator) -> Vector:
+    """To EAST, in any direction from there."""
+    aside = drawn.normal(0, 1, DIMENSIONS) * (1 - EAST)
+    found: Vector = (near * EAST + np.sqrt(1 - near**2) * aside / np.linalg.norm(aside)).astype(np.float32)
+    return found
 
 
 async def counted(anima: Anima, session: Session, sql: str, *arguments: object) -> dict[str, Any]:
@@ -143,6 +150,32 @@ async def test_a_query_by_itself_reads_few_rows(session: Session) -> None:
             read = await session.connection.fetchval(READ_BY_QUERY) - before
         assert len(found) == RESULTS
         assert RESULTS < read <= ROWS_OF_A_QUERY_MAX
+
+
+async def test_a_search_that_either_index_proves_in_an_order_of_its_own_looks_at_few(session: Session) -> None:
+    """Below the threshold many weigh more than those above it, and above it the quiet ones are many."""
+    drawn = np.random.default_rng(9)
+    planted = [
+        *((0.45, 5.0) for _ in range(150)),
+        *((0.7, 1.0) for _ in range(10)),
+        *((0.6, 0.0) for _ in range(150)),
+    ]
+    await session.connection.executemany(
+        PLANT.sql,
+        [
+            (UUID(int=n), f"memory {n}", f"{n:064x}", at_similarity(near, drawn), "active", 0, phi, *REST)
+            for n, (near, phi) in enumerate(planted, start=1)
+        ],
+    )
+    await session.connection.execute("VACUUM ANALYZE")
+    async with session.transaction():
+        before = await session.connection.fetchval(READ_BY_QUERY)
+        found = await session.fetch(RECALL, EAST, [], 0.5, 5, ALL_BY_INDEX, True, None, NOON)
+        read = await session.connection.fetchval(READ_BY_QUERY) - before
+    assert len(found) == 5
+    assert all(150 < row["id"].int <= 160 for row in found)
+    assert all(row["is_proven"] for row in found)
+    assert read <= ROWS_OF_A_QUERY_MAX
 
 
 async def test_a_bootstrap_reads_only_what_it_returns_and_is_not_planned_anew_each_time(session: Session) -> None:

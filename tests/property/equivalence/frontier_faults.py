@@ -11,7 +11,7 @@ from anima.migrations import Migration
 from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, ScriptStep
 from tests.property.equivalence.faults import Fault, Plant
 
-FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "narrower_search"
+FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "proof_by_parts"
 BOOTSTRAP_ORDER = "order_of_bootstrap"
 
 
@@ -116,8 +116,8 @@ INDEX_FAULTS = [
     function_fault(
         "a search that is never widened",
         "['memories']",
-        "FOR attempt IN 1..6 LOOP",
-        "wanted_by_weight := 2; FOR attempt IN 1..6 LOOP IF attempt > 1 THEN RETURN; END IF;",
+        "<<attempts>>\n    FOR attempt IN 1..9 LOOP",
+        "wanted_by_weight := ARRAY[2, 2];\n<<attempts>>\nFOR attempt IN 1..9 LOOP IF attempt > 1 THEN RETURN; END IF;",
         SEARCH,
     ),
     function_fault(
