@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -83,6 +83,10 @@ class Notebook:
 
 FETCHED: Final = "        rows = await self.pool.fetch(FIND, author)\n"
 WRITTEN: Final = '        await self.pool.execute(WRITE, "x" * 400)\n'
+
+
+Program = Callable[[Sequence[str], Path, Mapping[str, str]], subprocess.CompletedProcess[str]]
+"""Runs `harness` with these arguments, in a directory, in an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +221,19 @@ def plant(directory: Path, *regressions: PlantedRegression) -> None:
         path.write_text(text.replace(regression.old, regression.new), encoding="utf-8")
 
 
-def gated(directory: Path, *options: str) -> GateOutcome:
-    begun = perf_counter()
-    command = [sys.executable, "-m", "harness.cli", "gate", "notebook.toml", "--report", "json=gate.json", *options]
-    kept = {"HARNESS_CACHE_DIRECTORY": str(directory / ".git" / "kept")}
-    done = subprocess.run(  # noqa: S603 -- this harness
-        command, cwd=directory, env=os.environ | kept, capture_output=True, text=True, check=False
+def harness(
+    arguments: Sequence[str], directory: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.cli", *arguments]
+    return subprocess.run(  # noqa: S603 -- this harness
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def gated(directory: Path, program: Program = harness) -> GateOutcome:
+    begun = perf_counter()
+    kept = {"HARNESS_CACHE_DIRECTORY": str(directory / ".git" / "kept")}
+    done = program(("gate", "notebook.toml", "--report", "json=gate.json"), directory, os.environ | kept)
     worse: list[str] = []
     if done.returncode in {0, 1}:
         found: dict[str, Any] = json.loads((directory / "gate.json").read_bytes())

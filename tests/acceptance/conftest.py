@@ -12,6 +12,7 @@ import pytest
 
 from harness import cli
 from harness.errors import ExitCode
+from tests.acceptance import warm
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -91,10 +92,7 @@ def harness_in(directory: Path, environment: dict[str, str]) -> Program:
     """Runs `harness` in that directory."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "harness.cli", *arguments]
-        done = subprocess.run(
-            command, cwd=directory, env=environment, capture_output=True, text=True, timeout=280, check=False
-        )
+        done = warm.run(arguments, directory, environment)
         if done.returncode == ExitCode.INVALID:
             skip_what_the_machine_spoiled(directory)
         return done

@@ -38,7 +38,7 @@ def tenant(runner: asyncio.Runner, foreign: PostgresServer, environment: dict[st
 
 def in_turn(directory: Path) -> str:
     """A scenario of each operation with one user: what users side by side find depends on chance."""
-    path = tiny_in(directory)("query.errors <= 0%", "add.errors <= 0%", requests=6, extra=OTHER_PHASES)
+    path = tiny_in(directory)("query.errors <= 0%", "add.errors <= 0%", requests=3, extra=OTHER_PHASES)
     path.write_text(path.read_text(encoding="utf-8").replace("users = 2", "users = 1"), encoding="utf-8")
     return str(path)
 

@@ -19,17 +19,17 @@ Scenario = Callable[..., Path]
 def test_two_strategies_are_measured_in_turn_and_the_counts_decide_by_themselves(
     harness: Program, tiny: Scenario, tmp_path: Path
 ) -> None:
-    done = harness("compare", "batched", "naive", "--scenario", str(tiny(requests=3)), "--rounds", "2")
+    done = harness("compare", "batched", "fix2", "--scenario", str(tiny(requests=3)), "--rounds", "2")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "query statements grew from 3 to " in done.stdout
     (run,) = (tmp_path / "reports").iterdir()
     stored = json.loads((run / "comparison.json").read_bytes())["comparison"]
     assert stored["control"] == "batched (control)"
     assert {each["metric"] for each in stored["metrics"]} == {"mean", "p50", "p95"}
-    names = ["batched", "naive", "batched (control)"]
+    names = ["batched", "fix2", "batched (control)"]
     assert turns_of(run, operation="query", round_number=1) == names * 3
     assert turns_of(run, operation="query", round_number=2) == names[::-1] * 3
-    assert "# naive against batched" in (run / "comparison.md").read_text(encoding="utf-8")
+    assert "# fix2 against batched" in (run / "comparison.md").read_text(encoding="utf-8")
     again = harness("compare", run.name, "--format", "json")
     assert again.returncode == 1
     assert json.loads(again.stdout)["comparison"] == stored
@@ -38,7 +38,7 @@ def test_two_strategies_are_measured_in_turn_and_the_counts_decide_by_themselves
     assert reported.returncode == 1
     assert "FAIL" in reported.stdout
     assert "query statements grew from 3 to " in reported.stdout
-    assert "<title>FAIL: naive against batched</title>" in (run / "report.html").read_text(encoding="utf-8")
+    assert "<title>FAIL: fix2 against batched</title>" in (run / "report.html").read_text(encoding="utf-8")
     assert done.stdout.splitlines()[-1] == f"Report: {run.relative_to(tmp_path) / 'report.html'}"
 
     with_itself = harness("compare", run.name, "latest")

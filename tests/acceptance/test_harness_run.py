@@ -83,7 +83,7 @@ def test_workers_share_a_run(harness: Program, tiny: Scenario, tmp_path: Path) -
 @pytest.mark.slow
 def test_a_quantile_that_few_samples_cannot_decide_exits_with_3(harness: Program, tiny: Scenario) -> None:
     path = tiny("query.p95 <= 10s", requests=60, extra="time_s = 0.001\n")
-    done = harness("run", str(path))
+    done = harness("run", str(path), "--strategies", "batched")
     assert done.returncode == 3
     assert "UNDECIDED" in done.stdout
     assert "warning: query.p95 <= 10s" in done.stderr
@@ -257,7 +257,8 @@ def test_an_embedding_server_that_answers_nonsense_makes_the_run_invalid(
     harness: Program, tiny: Scenario, fault: str
 ) -> None:
     path = tiny("batched: query.statements <= 3", extra=f"\n[embedding_faults]\n{fault} = 1.0\n")
-    done = harness("run", str(path), "--set", "latency=lan", "--set", "workload.query.known_text_rate=0")
+    settings = ("--set", "latency=lan", "--set", "workload.query.known_text_rate=0")
+    done = harness("run", str(path), "--strategies", "batched", *settings)
     assert done.returncode == 4
     assert "InvalidEmbedding" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

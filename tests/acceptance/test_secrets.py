@@ -1,13 +1,11 @@
 """Secrets planted wherever a run meets them: none is in any file that it leaves, nor in what it shows."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Program
+from tests.acceptance.conftest import harness_in
 
 pytestmark = pytest.mark.slow
 
@@ -28,20 +26,13 @@ SETTINGS = (
 
 
 def test_nothing_secret_is_stored_or_shown(
-    tiny: Callable[..., Path], tmp_path: Path, environment: dict[str, str], harness: Program
+    tiny: Callable[..., Path], tmp_path: Path, environment: dict[str, str]
 ) -> None:
+    harness = harness_in(tmp_path, environment | ENVIRONMENT)
     scenario = tiny("query.statements <= 3")
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
     reports = [f"--report={form}=out.{form}" for form in ("junit", "html", "json", "markdown", "github")]
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "run", str(scenario), "--strategies", "batched", *settings, *reports],
-        cwd=tmp_path,
-        env=environment | ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    done = harness("run", str(scenario), "--strategies", "batched", *settings, *reports)
     assert done.returncode == 0, done.stdout + done.stderr
     shown = done.stdout + done.stderr + harness("report", "--format", "json").stdout
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -55,18 +46,11 @@ def test_a_failure_shows_no_secret_either(
     tiny: Callable[..., Path], tmp_path: Path, environment: dict[str, str]
 ) -> None:
     """A server that refuses its setting says so with the value, in its log and in the reason of the failure."""
+    harness = harness_in(tmp_path, environment | ENVIRONMENT)
     scenario = tiny()
     setting = f'database.settings.archive_mode="{PLANTED}-github"'
     for debug in ([], ["--debug"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *debug, "run", str(scenario), "--set", setting],
-            cwd=tmp_path,
-            env=environment | ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
+        done = harness(*debug, "run", str(scenario), "--set", setting)
         assert done.returncode == 2, done.stdout + done.stderr
         assert "archive_mode" in done.stderr
         assert PLANTED not in done.stdout + done.stderr
