@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
 from harness import runs
+from harness.errors import HarnessError
 from harness.measuring.shipped import shipped, title_of
 from harness.measuring.targets import TARGETS
+
+UNREADABLE: Final = "cannot be read: `harness report {name}` says why"
 
 
 def list_(output: Path) -> None:
@@ -24,4 +28,13 @@ def inventory(output: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for target, kind in TARGETS.items():
         if listed := kind.listed():
             yield f"Strategies of {target}", list(listed.items())
-    yield f"Runs in {output}", [(run.name, runs.load_record(run).state) for run in runs.all_runs(output)]
+    yield f"Runs in {output}", list(_states(output))
+
+
+def _states(output: Path) -> Iterator[tuple[str, str]]:
+    """Of each run under `output`. One that cannot be read hides no other."""
+    for run in runs.all_runs(output):
+        try:
+            yield run.name, runs.load_record(run).state
+        except HarnessError:
+            yield run.name, UNREADABLE.format(name=run.name)
