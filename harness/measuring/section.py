@@ -43,6 +43,8 @@ def _docstrings(module: str) -> dict[str, dict[str, str | None]]:
 def _under_fields(definition: ast.ClassDef) -> Iterator[tuple[str, str | None]]:
     for field, after in pairwise([*definition.body, ast.Pass()]):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            stands = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            text = after.value.value if stands else None
-            yield field.target.id, inspect.cleandoc(text) if isinstance(text, str) else None
+            match after:
+                case ast.Expr(value=ast.Constant(value=str() as text)):
+                    yield field.target.id, inspect.cleandoc(text)
+                case _:
+                    yield field.target.id, None

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.planted_in_a_gate import REGRESSIONS, GateOutcome, gated, make_repository, plant
 from tests.acceptance import warm
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PLANTED = {each.name: each for each in REGRESSIONS}
 TOGETHER = ("a lost index", "the vector column fetched needlessly", "doubled WAL", "a pool of one")

@@ -63,9 +63,14 @@ def _answer(asked: str) -> int:
     assert process.stdin is not None
     assert process.stdout is not None
     with ONE_AT_A_TIME:
-        process.stdin.write(f"{asked}\n")
-        process.stdin.flush()
-        answer = process.stdout.readline()
+        try:
+            process.stdin.write(f"{asked}\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        except BaseException:  # A test that took too long: the answer to it would be taken for that to the next.
+            os.killpg(process.pid, signal.SIGKILL)
+            _forked.cache_clear()
+            raise
     assert answer, "the process that is forked has ended"
     return int(answer)
 
@@ -75,7 +80,12 @@ def _forked() -> "subprocess.Popen[str]":
     """Started when it is first needed; it ends when what asks it has closed the pipe, or has ended."""
     command = [sys.executable, "-m", __name__]
     process = subprocess.Popen(
-        command, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     atexit.register(process.communicate)
     return process

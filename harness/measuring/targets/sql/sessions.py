@@ -31,6 +31,9 @@ WITHOUT_INDEXES: Final = (
 )
 """Has the server read all rows; what was planned before is planned again."""
 
+NO_TIMEOUT: Final = "SET LOCAL statement_timeout = 0"
+"""A variant's timeout is for what is measured: on a busy machine preparing it may take longer."""
+
 WRONG: Final = "wrong answer"
 """The class of an error that the database does not know of."""
 
@@ -84,8 +87,10 @@ class OwnSession:
         except (asyncpg.CantChangeRuntimeParamError, asyncpg.UndefinedObjectError, asyncpg.DataError) as error:
             raise UsageError(f"settings of a variant: {error}.") from None
         statements = [statement for each in self._operations.values() for statement in each]
-        await _take_text(self._connection, [await _prepare(self._connection, each) for each in statements])
-        self._prepared = {each.name: await _prepare(self._connection, each) for each in statements}
+        async with self._connection.transaction():
+            await self._connection.execute(NO_TIMEOUT)
+            await _take_text(self._connection, [await _prepare(self._connection, each) for each in statements])
+            self._prepared = {each.name: await _prepare(self._connection, each) for each in statements}
         for name in self._operations:
             self._check_columns(name)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from harness.measuring.section import Section
 
 
-class Plain(Section):
+class Plain(Section, frozen=True):
     count: int = 1
     """How many."""
     untold: int = 1
@@ -16,7 +16,7 @@ class Plain(Section):
     """Not this."""
 
 
-class Further(Plain):
+class Further(Plain, frozen=True):
     count: int = 2
     rate: float = 1.0
     """Of what comes.
@@ -44,7 +44,7 @@ def test_a_section_is_made_and_used_without_its_source(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(ast, "parse", refuse)
 
-    class Made(Section):
+    class Made(Section, frozen=True):
         count: int = 1
         """How many."""
 

@@ -164,7 +164,7 @@ async def test_a_setting_that_there_is_not_is_told(tmp_path: Path, empty_url: st
     ("written", "settings", "kind"),
     [
         ("SELECT 1 / (id - 1) FROM things", {}, "refused"),
-        ("SELECT pg_sleep(10)", {"statement_timeout": "20ms"}, "timeout"),
+        ("SELECT pg_sleep(60)", {"statement_timeout": "1s"}, "timeout"),
         ("SELECT pg_terminate_backend(pg_backend_pid())", {}, "broken connection"),
         ("INSERT INTO things VALUES (1)", {}, "conflict"),
     ],
@@ -184,6 +184,23 @@ async def test_failures_have_a_class_and_leave_the_connection_usable(
             await opened.perform(Request("bad", {}))
         assert failed.value.kind == kind
         assert (await opened.perform(Request("good", {}))).rows == 1
+
+
+async def test_a_timeout_of_a_variant_is_for_what_it_asks_and_not_for_preparing_it(
+    tmp_path: Path, empty_url: str
+) -> None:
+    """What takes long to prepare here takes so on a busy machine whatever it is."""
+    long = f"SELECT 1 FROM things WHERE id IN ({', '.join(map(str, range(100_000)))})"
+    chosen = scenario(
+        tmp_path,
+        operations=operations(long=(long, []), slow=("SELECT pg_sleep(60)", [])),
+        variants={"current": {"settings": {"statement_timeout": "1ms"}}},
+    )
+    target = SqlTarget(chosen)
+    await target.prepare(empty_url, 0)
+    async with target.open(TargetContext("current", empty_url)) as opened:
+        with pytest.raises(TargetError, match="statement timeout"):
+            await opened.perform(Request("slow", {}))
 
 
 async def test_a_value_that_its_type_does_not_take_is_a_failure_with_its_name(tmp_path: Path, empty_url: str) -> None:
