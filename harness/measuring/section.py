@@ -23,13 +23,13 @@ class Section(BaseModel, frozen=True):
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:  # noqa: ANN401 -- as pydantic has it
         schema = super().__get_pydantic_json_schema__(core_schema, handler)
         properties = handler.resolve_ref_schema(schema)["properties"]
-        told: dict[str, str | None] = {}
+        descriptions: dict[str, str | None] = {}
         for each in reversed(cls.__mro__):
             if issubclass(each, Section):
-                told |= _docstrings(each.__module__).get(each.__qualname__, {})
+                descriptions |= _docstrings(each.__module__).get(each.__qualname__, {})
         for name, field in cls.model_fields.items():
-            if told.get(name):
-                properties[field.alias or name].setdefault("description", told[name])
+            if descriptions.get(name):
+                properties[field.alias or name].setdefault("description", descriptions[name])
         return schema
 
 

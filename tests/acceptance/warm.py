@@ -50,8 +50,8 @@ def run(arguments: Sequence[str], directory: Path, environment: Mapping[str, str
         streams = [Path(written, name) for name in ("stdout", "stderr")]
         asked = {"arguments": arguments, "directory": str(directory), "environment": dict(environment)}
         code = _answer(json.dumps(asked | {"streams": [str(path) for path in streams]}))
-        said, told = (path.read_text(encoding="utf-8") for path in streams)
-    return subprocess.CompletedProcess(command, code, said, told)
+        output, errors = (path.read_text(encoding="utf-8") for path in streams)
+    return subprocess.CompletedProcess(command, code, output, errors)
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
