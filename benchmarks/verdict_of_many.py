@@ -12,6 +12,7 @@ import os
 import resource
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ import numpy as np
 
 from harness import journal
 from harness.judging.analysis import ready
+from harness.judging.budgets import parse
 from harness.judging.verdict import judge
 from harness.measuring.recording import header
 from harness.measuring.scenario_files import load_scenario
@@ -98,6 +100,7 @@ def figures(path: Path) -> dict[str, Any]:
         "read_mib": read,
         "judge": judging,
         "judge_mib": resident_mib(),
+        "judge_by_one": {text: _timed(partial(judge, record, [parse(text)]))[1] for text in BUDGETS},
         "outcome": verdict.outcome.name,
         "budgets": {each.budget: each.outcome.name for each in verdict.budgets},
     }
