@@ -335,7 +335,9 @@ async def test_the_recall_of_a_search_is_that_of_its_settings_beside_the_same_wi
             found[name] = await opened.recalls(queries)
             assert await opened.recalls(()) == ()
             assert (await opened.perform(queries[0])).results == (2 if name == "least" else 10)
-    assert set(found["least"]) <= {0.1, 0.2}
+    # Two of ten are found. The graph is drawn anew by each build: of a search neither has to be among the nearest.
+    assert set(found["least"]) <= {0.0, 0.1, 0.2}
+    assert any(found["least"])
     assert sum(found["most"]) / len(queries) >= 0.9
 
 
