@@ -1,6 +1,6 @@
 """Reads each tier from an index in exactly its order, as of the last folding, and ranks what was recalled since.
 
-The order is found by `ids_of_bootstrap` (migration 015). Memories come as JSON, a hundred in one text: a client takes
+The order is found by `ids_of_bootstrap` (migration 017). Memories come as JSON, a hundred in one text: a client takes
 more time to make sixteen cells of each, and a row, and a server has more processors.
 """
 

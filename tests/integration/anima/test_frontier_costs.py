@@ -195,3 +195,22 @@ async def test_a_bootstrap_reads_only_what_it_returns_and_is_not_planned_anew_ea
         assert read <= 3 * 50
     planned = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement ~ 'ids_of_bootstra[p]'"
     assert await rows(session, planned) == [{"generic_plans": 5, "custom_plans": 5}]
+
+
+async def test_a_bootstrap_reads_the_state_of_what_is_not_folded_once(session: Session) -> None:
+    """And not for each tier."""
+    await plant_many(session, 400)
+    questions = np.random.default_rng(5).normal(0, 1, (10, DIMENSIONS)).astype(np.float32)
+    for question in questions:
+        await session.fetch(RECALL, question, [], 0.0, RESULTS, ALL_BY_INDEX, False, "c", NOON)
+    await session.connection.execute("VACUUM ANALYZE")
+    unfolded = await session.connection.fetchval(
+        "SELECT count(DISTINCT one) FROM memory_recalls, unnest(memory_ids) AS one"
+    )
+    assert unfolded > RESULTS * 4
+    async with session.transaction():
+        before = await session.connection.fetchval(READ_BY_QUERY)
+        loaded = await RankedBootstrap().load(session, BootstrapRequest(conversation_id="c", active_limit=35))
+        read = await session.connection.fetchval(READ_BY_QUERY) - before
+    assert loaded.distribution["active"] == 35
+    assert read <= len(questions) + unfolded + 3 * 35

@@ -12,7 +12,7 @@ from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, 
 from tests.property.equivalence.faults import Fault, Plant
 
 FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "proof_by_parts"
-BOOTSTRAP_ORDER = "order_of_bootstrap"
+BOOTSTRAP_ORDER = "states_read_once"
 
 
 def rewritten_function(title: str, right: str, wrong: str) -> Plant:
