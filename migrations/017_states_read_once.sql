@@ -1,5 +1,6 @@
 -- transaction: yes
--- A bootstrap reads the states of what recalls name once, and not for each of the three tiers.
+-- A bootstrap reads the states of what recalls name once, and not for each of the three tiers. `ids_by_phi` stays, for
+-- bootstraps that are under way.
 
 -- Active by recency (all of them without an `active_most`), then thread and stable by phi in what `most` leaves. A memory
 -- that no recall names is as its rank says; one that is named may be in any tier by now.
@@ -78,5 +79,3 @@ BEGIN
     );
 END
 $$;
-
-DROP FUNCTION IF EXISTS ids_by_phi;
