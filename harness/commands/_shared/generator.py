@@ -48,7 +48,7 @@ class GeneratorFinding:
 class Driven:
     """Says what a phase on the null target came to; `cpu_s` is the time that this process computed."""
 
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     cpu_s: float
 
 
