@@ -26,7 +26,14 @@ from harness.commands.compare import (
 from harness.errors import ExitCode, UsageError
 from harness.failures import raise_first
 from harness.judging.comparison import Comparison
-from harness.judging.gate import GatePair, doubted_places, judge_gate, latency_findings, refuse_unknown_figures
+from harness.judging.gate import (
+    GatePair,
+    doubted_places,
+    gate_recalls,
+    judge_gate,
+    latency_findings,
+    refuse_unknown_figures,
+)
 from harness.judging.waivers import Waiver, Waivers, of_figures
 from harness.measuring import scenario_files
 from harness.measuring.environment import host, software
@@ -207,6 +214,7 @@ class Gating:
 
     def report(self, record: RunRecord, elapsed_s: float, compared: Comparison | None = None) -> GateReport:
         remarks = [self.plan.remark, self._unchanged()]
+        remarks += [each.sentence for each in gate_recalls(record, self.pairs) if each.candidate is not None]
         remarks += [f"Latencies, both sides in turn: {compared.sentence}"] if compared else []
         return GateReport(
             self.plan.scenario.name,

@@ -22,8 +22,9 @@ from harness.judging.budget_metrics.memory_growth import levels_of
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import COUNTERS, MetricComparison, compared_figures
 from harness.judging.plan_differences import PlanDifference, compare_plans, plan_side
+from harness.judging.searches import is_approximate, recall_of, recalls_of, tells_complete
 from harness.judging.waivers import NO_WAIVERS, Standing, Waiver, Waivers, day_of, standing, unknown
-from harness.quantities import number_of
+from harness.quantities import number_of, share
 from harness.record import INTERRUPTED, PhaseRecord, PlanRecord, RunRecord, Sample, VariantRecord
 
 FindingKind = Literal["counted", "planned", "timed"]
@@ -170,6 +171,60 @@ class PairView:
         return found
 
 
+RECALL_LOSS: Final = 0.03
+"""By which share less may be found than at the base, since chance builds such an index."""
+RECALL: Final = "recall, as a share"
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecall:
+    """What both sides find at a place of what an exact search does; None where nobody knows."""
+
+    place: str
+    """The size of the data."""
+    operation: str
+    """The operation that searches."""
+    base: float | None
+    """The base's share."""
+    candidate: float | None
+    """The candidate's share."""
+
+    @property
+    def sentence(self) -> str:
+        return f"Recall of {self.operation}, {self.place}: {share(self.candidate)} ({share(self.base)} at the base)."
+
+
+def gate_recalls(record: RunRecord, pairs: Sequence[GatePair]) -> Sequence[GateRecall]:
+    """Of each operation that may miss something on either side, at each size of the data."""
+    first = [view for pair in pairs for view in list(_views(record, pair))[:1]]
+    return [each for view in first for each in _recalls(view)]
+
+
+def _recalls(view: PairView) -> Iterable[GateRecall]:
+    """Where both ask far away, they find what they find at the same size nearby."""
+    for operation, phases in view.by_operation().items():
+        sides = view.base, view.candidate
+        counted = any(_is_of_one_user(pair[0]) for pair in phases) and len(phases) >= COPIES_MIN
+        missing = any(is_approximate(side, operation) and not tells_complete(side, operation) for side in sides)
+        known = any(recalls_of(side, operation) for side in sides) and not any(side.plans for side in sides)
+        if counted and (missing or known):
+            yield GateRecall(view.pair.place, operation, *(_recall(side, operation) for side in sides))
+
+
+def _recall(side: VariantRecord, operation: str) -> float | None:
+    """All where no plan of the side may miss anything, and it was held against nothing."""
+    found = recall_of(side, operation)
+    return 1.0 if found is None and side.plans and not is_approximate(side, operation) else found
+
+
+def _recalls_lost(view: PairView) -> Iterable[GateFinding]:
+    for each in _recalls(view):
+        if each.base is not None and each.candidate is not None and abs(each.base - each.candidate) > RECALL_LOSS:
+            is_worse = each.candidate < each.base
+            sides = each.base, each.candidate
+            yield GateFinding(each.place, each.operation, RECALL, "counted", *sides, is_worse=is_worse)
+
+
 def judge_gate(
     record: RunRecord,
     pairs: Sequence[GatePair],
@@ -192,8 +247,10 @@ def judge_gate(
         findings += _confirmed(views)
     findings = list(_with_waivers(findings, waivers, day_of(record.started_at), is_whole=measured == len(pairs)))
     ordered = sorted(findings, key=lambda each: (not each.is_worse, FINDING_KINDS.index(each.kind)))
-    outcome, code = _outcome(record, ordered, measured, len(pairs))
-    return GateVerdict(outcome, _sentence(record, ordered, measured, len(pairs)), tuple(ordered), code)
+    unknown_recalls = [each for each in gate_recalls(record, pairs) if None in {each.base, each.candidate}]
+    outcome, code = _outcome(record, ordered, measured, len(pairs), unknown_recalls)
+    sentence = _sentence(record, ordered, measured, len(pairs), unknown_recalls)
+    return GateVerdict(outcome, sentence, tuple(ordered), code)
 
 
 def latency_findings(compared: Sequence[MetricComparison]) -> tuple[GateFinding, ...]:
@@ -236,10 +293,10 @@ def _with_waivers(
 
 def _within(finding: GateFinding, waiver: Waiver) -> Outcome:
     """By what share it is worse, beside what is accepted; of what has no size, anything is."""
-    share = waiver.accepted_share
-    if share is None or finding.before is None or finding.after is None:
+    accepted = waiver.accepted_share
+    if accepted is None or finding.before is None or finding.after is None:
         return Outcome.PASS
-    beyond = abs(finding.after - finding.before) > share * abs(finding.before)
+    beyond = abs(finding.after - finding.before) > accepted * abs(finding.before)
     return Outcome.FAIL if beyond else Outcome.PASS
 
 
@@ -248,7 +305,14 @@ TIMED_FIGURES: Final = (", ms", ", bytes kept", "beside one alone")
 
 def figure_names(operations: Iterable[str]) -> Sequence[str]:
     """Names what a gate may find of these operations, but for tables and statements."""
-    counters = (*COUNTERS, "errors", *(each.name for each in PHASE_COUNTERS), "time, ms", "sessions with the database")
+    counters = (
+        *COUNTERS,
+        "errors",
+        *(each.name for each in PHASE_COUNTERS),
+        RECALL,
+        "time, ms",
+        "sessions with the database",
+    )
     return [f"{operation} {counter}" for operation in operations for counter in counters] + [HIT_FIGURE]
 
 
@@ -311,6 +375,7 @@ def _counted(view: PairView) -> Iterable[GateFinding]:
             yield from _per_phase(view, operation, phases, counter)
     yield from _hit_rate(view)
     yield from _pool(view)
+    yield from _recalls_lost(view)
 
 
 def _requests(view: PairView) -> Iterable[GateFinding]:
@@ -599,19 +664,29 @@ def _users(side: VariantRecord, sample: Sample) -> bool:
 
 
 def _outcome(
-    record: RunRecord, findings: Sequence[GateFinding], measured: int, wanted: int
+    record: RunRecord,
+    findings: Sequence[GateFinding],
+    measured: int,
+    wanted: int,
+    unknown_recalls: Sequence[GateRecall],
 ) -> tuple[Outcome, ExitCode]:
     if record.interruption == INTERRUPTED:
         return Outcome.INVALID, ExitCode.INTERRUPTED
     if any(each.is_worse for each in findings):
         return Outcome.FAIL, ExitCode.FAIL
-    if record.interruption or measured < wanted:
+    if record.interruption or measured < wanted or unknown_recalls:
         return Outcome.INVALID, ExitCode.INVALID
     waived = any(each.standing for each in findings)
     return (Outcome.PASS_WITH_WAIVERS if waived else Outcome.PASS), ExitCode.PASS
 
 
-def _sentence(record: RunRecord, findings: Sequence[GateFinding], measured: int, wanted: int) -> str:
+def _sentence(
+    record: RunRecord,
+    findings: Sequence[GateFinding],
+    measured: int,
+    wanted: int,
+    unknown_recalls: Sequence[GateRecall],
+) -> str:
     worse = [each for each in findings if each.is_worse]
     if worse:
         named = dict.fromkeys(f"{each.subject} {each.counter.partition(',')[0]}" for each in worse)
@@ -622,6 +697,12 @@ def _sentence(record: RunRecord, findings: Sequence[GateFinding], measured: int,
         return f"The gate came to no end: {record.interruption}."
     if measured < wanted:
         return f"Both sides were measured in {measured} of {number_of(wanted, 'place')}, so nothing is shown."
+    if unknown_recalls:
+        return (
+            f"{unknown_recalls[0].operation} searches by an index that may miss what there is, and the target does not "
+            "search exactly as well, so nothing shows that it finds as much as the base. SQL does by one statement "
+            "that reads, a Python class by a method `exact`: gate that."
+        )
     waived = list(dict.fromkeys(f"{each.figure}: {each.standing.sentence}" for each in findings if each.standing))
     if waived:
         return f"Nothing else is worse than the base. {' '.join(waived)}"

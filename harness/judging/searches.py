@@ -30,13 +30,22 @@ def recall_of(variant: VariantRecord, operation: str) -> float | None:
     return fmean(recalls) if recalls else None
 
 
+def is_approximate(variant: VariantRecord, operation: str) -> bool:
+    """Whether a plan of the operation may miss something."""
+    return bool(_kinds(variant, operation) & APPROXIMATE)
+
+
+def tells_complete(variant: VariantRecord, operation: str) -> bool:
+    """Whether each search tells whether it was complete, which needs no other measure of it."""
+    return operation in _telling(variant)
+
+
 def without_recall(variant: VariantRecord, operations: Iterable[str]) -> str | None:
     """Says why latencies of these operations show nothing; None where each searches exactly, or its recall is known.
 
     What tells of each search whether it was complete needs no other measure of it.
     """
-    tell = {each.operation for each in Columns.of(variant.samples).tally() if each.proven is not None}
-    for operation in sorted(set(operations) - tell):
+    for operation in sorted(set(operations) - _telling(variant)):
         kinds = sorted(_kinds(variant, operation) & APPROXIMATE)
         if kinds and not recalls_of(variant, operation):
             return (
@@ -65,6 +74,10 @@ def best_recall(record: RunRecord, operation: str) -> tuple[str, float] | None:
     """The variant that finds most, and its recall; None where nobody measured any."""
     known = {each.name: recall for each in record.variants if (recall := recall_of(each, operation)) is not None}
     return max(known.items(), key=lambda pair: pair[1]) if known else None
+
+
+def _telling(variant: VariantRecord) -> set[str]:
+    return {each.operation for each in Columns.of(variant.samples).tally() if each.proven is not None}
 
 
 def _kinds(variant: VariantRecord, operation: str) -> set[str]:

@@ -52,6 +52,9 @@ REQUESTS: Final = 4
 REQUESTS_OF_OTHERS: Final = 20
 """Of each phase; more where the target does no work after its answers, and a processor's clock ticks slowly."""
 
+RECALL_QUERIES: Final = 24
+"""Held against an exact search at each size: as many as the memory system is asked there."""
+
 SEVERAL: Final = 4
 """Users who ask at once."""
 
@@ -214,6 +217,7 @@ def _each_alone(scenario: Scenario) -> Scenario:
     ]
     asked = () if scenario.tells_plans else tuple(f"{name}.statements_per_op <= 0" for name in scenario.operation_names)
     changed = {"phases": tuple(phases), "slices": requests if works_on else 1, "budgets": asked}
+    changed["recall_queries"] = RECALL_QUERIES
     # A budget on what only the server tells has the scenario ask it; it is judged by nobody here.
     return scenario.model_copy(update=changed).completed()
 

@@ -14,6 +14,8 @@ from anima.migrations import mend_indexes
 from anima.model import Query, content_hash
 from anima.searches.augmented import AugmentedSearch
 from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.corpora.protocol import TIERS
+from harness.measuring.targets.anima.scenario import TIER_STATES
 from tests.memories import NOON, PLANT
 
 MEMORIES: Final = 1_200
@@ -23,7 +25,10 @@ THRESHOLDS: Final = (0.0, 0.3)
 RECALL_MIN: Final = 0.99
 REST: Final = (False, "{}", NOON, NOON, None)
 
+SHARES: Final = GeneratedSettings(size=MEMORIES).tiers.model_dump()
+
 PHIS: Final[dict[str, Callable[[Random], float]]] = {
+    "of the scenarios' tiers": lambda drawn: TIER_STATES[drawn.choices(TIERS, [SHARES[t] for t in TIERS])[0]][1],
     "light": lambda drawn: drawn.choice((0.0, 0.0, 0.0, 0.3, 0.8)),
     "skewed by use": lambda drawn: min(5.0, 0.1 * (drawn.paretovariate(0.6) - 1)),
     "uniform": lambda drawn: drawn.uniform(0, 5),

@@ -15,17 +15,18 @@ from anima.model import Query, Tier
 from anima.searches.exact import ExactSearch
 from anima.searches.hnsw import FIND, HnswSearch
 from harness.measuring.targets.anima.corpora.generated import GeneratedSettings
+from harness.measuring.targets.anima.scenario import TIER_STATES
 from tests.memories import AT_095, EAST, NOON, leaning, plant, rows
 
 MEMORIES: Final = 2_000
 QUESTIONS: Final = 100
-RECALL_MIN: Final = 0.9
+RECALL_MIN: Final = 0.5
 """Of the memories that exact search returns, how many approximate search returns too, over all questions.
 
-Measured: 0.95. What is missed is far from the question and owes its place to phi; building the index involves chance.
+Measured: 0.57. The index orders by similarity alone, so what is missed is farther from the question and owes its place
+to its phi. `frontier` is held to 0.99 of the same (`test_frontier_recall.py`).
 """
 
-PHIS: Final = (0.0, 0.0, 0.3, 0.8, 1.5)
 INDEX: Final = "idx_memories_embedding"
 
 
@@ -37,10 +38,13 @@ async def its_index(session: Session) -> None:
 
 @pytest.mark.slow
 async def test_recall_is_at_least_as_stated(session: Session) -> None:
-    corpus = GeneratedSettings(size=MEMORIES).open()
+    """With the phi that the tiers of a scenario's memories imply."""
+    settings = GeneratedSettings(size=MEMORIES)
+    corpus = settings.open()
+    tiers = settings.tiers.assign(MEMORIES)
     async with session.connection.transaction():
-        for number, memory in enumerate(corpus.memories(MEMORIES)):
-            phi = PHIS[number % len(PHIS)]
+        for tier, memory in zip(tiers, corpus.memories(MEMORIES), strict=True):
+            _, phi = TIER_STATES[tier]
             await plant(session, hashed_vector(memory.content), content=memory.content, phi=phi)
     await session.connection.execute("ANALYZE memories")
     await session.connection.execute("SET enable_seqscan = off")  # The index is asked, however small the table.

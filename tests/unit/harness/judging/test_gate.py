@@ -10,7 +10,7 @@ from harness.errors import ExitCode
 from harness.judging.analysis.paired import Difference, Word
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import MetricComparison
-from harness.judging.gate import GatePair, GateVerdict, doubted_places, judge_gate, latency_findings
+from harness.judging.gate import GatePair, GateVerdict, doubted_places, gate_recalls, judge_gate, latency_findings
 from harness.record import INTERRUPTED, LevelsRecord, PlanRecord, PlanStep, RunRecord, VariantRecord
 from tests.records import phase, record, sample, variant
 
@@ -301,3 +301,66 @@ def test_a_latency_that_is_slower_fails_the_gate_and_one_that_is_undecided_does_
     assert slower.detail == "1.30 times (1.28 to 1.32)"
     assert (faster.counter, faster.is_worse) == ("mean", False)
     assert latency_findings(asked[2:]) == ()
+
+
+def searching(kind: str | None = "hnsw", recalls: tuple[float, ...] = (), **request: Any) -> SideAt:
+    """A side whose query searches by an index of this kind; without one, no plan is known."""
+    step = PlanStep(node_type="Index Scan", relation="memories", index="nearest", access_method=kind or "")
+    plans = (PlanRecord(statement="query.search", indexes=("nearest",), root=step),) if kind else ()
+    return SideAt(request, fields={"plans": plans, "recalls": recalls})
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate", "is_worse"),
+    [
+        (searching(recalls=(1.0, 0.9)), searching(recalls=(0.9, 0.9)), True),
+        (searching(recalls=(0.9, 0.9)), searching(recalls=(1.0, 0.9)), False),
+        (searching("btree"), searching(recalls=(0.96,)), True),
+        (searching(None, recalls=(1.0,)), searching(None, recalls=(0.9,)), True),
+        (searching(recalls=(0.95,), proven=True), searching(recalls=(0.9,)), True),
+    ],
+)
+def test_a_search_that_finds_less_than_the_base_fails_however_quick_it_is(
+    base: SideAt, candidate: SideAt, *, is_worse: bool
+) -> None:
+    """An exact search finds all, and of a class nothing but its own exact search tells."""
+    verdict = gated(candidate, base)
+    (found,) = (each for each in verdict.findings if each.counter == "recall, as a share")
+    assert (found.subject, found.kind, found.is_worse) == ("query", "counted", is_worse)
+    assert verdict.outcome is (Outcome.FAIL if is_worse else Outcome.PASS)
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate"),
+    [
+        (searching(recalls=(0.96,)), searching(recalls=(0.94,))),
+        (searching("btree"), searching("btree", recalls=(0.5,))),
+        (searching(proven=True), searching(proven=True)),
+    ],
+)
+def test_chance_in_an_index_and_ties_in_exact_searches_are_nobodys_loss(base: SideAt, candidate: SideAt) -> None:
+    verdict = gated(candidate, base)
+    assert not [each for each in verdict.findings if each.counter == "recall, as a share"]
+    assert verdict.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate"),
+    [(searching(), searching()), (searching(recalls=(0.9,)), searching()), (searching("btree"), searching())],
+)
+def test_no_gate_passes_for_an_approximate_search_of_unknown_recall(base: SideAt, candidate: SideAt) -> None:
+    verdict = gated(candidate, base)
+    assert (verdict.outcome, verdict.exit_code) == (Outcome.INVALID, ExitCode.INVALID)
+    assert "query searches by an index that may miss what there is" in verdict.sentence
+    assert "`exact`" in verdict.sentence
+
+
+def test_what_is_worse_fails_though_its_recall_is_unknown() -> None:
+    assert gated(searching(statements=9), searching()).outcome is Outcome.FAIL
+
+
+def test_the_recall_stands_beside_a_pass() -> None:
+    run = both(searching(recalls=(0.94,)), searching(recalls=(0.95,)))
+    assert [each.sentence for each in gate_recalls(run, [PAIR])] == [
+        "Recall of query, 300 memories: 94% (95% at the base)."
+    ]

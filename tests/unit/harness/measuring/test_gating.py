@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.measuring.gating import APART, COPIES, SEVERAL, GatePlan, gate_plan
+from harness.measuring.gating import APART, COPIES, RECALL_QUERIES, SEVERAL, GatePlan, gate_plan
 from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.scenario_files import load_scenario
 
@@ -53,6 +53,11 @@ def test_each_operation_is_asked_alone_by_one_user_and_its_work_is_done_before_t
     assert len(counted.phases) == COPIES * len(names)
     assert {phase.open(1).side_by_side for phase in counted.phases} == {1}
     assert {phase.requests for phase in counted.phases} == {counted.slices}
+
+
+def test_what_searches_find_is_held_against_an_exact_search_at_each_size_of_the_data() -> None:
+    """Far away they find no less."""
+    assert [place.scenario.recall_queries for place in plan_of("smoke").places] == [RECALL_QUERIES, RECALL_QUERIES, 0]
 
 
 def test_far_away_one_asks_and_then_several_do() -> None:
