@@ -233,6 +233,7 @@ ENTRIES: Final = (
         "Latency at its recall",
         "Latency at its recall",
         lambda report, _: (recall_table(report.record, report.summary),),
+        figures=("recall",),
     ),
     ListedSection(
         "distribution",

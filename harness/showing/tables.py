@@ -360,29 +360,53 @@ def _load(summary: OperationSummary) -> str:
     return ", ".join(users + rate) or ABSENT
 
 
+@dataclass(frozen=True, slots=True)
+class RecallPoint:
+    """One variant's times of an operation, at the recall that it has."""
+
+    summary: OperationSummary
+    recalls: Sequence[float]
+
+    @property
+    def recall(self) -> float:
+        return fmean(self.recalls)
+
+    @property
+    def p50_s(self) -> float:
+        return self.summary.p50.value_s
+
+    @property
+    def p95_s(self) -> float:
+        return self.summary.p95.value_s
+
+
+def recall_points(record: RunRecord, summary: Summary) -> Sequence[RecallPoint]:
+    """Of each operation and variant that was held against an exact search, from the lowest recall to the highest."""
+    found = [
+        RecallPoint(each, recalls)
+        for each in summary.operations
+        for variant in record.variants
+        if variant.name == each.variant and each.texts == "all" and (recalls := recalls_of(variant, each.operation))
+    ]
+    return sorted(found, key=lambda point: (point.summary.operation, point.recall))
+
+
 def recall_table(record: RunRecord, summary: Summary) -> Table | None:
     """The curve of a setting that was swept: the recall of each variant, and its times."""
     columns = (
         *text_columns("Operation", "Variant"),
         *number_columns("Recall", "Queries", "p50", "p95"),
     )
-    searched = [
-        (each, recalls_of(variant, each.operation))
-        for each in summary.operations
-        for variant in record.variants
-        if variant.name == each.variant and each.texts == "all"
-    ]
-    known = [(each, recalls) for each, recalls in searched if recalls]
     rows = tuple(
         (
-            Cell(printable(each.operation)),
-            Cell(printable(each.variant)),
-            Cell(share(fmean(recalls))),
-            Cell(count(len(recalls))),
-            quantile_cell(each.p50, each.requests, "p50"),
-            quantile_cell(each.p95, each.requests, "p95"),
+            Cell(printable(each.summary.operation)),
+            Cell(printable(each.summary.variant)),
+            Cell(share(each.recall)),
+            Cell(count(len(each.recalls))),
+            quantile_cell(each.summary.p50, each.summary.requests, "p50"),
+            quantile_cell(each.summary.p95, each.summary.requests, "p95"),
         )
-        for each, recalls in sorted(known, key=lambda pair: (pair[0].operation, fmean(pair[1])))
+        for each in recall_points(record, summary)
     )
     note = "Recall: the share of what an exact search finds, on the data as the last phase left it."
     return table_or_none("Latency at its recall", columns, rows, note)

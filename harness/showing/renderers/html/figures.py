@@ -27,6 +27,7 @@ from harness.showing.renderers.html.charts import (
     statements_chart,
 )
 from harness.showing.renderers.html.inline_svg import Figure, safe
+from harness.showing.renderers.html.recall_figures import recall_figures
 from harness.showing.renderers.html.time_figures import series_figures, system_figures
 from harness.showing.report import Report
 from harness.showing.sections import sections
@@ -183,6 +184,7 @@ FIGURES: Final[Mapping[str, Callable[[Report], Iterable[Figure]]]] = {
     "series": lambda report: series_figures(report.record, report.summary),
     "system": lambda report: system_figures(report.record, report.summary),
     "statements": lambda report: statement_figures(report.summary),
+    "recall": lambda report: recall_figures(report.record, report.summary),
     "laws": lambda report: law_figures(report.record, report.summary, report.verdict),
 }
 """What draws the groups of figures that sections name."""

@@ -11,7 +11,9 @@ from harness.judging.feasibility import check
 from harness.judging.verdict import BudgetVerdict, judge
 from harness.record import PlanRecord, PlanStep, RunRecord, VariantRecord
 from harness.showing.renderers import RENDERERS, rendered
+from harness.showing.renderers.html.recall_figures import recall_figures
 from harness.showing.report import report_of
+from harness.showing.summary import summarise
 from tests.records import record, samples, variant
 
 
@@ -135,3 +137,25 @@ def test_every_report_has_the_latency_at_each_recall() -> None:
         assert "Latency at its recall" in text, name
         text = text[text.rindex("Latency at its recall") :]
         assert text.index("80%") < text.index("95%") < text.index("99%"), name
+
+
+def test_the_curve_is_drawn_where_several_variants_have_a_recall() -> None:
+    """Someone who cannot see it hears its points, and what each recall that is asked for takes."""
+    (figure,) = recall_figures(SWEPT, summarise(SWEPT))
+    assert figure.title == "near"
+    assert (
+        "near: p95 over recall. ef_10 80% 2.00 ms, ef_40 95% 10.0 ms, ef_80 99% 20.0 ms. "
+        "90% takes 10.0 ms. 95% takes 10.0 ms. 99% takes 20.0 ms."
+    ) in figure.svg
+    assert 'id="recall0' in rendered(report_of(SWEPT), RENDERERS["html"])
+
+
+def test_a_recall_that_nothing_reaches_is_said_of_the_curve() -> None:
+    swept = record(searching("ef_10", recalls=[0.8]), searching("ef_20", recalls=[0.9]))
+    (figure,) = recall_figures(swept, summarise(swept))
+    assert "90% takes 10.0 ms. Nothing finds 95%. Nothing finds 99%." in figure.svg
+
+
+def test_one_recall_is_no_curve() -> None:
+    one = record(searching(recalls=[0.9]))
+    assert list(recall_figures(one, summarise(one))) == []
