@@ -178,7 +178,7 @@ RECALL: Final = "recall, as a share"
 
 @dataclass(frozen=True, slots=True)
 class GateRecall:
-    """What both sides find at a place of what an exact search does; None where nobody knows."""
+    """Says what both sides find at a place of what an exact search does; None where nobody knows."""
 
     place: str
     """The size of the data."""

@@ -31,12 +31,12 @@ def recall_of(variant: VariantRecord, operation: str) -> float | None:
 
 
 def is_approximate(variant: VariantRecord, operation: str) -> bool:
-    """Whether a plan of the operation may miss something."""
+    """Says whether a plan of the operation may miss something."""
     return bool(_kinds(variant, operation) & APPROXIMATE)
 
 
 def tells_complete(variant: VariantRecord, operation: str) -> bool:
-    """Whether each search tells whether it was complete, which needs no other measure of it."""
+    """Says whether each search tells whether it was complete, which needs no other measure of it."""
     return operation in _telling(variant)
 
 
