@@ -115,7 +115,9 @@ def test_a_stored_run_is_rendered_and_judged_again(harness: Program, after_it: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "sent", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.nightly)]
+)
 async def test_an_interrupted_run_is_kept_marked_and_cleaned_up(
     sent: signal.Signals, tiny: Scenario, tmp_path: Path, environment: dict[str, str], shared_directory: Path
 ) -> None:

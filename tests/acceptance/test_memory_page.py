@@ -28,6 +28,7 @@ def test_the_leak_of_the_page_is_found_as_it_shows(tmp_path: Path, harness: Prog
     assert {" ".join(masked(line).split()) for line in PRINTED.splitlines() if line != "…"} <= printed, found.stdout
 
 
+@pytest.mark.nightly
 def test_without_the_leak_nothing_is_found(tmp_path: Path, harness: Program) -> None:
     for name, text in BLOCKS.items():
         assert name != "search.py" or LEAK in text

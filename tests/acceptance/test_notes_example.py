@@ -35,6 +35,7 @@ def commands() -> list[list[str]]:
     ]
 
 
+@pytest.mark.nightly  # `test_examples.py` gates the shop with and without its index.
 def test_the_gate_of_the_notes_fails_without_the_index_and_tells_what_asking_and_answering_cost(
     harness: Program, tmp_path: Path
 ) -> None:

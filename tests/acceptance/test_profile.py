@@ -43,7 +43,7 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
 ) -> None:
     """As installed from a wheel, where the functions of what is measured lie among libraries."""
     scenario = str(tiny(requests=6, latency="lan"))
-    command = [str(installed), "-m", "harness.cli", "profile", scenario, "--rounds", "4", "--requests", "3"]
+    command = [str(installed), "-m", "harness.cli", "profile", scenario, "--rounds", "3", "--requests", "3"]
     clean = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,7 +51,7 @@ def test_the_difference_names_what_the_batched_strategy_does_no_more(
     assert "anima/associations/per_pair.py" in first
     (run,) = (tmp_path / "reports").iterdir()
     folded = [each for each in (run / "profiles").glob("*.folded") if ".server." not in each.name]
-    assert len(folded) == 8
+    assert len(folded) == 6
     assert any("anima/associations/per_pair.py" in path.read_text(encoding="utf-8") for path in folded)
     record = RunRecord.model_validate_json((run / "record.json").read_bytes())
     for profile in (each for each in record.profiles if each.variant == "naive"):
