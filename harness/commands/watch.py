@@ -28,7 +28,8 @@ HTML, PLAIN = "text/html; charset=utf-8", "text/plain; version=0.0.4; charset=ut
 def watch(name: str, output: Path, port: int) -> ExitCode:
     """Serves until it is interrupted; the run itself does not know of it."""
     followed = Followed(runs.find(name, output))
-    followed.record()
+    # What drawing takes decides when it is done again, and the first time it also takes what is imported for it.
+    live_state(followed.record(), has_ended=False)
     try:
         server = ThreadingHTTPServer((LOOPBACK, port), handler_of(followed))
     except OSError as error:
