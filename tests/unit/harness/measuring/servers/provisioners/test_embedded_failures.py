@@ -11,7 +11,7 @@ import pytest
 import stamina
 
 from harness.errors import ProvisioningError
-from harness.measuring.servers.provisioners import embedded
+from harness.measuring.servers.provisioners._shared.accounts import SYSTEM_USER
 from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner, explain_failure
 from harness.measuring.servers.wheel import installation
 
@@ -78,5 +78,5 @@ async def test_root_without_another_user_is_told_how_to_make_one(
 
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(wheel, "ensure_user_exists", refuse)
-    with stamina.set_testing(True), pytest.raises(ProvisioningError, match=f"useradd {embedded.SYSTEM_USER}"):
+    with stamina.set_testing(True), pytest.raises(ProvisioningError, match=f"useradd {SYSTEM_USER}"):
         await EmbeddedProvisioner().start({}).__aenter__()
