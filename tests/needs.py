@@ -87,6 +87,11 @@ NEEDS: Final[Mapping[str, Need]] = {
     "namespaces": Need(cache(namespaces), "no network namespaces can be made here: that takes root and iproute2"),
     "netem": Need(cache(netem), "this kernel delays and loses no packets on purpose: it lacks sch_netem"),
     "pgbouncer": program("pgbouncer", "pgbouncer"),
+    "etcd": program("etcd", "etcd-server"),
+    "patroni": Need(
+        lambda: shutil.which("patroni") is not None,
+        'there is no patroni on the PATH; pip install "patroni[etcd3,psycopg3]" brings it',
+    ),
     "pg_stat_statements": Need(
         lambda: counting_postgresql() is not None,
         "no PostgreSQL with pg_stat_statements lies below /usr/lib/postgresql",

@@ -10,6 +10,11 @@ from harness.measuring.servers.provisioners._shared.databases import PostgresSer
 from harness.measuring.servers.provisioners.external import URL_VARIABLE
 from tests.foreign import make_tenant
 
+MARKS = {
+    "testcontainers": [pytest.mark.needs("engine")],
+    "patroni": [pytest.mark.needs("etcd", "patroni"), pytest.mark.nightly],  # It takes 20 s to miss a leader.
+}
+
 
 @pytest.fixture(scope="module")
 def url_of_a_tenant(runner: asyncio.Runner, foreign: PostgresServer) -> Generator[None]:
@@ -21,9 +26,7 @@ def url_of_a_tenant(runner: asyncio.Runner, foreign: PostgresServer) -> Generato
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(name, marks=[pytest.mark.needs("engine")] * (name == "testcontainers")) for name in PROVISIONERS
-    ],
+    params=[pytest.param(name, marks=MARKS.get(name, ())) for name in PROVISIONERS],
 )
 def provisioner_name(request: pytest.FixtureRequest) -> str:
     name = str(request.param)

@@ -14,6 +14,10 @@ AUTO: Final = "auto"
 """A container where an engine answers, else the embedded server."""
 
 
+FOLLOWED: Final = frozenset({"embedded", "patroni"})
+"""Those that start `standbys`."""
+
+
 def _embedded(settings: DatabaseSettings) -> Provisioner:
     from harness.measuring.servers.provisioners.embedded import EmbeddedProvisioner  # noqa: PLC0415 -- an extra
 
@@ -34,10 +38,17 @@ def _containers(settings: DatabaseSettings) -> Provisioner:
     return ContainerProvisioner.of_settings(settings)
 
 
+def _patroni(settings: DatabaseSettings) -> Provisioner:
+    from harness.measuring.servers.provisioners.patroni import PatroniProvisioner  # noqa: PLC0415 -- an extra
+
+    return PatroniProvisioner.of_settings(settings)
+
+
 PROVISIONERS: Final[Mapping[str, Callable[[DatabaseSettings], Provisioner]]] = {
     "embedded": _embedded,
     "testcontainers": _containers,
     "external": ExternalProvisioner.of_settings,
+    "patroni": _patroni,
 }
 
 
@@ -46,7 +57,7 @@ async def provisioner(settings: DatabaseSettings, *, needed: bool = True) -> Pro
     if not needed:
         return AbsentProvisioner()
     name = settings.provisioner
-    if settings.standbys:
+    if settings.standbys and name not in FOLLOWED:
         _refuse_standbys_elsewhere(name)
         name = "embedded"
     if name == AUTO:
@@ -55,9 +66,10 @@ async def provisioner(settings: DatabaseSettings, *, needed: bool = True) -> Pro
 
 
 def _refuse_standbys_elsewhere(name: str) -> None:
-    if name not in {AUTO, "embedded"}:
+    if name != AUTO:
         raise ProvisioningError(
-            f"The provisioner {name} starts no `standbys`; `embedded` does. Leave the key out, or choose that one."
+            f"The provisioner {name} starts no `standbys`; `embedded` and `patroni` do. Leave the key out, or choose "
+            "one of those."
         )
 
 

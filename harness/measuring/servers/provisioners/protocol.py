@@ -35,7 +35,7 @@ class DatabaseSettings(Section, frozen=True):
     settings: dict[str, str] = Field(default={})
     """Settings of the server, as in postgresql.conf."""
     postgres_major: int = 18
-    """embedded: the version of PostgreSQL."""
+    """embedded, patroni: the version of PostgreSQL."""
     image: str = DEFAULT_IMAGE
     """testcontainers: PostgreSQL with pgvector."""
     cpus: Annotated[float, Field(gt=0)] | None = None
@@ -49,7 +49,7 @@ class DatabaseSettings(Section, frozen=True):
     can fill.
     """
     standbys: Annotated[int, Field(ge=0, le=8)] = 0
-    """embedded: how many servers follow it by streaming replication, for a service that reads from them."""
+    """embedded, patroni: how many servers follow it by streaming replication, to be read from or to take its place."""
     # A report is for showing around: it names neither the server nor who logs in.
     url: str | None = Field(default=None, exclude=True, repr=False)
     """external: postgresql://user@host:port/database, without its password."""

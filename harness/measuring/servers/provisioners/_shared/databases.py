@@ -92,8 +92,8 @@ PGVECTOR_ITERATIVE: Final = (0, 8)
 LOG_LINES_QUOTED: Final = 8
 
 NO_STANDBY: Final = (
-    "No server follows it that could take its place. Use the `embedded` provisioner, and state `standbys = 1` in "
-    "[database]."
+    "No server follows it that could take its place. Use the `embedded` or the `patroni` provisioner, and state "
+    "`standbys = 1` in [database]."
 )
 NO_DISK: Final = "The server lies on a disk that others use. Give it one of its own: state `disk_mb` in [database]."
 

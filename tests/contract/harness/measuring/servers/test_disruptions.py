@@ -12,7 +12,7 @@ import pytest
 from harness.errors import ProvisioningError
 from harness.measuring.servers.addresses import endpoints
 from harness.measuring.servers.network import delay_proxy, with_endpoint
-from harness.measuring.servers.provisioners import PROVISIONERS
+from harness.measuring.servers.provisioners import FOLLOWED, PROVISIONERS
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption, Server
 from tests.foreign import execute, value
 from tests.waiting import is_gone, until
@@ -32,8 +32,10 @@ CANNOT: Mapping[tuple[str, bool], set[Disruption]] = {
     ("testcontainers", True): {"restart", "kill", "fail_over"},
     ("external", False): {"restart", "kill", "pause", "fill_disk", "fail_over"},
     ("external", True): {"restart", "kill", "pause", "fill_disk", "fail_over"},
+    ("patroni", False): {"restart", "kill", "pause", "fill_disk"},
+    ("patroni", True): {"restart", "kill", "pause", "fill_disk", "fail_over"},
 }
-"""With and without a disk of its own; the embedded one without has a server that follows it."""
+"""With and without a disk of its own; those that start servers that follow have one without."""
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["no-disk", "disk"])
@@ -44,7 +46,7 @@ def disk(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="module")
 def provisioned(runner: asyncio.Runner, provisioner_name: str, disk: bool) -> Generator[Server]:
     stack = AsyncExitStack()
-    is_followed = provisioner_name == "embedded" and not disk
+    is_followed = provisioner_name in FOLLOWED and not disk
     settings = DatabaseSettings(disk_mb=128 if disk else None, standbys=int(is_followed))
     provisioner = PROVISIONERS[provisioner_name](settings)
     yield runner.run(stack.enter_async_context(provisioner.start({})))
