@@ -1,11 +1,12 @@
 """`harness run` with a timeline: the run survives what it does to its database, and says what that cost."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.record import RunRecord
+from harness.record import RunRecord, VariantRecord
 from tests.acceptance.conftest import Program
 
 pytestmark = pytest.mark.slow
@@ -37,19 +38,48 @@ def test_a_restart_costs_the_requests_that_fall_into_it_and_no_other(
     done = harness("run", scheduled(tiny("query.errors <= 1%", extra=RESTART)), "--strategies", "batched")
     assert done.returncode == 1, done.stderr
     assert "What was done to the database meanwhile" in done.stdout
-    (path,) = tmp_path.glob("reports/*/record.json")
-    record = RunRecord.model_validate_json(path.read_bytes())
-    (variant,) = record.variants
-    (restart,) = variant.disruptions
-    assert record.state == "complete"
-    assert restart.started_s is not None
-    assert restart.ended_s is not None
-    assert restart.ended_s - restart.started_s > 1
+    variant, started_s, ended_s = disrupted(tmp_path)
+    assert ended_s - started_s > 1
     failed = [sample for sample in variant.samples if sample.error]
     assert len(failed) >= 10
-    assert all(sample.ended_s >= restart.started_s for sample in failed)
+    assert all(sample.ended_s >= started_s for sample in failed)
     assert variant.samples[-1].error is None
     assert {sample.error for sample in failed} == {"DatabaseUnavailable"}
+
+
+def disrupted(directory: Path) -> tuple[VariantRecord, float, float]:
+    """Of the one run there, which is complete, its one variant, and when its one disruption began and ended."""
+    (path,) = directory.glob("reports/*/record.json")
+    record = RunRecord.model_validate_json(path.read_bytes())
+    assert record.state == "complete"
+    (variant,) = record.variants
+    (disruption,) = variant.disruptions
+    assert disruption.started_s is not None
+    assert disruption.ended_s is not None
+    return variant, disruption.started_s, disruption.ended_s
+
+
+@pytest.mark.needs("etcd", "patroni")
+@pytest.mark.nightly
+def test_requests_fail_until_patroni_has_promoted_another_and_none_after(harness: Program, tmp_path: Path) -> None:
+    done = harness("run", "patroni")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"fail_over .* to [0-9.]+ s", done.stdout)
+    variant, started_s, ended_s = disrupted(tmp_path)
+    failed = [sample for sample in variant.samples if sample.error]
+    assert failed
+    assert all(sample.ended_s >= started_s for sample in failed)
+    assert all(sample.started_s <= ended_s for sample in failed)
+    assert variant.samples[-1].started_s > ended_s
+
+
+def test_what_patroni_needs_is_said_where_it_is_missing(harness_here: Program, environment: dict[str, str]) -> None:
+    environment["PATH"] = ""
+    done = harness_here("run", "patroni")
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2, said
+    assert "apt-get install etcd-server" in said
+    assert 'pip install "patroni[etcd3,psycopg3]"' in said
 
 
 def test_what_the_server_cannot_do_is_said_before_anything_is_measured(harness: Program, tiny: Scenario) -> None:
