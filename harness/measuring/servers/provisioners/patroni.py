@@ -75,14 +75,15 @@ DIRECTORY_PREFIX: Final = "harness-patroni-"
 
 TTL_S: Final = 20
 LOOP_WAIT_S: Final = 1
-RETRY_TIMEOUT_S: Final = 3
-"""These three are the least that Patroni takes."""
+"""Both are the least that Patroni takes: a leader is missed this long after it was last heard of."""
+RETRY_TIMEOUT_S: Final = 9
+"""The most that those leave: on a slow disk etcd may take seconds, for which no leader has to give up."""
 
 START_TIMEOUT_S: Final = 120.0
 FAILOVER_TIMEOUT_S: Final = 120.0
-STOP_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 60.0
 ANSWER_TIMEOUT_S: Final = 5.0
-POLL_INTERVAL_S: Final = 0.05
+POLL_INTERVAL_S: Final = 0.1
 
 WRITER: Final = "SELECT inet_server_port()"
 
