@@ -51,11 +51,11 @@ class Reading:
     def plus(self, further: "Reading") -> "Reading":
         """Says what both spans come to; levels as they were in the later one."""
         missing = {**self.missing, **further.missing}
-        values = {
+        together = {
             name: value if name in LEVEL_COUNTERS else self.values.get(name, 0.0) + value
             for name, value in further.values.items()
-            if name not in missing
         }
+        values = {name: value for name, value in {**self.values, **together}.items() if name not in missing}
         return Reading(values, missing)
 
 

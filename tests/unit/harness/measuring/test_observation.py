@@ -35,6 +35,11 @@ def test_what_was_missing_in_one_slice_is_missing_of_them_all() -> None:
     assert seen.plus(unseen) == unseen.plus(seen) == unseen
 
 
+def test_what_only_one_of_them_counted_is_not_lost() -> None:
+    sent, waits = Reading({"sent_statements": 20.0}), Reading({"waits ClientRead": 3.0})
+    assert sent.plus(waits).values == waits.plus(sent).values == {**sent.values, **waits.values}
+
+
 async def test_of_a_database_that_is_not_the_run_s_nothing_is_told() -> None:
     async def flush() -> bool:
         return True
