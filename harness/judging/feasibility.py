@@ -73,6 +73,13 @@ def _refuse_undecidable(declared: Declaration, budget: Budget) -> None:
 
 
 def _refuse_unmeasured(declared: Declaration, budget: Budget) -> None:
+    metric = METRICS[budget.metric]
+    is_of_requests = metric.scope == "requests" and metric.subject is None
+    if is_of_requests and declared.planned and not any(_phases(declared, budget)):
+        raise UsageError(
+            f"budget: {budget}\n  no phase performs {budget.subject}, so there would be nothing to judge. Add it to "
+            "the `mix` of a phase, or leave the budget out."
+        )
     if (budget.metric == "recall" or budget.selection.recall is not None) and not declared.recall_queries:
         raise UsageError(
             f"budget: {budget}\n  recall is measured only where the scenario says on how many queries: set "

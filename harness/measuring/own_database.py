@@ -16,6 +16,8 @@ from harness.measuring.pointing import pointed_at
 from harness.measuring.seeds import SeedCommand, copy_rows, run_command
 
 SET: Final = "SELECT format('ALTER DATABASE %I SET %I = %L', current_database(), $1::text, $2::text)"
+EXTENSION: Final = 'extension "vector"'
+HAS_VECTOR: Final = " Databases of a run begin with it: write CREATE EXTENSION IF NOT EXISTS vector."
 SIZE: Final = "SELECT set_config('harness.size', $1, false)"
 
 
@@ -115,6 +117,7 @@ async def apply(url: str, files: Sequence[Path], size: int | None = None) -> Non
 def refused(path: Path, text: str, error: asyncpg.PostgresError) -> str:
     position = getattr(error, "position", None)
     if position is None:
-        return f"{path}: {error}."
+        is_there = isinstance(error, asyncpg.DuplicateObjectError) and EXTENSION in str(error)
+        return f"{path}: {error}.{HAS_VECTOR if is_there else ''}"
     at = int(position) - 1
     return f"{path}:{text.count(chr(10), 0, at) + 1}: {error}.\n{pointed_at(text, at)}"

@@ -59,6 +59,13 @@ async def test_rows_of_a_file_go_into_the_columns_that_it_names(url: str, tmp_pa
     ]
 
 
+async def test_a_schema_that_makes_the_extension_again_is_told_how_to_write_it(url: str, tmp_path: Path) -> None:
+    (tmp_path / "schema.sql").write_text("CREATE EXTENSION vector")
+    database = OwnDatabase.model_validate({"schema": str(tmp_path / "schema.sql")})
+    with pytest.raises(UsageError, match="write CREATE EXTENSION IF NOT EXISTS vector"):
+        await own_database.prepare(url, database)
+
+
 async def test_rows_of_a_parquet_file_keep_their_values(url: str, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")

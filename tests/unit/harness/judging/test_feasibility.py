@@ -32,6 +32,10 @@ def test_a_scenario_that_can_be_judged_is_accepted_without_doubt() -> None:
             {"operations": ["add"], "planned": {"a": {"add": 9}}, "budgets": ["query.p95 <= 1s"]},
             "'query'. Known: add, a.",
         ),
+        (
+            {"operations": ["add", "query"], "planned": {"a": {"add": 9}}, "budgets": ["query.errors <= 1%"]},
+            "no phase performs query, so there would be nothing to judge.",
+        ),
         ({"references": [{"operation": "quer", "variant": "naive"}]}, "references, entry 1: the scenario runs no"),
         ({"references": [{"operation": "query"}]}, "scenario, references.0.variant: Field required"),
         ({"references": [{"operation": "query", "variant": "naive", "lo_s": 3}]}, "references.0.lo_s"),
