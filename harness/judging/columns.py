@@ -59,12 +59,17 @@ class Columns(Sequence[Sample]):
 
     def tally_by(self, key: Callable[[Traits], TraitsKey]) -> Mapping[TraitsKey, int]:
         """Counts the requests by the key of their traits, in the order in which keys came."""
-        counted = np.bincount(self.trait, minlength=len(self._samples.traits)).tolist()
         found: Counter[TraitsKey] = Counter()
-        for traits, requests in zip(self._samples.traits, counted, strict=True):
+        for traits, requests in zip(self._samples.traits, self._counted, strict=True):
             if requests:
                 found[key(traits)] += requests
         return found
+
+    @cached_property
+    def _counted(self) -> Sequence[int]:
+        """How many requests have each of the traits."""
+        counted: list[int] = np.bincount(self.trait, minlength=len(self._samples.traits)).tolist()
+        return counted
 
     def groups(self, key: Callable[[Traits], TraitsKey]) -> Mapping[TraitsKey, "Columns"]:
         """Requests by the key of their traits, in the order in which the first of each came."""
@@ -119,7 +124,7 @@ class Columns(Sequence[Sample]):
     def lateness_s(self) -> Numbers:
         return self.started_s - self.intended_s
 
-    @property
+    @cached_property
     def latency_s(self) -> Numbers:
         """As `Sample.latency_s`, whether or not the request failed."""
         scheduled = self.mask(lambda traits: traits.scheduled)
@@ -131,12 +136,25 @@ class Columns(Sequence[Sample]):
         return np.where(self.failed, np.inf, np.round(self.latency_s, DIGITS))
 
     @cached_property
+    def judged_s_ascending(self) -> Numbers:
+        return np.sort(self.judged_s)
+
+    @cached_property
     def failed(self) -> Mask:
         return self.mask(lambda traits: traits.error is not None)
 
-    @property
+    @cached_property
     def answered(self) -> "Columns":
         return self.select(lambda traits: traits.error is None)
+
+    @cached_property
+    def passes(self) -> Sequence[Sequence[NDArray[np.intp]]]:
+        """Finds the requests by their starts, pass by pass; those of one phase, and stage of it, together."""
+        order = np.argsort(self.intended_s, kind="stable")
+        kinds: dict[tuple[str, int | None], list[NDArray[np.intp]]] = {}
+        for (phase, stage, _), places in self.places(lambda each: (each.phase, each.stage, each.round), order).items():
+            kinds.setdefault((phase, stage), []).append(places)
+        return list(kinds.values())
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -160,12 +178,12 @@ class Columns(Sequence[Sample]):
 
 
 def in_columns(record: RunRecord) -> RunRecord:
-    """The same record; samples that are not in columns yet are put there once, and not for each that looks at them."""
+    """The same record. Who looks at its samples shares with the others what they computed of all of them."""
     variants = tuple(map(variant_in_columns, record.variants))
     return record.model_copy(update={"variants": variants})
 
 
 def variant_in_columns(variant: VariantRecord) -> VariantRecord:
-    if isinstance(variant.samples, SampleColumns | Columns):
+    if isinstance(variant.samples, Columns):
         return variant
-    return variant.model_copy(update={"samples": SampleColumns(variant.samples)})
+    return variant.model_copy(update={"samples": Columns.of(variant.samples)})

@@ -52,8 +52,10 @@ def design_effect(kinds: Kinds, probability: float, limit: float) -> float:
     Latencies are in the order of their starts, and infinite where a request failed.
     """
     latencies = np.concatenate([np.asarray(each, dtype=np.float64) for passes in kinds for each in passes])
-    near = latencies.clip(limit / FAR, limit * FAR)
-    if len(near) < SAMPLES_MIN or np.ptp(near) == 0 or not _are_alike(scipy.stats.rankdata(near), kinds, probability):
+    if len(latencies) < SAMPLES_MIN or limit <= 0:
+        return 1.0
+    near = _ranks_between(latencies, limit / FAR, limit * FAR)
+    if np.ptp(near) == 0 or not _are_alike(near, kinds, probability):
         return 1.0
     ranks = scipy.stats.rankdata(latencies)
     by_copula = _Correlations.of(_scores(ranks), kinds).inflation(lambda each: _of_exceedances(each, probability))
@@ -71,6 +73,16 @@ def share_design_effect(kinds: Kinds) -> float:
 def effective_size(n: int, design_effect: float) -> int:
     """As how many independent requests these count."""
     return max(int(n / design_effect), 1) if n else 0
+
+
+def _ranks_between(values: SeriesValues, least: float, most: float) -> SeriesValues:
+    """Ranks where all up to `least` are equal, and all from `most` on: only the others have to be put in order."""
+    under, over = values <= least, values >= most
+    n_under, n_over = int(under.sum()), int(over.sum())
+    ranks = np.where(under, (n_under + 1) / 2, len(values) - (n_over - 1) / 2)
+    between = ~(under | over)
+    ranks[between] = n_under + scipy.stats.rankdata(values[between])
+    return ranks
 
 
 def _are_alike(ranks: SeriesValues, kinds: Kinds, probability: float) -> bool:

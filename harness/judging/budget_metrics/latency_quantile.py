@@ -43,7 +43,7 @@ class LatencyQuantile:
         return samples_min(self.probability)
 
     def evaluate(self, observed: Observed, limit: Limit) -> Evaluation:
-        latencies = np.sort(observed.requests.judged_s)
+        latencies = observed.requests.judged_s_ascending
         limit_s, n = limit.value(), len(latencies)
         effect = self.effect(observed, limit_s)
         bounds = self.bounds(latencies, observed, effect)

@@ -6,7 +6,6 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import ExitCode
@@ -82,18 +81,13 @@ class Observed:
         """The samples as arrays."""
         return Columns.of(self.samples)
 
-    @cached_property
+    @property
     def answered(self) -> Columns:
         return self.requests.answered
 
     def passes(self, values: NDArray[Any]) -> Sequence[Sequence[NDArray[Any]]]:
         """Of each request its value, by its start, pass by pass; those of one phase, and stage of it, together."""
-        order = np.argsort(self.requests.intended_s, kind="stable")
-        kinds: dict[tuple[str, int | None], dict[int, NDArray[Any]]] = {}
-        grouped = self.requests.places(lambda each: (each.phase, each.stage, each.round), order)
-        for (phase, stage, number), places in grouped.items():
-            kinds.setdefault((phase, stage), {})[number] = values[places]
-        return [list(rounds.values()) for rounds in kinds.values()]
+        return [[values[places] for places in kind] for kind in self.requests.passes]
 
     @property
     def confidence(self) -> float:
