@@ -10,6 +10,7 @@ the same with more memories, or with embeddings that take that long. A run takes
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from peers.table import Figures, behaviours_markdown, figures_from, figures_of, 
 from peers.target import OURS, Peers
 
 from harness.children import environment, python
-from harness.errors import HarnessError, UsageError
+from harness.errors import ExitCode, HarnessError, UsageError
 from harness.journal import read
 from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings
@@ -50,7 +51,13 @@ async def run(scenario: str, target: str, stated: argparse.Namespace, variants: 
         "-m", "harness", "run", str(SCENARIOS / f"{scenario}.toml"), "--output", str(output), *sets, *chosen
     )
     process = await asyncio.create_subprocess_exec(*command, env=environment(PYTHONSAFEPATH=""))
-    if await process.wait() not in FINISHED:
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()  # It keeps what it has measured, and ends its server.
+            await process.wait()
+    if process.returncode not in FINISHED:
         raise HarnessError(f"`{' '.join(command)}` ended with exit code {process.returncode}.")
     [made] = journals(output) - before
     return read(made)
@@ -131,8 +138,11 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], help="a key of the scenario, such as slices=10")
     chosen = parser.parse_args()
     chosen.directory.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asyncio.run(measured(chosen))
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
     except HarnessError as error:
         print(f"peers_table: {error}", file=sys.stderr)
         return 2

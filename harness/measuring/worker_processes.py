@@ -10,6 +10,8 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count as naturals
+from itertools import islice
 from typing import Any, Final
 
 from harness.errors import HarnessError
@@ -184,7 +186,11 @@ class ProcessWorker:
         planned = phase.open(self._pass.scenario.seed).share(share, ())[0].starts
         if planned is None:
             return ""
-        return f" Of its {count(planned)} starts in {phase.name} {count(planned - self._received_samples)} are missing."
+        theirs = ", ".join(str(number + 1) for number in islice(filter(share.takes, naturals()), 3))
+        return (
+            f" Of its {count(planned)} starts in {phase.name} ({theirs} … of the schedule) "
+            f"{count(planned - self._received_samples)} are missing."
+        )
 
     async def settle(self) -> PhaseRecord | None:
         record, self._record = self._record, None
