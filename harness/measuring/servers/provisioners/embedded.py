@@ -93,7 +93,7 @@ directory=$1 installation=$2 primary=$3; shift 3
 
 stop() { while kill -QUIT "$server" && kill -CONT "$server"; do sleep 1; done 2>/dev/null; }
 
-obey() { if read -r signal; then kill -s "$signal" "$server"; else stop; false; fi; }
+obey() { if read -r signal; then trap '' TERM; kill -s "$signal" "$server"; else stop; false; fi; }
 
 serve() {
     read -r password && echo "$password" >"$directory/password" || return
