@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from peers.common import DIMENSIONS, EF_SEARCH, EVERYONE, LIMIT, Embeddings, Floats, Layout, Note, Peer, PeerTarget
+from peers.common import DIMENSIONS, EVERYONE, LIMIT, Embeddings, Floats, Layout, Note, Peer, PeerTarget
 
 TABLE = "notes"
 COLUMNS = ("id", "meta_data", "filters", "content", "embedding", "content_hash", "user_id")
@@ -67,7 +67,7 @@ class Agno(Peer):
 
         logging.getLogger("agno").setLevel(logging.WARNING)
         url = f"postgresql+{driver}://{self.setup.url.partition('://')[2]}"
-        tuned: dict[str, Any] = {"vector_index": HNSW(ef_search=EF_SEARCH)} if self.setup.tuned else {}
+        tuned: dict[str, Any] = {"vector_index": HNSW(ef_search=self.setup.ef_search)} if self.setup.tuned else {}
         pool = {"pool_size": max(5, self.setup.users)} if self.setup.tuned else {}
         self.store = PgVector(
             table_name=TABLE, db_engine=create_engine(url, **pool), embedder=_given(self.embeddings), **tuned

@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 from pgvector.asyncpg import register_vector
 
-from peers.common import EF_SEARCH, EVERYONE, LIMIT, Floats, Layout, Note, Peer, PeerTarget
+from peers.common import EVERYONE, LIMIT, Floats, Layout, Note, Peer, PeerTarget
 
 TABLE = """
 CREATE EXTENSION IF NOT EXISTS vector;
@@ -32,7 +32,6 @@ SEARCH_OWNER = """
 SELECT id, content, 1 - (embedding <=> $1) AS similarity FROM notes WHERE owner = $3 ORDER BY embedding <=> $1 LIMIT $2
 """
 INSERT = "INSERT INTO notes (id, content, tenant, owner, embedding) VALUES ($1, $2, $3, $4, $5)"
-SETTINGS = {"hnsw.ef_search": str(EF_SEARCH), "hnsw.iterative_scan": "relaxed_order"}
 
 
 class NotesTable(Peer):
@@ -73,7 +72,7 @@ class BareAsyncpg(NotesTable):
             min_size=self.setup.users,
             max_size=self.setup.users,
             init=register_vector,
-            server_settings=SETTINGS if self.setup.tuned else {},
+            server_settings=dict(self.setup.hnsw) if self.setup.tuned else {},
         )
 
     async def close(self) -> None:

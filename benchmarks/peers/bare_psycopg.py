@@ -8,7 +8,7 @@ from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from peers.bare_asyncpg import SETTINGS, NotesTable
+from peers.bare_asyncpg import NotesTable
 from peers.common import EVERYONE, LIMIT, PeerTarget
 
 SEARCH = (
@@ -48,7 +48,7 @@ class BarePsycopg(NotesTable):
     async def _configure(self, connection: AsyncConnection[Any]) -> None:
         await register_vector_async(connection)
         if self.setup.tuned:
-            for name, value in SETTINGS.items():
+            for name, value in self.setup.hnsw.items():
                 await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
 
     async def close(self) -> None:

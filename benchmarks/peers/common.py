@@ -32,6 +32,8 @@ EF_SEARCH: Final = 200
 """How broadly the peers of the second column search an HNSW index: as much as finds what exact searches find, so that
 their times may be ranked beside those. pgvector's own default is 40.
 """
+EF_SEARCH_OF_100000: Final = 800
+"""As much as that takes with a hundred thousand memories (docs/frontier.md)."""
 ASKED: Final = 4_000
 """More questions, and more new memories, than a run asks."""
 RECALL_QUERIES: Final = 20
@@ -164,6 +166,12 @@ class Setup:
     users: int
     tuned: bool
     embeddings: Embeddings
+    ef_search: int = EF_SEARCH
+
+    @property
+    def hnsw(self) -> Mapping[str, str]:
+        """What a session sets for its searches, where the peer has no setting of its own."""
+        return {"hnsw.ef_search": str(self.ef_search), "hnsw.iterative_scan": "relaxed_order"}
 
 
 class Peer(ABC):
@@ -286,6 +294,7 @@ class PeerTarget:
     peer: ClassVar[type[Peer]]
     variants: ClassVar[Sequence[str]] = ("defaults", "tuned")
     size: ClassVar[int] = 10_000
+    ef_search: ClassVar[int] = EF_SEARCH
     embedding_s: ClassVar[float] = 0.0
     """How long a text's embedding is waited for."""
 
@@ -304,7 +313,7 @@ class PeerTarget:
     def _opened(self, url: str, users: int, variant: str) -> Peer:
         kind, tuned = self.peer_of(variant)
         installed_version(kind)
-        return kind(Setup(url, users, tuned, Embeddings(self.embedding_s)))
+        return kind(Setup(url, users, tuned, Embeddings(self.embedding_s), self.ef_search))
 
     async def close(self) -> None:
         await self.opened.close()

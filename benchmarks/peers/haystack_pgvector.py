@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from peers.common import EF_SEARCH, EVERYONE, LIMIT, Floats, Layout, Note, Peer, PeerTarget
+from peers.common import EVERYONE, LIMIT, Floats, Layout, Note, Peer, PeerTarget
 
 TABLE = "haystack_documents"
 
@@ -44,7 +44,9 @@ class Haystack(Peer):
         )
         from haystack_integrations.document_stores.pgvector import PgvectorDocumentStore  # noqa: PLC0415
 
-        tuned: dict[str, Any] = {"search_strategy": "hnsw", "hnsw_ef_search": EF_SEARCH} if self.setup.tuned else {}
+        tuned: dict[str, Any] = (
+            {"search_strategy": "hnsw", "hnsw_ef_search": self.setup.ef_search} if self.setup.tuned else {}
+        )
         self._store = PgvectorDocumentStore(connection_string=Secret.from_token(self.setup.url), **tuned)
         self._retriever = PgvectorEmbeddingRetriever(document_store=self._store, top_k=LIMIT)
 

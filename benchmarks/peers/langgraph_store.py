@@ -51,7 +51,7 @@ class LangGraph(Peer):
         url, pool = self.setup.url, None
         if self.setup.tuned:
             index["ann_index_config"] = {"kind": "hnsw", "vector_type": "halfvec"}
-            url, pool = with_settings(url), {"min_size": self.setup.users, "max_size": self.setup.users}
+            url, pool = with_settings(self.setup), {"min_size": self.setup.users, "max_size": self.setup.users}
         self._stack = AsyncExitStack()
         self._store = await self._stack.enter_async_context(
             AsyncPostgresStore.from_conn_string(url, pool_config=pool, index=index)

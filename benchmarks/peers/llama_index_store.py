@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from peers.common import DIMENSIONS, EF_SEARCH, EVERYONE, LIMIT, Floats, Layout, Note, Peer, PeerTarget
+from peers.common import DIMENSIONS, EVERYONE, LIMIT, Floats, Layout, Note, Peer, PeerTarget
 
 TABLE = "data_notes"
 
@@ -48,7 +48,7 @@ class LlamaIndex(Peer):
                 "hnsw_kwargs": {
                     "hnsw_m": 16,
                     "hnsw_ef_construction": 64,
-                    "hnsw_ef_search": EF_SEARCH,
+                    "hnsw_ef_search": self.setup.ef_search,
                     "hnsw_dist_method": "vector_cosine_ops",
                 },
                 "use_jsonb": True,

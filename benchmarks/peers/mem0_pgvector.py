@@ -68,7 +68,7 @@ class Mem0(Peer):
 
         url, pool = self.setup.url, {}
         if self.setup.tuned:
-            url, pool = with_settings(url), {"maxconn": max(5, self.setup.users)}
+            url, pool = with_settings(self.setup), {"maxconn": max(5, self.setup.users)}
         memory = AsyncMemory(
             MemoryConfig(
                 vector_store={

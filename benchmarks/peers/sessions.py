@@ -2,10 +2,10 @@
 
 from urllib.parse import quote
 
-from peers.bare_asyncpg import SETTINGS
+from peers.common import Setup
 
 
-def with_settings(url: str) -> str:
+def with_settings(setup: Setup) -> str:
     """As libpq reads it."""
-    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
-    return f"{url}{'&' if '?' in url else '?'}options={quote(options)}"
+    options = " ".join(f"-c {name}={value}" for name, value in setup.hnsw.items())
+    return f"{setup.url}{'&' if '?' in setup.url else '?'}options={quote(options)}"

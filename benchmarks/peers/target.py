@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import ClassVar, Final
 
 from harness.errors import UsageError
-from peers.common import EXTRA, Peer, PeerTarget
+from peers.common import EF_SEARCH_OF_100000, EXTRA, Peer, PeerTarget
 
 MODULES: Final[Mapping[str, str]] = {
     "frontier": "anima_memory:Frontier",
@@ -56,12 +56,14 @@ class Of100000(Peers):
     """A hundred thousand memories."""
 
     size: ClassVar = 100_000
+    ef_search: ClassVar = EF_SEARCH_OF_100000
 
 
 class Filtered100000(Filtered):
     """A hundred thousand memories, of those that have a filter."""
 
     size: ClassVar = 100_000
+    ef_search: ClassVar = EF_SEARCH_OF_100000
 
 
 class At50Ms(Peers):
