@@ -24,7 +24,6 @@ from pydantic_core import from_json
 
 from harness.errors import HarnessError, UsageError
 from harness.record import (
-    SAMPLES,
     SCHEMA_VERSION,
     AskedRate,
     DisruptionRecord,
@@ -32,12 +31,11 @@ from harness.record import (
     ProfileRecord,
     Resumption,
     RunRecord,
-    Sample,
-    SampleColumns,
     StatementProfile,
     VariantRecord,
     WorkerRecord,
 )
+from harness.samples import SAMPLES, Sample, SampleColumns
 
 FILE_NAME: Final = "journal.jsonl"
 LOG_FILE: Final = "log.txt"

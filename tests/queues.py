@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from harness.judging.capacity import CapacitySearch
-from harness.record import AskedRate, CapacitySettings, RunRecord, Sample
+from harness.record import AskedRate, CapacitySettings, RunRecord
+from harness.samples import Sample
 from tests.records import phase, record, sample, variant
 
 SEARCHES_MAX = 200

@@ -12,15 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.measuring.scenario_files import load_scenario
-from harness.record import (
-    BackgroundRecord,
-    EnvironmentRecord,
-    LevelsRecord,
-    PhaseRecord,
-    RunRecord,
-    Sample,
-    VariantRecord,
-)
+from harness.record import BackgroundRecord, EnvironmentRecord, LevelsRecord, PhaseRecord, RunRecord, VariantRecord
+from harness.samples import Sample
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'$\\x$ [bold]|`*_"
 """Breaks out of whatever is not escaped: HTML, attributes, JSON in a page, rich markup, Markdown tables, math text."""

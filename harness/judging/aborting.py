@@ -8,7 +8,8 @@ from harness.judging.analysis import ready
 from harness.judging.budgets import Budget, parse
 from harness.judging.declaration import Declaration
 from harness.judging.evaluation import fails_already
-from harness.record import Sample, VariantRecord
+from harness.record import VariantRecord
+from harness.samples import Sample
 
 LOOK_INTERVAL_S: Final = 2.0
 GROWTH_MIN: Final = 1.1

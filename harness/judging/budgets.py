@@ -31,7 +31,7 @@ from harness.errors import UsageError, nearest
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.protocol import BudgetMetric
 from harness.judging.limits import Comparator, Limit, misread, read_limit, read_time
-from harness.record import COLD, Sample, Traits
+from harness.samples import COLD, Sample, Traits
 
 CacheOrText = TypeVar("CacheOrText", bound=str)
 

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.record import RunRecord, Sample, SampleColumns, Traits, VariantRecord
+from harness.record import RunRecord, VariantRecord
+from harness.samples import Sample, SampleColumns, Traits
 
 TraitsKey = TypeVar("TraitsKey", bound=Hashable)
 Numbers = NDArray[np.float64]

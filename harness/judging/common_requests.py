@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from harness.record import PhaseRecord, Sample, VariantRecord
+from harness.record import PhaseRecord, VariantRecord
+from harness.samples import Sample
 
 ComparedRounds = Sequence[Sequence[Sample]]
 MetricKey = tuple[str, str]

@@ -50,7 +50,8 @@ from harness.judging.waivers import (
     standing,
 )
 from harness.quantities import count, mean_count, number_of, share, significant
-from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.record import INTERRUPTED, ComparisonSettings, PhaseRecord, RunRecord, VariantRecord
+from harness.samples import Sample
 
 COUNTERS: Final[Mapping[str, Callable[[Sample], int | None]]] = {
     "statements": lambda sample: sample.statements,

@@ -14,7 +14,8 @@ from harness.judging.budgets import Budget
 from harness.judging.columns import Columns, variant_in_columns
 from harness.judging.searches import found_sentence, without_recall
 from harness.quantities import count, duration, number_of
-from harness.record import PhaseRecord, Traits, VariantRecord
+from harness.record import PhaseRecord, VariantRecord
+from harness.samples import Traits
 
 # What was shown to fail comes before what could not be shown.
 SEVERITY: Final = (Outcome.FAIL, Outcome.INVALID, Outcome.UNDECIDED, Outcome.WAIVED, Outcome.PASS)

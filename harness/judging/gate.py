@@ -25,7 +25,8 @@ from harness.judging.plan_differences import PlanDifference, compare_plans, plan
 from harness.judging.searches import is_approximate, recall_of, recalls_of, tells_complete
 from harness.judging.waivers import NO_WAIVERS, Standing, Waiver, Waivers, day_of, standing, unknown
 from harness.quantities import number_of, share
-from harness.record import INTERRUPTED, PhaseRecord, PlanRecord, RunRecord, Sample, VariantRecord
+from harness.record import INTERRUPTED, PhaseRecord, PlanRecord, RunRecord, VariantRecord
+from harness.samples import Sample
 
 FindingKind = Literal["counted", "planned", "timed"]
 

@@ -26,7 +26,8 @@ from harness.judging.declaration import Declaration
 from harness.judging.evaluation import evaluate
 from harness.judging.validity_checks import VALIDITY_CHECKS
 from harness.quantities import count, number_of, quantity, rate, share
-from harness.record import AskedFor, AskedRate, PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.record import AskedFor, AskedRate, PhaseRecord, RunRecord, VariantRecord
+from harness.samples import Sample
 
 RateWord = Literal["holds", "breaks", "undecided", "invalid"]
 

@@ -9,7 +9,8 @@ from typing import Final
 
 from harness.judging.columns import Columns
 from harness.quantities import share
-from harness.record import COLD, RunRecord, VariantRecord
+from harness.record import RunRecord, VariantRecord
+from harness.samples import COLD
 
 QUERY: Final = "query"
 """The operation of Anima that searches."""

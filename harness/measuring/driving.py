@@ -23,7 +23,8 @@ from harness.measuring.passes import Entry, Pass, PassTime, cache_figures
 from harness.measuring.plans import StatementPlan
 from harness.measuring.scenario import Phase
 from harness.measuring.targets.protocol import OpenTarget, Response, TargetStatistics
-from harness.record import PhaseRecord, Sample
+from harness.record import PhaseRecord
+from harness.samples import Sample
 
 WARM_UP_USERS_MAX: Final = 100
 """A schedule may put a thousand requests in flight, but to begin with all of them would only fill queues."""

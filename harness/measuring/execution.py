@@ -54,8 +54,9 @@ from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
 from harness.measuring.worker import Task, digest, drawn_digest
 from harness.measuring.worker_processes import Part, ProcessWorker, working
 from harness.quantities import number_of
-from harness.record import LevelsRecord, PhaseRecord, PlanRecord, RunRecord, Sample
+from harness.record import LevelsRecord, PhaseRecord, PlanRecord, RunRecord
 from harness.redaction import all_without_secrets, without_secrets
+from harness.samples import Sample
 
 LOG_FILE: Final = "server.log"
 

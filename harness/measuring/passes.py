@@ -17,7 +17,8 @@ from harness.measuring.observation import Reading
 from harness.measuring.probes.protocol import CountedSpan
 from harness.measuring.progress import Progress
 from harness.measuring.scenario import Phase, Scenario
-from harness.record import LevelsRecord, PhaseRecord, PlanRecord, Sample
+from harness.record import LevelsRecord, PhaseRecord, PlanRecord
+from harness.samples import Sample
 
 T = TypeVar("T")
 

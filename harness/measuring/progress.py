@@ -24,7 +24,7 @@ from rich.progress import Progress as Bars
 from harness.errors import TargetError
 from harness.measuring.waiting import Waiting
 from harness.quantities import duration
-from harness.record import Sample
+from harness.samples import Sample
 
 REFRESH_S: Final = 0.25
 

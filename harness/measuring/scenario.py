@@ -28,7 +28,7 @@ from harness.measuring.servers.embedding_server import NO_FAULTS, EmbeddingFault
 from harness.measuring.servers.provisioners import AUTO, PROVISIONERS
 from harness.measuring.servers.provisioners.protocol import DatabaseSettings, Disruption
 from harness.measuring.servers.redis_server import CacheSettings
-from harness.record import COLD
+from harness.samples import COLD
 
 VARIANTS: Final = "variants"
 """In the context of a validation: the variants that the target has by itself, described by name."""

@@ -25,7 +25,8 @@ from harness.measuring.probes.host_cpu import HostCpu
 from harness.measuring.scenario import Phase
 from harness.measuring.worker import Task
 from harness.quantities import count
-from harness.record import SAMPLES, PhaseRecord, WorkerRecord
+from harness.record import PhaseRecord, WorkerRecord
+from harness.samples import SAMPLES
 
 OF_HOST: Final = frozenset(name for probe in (HostCpu(), CpuQuota()) for name in probe.counters)
 """What a worker counts of the whole machine that it is on: in sums over workers it would count more than once."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from harness.quantities import ABSENT, amount, count, significant
-from harness.record import COLD, RunRecord, VariantRecord
+from harness.record import RunRecord, VariantRecord
+from harness.samples import COLD
 from harness.showing.summary import OperationSummary, Summary
 from harness.showing.tables import Cell, Table, number_columns, printable, quantile_cell, table_or_none, text_columns
 

@@ -21,7 +21,8 @@ from harness.judging.budgets import Selection, parse
 from harness.judging.columns import Columns, in_columns
 from harness.judging.declaration import Declaration, Reference, declaration_of
 from harness.judging.evaluation import looks_at
-from harness.record import COLD, DisruptionRecord, RunRecord, Sample, Traits, VariantRecord
+from harness.record import DisruptionRecord, RunRecord, VariantRecord
+from harness.samples import COLD, Sample, Traits
 
 TextGroup = Literal["all", "known", "first"]
 Position = Literal["within", "below", "above"]

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Final
 
 from harness.judging.analysis.quantiles import quantile_rank
-from harness.record import Sample
+from harness.samples import Sample
 
 AROUND_SHARE: Final = 0.02
 AROUND_MIN: Final = 3

@@ -40,7 +40,7 @@ from harness.measuring.draws import Draws
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.anima.workloads import WORKLOADS
 from harness.measuring.targets.anima.workloads.protocol import WorkloadSettings
-from harness.record import Sample
+from harness.samples import Sample
 from tests.memories import AT_098, EAST, NOON, leaning, opened, plant, rows, session_on, tables, value, vector
 from tests.specimens import (
     fix1_embedding_cache,

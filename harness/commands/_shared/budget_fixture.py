@@ -35,7 +35,8 @@ from harness.judging.verdict import BudgetVerdict, Verdict, judge
 from harness.measuring.drivers import DRIVERS, HOOKS, hidden
 from harness.measuring.drivers._shared.places import is_the_projects, place
 from harness.measuring.drivers.asyncpg import connections
-from harness.record import EnvironmentRecord, PhaseRecord, PlanRecord, RunRecord, Sample, VariantRecord
+from harness.record import EnvironmentRecord, PhaseRecord, PlanRecord, RunRecord, VariantRecord
+from harness.samples import Sample
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from harness.errors import TargetError
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.measuring.progress import Latencies
 from harness.quantities import Unit
-from harness.record import Sample
 from harness.redaction import without_secrets
+from harness.samples import Sample
 from harness.showing.report import AnyReport, Report
 
 SCHEMA: Final = "anima-harness/events"

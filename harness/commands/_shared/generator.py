@@ -22,7 +22,7 @@ from harness.measuring.targets.anima.scenario import MemoryScenario
 from harness.measuring.targets.null import NullTarget
 from harness.measuring.targets.protocol import TargetContext
 from harness.quantities import count, duration
-from harness.record import Sample
+from harness.samples import Sample
 
 STARTS_PER_CORE_MIN: Final = 10_000
 LATENESS_S_MAX: Final = 0.001

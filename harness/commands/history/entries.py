@@ -19,7 +19,8 @@ from harness.judging.declaration import declaration_of
 from harness.judging.likeness import circumstances
 from harness.judging.verdict import judge
 from harness.judging.waivers import Waiver, of_budgets
-from harness.record import Frozen, RunRecord, Sample
+from harness.record import Frozen, RunRecord
+from harness.samples import Sample
 
 COUNTERS: Final = ("statements", "round_trips", "rows")
 """Fields of a sample. Their median and maximum over the answered requests do not depend on the machine."""

@@ -20,7 +20,8 @@ from harness.judging.analysis.paired import STATISTICS, Effect, Word, decide, pa
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.evaluation import evaluate
-from harness.record import Sample, VariantRecord
+from harness.record import VariantRecord
+from harness.samples import Sample
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized

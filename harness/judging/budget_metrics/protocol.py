@@ -14,7 +14,8 @@ from harness.judging.analysis.sequential import confidence_at
 from harness.judging.columns import Columns
 from harness.judging.limits import Limit
 from harness.quantities import Unit
-from harness.record import PhaseRecord, Sample, VariantRecord
+from harness.record import PhaseRecord, VariantRecord
+from harness.samples import Sample
 
 Scope = Literal["requests", "phase", "variant", "statement"]
 """What a metric is computed from: each request by itself, counters around whole phases, or something of the variant."""

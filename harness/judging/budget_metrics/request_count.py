@@ -11,7 +11,7 @@ from typing import Final, Literal
 from harness.judging.budget_metrics.protocol import Evaluation, Observed, Outcome, Scope, WhenTimed
 from harness.judging.limits import Limit
 from harness.quantities import Unit
-from harness.record import Traits
+from harness.samples import Traits
 
 SERVER_COUNTS: Final = ("statements", "rows")
 """What the server counts of any target, around whole phases."""

@@ -12,7 +12,8 @@ from harness.judging.budgets import parse
 from harness.judging.columns import Columns
 from harness.judging.declaration import declaration_of
 from harness.quantities import share
-from harness.record import RunRecord, Sample, Traits, VariantRecord
+from harness.record import RunRecord, VariantRecord
+from harness.samples import Sample, Traits
 
 
 class DriftingLatencies:

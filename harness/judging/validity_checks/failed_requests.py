@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from harness.judging.columns import Columns
 from harness.quantities import number_of
-from harness.record import RunRecord, Traits
+from harness.record import RunRecord
+from harness.samples import Traits
 
 
 class FailedRequests:

@@ -10,7 +10,8 @@ from typing import Any, Final, cast
 
 from harness.judging.columns import Columns
 from harness.quantities import count, number_of
-from harness.record import PhaseRecord, RunRecord, Traits, VariantRecord
+from harness.record import PhaseRecord, RunRecord, VariantRecord
+from harness.samples import Traits
 
 SHOWING: Final = ("json", "rows", "columns")
 """What an expectation says of an answer beside its status."""

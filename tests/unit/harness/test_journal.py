@@ -12,7 +12,8 @@ import pytest
 from harness import runs
 from harness.errors import HarnessError, UsageError
 from harness.journal import FILE_NAME, Journal, open_journal, read, reopen_journal, resumable
-from harness.record import SAMPLES, DisruptionRecord, Sample
+from harness.record import DisruptionRecord
+from harness.samples import SAMPLES, Sample
 from tests.records import samples
 
 RUN = {

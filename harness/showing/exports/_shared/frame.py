@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.record import SAMPLES, RunRecord, Sample
+from harness.record import RunRecord
+from harness.samples import SAMPLES, Sample
 
 if TYPE_CHECKING:
     import pandas as pd

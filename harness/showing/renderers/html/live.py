@@ -11,7 +11,8 @@ from markupsafe import Markup
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.verdict import judge
 from harness.quantities import count, duration
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import RunRecord, VariantRecord
+from harness.samples import Sample
 from harness.showing.renderers.html.inline_svg import Figure
 from harness.showing.renderers.html.templates import style, templates
 from harness.showing.summary import summarise

@@ -7,7 +7,8 @@ from operator import itemgetter
 from typing import Final
 
 from harness.quantities import count, duration
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import RunRecord, VariantRecord
+from harness.samples import Sample
 from harness.showing.renderers.html.charts import FIRST, TAIL, TYPICAL, ChartSeries, Timeframe, series_chart
 from harness.showing.renderers.html.inline_svg import Figure, safe
 from harness.showing.renderers.html.panels import Layer, Panel, panels_chart

@@ -8,7 +8,8 @@ import pytest
 
 from harness.judging.budgets import parse
 from harness.judging.columns import Columns
-from harness.record import SAMPLES, Sample, SampleColumns, VariantRecord
+from harness.record import VariantRecord
+from harness.samples import SAMPLES, Sample, SampleColumns
 from tests.records import sample, variant
 
 MIXED = (

@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.judging.comparison import Comparison, CounterComparison, MetricComparison, compare, compare_runs, wanting
-from harness.record import PhaseRecord, RunRecord, Sample, VariantRecord
+from harness.record import PhaseRecord, RunRecord, VariantRecord
+from harness.samples import Sample
 from tests.records import record, sample, variant
 
 

@@ -3,7 +3,8 @@
 from harness.judging.budget_metrics.protocol import Evaluation, Outcome
 from harness.judging.budgets import parse
 from harness.judging.evaluation import evaluate, fails_already
-from harness.record import PhaseRecord, Sample
+from harness.record import PhaseRecord
+from harness.samples import Sample
 from tests.records import sample, samples, variant
 
 

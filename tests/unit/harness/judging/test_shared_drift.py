@@ -4,7 +4,8 @@ import random
 import pytest
 
 from harness.judging.comparison import Comparison, compare
-from harness.record import RunRecord, Sample, VariantRecord
+from harness.record import RunRecord, VariantRecord
+from harness.samples import Sample
 from tests.records import record, sample, variant
 
 REQUESTS = 200

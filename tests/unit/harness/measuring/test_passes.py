@@ -16,7 +16,8 @@ from harness.measuring.passes import Pass, Surroundings, measure, phase_of_all
 from harness.measuring.progress import Silent
 from harness.measuring.targets.null import OpenNull
 from harness.measuring.targets.protocol import Response
-from harness.record import SAMPLES, PhaseRecord, Sample
+from harness.record import PhaseRecord
+from harness.samples import SAMPLES, Sample
 from tests.clocks import ManualClock
 
 REQUEST_S = 0.1

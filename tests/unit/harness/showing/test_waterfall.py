@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.record import Sample
+from harness.samples import Sample
 from harness.showing.waterfall import COALESCED, EMBEDDING, LATENESS, NETWORK, POOL, REST, RETRIES, parts_of, waterfall
 from tests.records import sample
 

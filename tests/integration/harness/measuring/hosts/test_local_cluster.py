@@ -16,7 +16,8 @@ from harness.measuring.clock import new_event_loop
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.here import ThisMachine
 from harness.measuring.hosts.protocol import Hosts
-from harness.record import Sample, VariantRecord
+from harness.record import VariantRecord
+from harness.samples import Sample
 from tests.clusters import measured, samples_come
 
 pytestmark = pytest.mark.needs("cluster")

@@ -18,9 +18,9 @@ from harness.record import (
     PhaseRecord,
     ProfileRecord,
     RunRecord,
-    Sample,
     StageRecord,
 )
+from harness.samples import Sample
 from tests.records import record, sample, samples, variant
 
 

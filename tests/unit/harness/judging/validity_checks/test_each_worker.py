@@ -8,7 +8,8 @@ from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.budgets import parse
 from harness.judging.verdict import Verdict, judge
-from harness.record import PhaseRecord, Sample, WorkerRecord
+from harness.record import PhaseRecord, WorkerRecord
+from harness.samples import Sample
 from tests.records import phase, record, sample, variant
 
 BUDGETS = [parse("query.p95 <= 1s")]
