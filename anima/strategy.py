@@ -136,7 +136,7 @@ FRONTIER: Final = replace(
     consolidation="augmented",
     bootstrap="ranked",
     embedding_batches=True,
-    schema_version=17,
+    schema_version=18,
 )
 
 PRESETS: Final[Mapping[str, Strategy]] = {
