@@ -138,9 +138,12 @@ def test_what_is_not_offered_stands_in_no_table() -> None:
     assert found == [[]]
 
 
-def test_the_page_has_the_tables_of_the_committed_figures() -> None:
+@pytest.mark.parametrize("size", [10_000, 100_000])
+def test_the_page_has_the_tables_of_the_committed_figures(size: int) -> None:
     page = (ROOT / "docs/peers.md").read_text(encoding="utf-8")
-    document = json.loads((ROOT / "docs/peers.json").read_text(encoding="utf-8"))
+    document = json.loads((ROOT / f"docs/peers.{size}.json").read_text(encoding="utf-8"))
     runs = [[table.figures_from(each) for each in run] for run in document["runs"]]
-    assert table.markdown(runs[:1]) in page
-    assert table.behaviours_markdown(document["behaviours"]) in page
+    assert (document["size"], len(runs)) == (size, 3)
+    assert table.markdown(runs) in page
+    if behaviours := document["behaviours"]:
+        assert table.behaviours_markdown(behaviours) in page
