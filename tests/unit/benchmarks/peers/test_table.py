@@ -138,12 +138,14 @@ def test_what_is_not_offered_stands_in_no_table() -> None:
     assert found == [[]]
 
 
-@pytest.mark.parametrize("size", [10_000, 100_000])
-def test_the_page_has_the_tables_of_the_committed_figures(size: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "facts"), {"10000": (10_000, 0, 3), "100000": (100_000, 0, 3), "50ms": (10_000, 50, 1)}.items()
+)
+def test_the_page_has_the_tables_of_the_committed_figures(name: str, facts: tuple[int, int, int]) -> None:
     page = (ROOT / "docs/peers.md").read_text(encoding="utf-8")
-    document = json.loads((ROOT / f"docs/peers.{size}.json").read_text(encoding="utf-8"))
+    document = json.loads((ROOT / f"docs/peers.{name}.json").read_text(encoding="utf-8"))
     runs = [[table.figures_from(each) for each in run] for run in document["runs"]]
-    assert (document["size"], len(runs)) == (size, 3)
+    assert (document["size"], document["embedding_ms"], len(runs)) == facts
     assert table.markdown(runs) in page
     if behaviours := document["behaviours"]:
         assert table.behaviours_markdown(behaviours) in page
