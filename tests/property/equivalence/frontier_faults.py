@@ -11,7 +11,7 @@ from anima.migrations import Migration
 from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, ScriptStep
 from tests.property.equivalence.faults import Fault, Plant
 
-FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "proof_by_parts"
+FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "quiet_searched_broadly"
 BOOTSTRAP_ORDER = "states_read_once"
 
 
