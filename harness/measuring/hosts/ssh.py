@@ -22,26 +22,35 @@ ANY_PORT: Final = 9
 """Of a datagram that is never sent: to connect says by which address this machine reaches a host."""
 
 STARTER: Final = """
-import json, os, sys, tempfile
+import json, os, shutil, signal, sys, tempfile, threading
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 told = json.loads(sys.stdin.readline())
 room = tempfile.mkdtemp(prefix="anima-harness-dask-")
-for name in ("ca", "cert", "key"):
-    path = os.path.join(room, name + ".pem")
-    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-        file.write(told[name])
-import shutil, threading
+removing = threading.Lock()
 def leave():
     sys.stdin.read()
-    shutil.rmtree(room, ignore_errors=True)
-    os._exit(0)
-threading.Thread(target=leave, daemon=True).start()
-from distributed.cli.dask_worker import main
-files = [part for name, option in (("ca", "ca-file"), ("cert", "cert"), ("key", "key"))
-         for part in ("--tls-" + option, os.path.join(room, name + ".pem"))]
-main([told["scheduler"], "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--name", told["name"],
-      "--nthreads", str(told["slots"]), "--local-directory", room, *files])
+    with removing:
+        shutil.rmtree(room, ignore_errors=True)
+        os._exit(0)
+try:
+    for name in ("ca", "cert", "key"):
+        path = os.path.join(room, name + ".pem")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+            file.write(told[name])
+    threading.Thread(target=leave, daemon=True).start()
+    from distributed.cli.dask_worker import main
+    files = [part for name, option in (("ca", "ca-file"), ("cert", "cert"), ("key", "key"))
+             for part in ("--tls-" + option, os.path.join(room, name + ".pem"))]
+    main([told["scheduler"], "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--name", told["name"],
+          "--nthreads", str(told["slots"]), "--local-directory", room, *files])
+finally:
+    with removing:
+        shutil.rmtree(room, ignore_errors=True)
 """
-"""What the Python of a host executes; its certificates come through standard input, whose end is its own."""
+"""What the Python of a host executes; its certificates come through standard input, whose end is its own.
+
+It leaves nothing there, whichever ends it first: the end of the input, a signal, its scheduler or an error.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 import asyncio
 import datetime as dt
+import json
 import os
 import secrets
 import socket
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -23,6 +25,7 @@ from harness.measuring.clock_lines import measured_offset
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.local_cluster import LOOPBACK, _dask_worker
 from harness.measuring.hosts.protocol import HostLost, HostPlace, Hosts, Slot
+from harness.measuring.hosts.ssh import STARTER
 from harness.measuring.scenario_files import load_scenario
 from harness.measuring.worker import drawn_digest
 
@@ -180,6 +183,43 @@ async def test_hosts_that_ssh_reaches_join_with_certificates_of_the_run_and_leav
         assert b'"kind":"failed"' in await first_words(slot)
         await slot.end()
     assert not list(room.glob("anima-harness-dask-*"))
+
+
+@pytest.mark.parametrize(
+    ("main", "ending"),
+    [
+        pytest.param("pass", "nothing", id="its-scheduler-ends-it"),
+        pytest.param("raise OSError('no such address')", "nothing", id="an-error"),
+        pytest.param("import time; print(flush=True); time.sleep(60)", "signal", id="a-signal"),
+        pytest.param("import time; print(flush=True); time.sleep(60)", "end of input", id="the-end-of-its-input"),
+    ],
+)
+def test_nothing_stays_on_a_host_however_its_dask_worker_ends(tmp_path: Path, main: str, ending: str) -> None:
+    """A stand-in for dask's worker ends as it is told to."""
+    module = tmp_path / "modules" / "distributed" / "cli"
+    module.mkdir(parents=True)
+    for package in (module.parent, module):
+        (package / "__init__.py").touch()
+    (module / "dask_worker.py").write_text(f"def main(_):\n    {main}\n", encoding="utf-8")
+    room = tmp_path / "room"
+    room.mkdir()
+    variables = local_environment(PYTHONPATH=str(tmp_path / "modules"), TMPDIR=str(room))
+    told = {"scheduler": "tls://nowhere:1", "name": "one", "slots": 1, "ca": "a", "cert": "b", "key": "c"}
+    command = [sys.executable, "-P", "-c", STARTER]
+    with subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
+        assert started.stdin is not None
+        assert started.stdout is not None
+        started.stdin.write(json.dumps(told).encode() + b"\n")
+        started.stdin.flush()
+        if ending != "nothing":
+            started.stdout.readline()
+            assert list(room.iterdir())
+        if ending == "signal":
+            started.terminate()
+        elif ending == "end of input":
+            started.stdin.close()
+        started.wait(30)
+    assert not list(room.iterdir())
 
 
 async def first_words(slot: Slot) -> bytes:
