@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from harness.errors import HarnessError, UsageError
+from harness.mistakes import first_mistake
 from harness.record import (
     SCHEMA_VERSION,
     AskedRate,
@@ -191,9 +192,7 @@ def _place(path: Path, number: int) -> str:
 
 def refused(place: str, error: ValidationError) -> UsageError:
     """What is at this place is not of the version that this harness writes."""
-    issue = error.errors()[0]
-    field = ".".join(map(str, issue["loc"]))
-    return UsageError(f"{place} is not a record of version {SCHEMA_VERSION} ({field}: {issue['msg']}). {NEWER}")
+    return UsageError(f"{place} is not a record of version {SCHEMA_VERSION} ({first_mistake(error)}). {NEWER}")
 
 
 class _OutOfPlace(Exception):

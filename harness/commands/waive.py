@@ -12,6 +12,7 @@ from harness.judging.budgets import parse
 from harness.judging.gate import refuse_unknown_figures
 from harness.judging.waivers import Waiver, of_figures, refuse_unknown_budgets
 from harness.measuring import scenario_files
+from harness.mistakes import mistake
 
 
 def waive(
@@ -34,7 +35,8 @@ def waive(
         waiver = Waiver(scenario=chosen.name, reason=reason, owner=owner, expires=day, up_to=up_to, **what)
     except ValidationError as error:
         issue = error.errors()[0]
-        raise UsageError(f"--{'.'.join(map(str, issue['loc']))}: {issue['msg']}.") from None
+        option = "--" + ".".join(map(str, issue["loc"]))
+        raise UsageError(f"{mistake(issue, option)}.") from None
     refuse_unknown_budgets([waiver], chosen.name, chosen.budgets, chosen.variant_names)
     refuse_unknown_figures(of_figures([waiver], chosen.name), chosen.subjects)
     _ = waiver.accepted, waiver.accepted_share

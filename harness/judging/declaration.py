@@ -9,6 +9,7 @@ from typing import Annotated, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from harness.errors import UsageError
+from harness.mistakes import first_mistake
 from harness.record import RunRecord
 
 
@@ -121,9 +122,7 @@ def declare(scenario: Mapping[str, object]) -> Declaration:
     try:
         return Declaration.model_validate(scenario)
     except ValidationError as error:
-        issue = error.errors()[0]
-        place = ".".join(map(str, issue["loc"]))
-        raise UsageError(f"scenario, {place}: {issue['msg']}. Correct it in the scenario or in the record.") from None
+        raise UsageError(f"scenario: {first_mistake(error)}. Correct it in the scenario or in the record.") from None
 
 
 def declaration_of(record: RunRecord) -> Declaration:

@@ -20,25 +20,10 @@ from harness.measuring.servers.provisioners import AUTO
 from harness.measuring.shipped import shipped
 from harness.measuring.targets import CLASS, TARGETS, TargetKind, entry_of
 from harness.measuring.targets.anima.corpora import CORPORA
+from harness.mistakes import mistake
 
 SECTION_KINDS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {"corpus": CORPORA, "arrival": ARRIVALS}
 """Sections of a scenario whose keys depend on their `kind`."""
-
-WANTED: Final = {
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "dict_type": "a table",
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "int_from_float": "a whole number",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "model_attributes_type": "a table",
-    "model_type": "a table",
-    "string_type": "a text, in quotes",
-    "tuple_type": "a list",
-}
-"""What a file has to hold, in its own words, where pydantic would name a type of Python."""
 
 DEFAULT_TARGET: Final = "anima"
 SETTING_MAX: Final = 40
@@ -240,18 +225,14 @@ def _explain(path: Path, scenario: type[Scenario], issue: ErrorDetails) -> str:
                 field.alias or name for name, field in _model_at(scenario, issue["loc"][:-1]).model_fields.items()
             ]
             return f"{path}: unknown key {key!r}. {nearest(str(location[-1]), fields)}"
-        case "missing":
-            return f"{path}: {key!r} is missing."
         case "union_tag_not_found":
             return f"{path}: '{key}.kind' is missing. Known: {', '.join(SECTION_KINDS[str(location[-1])])}."
         case "union_tag_invalid":
             kind = issue["ctx"]["tag"] if "ctx" in issue else ""
             known_kinds = SECTION_KINDS[str(location[-1])]
             return f"{path}: {key}: there is no kind {kind!r}. {nearest(kind, known_kinds)}"
-        case kind if kind in WANTED:
-            return f"{path}: {key!r} has to be {WANTED[kind]}."
         case _:
-            return f"{path}: {f'{key}: ' if key else ''}{issue['msg'].removeprefix('Value error, ')}"
+            return f"{path}: {mistake(issue, key)}."
 
 
 def _is_branch(location: Sequence[object], place: int) -> bool:

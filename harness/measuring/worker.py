@@ -44,6 +44,7 @@ from harness.measuring.scenario import Scenario
 from harness.measuring.scenario_files import parsed
 from harness.measuring.targets import open_target
 from harness.measuring.targets.protocol import TargetContext
+from harness.mistakes import first_mistake
 from harness.quantities import duration
 
 PROTOCOL: Final = 1
@@ -190,7 +191,7 @@ def drawn_digest(scenario: Mapping[str, Any]) -> str:
     try:
         return digest(parsed(scenario).workload_of(1))
     except ValidationError as error:
-        raise UsageError(error.errors()[0]["msg"]) from None
+        raise UsageError(first_mistake(error)) from None
 
 
 async def measure_share(task: Task, scenario: Scenario, caller: Caller, lines: Lines) -> None:
@@ -284,7 +285,7 @@ async def main() -> None:
         try:
             await work(Caller(standard_input), lines)
         except ValidationError as error:
-            lines.write("failed", {"error": str(error)})
+            lines.write("failed", {"error": first_mistake(error)})
         except Exception as error:  # noqa: BLE001 -- the caller, who keeps what was measured, is told of any
             lines.write("failed", {"error": str(foreseen(error))})
 

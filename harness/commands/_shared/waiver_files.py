@@ -11,6 +11,7 @@ from harness import runs
 from harness.children import git
 from harness.errors import UsageError
 from harness.judging.waivers import Waiver, new_since
+from harness.mistakes import first_mistake
 from harness.record import RunRecord
 
 WAIVERS_FILE: Final = Path("waivers.toml")
@@ -78,11 +79,7 @@ def _waiver(entry: object, place: str) -> Waiver:
         # Read now, so that a mistake is told before anything is measured.
         _ = waiver.subject, waiver.accepted, waiver.accepted_share
     except ValidationError as error:
-        issue = error.errors()[0]
-        where = ".".join(map(str, issue["loc"]))
-        raise UsageError(
-            f"{place}: {f'{where}: ' if where else ''}{issue['msg'].removeprefix('Value error, ')}."
-        ) from None
+        raise UsageError(f"{place}: {first_mistake(error)}.") from None
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from None
     return waiver

@@ -19,6 +19,7 @@ from harness.judging.declaration import declaration_of
 from harness.judging.likeness import circumstances
 from harness.judging.verdict import judge
 from harness.judging.waivers import Waiver, of_budgets
+from harness.mistakes import first_mistake
 from harness.record import Frozen, RunRecord
 from harness.samples import Sample
 
@@ -102,10 +103,8 @@ def _entry(path: Path, number: int, line: str) -> HistoryEntry:
     try:
         return HistoryEntry.model_validate_json(line)
     except ValidationError as error:
-        issue = error.errors()[0]
-        where = ".".join(map(str, issue["loc"]))
         raise UsageError(
-            f"{path}:{number}: not a run of a history ({f'{where}: ' if where else ''}{issue['msg']}). "
+            f"{path}:{number}: not a run of a history ({first_mistake(error)}). "
             "Remove or correct this line; a merge may have left its marks, or a newer harness wrote it."
         ) from None
 

@@ -13,6 +13,7 @@ from harness.measuring.arrivals._shared.schedule import IN_FLIGHT_MAX, InFlightM
 from harness.measuring.arrivals.protocol import ArrivalSettings, PhaseBounds, Streams
 from harness.measuring.beside import FileBeside
 from harness.measuring.operations import Request
+from harness.mistakes import first_mistake
 
 
 class TraceLine(BaseModel, frozen=True):
@@ -84,9 +85,7 @@ def _lines(path: Path, content: bytes) -> Iterator[TraceLine]:
         try:
             line = TraceLine.model_validate_json(text)
         except ValidationError as error:
-            issue = error.errors()[0]
-            place = ".".join(map(str, issue["loc"]))
-            raise UsageError(f"{path}:{number}: {f'{place}: ' if place else ''}{issue['msg']}.") from None
+            raise UsageError(f"{path}:{number}: {first_mistake(error)}.") from None
         if line.offset_s < reached_s:
             raise UsageError(
                 f"{path}:{number}: `offset_s` goes back from {reached_s:g} to {line.offset_s:g}. Sort the lines by it."

@@ -118,7 +118,7 @@ expires = {TOMORROW}
         (["query.statments <= 3"], "unknown metric 'statments'. Did you mean 'statements'?"),
         ([STATEMENTS, "--up-to", "3"], "up_to 3 accepts nothing that the budget does not"),
         ([STATEMENTS, "--up-to", "3ms"], "statements is a count"),
-        ([STATEMENTS, "--owner", " "], "--owner: String should have at least 1 character"),
+        ([STATEMENTS, "--owner", " "], "'--owner' has to be a text of 1 or more characters"),
         ([STATEMENTS, "--expires", "2001-01-01"], "--expires 2001-01-01: that day is over"),
         ([STATEMENTS, "--expires", "soon"], "does not match the format"),
         ([STATEMENTS, "--scenario", "none.toml"], "There is no scenario file none.toml"),
@@ -144,14 +144,17 @@ def test_a_second_waiver_of_one_budget_is_refused(capsys: pytest.CaptureFixture[
         ("waiver = 3", r"nothing in it but \[\[waiver\]\] entries"),
         ("[[waivers]]", r"nothing in it but \[\[waiver\]\] entries, and \['waivers'\] is none"),
         ("[[waiver]", "not readable as TOML"),
-        ('[[waiver]]\nscenario = "notes"', "waivers.toml, waiver 1: reason: Field required"),
-        ("waiver = [1]", "waivers.toml, waiver 1: Input should be"),
+        ('[[waiver]]\nscenario = "notes"', "waivers.toml, waiver 1: 'reason' is missing"),
+        ("waiver = [1]", "waivers.toml, waiver 1: it has to be a table"),
         (
             '[[waiver]]\nscenario="n"\nreason="r"\nowner="o"\nexpires=2026-01-01',
             "waiver 1: state `budget`, or `figure`",
         ),
         ('[[waiver]]\nscenario="n"\nbudget="p95"\nreason="r"\nowner="o"\nexpires=2026-01-01', "waiver 1: "),
-        ('[[waiver]]\nscenario="n"\nbudget="a.max<=1s"\nreason="r"\nowner="o"\nexpires="soon"', "waiver 1: expires: "),
+        (
+            '[[waiver]]\nscenario="n"\nbudget="a.max<=1s"\nreason="r"\nowner="o"\nexpires="soon"',
+            "1: 'expires' has to be a day",
+        ),
     ],
 )
 def test_a_file_that_is_none_is_refused_with_the_place(text: str, message: str) -> None:

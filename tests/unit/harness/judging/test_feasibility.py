@@ -37,7 +37,7 @@ def test_a_scenario_that_can_be_judged_is_accepted_without_doubt() -> None:
             "no phase performs query, so there would be nothing to judge.",
         ),
         ({"references": [{"operation": "quer", "variant": "naive"}]}, "references, entry 1: the scenario runs no"),
-        ({"references": [{"operation": "query"}]}, "scenario, references.0.variant: Field required"),
+        ({"references": [{"operation": "query"}]}, "scenario: 'references.0.variant' is missing"),
         ({"references": [{"operation": "query", "variant": "naive", "lo_s": 3}]}, "references.0.lo_s"),
     ],
 )

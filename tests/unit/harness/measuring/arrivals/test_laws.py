@@ -137,8 +137,8 @@ def test_a_trace_keeps_its_distances_scaled_from_the_first_line_that_is_timed(tm
     [
         ("{", r"day\.jsonl:2: Invalid JSON"),
         ("[]", r"day\.jsonl:2: "),
-        ('{"offset_s": 1, "operation": "query"}', r"day\.jsonl:2: arguments: Field required"),
-        ('{"offset_s": "1", "operation": "query", "arguments": {}}', r"day\.jsonl:2: offset_s: "),
+        ('{"offset_s": 1, "operation": "query"}', r"day\.jsonl:2: 'arguments' is missing"),
+        ('{"offset_s": "1", "operation": "query", "arguments": {}}', r"day\.jsonl:2: 'offset_s' has to be a number"),
         ('{"offset_s": 0.5, "operation": "query", "arguments": {}}', r"day\.jsonl:2: .*goes back from 1 to 0\.5"),
     ],
 )

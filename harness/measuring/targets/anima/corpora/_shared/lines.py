@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import UsageError
+from harness.mistakes import first_mistake
 
 JSON_SUFFIXES: Final = frozenset({".jsonl", ".ndjson", ".json"})
 
@@ -105,7 +106,6 @@ class LineFile(Generic[Line]):
 def _complaint(error: ValidationError) -> str:
     """What is wrong first, in words that fit after the line's number."""
     first = error.errors(include_url=False)[0]
-    field = f"`{'.'.join(map(str, first['loc']))}`"
     match first["type"]:
         case "json_invalid" if "hex escape" in first["msg"]:
             return r"a \u escape in it is cut short or is half of a surrogate pair"
@@ -115,7 +115,5 @@ def _complaint(error: ValidationError) -> str:
             return f"it is not JSON: {reason}; each line has to be an object of its own"
         case "model_type":
             return "it is not a JSON object"
-        case "missing":
-            return f"{field} is missing"
         case _:
-            return f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}"
+            return first_mistake(error)
