@@ -70,7 +70,7 @@ def compare_command(
     if by_branch:
         baseline, candidate, kind = *_by_branch(baseline, candidate, output), "runs"
     if candidate is None:
-        directory = runs.find(baseline, output)
+        directory = run_alone(baseline, output, Plan(scenario_name, settings, database))
         record = runs.load_record(directory)
         return display.show_run(stored(record, margin, waiver_files.for_record(record, waivers_file)), directory)
     margin = margin or MARGIN
@@ -177,6 +177,23 @@ def _by_branch(name: str, other: str | None, output: Path) -> tuple[str, str]:
     found = baseline_of(runs.load_record(directory), output)
     click.echo(f"Compared with {found.record.run_id}, {found.reason}.", err=True)
     return str(output / found.record.run_id), str(directory)
+
+
+def run_alone(name: str, output: Path, plan: Plan) -> Path:
+    """The run of that name. Raises `UsageError`, which says what to compare with where it is no run."""
+    if not is_run(name, output):
+        nameable = plan.nameable()
+        if name in nameable.names:
+            raise UsageError(
+                f"{name!r} is a {nameable.word}, and one alone is compared with nothing. "
+                f"Name two: `harness compare {another(name, nameable) or 'BASELINE'} {name}`."
+            )
+        if is_revision(name):
+            raise UsageError(
+                f"{name!r} is a git revision, and one alone is compared with nothing. "
+                f"Name two, the base first: `harness compare BASE {name}`."
+            )
+    return runs.find(name, output)
 
 
 def is_run(name: str, output: Path) -> bool:

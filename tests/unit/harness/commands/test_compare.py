@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.compare import Plan, kind_of, of_revisions, of_strategies
+from harness.commands.compare import Plan, kind_of, of_revisions, of_strategies, run_alone
 from harness.commands.verify import refuse_other_targets
 from harness.errors import UsageError
 
@@ -71,6 +71,19 @@ def test_a_strategy_that_is_compared_with_itself_is_told_what_to_run_instead() -
         UsageError, match=r"naive stands on both sides.*`harness compare \w+ naive`.*`harness compare HEAD HEAD`"
     ):
         of_strategies(("naive", "naive"), Plan("smoke", (), None))
+
+
+def test_one_name_alone_is_a_run_or_is_told_what_to_compare_it_with(places: Path) -> None:
+    plan = Plan("smoke", (), None)
+    assert run_alone("batched", places, plan) == places / "batched"
+    with pytest.raises(UsageError, match=r"'fix1' is a strategy, and .*Name two: `harness compare naive fix1`"):
+        run_alone("fix1", places, plan)
+    with pytest.raises(UsageError, match=r"'after' is a variant of .*Name two: `harness compare before after`"):
+        run_alone("after", places, Plan(SHOP, (), None))
+    with pytest.raises(UsageError, match=r"'topic' is a git revision, .*: `harness compare BASE topic`"):
+        run_alone("topic", places, plan)
+    with pytest.raises(UsageError, match=r"There is no run 'nothere'"):
+        run_alone("nothere", places, plan)
 
 
 def test_why_git_knows_nothing_comes_before_what_is_known_otherwise(
