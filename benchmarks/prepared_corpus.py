@@ -46,12 +46,15 @@ COLUMNS: Final = (
 
 
 def prepare(directory: Path, size: int) -> None:
+    """Makes what is not there yet."""
+    files = [_file(directory, number) for number in range(size // MEMORIES_PER_FILE)]
+    if all(path.exists() for path in files):
+        return
     directory.mkdir(parents=True, exist_ok=True)
     memories = GeneratedSettings(size=size, seed=SEED).open().memories(size)
     numbered = enumerate(memories)
-    for number in range(size // MEMORIES_PER_FILE):
+    for path in files:
         part = list(islice(numbered, MEMORIES_PER_FILE))
-        path = _file(directory, number)
         if not path.exists():
             unfinished = path.with_suffix(".unfinished")
             unfinished.write_bytes(HEADER + b"".join(map(_tuple, part)) + END)

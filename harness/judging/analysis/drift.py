@@ -50,8 +50,11 @@ def find_drift(passes: Sequence[Sequence[float] | NDArray[np.float64]]) -> Drift
 
 def _within(passes: Sequence[NDArray[np.float64]]) -> Drift | None:
     """A trend that the passes have in common, as when each begins before the system has warmed up."""
-    score = sum(map(_score, passes)) / math.sqrt(len(passes))
     change = float(np.median([_change(_block_medians(values)) for values in passes]))
+    # The size is asked for first, since ranks of ten million latencies take seconds.
+    if not _matters(change):
+        return None
+    score = sum(map(_score, passes)) / math.sqrt(len(passes))
     return _drift(2 * float(scipy.stats.norm.sf(abs(score))), change, within=True)
 
 
@@ -60,7 +63,10 @@ def _across(passes: Sequence[NDArray[np.float64]]) -> Drift | None:
     if len(passes) < 3:  # noqa: PLR2004 -- two values have a difference and no trend.
         return None
     medians = [float(np.median(values)) for values in passes]
-    return _drift(float(scipy.stats.kendalltau(range(len(medians)), medians).pvalue), _change(medians), within=False)
+    change = _change(medians)
+    if not _matters(change):
+        return None
+    return _drift(float(scipy.stats.kendalltau(range(len(medians)), medians).pvalue), change, within=False)
 
 
 def _score(values: NDArray[np.float64]) -> float:
@@ -96,7 +102,9 @@ def _change(values: Sequence[float]) -> float:
     return float(scipy.stats.theilslopes(values).slope) * (len(values) - 1)
 
 
+def _matters(change: float) -> bool:
+    return abs(change) >= math.log(CHANGE_MIN)
+
+
 def _drift(risk: float, change: float, *, within: bool) -> Drift | None:
-    if not risk <= RISK or abs(change) < math.log(CHANGE_MIN):
-        return None
-    return Drift(math.exp(change), within)
+    return Drift(math.exp(change), within) if risk <= RISK else None
