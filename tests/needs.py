@@ -87,6 +87,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "namespaces": Need(cache(namespaces), "no network namespaces can be made here: that takes root and iproute2"),
     "netem": Need(cache(netem), "this kernel delays and loses no packets on purpose: it lacks sch_netem"),
     "pgbouncer": program("pgbouncer", "pgbouncer"),
+    "sshd": program("sshd", "openssh-server"),
     "etcd": program("etcd", "etcd-server"),
     "patroni": Need(
         lambda: shutil.which("patroni") is not None,

@@ -6,6 +6,7 @@ Certificates are made for the run and go to each host through its ssh connection
 import json
 import shlex
 import socket
+import subprocess
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from harness.measuring.hosts.protocol import HostsOpened
 
 SLOTS: Final = "slots="
 PYTHON: Final = "python="
+HOST_NAME: Final = "hostname "
 ANY_PORT: Final = 9
 """Of a datagram that is never sent: to connect says by which address this machine reaches a host."""
 
@@ -138,7 +140,7 @@ def _host(place: str, words: Sequence[str]) -> SshHost:
 
 def address_towards(host: str) -> str:
     """The address of this machine by which it reaches the host. Raises `UsageError` where there is no such host."""
-    name = host.rpartition("@")[2]
+    name = _name_of(host)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(name, ANY_PORT, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as towards:
@@ -149,3 +151,15 @@ def address_towards(host: str) -> str:
             f"There is no way from here to {name} ({error.strerror}). Correct the file of hosts."
         ) from None
     return found
+
+
+def _name_of(host: str) -> str:
+    """Its name on the network, which the configuration of ssh may know by another."""
+    try:
+        asked = subprocess.run(["ssh", "-G", host], check=False, capture_output=True, text=True)  # noqa: S603, S607 -- whose path is the user's
+    except OSError as error:
+        raise UsageError(
+            f"There is no ssh to reach {host} with ({error.strerror}). Install OpenSSH's client."
+        ) from None
+    named = (line.removeprefix(HOST_NAME) for line in asked.stdout.splitlines() if line.startswith(HOST_NAME))
+    return next(named, host.rpartition("@")[2])

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from harness.measuring.clock import MonotonicClock
 from harness.measuring.clock_lines import measured_offset
 from harness.measuring.hosts import hosts_of
 from harness.measuring.hosts.local_cluster import LOOPBACK, _dask_worker
-from harness.measuring.hosts.protocol import HostLost, HostPlace, Hosts, Slot
+from harness.measuring.hosts.protocol import HostLost, HostPlace, Hosts
 from harness.measuring.hosts.ssh import STARTER
 from harness.measuring.scenario_files import load_scenario
 from harness.measuring.worker import drawn_digest
@@ -164,27 +163,6 @@ def written(directory: Path, *, expired: bool) -> tuple[Path, Path]:
     return directory / "cert.pem", directory / "key.pem"
 
 
-async def test_hosts_that_ssh_reaches_join_with_certificates_of_the_run_and_leave_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stand-in for ssh executes here what it is told to execute there."""
-    program = tmp_path / "ssh"
-    program.write_text('#!/bin/sh\n[ "$1 $2" = "-o BatchMode=yes" ] && exec sh -c "$4"\n', encoding="utf-8")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    room = tmp_path / "room"
-    room.mkdir()
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("TMPDIR", str(room))
-    path = tmp_path / "hosts.txt"
-    path.write_text(f"# Both are here.\n127.0.0.1 slots=2 python={sys.executable}\n", encoding="utf-8")
-    async with hosts_of(f"ssh:{path}") as hosts:
-        assert hosts.places == [HostPlace("127.0.0.1"), HostPlace("127.0.0.1")]
-        slot = await hosts.start(1, "{}", None)
-        assert b'"kind":"failed"' in await first_words(slot)
-        await slot.end()
-    assert not list(room.glob("anima-harness-dask-*"))
-
-
 @pytest.mark.parametrize(
     ("main", "ending"),
     [
@@ -220,25 +198,6 @@ def test_nothing_stays_on_a_host_however_its_dask_worker_ends(tmp_path: Path, ma
             started.stdin.close()
         started.wait(30)
     assert not list(room.iterdir())
-
-
-async def first_words(slot: Slot) -> bytes:
-    while not (block := await slot.read(0)).data:
-        assert block.exit_code is None, block.complaint
-    return block.data
-
-
-async def test_a_host_that_cannot_be_reached_is_named_with_what_ssh_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "ssh"
-    program.write_text("#!/bin/sh\necho 'ssh: Permission denied (publickey).' >&2\nexit 255\n", encoding="utf-8")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    path = tmp_path / "hosts.txt"
-    path.write_text("127.0.0.1\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"127.0.0.1 ended \(255\): ssh: Permission denied \(publickey\)\."):
-        await hosts_of(f"ssh:{path}").__aenter__()
 
 
 SKEWED = """

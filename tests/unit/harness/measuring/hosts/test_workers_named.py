@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.measuring.hosts import HOSTS, hosts_of, kind_in
-from harness.measuring.hosts.ssh import SshHost, hosts_in, ssh_command
+from harness.measuring.hosts.ssh import SshHost, address_towards, hosts_in, ssh_command
 from harness.measuring.recording import record_run
 from harness.measuring.scenario_files import load_scenario
 
@@ -61,6 +61,12 @@ def test_a_line_says_where_ssh_connects_to_with_how_many_slots_and_which_python(
     *_, host, command = ssh_command(hosts_in(path)[1])
     assert host == "load@b"
     assert command.startswith("exec /opt/a/python -P -c ")
+
+
+def test_a_machine_without_ssh_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match=r"There is no ssh to reach rack-7 with \(.*\)\. Install OpenSSH's client\."):
+        address_towards("rack-7")
 
 
 @pytest.mark.parametrize("workers", [1, "4", "local:4", "tls://10.0.0.5:8786/4", "tcp://127.0.0.1:8786"])
