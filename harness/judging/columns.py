@@ -93,6 +93,11 @@ class Columns(Sequence[Sample]):
         found = [np.nan if (value := number(traits)) is None else value for traits in self._samples.traits]
         return np.array(found, dtype=np.float64)[self.trait]
 
+    @property
+    def traits(self) -> Sequence[Traits]:
+        """The different ones of all that were measured, in the order in which they came."""
+        return self._samples.traits
+
     @cached_property
     def trait(self) -> NDArray[np.intp]:
         """The place of each request's traits among the different ones."""
@@ -147,6 +152,29 @@ class Columns(Sequence[Sample]):
     @cached_property
     def answered(self) -> "Columns":
         return self.select(lambda traits: traits.error is None)
+
+    @cached_property
+    def broken_down(self) -> "Columns":
+        """Those that say what their time went to."""
+        says = np.array([bool(elapsed_s) for elapsed_s, _ in self._samples.parts], dtype=np.bool_)
+        return self.where(self._chosen(says)) if says.size else self.first(0)
+
+    @property
+    def parts(self) -> Iterator[tuple[int, Mapping[str, float]]]:
+        """Yields what the time of those went to that say it, with their numbers among these."""
+        parts = self._samples.parts
+        places = range(len(parts)) if self._places is None else self._places.tolist() if parts else ()
+        return ((number, elapsed_s) for number, place in enumerate(places) if (elapsed_s := parts[place][0]))
+
+    @cached_property
+    def by_round(self) -> Mapping[int, "Columns"]:
+        """Each round's, in the order in which the first of each came."""
+        return self.groups(lambda traits: traits.round)
+
+    @cached_property
+    def by_operation(self) -> Mapping[str, "Columns"]:
+        """Each operation's, in the order in which the first of each came."""
+        return self.groups(lambda traits: traits.operation)
 
     @cached_property
     def passes(self) -> Sequence[Sequence[NDArray[np.intp]]]:

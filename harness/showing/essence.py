@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
 from harness.judging.budget_metrics.protocol import Outcome
+from harness.judging.columns import Columns
 from harness.judging.verdict import BudgetVerdict, Verdict
 from harness.quantities import ABSENT, MINUS, count, duration, number_of, share
 from harness.record import RunRecord
@@ -144,15 +145,9 @@ def _largest_part(report: Report, before: OperationSummary, after: OperationSumm
 
 
 def _waterfall_of(record: RunRecord, summary: Summary, operation: OperationSummary) -> Waterfall | None:
-    belongs = TEXT_GROUPS[operation.texts]
-    samples = (
-        sample
-        for variant in record.variants
-        if variant.name == operation.variant
-        for sample in variant.samples
-        if sample.operation == operation.operation and belongs(sample)
-    )
-    return waterfall(samples, 0.95, summary.declaration.latency.database_rtt_ms / 1000)
+    (variant,) = (each for each in record.variants if each.name == operation.variant)
+    requests = Columns.of(variant.samples).by_operation[operation.operation].select(TEXT_GROUPS[operation.texts])
+    return waterfall(requests, 0.95, summary.declaration.latency.database_rtt_ms / 1000)
 
 
 def _measured_table(report: Report) -> Table | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from harness.judging.columns import Columns
 from harness.judging.profile_differences import ProfileDifference, place
 from harness.quantities import ABSENT, count, duration, share
 from harness.record import RunRecord
@@ -27,9 +28,10 @@ def _waterfalls(record: RunRecord, summary: Summary, operation: str) -> Mapping[
     """Of the pair, as far as its requests say where their time went."""
     rtt_s = summary.declaration.latency.database_rtt_ms / 1000
     sides = {
-        variant.name: waterfall((each for each in variant.samples if each.operation == operation), 0.95, rtt_s)
+        variant.name: waterfall(requests, 0.95, rtt_s)
         for variant in record.variants
         if variant.name in summary.declaration.pair
+        and (requests := Columns.of(variant.samples).by_operation.get(operation)) is not None
     }
     return {name: found for name, found in sides.items() if found}
 

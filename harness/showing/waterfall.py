@@ -1,12 +1,15 @@
 """Says what the slow requests waited for: the time of those around p95, part by part, which sum to the whole."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
+import numpy as np
+
 from harness.judging.analysis.quantiles import quantile_rank
+from harness.judging.columns import Columns
 from harness.samples import Sample
 
 AROUND_SHARE: Final = 0.02
@@ -36,14 +39,12 @@ class Waterfall:
     calls: Mapping[str, float]
 
 
-def waterfall(samples: Iterable[Sample], probability: float, injected_rtt_s: float) -> Waterfall | None:
+def waterfall(samples: Sequence[Sample], probability: float, injected_rtt_s: float) -> Waterfall | None:
     """None where no request says where its time went."""
-    broken_down = sorted(
-        (each for each in samples if each.error is None and each.elapsed_s), key=lambda each: each.latency_s
-    )
-    if not broken_down:
+    broken_down = Columns.of(samples).answered.broken_down
+    if not len(broken_down):
         return None
-    chosen = around(broken_down, probability)
+    chosen = around(broken_down.at(np.argsort(broken_down.latency_s, kind="stable")), probability)
     parts: defaultdict[str, list[float]] = defaultdict(list)
     for sample in chosen:
         for name, elapsed_s in parts_of(sample, injected_rtt_s).items():

@@ -16,9 +16,11 @@ from typing import Any, Final, Literal
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import NDArray
 
 from harness.quantities import count, duration
 from harness.showing.summary import Quantile, Spread, Step
@@ -84,7 +86,7 @@ class Rung:
 class Curve:
     """One distribution. `ordered_s` ascends; infinite latencies are requests that failed."""
 
-    ordered_s: Sequence[float]
+    ordered_s: Sequence[float] | NDArray[np.float64]
     colour: str
 
 
@@ -167,12 +169,14 @@ def distribution_chart(curves: Sequence[Curve], judged: Sequence[Judged], key: s
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, 2.8))
         axes = figure.add_axes((0.11, 0.18, 0.85, 0.77))
+        drawn_s = [each.limit_s for each in judged]
         for curve in curves:
             times_s, shares = _steps(curve.ordered_s)
+            drawn_s += times_s
             axes.plot(times_s, shares, color=curve.colour, linewidth=1.8, drawstyle="steps-post")
         for budget in judged:
             _draw_judged(axes, budget)
-        log_seconds(axes, [*(s for curve in curves for s in curve.ordered_s), *(each.limit_s for each in judged)])
+        log_seconds(axes, drawn_s)
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 0.95]))
         axes.yaxis.set_major_formatter(FuncFormatter(_percent))
@@ -187,14 +191,14 @@ def _draw_judged(axes: Axes, judged: Judged) -> None:
     axes.plot(ends_s, [judged.probability] * len(ends_s), "|-", color=INK, linewidth=1.5, markersize=8)
 
 
-def _steps(ordered_s: Sequence[float]) -> tuple[list[float], list[float]]:
+def _steps(ordered_s: Sequence[float] | NDArray[np.float64]) -> tuple[list[float], list[float]]:
     """The distribution's steps; of very many requests some hundreds evenly by rank, the extremes included."""
     n = len(ordered_s)
     ranks = sorted({round(1 + index * (n - 1) / (_POINTS_MAX - 1)) for index in range(_POINTS_MAX)}) if n > 1 else [1]
     finite = [rank for rank in ranks if math.isfinite(ordered_s[rank - 1])]
     if not finite:
         return [], []
-    times_s = [ordered_s[rank - 1] for rank in finite]
+    times_s = [float(ordered_s[rank - 1]) for rank in finite]
     return [times_s[0], *times_s], [0.0, *(rank / n for rank in finite)]
 
 

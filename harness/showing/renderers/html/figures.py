@@ -5,9 +5,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.judging.budget_metrics import METRICS
 from harness.judging.budget_metrics.latency_quantile import LatencyQuantile
 from harness.judging.budgets import Budget, parse
+from harness.judging.columns import Columns
 from harness.judging.verdict import Verdict
 from harness.quantities import count, duration
 from harness.record import RunRecord, VariantRecord
@@ -72,7 +76,7 @@ def distribution_figures(record: RunRecord, summary: Summary, verdict: Verdict) 
     for number, operation in enumerate(summary.operation_names):
         groups = list(_groups(summary, operation))
         latencies = [(_latencies(record, name, operation, texts), colour) for name, texts, colour in groups]
-        curves = [Curve(ordered_s, colour) for ordered_s, colour in latencies if ordered_s]
+        curves = [Curve(ordered_s, colour) for ordered_s, colour in latencies if len(ordered_s)]
         if curves:
             judged = _judged(verdict, operation, candidate)
             description = f"{printable(operation)}: distribution of latencies. " + " ".join(
@@ -122,7 +126,7 @@ def law_figures(record: RunRecord, summary: Summary, verdict: Verdict) -> Iterab
 def _cloud(variant: VariantRecord, operation: str, summary: Summary) -> Cloud | None:
     points = {
         (each.results, each.statements)
-        for each in variant.samples
+        for each in Columns.of(variant.samples).tally()
         if each.operation == operation and each.results is not None and each.statements is not None
     }
     declared = summary.declaration
@@ -149,22 +153,19 @@ def _laws(record: RunRecord, verdict: Verdict, operation: str) -> Iterable[Law]:
 def _bounds(budget: Budget, variant: VariantRecord) -> Iterable[tuple[int, float, float]]:
     """For each n, the least and the most that the budget allowed any request with so many results."""
     allowed: defaultdict[int, list[float]] = defaultdict(list)
-    for sample in filter(budget.selects, variant.samples):
-        if sample.results is not None:
-            variables = {"n": sample.results, "promotions": sample.promotions or 0}
-            allowed[sample.results].append(budget.limit.value(variables))
+    for traits in filter(budget.selects, Columns.of(variant.samples).tally()):
+        if traits.results is not None:
+            variables = {"n": traits.results, "promotions": traits.promotions or 0}
+            allowed[traits.results].append(budget.limit.value(variables))
     for n, values in sorted(allowed.items()):
         yield n, min(values), max(values)
 
 
-def _latencies(record: RunRecord, variant: str, operation: str, texts: TextGroup) -> list[float]:
-    return sorted(
-        math.inf if sample.error else sample.latency_s
-        for each in record.variants
-        if each.name == variant
-        for sample in each.samples
-        if sample.operation == operation and TEXT_GROUPS[texts](sample)
-    )
+def _latencies(record: RunRecord, variant: str, operation: str, texts: TextGroup) -> NDArray[np.float64]:
+    measured = (Columns.of(each.samples).by_operation for each in record.variants if each.name == variant)
+    found = [requests.select(TEXT_GROUPS[texts]) for each in measured if (requests := each.get(operation)) is not None]
+    latencies_s = (np.where(each.failed, np.inf, each.latency_s) for each in found)
+    return np.sort(np.concatenate([np.empty(0), *latencies_s]))
 
 
 def _judged(verdict: Verdict, operation: str, variant: str) -> list[Judged]:

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from heapq import nlargest
 from typing import Final
 
+import numpy as np
 from markupsafe import Markup
 
 from harness.judging.budget_metrics.protocol import Outcome
+from harness.judging.columns import Columns
 from harness.judging.verdict import judge
 from harness.quantities import count, duration
 from harness.record import RunRecord, VariantRecord
@@ -90,12 +91,10 @@ def _figures(variant: VariantRecord) -> Iterable[Figure]:
     """Latency over time of its last round, one per operation."""
     from harness.showing.renderers.html.time_figures import series_figure  # noqa: PLC0415 -- drawing is slow to import.
 
-    last = max(each.round for each in variant.samples)
-    measured = [each for each in variant.samples if each.round == last]
-    for number, operation in enumerate(dict.fromkeys(each.operation for each in measured)):
-        samples = [each for each in measured if each.operation == operation]
-        if any(each.error is None for each in samples):
-            yield series_figure(f"live{number}", variant, samples)
+    rounds = Columns.of(variant.samples).by_round
+    for number, requests in enumerate(rounds[max(rounds)].by_operation.values()):
+        if len(requests.answered):
+            yield series_figure(f"live{number}", variant, requests)
 
 
 def _tail(record: RunRecord) -> Table | None:
@@ -120,6 +119,8 @@ def _tail(record: RunRecord) -> Table | None:
 
 
 def _last(samples: Sequence[Sample]) -> Sequence[Sample]:
-    latest = max((each.round for each in samples), default=0)
-    chosen = nlargest(TAIL, (each for each in samples if each.round == latest), key=lambda each: each.ended_s)
-    return chosen[::-1]
+    rounds = Columns.of(samples).by_round
+    if not rounds:
+        return ()
+    latest = rounds[max(rounds)]
+    return list(latest.at(np.argsort(latest.ended_s, kind="stable")[-TAIL:]))

@@ -3,9 +3,12 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from typing import Final
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from harness.judging.columns import Columns
 from harness.quantities import count, duration
 from harness.record import RunRecord, VariantRecord
 from harness.samples import Sample
@@ -27,46 +30,46 @@ def series_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
     """The candidate's first round, one per operation, known and first-time texts apart."""
     for candidate in record.variants:
         if candidate.name == summary.declaration.candidate:
-            measured = _first_round(candidate)
+            measured = _first_round(candidate).by_operation
             for number, operation in enumerate(summary.operation_names):
-                samples = [each for each in measured if each.operation == operation]
-                if any(each.error is None for each in samples):
-                    yield series_figure(f"series{number}", candidate, samples)
+                requests = measured.get(operation)
+                if requests is not None and len(requests.answered):
+                    yield series_figure(f"series{number}", candidate, requests)
 
 
-def _first_round(variant: VariantRecord) -> Sequence[Sample]:
-    first = min((each.round for each in variant.samples), default=0)
-    return [each for each in variant.samples if each.round == first]
+def _first_round(variant: VariantRecord) -> Columns:
+    rounds = Columns.of(variant.samples).by_round
+    return rounds[min(rounds)] if rounds else Columns.of(())
 
 
-def series_figure(key: str, variant: VariantRecord, samples: Sequence[Sample]) -> Figure:
-    """Of one operation; at least one of the samples was answered."""
-    time, answered = timeframe(variant, samples), [each for each in samples if each.error is None]
+def series_figure(key: str, variant: VariantRecord, requests: Columns) -> Figure:
+    """Of one operation; at least one of the requests was answered."""
+    time, answered, failed = timeframe(variant, requests), requests.answered, requests.where(requests.failed)
     series = ChartSeries(
         time,
         points=[
-            (colour, _thinned(points))
-            for colour, texts in ((TYPICAL, (False, None)), (FIRST, (True,)))
-            if (points := [(each.started_s, each.latency_s) for each in answered if each.first_time_text in texts])
+            (colour, _thinned(_latency_over_time(chosen)))
+            for colour, is_new in ((TYPICAL, False), (FIRST, True))
+            if len(chosen := answered.select(lambda traits, new=is_new: bool(traits.first_time_text) == new))  # type: ignore[misc]
         ],
-        errors_s=[each.started_s for each in samples if each.error is not None],
+        errors_s=[at_s for at_s, _ in _thinned(_latency_over_time(failed))],
     )
-    operation, slowest = printable(samples[0].operation), max(answered, key=lambda each: each.latency_s)
+    operation, slowest = printable(requests[0].operation), answered[int(np.argmax(answered.latency_s))]
     description = (
         f"{operation} with {printable(variant.name)}: latency of {count(len(answered))} requests over "
         f"{time.end_s - time.start_s:.1f} seconds. The slowest started {slowest.started_s:.1f} seconds after "
-        f"the start of the pass. {count(len(series.errors_s))} failed."
+        f"the start of the pass. {count(len(failed))} failed."
     )
     return Figure(key, operation, safe(series_chart(series, key, description)))
 
 
-def timeframe(variant: VariantRecord, samples: Sequence[Sample]) -> Timeframe:
-    """Of the round that the samples are of."""
-    round_number = samples[0].round
+def timeframe(variant: VariantRecord, requests: Columns) -> Timeframe:
+    """Of the round that the requests are of."""
+    round_number = requests[0].round
     phases = [each for each in variant.phases if each.round == round_number]
     return Timeframe(
-        start_s=min(each.intended_s for each in samples),
-        end_s=max(each.ended_s for each in samples),
+        start_s=float(requests.intended_s.min()),
+        end_s=float(requests.ended_s.max()),
         boundaries_s=[each.started_s for each in phases]
         + [each.started_s + stage.start_s for each in phases for stage in each.stages],
         disruptions_s=[
@@ -77,19 +80,25 @@ def timeframe(variant: VariantRecord, samples: Sequence[Sample]) -> Timeframe:
     )
 
 
-def _thinned(points: Sequence[tuple[float, float]], most: int = POINTS_MAX) -> Sequence[tuple[float, float]]:
+def _thinned(points: ArrayLike, most: int = POINTS_MAX) -> Sequence[tuple[float, float]]:
     """Of very many the highest of each slice, so that no spike is left out."""
-    size = -(-len(points) // most)
-    return [max(points[start : start + size], key=itemgetter(1)) for start in range(0, len(points), size)]
+    pairs = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    size = max(-(-len(pairs) // most), 1)
+    highest = [start + int(np.argmax(pairs[start : start + size, 1])) for start in range(0, len(pairs), size)]
+    return [(at_s, value) for at_s, value in pairs[highest].tolist()]
+
+
+def _latency_over_time(requests: Columns) -> NDArray[np.float64]:
+    return np.column_stack([requests.started_s, requests.latency_s])
 
 
 def system_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
     """The first round of the baseline and of the candidate."""
     pair = [each for each in record.variants if each.name in summary.declaration.pair and each.samples]
     for number, variant in enumerate(pair):
-        samples = _first_round(variant)
-        time = timeframe(variant, samples)
-        panels = [panel for panel in _panels(variant, samples, time) if panel]
+        requests = _first_round(variant)
+        time = timeframe(variant, requests)
+        panels = [panel for panel in _panels(variant, requests, time) if panel]
         if panels:
             name, key = printable(variant.name), f"system{number}"
             description = f"{name}, over {time.end_s - time.start_s:.1f} seconds. " + " ".join(
@@ -98,15 +107,16 @@ def system_figures(record: RunRecord, summary: Summary) -> Iterable[Figure]:
             yield Figure(key, name, safe(panels_chart(panels, time, key, description)))
 
 
-def _panels(variant: VariantRecord, samples: Sequence[Sample], time: Timeframe) -> Iterable[Panel | None]:
-    yield _sources_panel(samples, time)
-    yield _pool_panel(samples)
-    yield _levels_panel(variant, samples[0].round, "connections in use", "pool_in_use")
-    yield _levels_panel(variant, samples[0].round, "background queue", "background_queued")
+def _panels(variant: VariantRecord, requests: Columns, time: Timeframe) -> Iterable[Panel | None]:
+    yield _sources_panel(requests, time)
+    yield _pool_panel(requests)
+    yield _levels_panel(variant, requests[0].round, "connections in use", "pool_in_use")
+    yield _levels_panel(variant, requests[0].round, "background queue", "background_queued")
 
 
-def _sources_panel(samples: Sequence[Sample], time: Timeframe) -> Panel | None:
-    answered = [(each.started_s, _source(each)) for each in samples if each.embedding is not None]
+def _sources_panel(requests: Columns, time: Timeframe) -> Panel | None:
+    embedded = requests.select(lambda traits: traits.embedding is not None)
+    answered = [(each.started_s, _source(each)) for each in embedded]
     if not answered:
         return None
     width_s = max(time.end_s - time.start_s, 0.001) / SLICES
@@ -127,11 +137,12 @@ def _source(sample: Sample) -> str:
     return "coalesced" if (sample.elapsed_s or {}).get(COALESCED) else "provider"
 
 
-def _pool_panel(samples: Sequence[Sample]) -> Panel | None:
-    waits = [(each.started_s, each.elapsed_s[POOL]) for each in samples if each.elapsed_s and POOL in each.elapsed_s]
+def _pool_panel(requests: Columns) -> Panel | None:
+    broken_down = ((each.started_s, each.elapsed_s) for each in requests.broken_down)
+    waits = sorted((at_s, elapsed_s[POOL]) for at_s, elapsed_s in broken_down if elapsed_s and POOL in elapsed_s)
     if not waits:
         return None
-    at_s, waits_s = zip(*_thinned(sorted(waits)), strict=True)
+    at_s, waits_s = zip(*_thinned(waits), strict=True)
     figures = f"at most {duration(max(waits_s))}"
     return Panel("wait for a connection", figures, [Layer(TYPICAL, "dots", at_s, waits_s)], is_time=True)
 

@@ -5,12 +5,15 @@ import math
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
+import harness.samples
 from harness.judging.verdict import judge
 from harness.quantities import count, duration, share
 from harness.record import INTERRUPTED, BackgroundRecord, EnvironmentRecord, RunRecord
+from harness.samples import SampleColumns
 from harness.showing.renderers import RENDERERS
 from harness.showing.report import Report
 from harness.showing.summary import OperationSummary, Summary, summarise
@@ -69,6 +72,23 @@ def rendered(name: str, run: RunRecord | None = None) -> str:
     if run is None:
         return guide_page() if name == "html" else rendered(name, guide_record())
     return RENDERERS[name].render(Report.of(run))
+
+
+def test_of_many_requests_few_are_looked_at_one_by_one(renderer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may have ten million, of which each would take microseconds in each table and figure."""
+    read: list[int] = []
+    one = SampleColumns.__getitem__
+
+    def counted(columns: SampleColumns, index: Any) -> Any:
+        read.append(index)
+        return one(columns, index)
+
+    monkeypatch.setattr(harness.samples, "OBJECTS_MAX", 0)
+    monkeypatch.setattr(SampleColumns, "__getitem__", counted)
+    many = samples([0.001 * number for number in range(1, 3_001)], statements=2, results=3)
+    run = record(variant("naive", many), variant("batched", many), scenario={"budgets": list(BUDGETS)})
+    assert RENDERERS[renderer].render(Report.of(run))
+    assert len(read) < 100
 
 
 @pytest.fixture(params=sorted(RENDERERS))

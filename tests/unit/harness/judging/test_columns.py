@@ -35,6 +35,20 @@ def test_samples_in_columns_are_the_same_samples_in_the_same_order() -> None:
     assert columns != MIXED[1:]
 
 
+def test_what_the_time_went_to_is_found_among_some_of_them() -> None:
+    columns = Columns.of(MIXED)
+    assert list(columns.parts) == [(2, {"pool": 0.1})]
+    assert list(columns.at(np.array([4, 2])).parts) == [(1, {"pool": 0.1})]
+    assert list(columns.broken_down) == [MIXED[2]]
+    assert list(columns.by_round[2].broken_down) == []
+    assert list(Columns.of(MIXED[:2]).parts) == []
+    assert {name: len(found) for name, found in columns.by_operation.items()} == {
+        "add": 1,
+        "query": 3,
+        "query{cache=cold}": 1,
+    }
+
+
 def test_a_record_keeps_its_samples_in_columns_and_writes_them_one_by_one() -> None:
     measured = variant("naive", MIXED)
     assert isinstance(measured.samples, SampleColumns)
