@@ -38,6 +38,9 @@ from harness.record import (
 )
 from harness.samples import SAMPLES, Sample, SampleColumns
 
+SAMPLE_LINE: Final = b'{"kind":"sample",'
+"""How the line of a request begins, as it is written below."""
+
 FILE_NAME: Final = "journal.jsonl"
 LOG_FILE: Final = "log.txt"
 """Beside it: what libraries warned of, and the traceback of a failure that nobody foresaw."""
@@ -160,6 +163,11 @@ def read(path: Path) -> RunRecord:
     return _read(path)[1]
 
 
+def state(path: Path) -> Literal["complete", "partial"]:
+    """Says whether a run came to its end, and reads none of its requests for it. Raises `UsageError` as `read` does."""
+    return _read(path, with_samples=False)[1].state
+
+
 def resumable(path: Path) -> Resumable:
     """Says what a run that goes on need not measure again. Raises `UsageError` as `read` does."""
     replay, record = _read(path)
@@ -167,10 +175,12 @@ def resumable(path: Path) -> Resumable:
     return Resumable(record, passes, replay.sampled_on_s)
 
 
-def _read(path: Path) -> "tuple[_Replay, RunRecord]":
+def _read(path: Path, *, with_samples: bool = True) -> "tuple[_Replay, RunRecord]":
     replay, number = _Replay(), 0
     try:
         for number, line in _lines(path):  # noqa: B007 -- what fails names it.
+            if not with_samples and line.startswith(SAMPLE_LINE):
+                continue
             entry = _entry(line)
             replay.take(entry.pop("kind"), entry)
         if "run_id" not in replay.run:

@@ -23,8 +23,20 @@ def new_id(scenario_name: str, at: datetime) -> str:
     return f"{scenario_name}-{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
+REQUESTS_WRITTEN_MAX: Final = 1_000_000
+"""Of a run with more the journal alone holds all: as one document of JSON they take gigabytes of memory."""
+
+
+def is_written(record: RunRecord) -> bool:
+    """Says whether there is to be a record beside the journal."""
+    return sum(len(each.samples) for each in record.variants) <= REQUESTS_WRITTEN_MAX
+
+
 def write_record(directory: Path, record: RunRecord) -> None:
-    """Raises `HarnessError`."""
+    """Leaves none of a run that is too large for one. Raises `HarnessError`."""
+    if not is_written(record):
+        (directory / RECORD_FILE).unlink(missing_ok=True)
+        return
     replace_file(directory / RECORD_FILE, record.model_dump_json(indent=1, exclude_defaults=True))
 
 
@@ -81,7 +93,7 @@ def find(name: str, output: Path) -> Path:
 
 
 def load_record(directory: Path) -> RunRecord:
-    """The record of a run; from its journal where the run did not come to write one."""
+    """The record of a run; from its journal where there is no other, since it is large or did not come to its end."""
     path = directory / RECORD_FILE
     if not path.is_file():
         return journal.read(directory / journal.FILE_NAME)

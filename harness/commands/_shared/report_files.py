@@ -10,8 +10,9 @@ import click
 
 from harness.errors import HarnessError, UsageError, missing_extra
 from harness.failures import failures_of
-from harness.journal import LOG_FILE
-from harness.runs import replace_file, write_record
+from harness.journal import FILE_NAME, LOG_FILE
+from harness.quantities import count
+from harness.runs import REQUESTS_WRITTEN_MAX, is_written, replace_file, write_record
 from harness.showing.exports import EXPORTS
 from harness.showing.renderers import RENDERERS, rendered
 from harness.showing.renderers.terminal import TerminalRenderer
@@ -45,6 +46,13 @@ def write(directory: Path, report: AnyReport, asked: Iterable[tuple[str, Path]] 
             again = f"harness report {shlex.quote(str(directory))} --format html > page.html"
             click.echo(f"note: there is no {path.name}. {missing} Then: {again}", err=True)
 
+    if not is_written(report.record):
+        click.echo(
+            f"note: {FILE_NAME} alone holds the requests, since a record.json of more than "
+            f"{count(REQUESTS_WRITTEN_MAX)} would take gigabytes. As a table: "
+            f"harness report {shlex.quote(str(directory))} --format parquet",
+            err=True,
+        )
     own = [(form, directory / file) for form, file in FORMATS[type(report)].items()]
     steps = [
         partial(write_record, directory, report.record),

@@ -49,6 +49,13 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [runs.RECORD_FILE]
 
 
+def test_the_journal_alone_holds_very_many_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.write_record(tmp_path, guide_record())
+    monkeypatch.setattr(runs, "REQUESTS_WRITTEN_MAX", 10)
+    runs.write_record(tmp_path, guide_record())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_record_of_a_newer_schema_is_refused_with_the_way_out(tmp_path: Path) -> None:
     runs.write_record(tmp_path, guide_record())
     path = tmp_path / runs.RECORD_FILE

@@ -2,18 +2,23 @@
 
 from pathlib import Path
 
-from harness import runs
+from harness import journal
 from harness.commands.listing import inventory
-from harness.journal import FILE_NAME
 from tests.records import guide_record
 
 
 def test_a_run_that_cannot_be_read_is_told_among_the_others(tmp_path: Path) -> None:
-    for name in ("a-newer", "b-whole", "c-empty"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / FILE_NAME).touch()
-    (tmp_path / "a-newer" / runs.RECORD_FILE).write_text('{"schema_version": 2}', encoding="utf-8")
-    runs.write_record(tmp_path / "b-whole", guide_record())
+    for name, version in (("a-newer", 2), ("b-whole", 1)):
+        with journal.open_journal(tmp_path / name) as entries:
+            head = guide_record().model_dump(
+                include={"run_id", "started_at", "command", "scenario", "corpus"}, mode="json"
+            )
+            entries.write("run", head | {"schema_version": version})
+            entries.write("variant", {"name": "naive", "description": "", "schema_version": 6})
+            entries.write("sample", {"variant": "naive", "of": "which nothing is read"})
+            entries.write("end", {"interruption": None, "elapsed_s": 2.0})
+    (tmp_path / "c-empty").mkdir()
+    (tmp_path / "c-empty" / journal.FILE_NAME).touch()
     assert dict(inventory(tmp_path))[f"Runs in {tmp_path}"] == [
         ("a-newer", "cannot be read: `harness report a-newer` says why"),
         ("b-whole", "complete"),
