@@ -4,116 +4,51 @@ Variants are measured in turn on one server, from the same database, with the sa
 """
 
 import asyncio
-import contextlib
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Final, NoReturn
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
-from harness.errors import ProvisioningError, UsageError
+from harness.errors import UsageError
 from harness.journal import Journal, Resumable, read
 from harness.measuring.arrivals.protocol import Share
-from harness.measuring.clock import MonotonicClock
-from harness.measuring.cooling import Cooling, cooling
+from harness.measuring.cooling import cooling
 from harness.measuring.driving import LocalWorker
 from harness.measuring.environment import fingerprint
 from harness.measuring.hosts import hosts_of, is_here
 from harness.measuring.hosts.protocol import Hosts, Interpreter
-from harness.measuring.latencies import LatencyProfile
-from harness.measuring.levels import Levels
-from harness.measuring.observation import Reading, asking, counts_by_table, take_reading
 from harness.measuring.operations import Workload
-from harness.measuring.passes import Pass, Surroundings, Worker, all_of, measure
-from harness.measuring.probes.protocol import AskServer, CountedSpan, NotObserved, Observable, no_proxy, unread
-from harness.measuring.profilers import PROFILERS
-from harness.measuring.profilers.protocol import ProfiledOperation
+from harness.measuring.passes import Pass, Worker, all_of, measure
+from harness.measuring.places import Run, SampleWatch, placed
 from harness.measuring.profiling import ProfilingPass, requests_of
 from harness.measuring.progress import Progress
 from harness.measuring.resumption import refuse_unlike
-from harness.measuring.scenario import Phase, Scenario, Variant
-from harness.measuring.sent_statements import SentStatements
-from harness.measuring.server_log import ServerLog
-from harness.measuring.servers.addresses import endpoints
-from harness.measuring.servers.embedding_server import embedding_server
-from harness.measuring.servers.network import DelayProxy, delay_proxy, with_endpoint
+from harness.measuring.scenario import Scenario, Variant
 from harness.measuring.servers.provisioners import provisioner
 from harness.measuring.servers.provisioners.protocol import Provisioner, Server
-from harness.measuring.servers.redis_server import RedisServer, redis_server
+from harness.measuring.servers.redis_server import redis_server
 from harness.measuring.servers.service import ServiceProcesses
+from harness.measuring.surroundings import AtPlace
 from harness.measuring.targets import open_target
-from harness.measuring.targets.protocol import Target, TargetContext, nothing_shared
-from harness.measuring.timeline import Disruptor, Timeline, refuse_impossible
+from harness.measuring.targets.protocol import TargetContext, nothing_shared
+from harness.measuring.timeline import refuse_impossible
 from harness.measuring.turns import Gate, TurnTaker, at_once, in_turns
 from harness.measuring.worker import Task, digest, drawn_digest
 from harness.measuring.worker_processes import Part, ProcessWorker, working
-from harness.quantities import number_of
-from harness.record import LevelsRecord, PhaseRecord, PlanRecord, RunRecord
+from harness.record import RunRecord
 from harness.redaction import all_without_secrets, without_secrets
-from harness.samples import Sample
 
 LOG_FILE: Final = "server.log"
-
-ROLLED_BACK: Final = """
-SELECT xact_rollback AS transactions, (SELECT count(*) FROM pg_stat_activity WHERE datname = $1) AS sessions
-  FROM pg_stat_database
- WHERE datname = $1
-"""
-SESSIONS: Final = """
-SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'
-"""
-OTHER_SESSIONS: Final = """
-SELECT count(*) AS sessions
-  FROM pg_stat_activity
- WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-"""
-WHOLE_PASS: Final = "whole pass"  # noqa: S105 -- no password
-"""The phase in which is counted what the server tells once the target's sessions have ended."""
-
-SESSION_ENDS_POLLED: Final = 30
-SESSION_ENDS_POLL_S: Final = 0.1
 
 DRAWN_FROM: Final = "drawn_from"
 
 Wanting = Callable[[RunRecord], Mapping[str, str]]
 """Of a run until now: the variants that need more samples, each with the reason."""
-
-SampleWatch = Callable[[str, Sample], None]
-"""Told of each sample and its variant, between requests; raises `Aborted` when the run is to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Says what stays the same while a run's variants are measured."""
-
-    scenario: Scenario
-    """What is measured."""
-    target: Target
-    """Who is asked."""
-    server: Server
-    """The PostgreSQL that variants have their databases on."""
-    redis: RedisServer | None
-    """The Redis of the run; None where there is none."""
-    journal: Journal
-    """Where everything is noted."""
-    progress: Progress
-    """Who is told how far it is."""
-    hosts: Hosts
-    """Where its workers are."""
-    watch: SampleWatch | None = None
-    """Who may end it early."""
-    by_table: bool = False
-    """Whether rows and blocks are counted of each table, by a session in the variant's own database."""
-    cooling: Cooling | None = None
-    """Makes a database cold; None where no phase is to be."""
-    sees_waits: bool = False
-    """Whether it is looked at what sessions wait for, which nothing is judged by: looking costs time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,222 +62,6 @@ class Prepared:
     description: str
     control_of: str | None = None
     interpreter: Interpreter | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a variant is measured: what its target may use, and the database as the server knows it."""
-
-    context: TargetContext
-    """What the target may use."""
-    server: Server
-    """Where the database is."""
-    database: str
-    """Its name on the server."""
-    disruptor: Disruptor
-    """What can be done to it on purpose."""
-    ask: AskServer
-    """Asks the server, in a session with another database."""
-    log: ServerLog
-    """What the server says of the database."""
-    sent: SentStatements
-    """What the sessions of the database send, in phases that are watched."""
-    proxy: DelayProxy | None = None
-    """What lies between the target and the database; None without a delay."""
-    ask_inside: AskServer | None = None
-    """Asks the server, in a session with this database; None where nothing is counted by table."""
-
-
-@dataclass(frozen=True, slots=True)
-class AtPlace(Surroundings):
-    """A variant's pass waits for its turn, is observed by the probes, and is disrupted as the scenario says."""
-
-    run: Run
-    """The run that it is part of."""
-    place: Place
-    """Where the variant is measured."""
-    variant: str
-    """The variant's name."""
-    round_number: int
-    """The round, counted from 1."""
-    gate: Gate
-    """Waits for the variant's turn."""
-    service: ServiceProcesses
-    """Those of the service, if the run has started one."""
-    failed: Counter[str] = field(default_factory=Counter[str])
-    """How many requests the target reported as failed, by phase."""
-    sessions: Counter[str] = field(default_factory=Counter[str])
-    """How many sessions the target has with the database, by phase."""
-    memory: dict[str, Levels] = field(default_factory=dict[str, Levels])
-    """Of the service, by phase."""
-    cooled: Counter[str] = field(default_factory=Counter[str])
-    """How often the database was made cold in the slice, by the way."""
-    waits: dict[str, int] = field(default_factory=dict[str, int])
-    """In how many looks a session waited for what, in the slice that has just been observed."""
-
-    async def turn(self) -> None:
-        await self.gate()
-        if self.works_here and any(self.run.scenario.watched_in(phase) for phase in self.run.scenario.phases):
-            await self.place.sent.find()
-
-    async def over(self) -> None:
-        await self.place.sent.plan()
-
-    async def cool(self) -> bool:
-        cooling = self.run.cooling
-        assert cooling is not None, "a phase that is cold has a way to be"
-        self.cooled[cooling.way] += 1
-        return await cooling.cool(self.place.database)
-
-    async def observe(self, span: CountedSpan, *, flushed: bool, before: bool) -> Reading:
-        async def flush() -> bool:
-            return flushed
-
-        place = self.place
-        ask, server_cpu_s = (place.ask, place.server.cpu_s) if self.works_here else (not_ours, nothing_seen)
-        failures = place.log.failed if self.works_here else unread
-        seen = Observable(
-            ask,
-            place.database,
-            server_cpu_s,
-            flush,
-            self.service.used_s,
-            failures,
-            self.service.memory_bytes,
-            place.proxy.counters if place.proxy else no_proxy,
-        )
-        reading = await take_reading(seen, span, before=before)
-        if span != "whole" or place.ask_inside is None:
-            return reading
-        await place.log.read()
-        counts: Mapping[str, float] = await counts_by_table(place.ask_inside) if flushed else {}
-        further = {**counts, "temporary_file_bytes": float(place.log.temporary_bytes)}
-        return Reading({**reading.values, **further}, reading.missing)
-
-    @property
-    def works_here(self) -> bool:
-        """Says whether what the server says is the variant's doing."""
-        return self.run.scenario.works_on_database_of_run(self.place.context.variant)
-
-    @asynccontextmanager
-    async def beside(self, phase: Phase, zero: float, begun: float) -> AsyncGenerator[None]:
-        async with AsyncExitStack() as stack:
-            if self.works_here and (operation := self.run.scenario.watched_in(phase)):
-                await stack.enter_async_context(self.place.sent.watched(operation))
-            if self.works_here and self.run.sees_waits:
-                await stack.enter_async_context(self._waits_seen(phase))
-            await stack.enter_async_context(self._timeline(phase, zero, begun))
-            levels = self.memory.setdefault(phase.name, Levels(self.service.memory_levels(), MonotonicClock()))
-            await stack.enter_async_context(levels.watched(zero))
-            yield
-        if self.works_here and not self.run.scenario.tells_pool:
-            await self._count_sessions(phase.name)
-
-    def memory_beside(self, phase: str) -> tuple[LevelsRecord, ...]:
-        found = self.memory[phase].record if phase in self.memory else None
-        return (found,) if found else ()
-
-    async def _count_sessions(self, phase: str) -> None:
-        """Right after its requests, when a pool still has those that it opened for them."""
-        with contextlib.suppress(NotObserved):
-            row = await self.place.ask(SESSIONS, self.place.database)
-            self.sessions[phase] = max(self.sessions[phase], row["sessions"] if row else 0)
-
-    @asynccontextmanager
-    async def _waits_seen(self, phase: Phase) -> AsyncGenerator[None]:
-        place, directory = self.place, self.run.journal.path.parent
-        subject = ProfiledOperation(
-            self.variant, phase.name, self.round_number, directory, self.run.server.admin_url, place.database
-        )
-        async with PROFILERS["server_waits"].observe(subject) as observed:
-            yield
-        self.waits.update(observed["waits"])
-
-    def counted_beside(self) -> Reading:
-        counted = {f"waits {event}": float(looks) for event, looks in self.waits.items()}
-        counted |= {way: float(times) for way, times in self.cooled.items()}
-        self.waits.clear()
-        self.cooled.clear()
-        return self.place.sent.take().plus(Reading(counted))
-
-    def plans(self) -> Mapping[str, PlanRecord]:
-        return self.place.sent.plans
-
-    def _timeline(self, phase: Phase, zero: float, begun: float) -> AbstractAsyncContextManager[None]:
-        entries = [entry for entry in self.run.scenario.timeline if entry.phase == phase.name]
-        record = partial(self.run.journal.disruption, self.variant)
-        disrupt = self.place.disruptor
-        return Timeline(entries, self.round_number, zero, begun, MonotonicClock(), disrupt, record).playing()
-
-    def ended(self, phase: PhaseRecord) -> None:
-        timed = [each.name for each in self.run.scenario.phases if each.is_timed]
-        # In the others nobody notes what the target reports, and what the harness asks beside it may fail as well.
-        if phase.name in timed:
-            self._tell_unreported(phase)
-            self._tell_small_pool(phase)
-
-    def _tell_unreported(self, phase: PhaseRecord) -> None:
-        refused, failed = int(phase.counters.get("failed_statements", 0)), self.failed[phase.name]
-        if refused > failed:
-            said = without_secrets(self.place.log.last_failure)
-            self.run.progress.note(
-                f"warning: {self.variant}: in {phase.name} the database refused {number_of(refused, 'statement')}, and "
-                f"the target reported {failed} of {number_of(phase.started, 'request')} as failed. What it keeps to "
-                f"itself is in no figure of the report. The server said last: {said}"
-            )
-
-    def _tell_small_pool(self, phase: PhaseRecord) -> None:
-        if 0 < (sessions := self.sessions[phase.name]) < (phase.users or 0):
-            self.run.progress.note(
-                f"warning: {self.variant}: {phase.users} users asked side by side in {phase.name}, and the target has "
-                f"{number_of(sessions, 'session')} with its database: whoever needs one waits for another user's. Give "
-                "its pool as many connections as there are users, or ask with fewer."
-            )
-
-    async def closed(self) -> None:
-        """Called when the target's sessions have ended, and the server knows of all that they did.
-
-        Where its log does not say which statements failed, it has counted the transactions that were rolled back.
-        """
-        place, failed = self.place, self.failed.total()
-        if place.ask_inside is not None:
-            await self._count_whole_pass(place.ask_inside)
-            return
-        if not self.works_here or self.run.scenario.tells_plans or await place.log.read():
-            return
-        rolled_back = await _rolled_back(place)
-        if rolled_back > failed:
-            self.run.progress.note(
-                f"warning: {self.variant}: the server rolled back {number_of(rolled_back, 'transaction')}, warm-up "
-                f"included, and the target reported {number_of(failed, 'failed request')}. Where it does not roll back "
-                "on purpose, it swallows errors: have it report them, or state in `expect` what a right answer holds."
-            )
-
-    async def _count_whole_pass(self, ask: AskServer) -> None:
-        """Of each table, once no session is left that could have more to tell."""
-        for _ in range(SESSION_ENDS_POLLED):
-            row = await ask(OTHER_SESSIONS)
-            if row is None or not row["sessions"]:
-                break
-            await asyncio.sleep(SESSION_ENDS_POLL_S)
-        whole = PhaseRecord(
-            name=WHOLE_PASS,
-            workload=WHOLE_PASS,
-            round=self.round_number,
-            arrival="closed_loop",
-            loop="closed",
-            users=self.run.scenario.side_by_side,
-            started=sum(phase.total(self.run.scenario.seed) for phase in self.run.scenario.phases),
-            started_s=0.0,
-            ended_s=0.0,
-            counters=dict(await counts_by_table(ask)),
-        )
-        self.run.journal.phase(self.variant, whole)
-
-    def heard(self, sample: Sample) -> None:
-        self.failed[sample.phase] += sample.error is not None
-        if self.run.watch is not None:
-            self.run.watch(self.variant, sample)
 
 
 async def execute(
@@ -658,84 +377,3 @@ async def _profile(run: Run, variant: Prepared, number: int, workload: Workload)
             run.target.packages,
         )
         await profiling.run(requests)
-
-
-async def _rolled_back(place: Place) -> int:
-    """By sessions that have ended, or are about to: each tells it as it ends. 0 where nobody says."""
-    for _ in range(SESSION_ENDS_POLLED):
-        row = await place.ask(ROLLED_BACK, place.database)
-        if row is None or not row["sessions"]:
-            return row["transactions"] if row else 0
-        await asyncio.sleep(SESSION_ENDS_POLL_S)
-    return 0
-
-
-async def not_ours(query: str, *values: object) -> NoReturn:
-    """In place of the server's answers where it is not what the target works on: they would say that it did nothing."""
-    del query, values
-    raise NotObserved("what is measured has a database of its own, which is not the run's")
-
-
-async def nothing_seen() -> None:
-    """In place of the server's processor time, for the same reason."""
-
-
-def _refuse_failover(scenario: Scenario) -> None:
-    if any(entry.action == "fail_over" for entry in scenario.timeline):
-        raise ProvisioningError(
-            "The timeline wants fail_over, and a latency or cut_network puts a proxy before the server that is lost. "
-            "Use the latency `local`, and no cut_network."
-        )
-
-
-@asynccontextmanager
-async def _as_far(url: str, latency: LatencyProfile) -> AsyncGenerator[str]:
-    """The same database, as far away as the latency model says; what cuts the network to the first leaves it alone."""
-    host, port = endpoints(url)[0]
-    async with delay_proxy(host, port, one_way_delay_s=latency.database_rtt_ms / 2000) as proxy:
-        yield with_endpoint(url, proxy.host, proxy.port)
-
-
-@asynccontextmanager
-async def placed(run: Run, strategy: str, database: str, template: str) -> AsyncGenerator[Place]:
-    """A place for the strategy: a clone of its own, as far away as the latency model says."""
-    latency = run.scenario.latency
-    proxy: DelayProxy | None = None
-    async with AsyncExitStack() as stack:
-        url = straight = await run.server.clone_database(template, database)
-        stack.push_async_callback(run.server.drop_database, database)
-        name = unquote(urlsplit(url).path.removeprefix("/"))
-        replica_urls: Sequence[str] = run.server.standby_urls(straight)
-        embedding_url: str | None = None
-        if latency.embedding is not None and run.target.embedder is not None:
-            embedding_url = await stack.enter_async_context(
-                embedding_server(
-                    latency.embedding,
-                    faults=run.scenario.faults_of_embedding,
-                    embedder=run.target.embedder,
-                    seed=run.scenario.seed,
-                )
-            )
-        if latency.database_rtt_ms or run.scenario.cuts_network:
-            _refuse_failover(run.scenario)
-            host, port = endpoints(url)[0]
-            proxy = await stack.enter_async_context(
-                delay_proxy(host, port, one_way_delay_s=latency.database_rtt_ms / 2000)
-            )
-            url = with_endpoint(url, proxy.host, proxy.port)
-            replica_urls = [await stack.enter_async_context(_as_far(each, latency)) for each in replica_urls]
-        if run.redis:
-            await run.redis.empty()
-        context = TargetContext(
-            strategy,
-            url,
-            run.scenario.side_by_side,
-            embedding_url,
-            run.redis.url if run.redis else None,
-            replica_urls=tuple(replica_urls),
-        )
-        ask = await stack.enter_async_context(asking(run.server.admin_url))
-        log = ServerLog(run.server.log_on, name)
-        sent = SentStatements(straight, run.server.admin_url, log)
-        inside = await stack.enter_async_context(asking(straight)) if run.by_table else None
-        yield Place(context, run.server, name, Disruptor(run.server, proxy), ask, log, sent, proxy, inside)

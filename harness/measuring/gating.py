@@ -24,11 +24,12 @@ from harness.errors import ProvisioningError, UsageError
 from harness.journal import Journal, read
 from harness.measuring.arrivals.closed_loop import ClosedLoopSettings
 from harness.measuring.connections import connected
-from harness.measuring.execution import Prepared, Run, begun, drawn, measure_variant, startable
+from harness.measuring.execution import Prepared, begun, drawn, measure_variant, startable
 from harness.measuring.kept import Kept
 from harness.measuring.latencies import LatencyProfile
 from harness.measuring.own_revisions import Installing, at_revision, interpreter_at
 from harness.measuring.own_scenario import OwnScenario
+from harness.measuring.places import Run
 from harness.measuring.progress import Progress
 from harness.measuring.revision_execution import prepared_by_worker
 from harness.measuring.revisions import INSTALLS, Checkout, Revision, checkouts

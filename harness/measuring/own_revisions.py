@@ -24,7 +24,6 @@ from harness.measuring.cooling import refuse_cold
 from harness.measuring.execution import (
     Prepared,
     Rounds,
-    Run,
     Wanting,
     begun,
     drawn,
@@ -35,6 +34,7 @@ from harness.measuring.execution import (
 from harness.measuring.hosts.protocol import Interpreter
 from harness.measuring.operations import Workload
 from harness.measuring.own_scenario import OwnScenario
+from harness.measuring.places import Run
 from harness.measuring.progress import Progress
 from harness.measuring.revision_execution import RevisionPair, prepared_by_worker
 from harness.measuring.revisions import Checkout, Revision, checkouts, run_to_install

@@ -13,8 +13,9 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.journal import Journal
 from harness.measuring.cooling import refuse_cold
-from harness.measuring.execution import Prepared, Rounds, Run, Wanting, begun, measure_variant, sample_on, startable
+from harness.measuring.execution import Prepared, Rounds, Wanting, begun, measure_variant, sample_on, startable
 from harness.measuring.operations import Workload
+from harness.measuring.places import Run
 from harness.measuring.progress import Progress
 from harness.measuring.revisions import Checkout, Install, Revision, checkouts
 from harness.measuring.scenario import Scenario

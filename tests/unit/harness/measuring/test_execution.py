@@ -10,9 +10,10 @@ from harness import journal
 from harness.errors import Aborted
 from harness.journal import Journal, Resumable
 from harness.measuring import scenario_files
-from harness.measuring.execution import LOG_FILE, Rounds, Run, keeping_log, sample_on
+from harness.measuring.execution import LOG_FILE, Rounds, keeping_log, sample_on
 from harness.measuring.hosts.here import ThisMachine
 from harness.measuring.operations import Workload
+from harness.measuring.places import Run
 from harness.measuring.progress import Silent
 from harness.measuring.recording import header
 from harness.measuring.servers.provisioners.protocol import Server

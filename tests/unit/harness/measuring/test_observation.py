@@ -1,8 +1,8 @@
 """What two readings come to."""
 
-from harness.measuring.execution import not_ours, nothing_seen
 from harness.measuring.observation import Reading, take_reading
 from harness.measuring.probes.protocol import Observable
+from harness.measuring.surroundings import not_ours, nothing_seen
 
 
 def test_counters_are_differences_and_levels_are_not() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from harness.errors import UsageError
 from harness.measuring import revision_execution
-from harness.measuring.execution import Prepared, Run
+from harness.measuring.execution import Prepared
 from harness.measuring.hosts.protocol import Interpreter
 from harness.measuring.operations import Workload
+from harness.measuring.places import Run
 from harness.measuring.revision_execution import RevisionPair, _parts, _variants
 from harness.measuring.revisions import Checkout, Revision
 

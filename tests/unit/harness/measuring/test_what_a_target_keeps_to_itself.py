@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from harness.measuring import execution
-from harness.measuring.execution import AtPlace, Place, Run
+from harness.measuring.places import Place, Run
 from harness.measuring.progress import Silent
 from harness.measuring.servers.service import ServiceProcesses
+from harness.measuring.surroundings import AtPlace
 from harness.measuring.turns import at_once
 from tests.records import phase
 
@@ -66,7 +66,7 @@ async def test_transactions_that_were_rolled_back_and_not_reported_are_warned_of
 
 
 async def test_what_is_rolled_back_is_counted_once_the_sessions_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "SESSION_ENDS_POLL_S", 0)
+    monkeypatch.setattr("harness.measuring.surroundings.SESSION_ENDS_POLL_S", 0)
     at, notes = surroundings({"transactions": 0, "sessions": 2}, {"transactions": 1, "sessions": 0})
     await at.closed()
     assert "the server rolled back 1 transaction," in notes[0]
