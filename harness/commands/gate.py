@@ -26,14 +26,8 @@ from harness.commands.compare import (
 from harness.errors import ExitCode, UsageError
 from harness.failures import raise_first
 from harness.judging.comparison import Comparison
-from harness.judging.gate import (
-    GatePair,
-    doubted_places,
-    gate_recalls,
-    judge_gate,
-    latency_findings,
-    refuse_unknown_figures,
-)
+from harness.judging.gate import doubted_places, gate_recalls, judge_gate, latency_findings, refuse_unknown_figures
+from harness.judging.gate_findings.protocol import GatePair
 from harness.judging.waivers import Waiver, Waivers, of_figures
 from harness.measuring import scenario_files
 from harness.measuring.environment import host, software

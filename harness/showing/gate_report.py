@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
-from harness.judging.gate import GateFinding, GateVerdict
+from harness.judging.gate import GateVerdict
+from harness.judging.gate_findings.protocol import GateFinding
 from harness.quantities import duration, number_of
 from harness.showing.markup import escaped, table_markup
 from harness.showing.renderers.junit import Case, junit_document

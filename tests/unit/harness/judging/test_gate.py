@@ -10,7 +10,8 @@ from harness.errors import ExitCode
 from harness.judging.analysis.paired import Difference, Word
 from harness.judging.budget_metrics.protocol import Outcome
 from harness.judging.comparison import MetricComparison
-from harness.judging.gate import GatePair, GateVerdict, doubted_places, gate_recalls, judge_gate, latency_findings
+from harness.judging.gate import GateVerdict, doubted_places, gate_recalls, judge_gate, latency_findings
+from harness.judging.gate_findings.protocol import GatePair
 from harness.record import INTERRUPTED, LevelsRecord, PlanRecord, PlanStep, RunRecord, VariantRecord
 from tests.records import phase, record, sample, variant
 

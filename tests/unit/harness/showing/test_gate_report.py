@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import ExitCode
 from harness.judging.budget_metrics.protocol import Outcome
-from harness.judging.gate import GateFinding, GateVerdict
+from harness.judging.gate import GateVerdict
+from harness.judging.gate_findings.protocol import GateFinding
 from harness.showing.gate_report import GATE_FORMS, GateForm, GateReport
 from tests.records import HOSTILE
 
