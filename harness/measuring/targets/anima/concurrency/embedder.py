@@ -158,7 +158,8 @@ def _complaints_of(
 ) -> Iterator[str]:
     of_text = [call for call in calls if call.text == answer.text]
     if answer.failed:
-        if not any(call.failed and _overlap(call, answer) for call in of_text):
+        failures = [call for call in of_text if call.failed]
+        if not any(_overlap(each, answer) for each in (*failures, *_refused(answers, failures))):
             yield f"{answer.text!r} failed to be embedded by an outage that was over"
         return
     if answer.vector is None:
@@ -177,6 +178,12 @@ def _complaints_of(
 def _given(answers: Sequence[EmbeddingCall], text: str) -> list[EmbeddingCall]:
     """Those that had to wait for a call: what that gave is kept some time between its end and theirs."""
     return [each for each in answers if each.text == text and each.vector is not None and not each.from_cache]
+
+
+def _refused(answers: Sequence[EmbeddingCall], failures: Sequence[EmbeddingCall]) -> list[EmbeddingCall]:
+    """Those who waited for a call that failed: who asks before they have heard of it hears the same."""
+    waited = (each for each in answers if each.failed and each.text in {call.text for call in failures})
+    return [each for each in waited if any(_overlap(call, each) for call in failures)]
 
 
 def _was_fresh(call: EmbeddingCall, answer: EmbeddingCall) -> bool:
