@@ -28,7 +28,7 @@ USERS = 64
 
 
 def scenario(workers: str, requests: int) -> Scenario:
-    phase = f'{{workload="query",requests={requests},time_s=600,arrival={{kind="closed_loop",users={USERS}}}}}'
+    phase = f'{{workload="query",requests={requests},time_s={max(600, requests // 1_000)},arrival={{kind="closed_loop",users={USERS}}}}}'
     settings = (f"workers='{workers}'", f"phases=[{phase}]", "budgets=['query.errors <= 0%']")
     return load_scenario("cluster", settings=settings)
 

@@ -84,7 +84,7 @@ async def execute(
     async with begun(scenario, starting, journal, progress, resumed=resumed, watch=watch) as begun_run:
         prepared = await prepare_variants(begun_run)
         run = await drawn(begun_run, prepared[scenario.baseline].template) if workload is None else begun_run
-        workload = workload or run.scenario.workload_of(1)
+        workload = _held(run, workload or run.scenario.workload_of(1))
         for doubt in run.scenario.doubts:
             progress.note(doubt)
         rounds = Rounds(run, partial(_parts, run, prepared), started)
@@ -213,7 +213,7 @@ async def sample_on(rounds: Rounds, wanting: Wanting, resumed: Resumable | None 
             )
             return
         try:
-            workload = scenario.workload_of(number)
+            workload = _held(run, scenario.workload_of(number))
         except UsageError as error:
             run.progress.note(f"No further round: {error}")
             return
@@ -223,6 +223,12 @@ async def sample_on(rounds: Rounds, wanting: Wanting, resumed: Resumable | None 
             run.progress.note(f"Sampling on, {names}: {reason}")
         await rounds.measure(list(wanted), number, workload)
         spent_s += perf_counter() - begun
+
+
+def _held(run: Run, workload: Workload) -> Workload:
+    """Without its requests where only workers on their hosts send them: ten million take a gigabyte."""
+    needed = not run.hosts.is_apart or run.scenario.profile is not None
+    return workload if needed else Workload(workload.primed_texts, {}, digest(workload))
 
 
 def _look(journal: Journal, sampled_on_s: float) -> RunRecord:

@@ -23,7 +23,9 @@ class Workload:
 
     `primed_texts` are known before the first request. Any other text occurs in one request of the whole run only, so
     `first_time_text` is right whichever requests a slow variant leaves out and however many users work side by side.
+    `digest` names all that is asked where the requests are not held, since other processes draw them as well.
     """
 
     primed_texts: tuple[str, ...]
     by_phase: Mapping[str, tuple[Request, ...]]
+    digest: str | None = None

@@ -6,8 +6,9 @@ request would wait for the provider too, and a slow variant that leaves requests
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import chain, islice
 from types import MappingProxyType
 from typing import Final
@@ -66,9 +67,9 @@ class Unused:
         return questions[: self.repeated] + questions[self.repeated + first :]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """A request with the text that it embeds, if it embeds one."""
+    """A request with the text that it embeds, if it embeds one. What is asked again is the same object."""
 
     request: Request
     text: str | None = None
@@ -114,11 +115,9 @@ def draw(
     }
     drawn = {phase: [next(streams[operation]) for operation in order] for phase, order in orders.items()}
     drawn |= {phase: [_brought(request) for request in requests] for phase, requests in brought.items()}
-    primed = _primed_texts(list(chain.from_iterable(drawn.values())))
-    return Workload(
-        tuple(primed),
-        {phase: tuple(_labelled(request, primed) for request in requests) for phase, requests in drawn.items()},
-    )
+    primed = _primed_texts(lambda: chain.from_iterable(drawn.values()))
+    label = cache(partial(_labelled, primed))
+    return Workload(tuple(primed), {phase: tuple(map(label, requests)) for phase, requests in drawn.items()})
 
 
 def _brought(request: Request) -> Drawn:
@@ -126,15 +125,15 @@ def _brought(request: Request) -> Drawn:
     return Drawn(request, text if isinstance(text, str) else None)
 
 
-def _primed_texts(drawn: list[Drawn]) -> Mapping[str, None]:
+def _primed_texts(drawn: Callable[[], Iterable[Drawn]]) -> Mapping[str, None]:
     """What is known, and what more than one request would otherwise be the first to embed; in the order of use."""
-    uses = Counter(request.text for request in drawn)
+    uses = Counter(request.text for request in drawn())
     return dict.fromkeys(
-        request.text for request in drawn if request.text and (request.is_known or uses[request.text] > 1)
+        request.text for request in drawn() if request.text and (request.is_known or uses[request.text] > 1)
     )
 
 
-def _labelled(drawn: Drawn, primed: Mapping[str, None]) -> Request:
+def _labelled(primed: Mapping[str, None], drawn: Drawn) -> Request:
     if drawn.text is None:
         return drawn.request
     return replace(drawn.request, first_time_text=drawn.text not in primed)
@@ -158,6 +157,7 @@ def _queries(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: in
     questions = corpus.queries(stated.distinct_texts + known.count(False))
     popularity = Weights.zipf(stated.distinct_texts, stated.zipf_exponent)
     once = iter(questions[stated.distinct_texts :])
+    asked: dict[tuple[object, ...], Drawn] = {}
     for is_known in known:
         question = questions[popularity.index(draws)] if is_known else next(once)
         arguments = {
@@ -166,14 +166,17 @@ def _queries(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: in
             "similarity_threshold": stated.similarity_threshold,
             "conversation_id": question.conversation_id or _conversation(settings, draws),
         }
-        yield Drawn(Request("query", arguments), question.query, is_known)
+        each = Drawn(Request("query", arguments), question.query, is_known)
+        # Of ten million requests, those that are alike are held once.
+        yield asked.setdefault(tuple(arguments.values()), each) if is_known else each
 
 
 def _bootstraps(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) -> Iterator[Drawn]:
     del corpus
     limits = settings.bootstrap.model_dump(exclude_none=True)
+    of_conversation = cache(lambda name: Drawn(Request("bootstrap", {"conversation_id": name, **limits})))
     for _ in range(count):
-        yield Drawn(Request("bootstrap", {"conversation_id": _conversation(settings, draws), **limits}))
+        yield of_conversation(_conversation(settings, draws))
 
 
 STREAMS: Final[Mapping[OperationName, Callable[[WorkloadSettings, Corpus, Draws, int], Iterator[Drawn]]]] = {

@@ -1,13 +1,16 @@
 """What a gate measures of a scenario: each operation alone, at two sizes, and once far away."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UsageError
 from harness.measuring.gating import APART, COPIES, RECALL_QUERIES, SEVERAL, GatePlan, gate_plan
+from harness.measuring.operations import Request, Workload
 from harness.measuring.own_scenario import OwnScenario
 from harness.measuring.scenario_files import load_scenario
+from harness.measuring.worker import digest
 
 ROOT = Path(__file__).parents[4]
 
@@ -77,6 +80,14 @@ def test_what_is_asked_decides_the_digest() -> None:
     same, other, third = plan_of("smoke"), plan_of("smoke", "seed=4"), gate_plan(load_scenario("smoke"), "naive")
     assert plan_of("smoke").digest == same.digest
     assert len({same.digest, other.digest, third.digest}) == 3
+
+
+def test_a_digest_is_that_of_the_list_that_other_revisions_show_as_a_whole() -> None:
+    asked = {"one": (Request("query", {"query": "a", "limit": 2}), Request("add", {"content": "é'"})), "none": ()}
+    shown = [("one", "query", [("limit", 2), ("query", "a")]), ("one", "add", [("content", "é'")])]
+    found = digest(Workload((), asked))
+    assert found == hashlib.sha256(repr(shown).encode()).hexdigest()
+    assert digest(Workload((), {}, found)) == found
 
 
 def test_a_service_that_runs_already_cannot_be_counted(tmp_path: Path) -> None:

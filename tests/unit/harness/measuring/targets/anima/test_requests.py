@@ -201,3 +201,12 @@ def requests_of(workload: Workload) -> list[Request]:
 
 def content(request: Request) -> object:
     return request.arguments.get("content") or request.arguments["query"]
+
+
+def test_requests_that_are_alike_are_held_once(corpus: Corpus) -> None:
+    """A run may have ten million."""
+    settings = WorkloadSettings.model_validate({"query": {"known_text_rate": 0.9, "distinct_texts": 10}})
+    issued = draw(settings, corpus, 1, {"q": ("query", 1_000), "b": ("bootstrap", 1_000)}).by_phase
+    for phase, once in (("q", 100), ("b", 0)):
+        different = {repr(request) for request in issued[phase]}
+        assert once < len({id(request) for request in issued[phase]}) <= len(different) < 500
