@@ -25,11 +25,22 @@ from harness.measuring.scenario_files import load_scenario
 
 KIB = 1024
 USERS = 64
+REQUESTS_MAX = 1_000_000
+"""Of a phase."""
 
 
 def scenario(workers: str, requests: int) -> Scenario:
-    phase = f'{{workload="query",requests={requests},time_s={max(600, requests // 1_000)},arrival={{kind="closed_loop",users={USERS}}}}}'
-    settings = (f"workers='{workers}'", f"phases=[{phase}]", "budgets=['query.errors <= 0%']")
+    sizes = [min(REQUESTS_MAX, requests - first) for first in range(0, requests, REQUESTS_MAX)]
+    closed = f"arrival={{kind='closed_loop',users={USERS}}}"
+    phases = ",".join(
+        f"{{name='p{n}',workload='query',requests={size},time_s=600,{closed}}}" for n, size in enumerate(sizes)
+    )
+    settings = (
+        f"workers='{workers}'",
+        f"phases=[{phases}]",
+        "budgets=['query.errors <= 0%']",
+        "workload.query.known_text_rate=1",
+    )
     return load_scenario("cluster", settings=settings)
 
 
@@ -53,12 +64,13 @@ def measured(workers: str, requests: int) -> dict[str, Any]:
         record = journal.read(directory / journal.FILE_NAME)
         read_s = process_time() - begun
         verdict = judge(record)
-    (phase,) = record.variants[0].phases
+    phases = record.variants[0].phases
+    started = sum(phase.started for phase in phases)
     return {
         "workers": workers,
-        "requests": phase.started,
-        "starts_per_s": round(phase.started / (phase.ended_s - phase.started_s)),
-        "generator_cpu_s": round(phase.counters["timed_client_cpu_s"], 2),
+        "requests": started,
+        "starts_per_s": round(started / sum(phase.ended_s - phase.started_s for phase in phases)),
+        "generator_cpu_s": round(sum(phase.counters["timed_client_cpu_s"] for phase in phases), 2),
         "coordinator_mib_before": round(before),
         "coordinator_mib": round(collecting),
         "read_cpu_s": round(read_s, 2),
