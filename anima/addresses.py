@@ -63,9 +63,14 @@ def address_of(url: str) -> Address:
     options.setdefault("application_name", "anima")
     if "," in hosts and not hosts.startswith("/"):
         options.setdefault("target_session_attrs", "read-write")
+    place = url.partition("?")[0]
+    if found["hosts"] and "," in hosts and "[" in hosts:
+        # Python's own parser, which asyncpg asks, refuses the brackets of an address after another host.
+        options.setdefault("host", hosts)
+        place = place[: found.start("hosts")] + place[found.end("hosts") :]
     return Address(
         location=_location(hosts, stated.get("port"), database),
-        dsn=f"{url.partition('?')[0]}?{urlencode(options, quote_via=quote)}",
+        dsn=f"{place}?{urlencode(options, quote_via=quote)}",
         has_password=bool(found["password"]) or "password" in stated,
         connect_timeout_s=_seconds(stated.get("connect_timeout")),
     )

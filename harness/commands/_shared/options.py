@@ -15,7 +15,8 @@ def without_password(_context: click.Context, _parameter: click.Parameter, given
         try:
             refuse_password(given)
         except ValueError as error:
-            raise UsageError(f"On the command line, {error}.") from None
+            reason = str(error).removesuffix(".")
+            raise UsageError(f"On the command line, {reason[:1].lower()}{reason[1:]}.") from None
     return given
 
 

@@ -17,6 +17,8 @@ from harness.errors import UsageError
 SCHEMES: Final = ("postgresql", "postgres")
 URL: Final = re.compile(rf"({'|'.join(SCHEMES)})://\S*")
 PORT: Final = 5432
+PLACE: Final = re.compile(r"(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?")
+"""A host, or an address in brackets, and its port."""
 ESCAPED: Final = re.compile(r"\\(.)")
 FIELD: Final = re.compile(r"((?:\\.|[^:\\])*)(?::|$)")
 """A field of a password file: `\\:` and `\\\\` stand for themselves."""
@@ -120,9 +122,10 @@ def address(url: str) -> str:
 
 def endpoints(url: str) -> list[tuple[str, int]]:
     """The hosts and ports of a URL, of which there are several where a server may fail over."""
-    parts = urlsplit(url)
-    places = [urlsplit(f"//{place}") for place in parts.netloc.rpartition("@")[2].split(",")]
-    return [(place.hostname or "None", place.port or PORT) for place in places]
+    # Not by `urlsplit`, which refuses the brackets of an address after another host, since Python 3.11.12 and 3.12.9.
+    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    places = [PLACE.fullmatch(place) for place in authority.rpartition("@")[2].split(",")]
+    return [((place[1] or place[2]).lower(), int(place[3] or PORT)) if place else ("None", PORT) for place in places]
 
 
 def completed(url: str) -> str:

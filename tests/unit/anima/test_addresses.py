@@ -89,6 +89,14 @@ def test_asyncpg_is_told_what_it_knows(query: str, told: str) -> None:
     assert address_of(f"postgresql://u:p@h/d{query}").dsn == f"postgresql://u:p@h/d{told}"
 
 
+def test_an_address_in_brackets_may_stand_after_another_host() -> None:
+    """Where Python's own parser refuses that in a URL, it takes it as a parameter."""
+    address = address_of("postgresql://u:p@127.0.0.1:5001,[::1]:5002/d")
+    assert address.location == "127.0.0.1:5001,[::1]:5002/d"
+    known = "?application_name=anima&target_session_attrs=read-write&host=127.0.0.1%3A5001%2C%5B%3A%3A1%5D%3A5002"
+    assert address.dsn == f"postgresql://u:p@/d{known}"
+
+
 @pytest.mark.parametrize(("stated", "seconds"), [("10", 10.0), ("0", None), ("-1", None)])
 def test_a_connect_timeout_is_in_seconds_and_none_is_no_limit(stated: str, seconds: float | None) -> None:
     assert address_of(f"postgresql://h/d?connect_timeout={stated}").connect_timeout_s == seconds
