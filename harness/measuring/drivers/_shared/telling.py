@@ -59,14 +59,18 @@ Listener = Callable[[SentStatement], None]
 _listeners: Final[Counter[Listener]] = Counter()
 """How often each listens; it is told once."""
 _layer: Final[ContextVar[LayerAbove | None]] = ContextVar("_layer", default=None)
-_said: Final[ContextVar[str | None]] = ContextVar("_said", default=None)
-"""The text that a project's own hook has told of, just before the driver does."""
+_said: Final[ContextVar[tuple[str, int] | None]] = ContextVar("_said", default=None)
+"""The text that a project's own hook has told of, just before the driver does, and in which time of hearing."""
+_hearing: Final = Counter(number=0)
+"""Which time of hearing it is: from the first listener to the last."""
 _is_own: Final[ContextVar[bool]] = ContextVar("_is_own", default=False)
 
 
 @contextmanager
 def listening(listener: Listener) -> Generator[None]:
     """Tells the listener of each statement that is sent within the block by whatever is hooked, when it is sent."""
+    if not _listeners:
+        _hearing["number"] += 1
     _listeners[listener] += 1
     try:
         yield
@@ -94,8 +98,11 @@ def sent(text: str, planned: str = "", values: tuple[object, ...] = ()) -> SentS
 
 
 def said(text: str) -> None:
-    """A project's own hook has told of it; a driver that tells of it as well, right after, is not heard."""
-    _said.set(text)
+    """A project's own hook has told of it; a driver that tells of it as well, right after, is not heard.
+
+    Where none does, as no driver is hooked, what is sent once somebody listens again is another statement.
+    """
+    _said.set((text, _hearing["number"]))
 
 
 def _tell(statement: SentStatement) -> None:
@@ -104,7 +111,7 @@ def _tell(statement: SentStatement) -> None:
     known = _said.get()
     if known is not None:
         _said.set(None)
-        if known == statement.text:
+        if known == (statement.text, _hearing["number"]):
             return
     statement.where = statement.where or place_of_sender()
     for listener in tuple(_listeners):

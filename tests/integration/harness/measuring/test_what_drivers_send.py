@@ -16,7 +16,7 @@ from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from harness.measuring import drivers
-from harness.measuring.drivers._shared.telling import SentStatement, own_context
+from harness.measuring.drivers._shared.telling import SentStatement, own_context, said
 
 TABLE = "CREATE TABLE things (id int, name text)"
 TEN = "INSERT INTO things SELECT n FROM generate_series(1, 10) AS n"
@@ -170,3 +170,17 @@ def test_a_version_that_lacks_what_is_hooked_says_so(monkeypatch: pytest.MonkeyP
 def test_a_driver_that_tells_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg2", types.ModuleType("psycopg2"))
     assert "psycopg2 hides its statements" in drivers.hidden()
+
+
+async def test_what_a_hook_has_told_of_and_no_driver_sent_is_heard_when_it_is_sent_later(plain_url: str) -> None:
+    with drivers.told_to(lambda _: None):
+        said("SELECT 1")
+    heard: list[SentStatement] = []
+    with drivers.told_to(heard.append):
+        connection = await asyncpg.connect(plain_url)
+        await connection.execute("SELECT 1")
+        assert told(heard) == [("SELECT 1", 1)]
+        said("SELECT 1")
+        await connection.execute("SELECT 1")
+        assert told(heard) == []
+        await connection.close()
