@@ -174,7 +174,11 @@ def _queries(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: in
 def _bootstraps(settings: WorkloadSettings, corpus: Corpus, draws: Draws, count: int) -> Iterator[Drawn]:
     del corpus
     limits = settings.bootstrap.model_dump(exclude_none=True)
-    of_conversation = cache(lambda name: Drawn(Request("bootstrap", {"conversation_id": name, **limits})))
+
+    @cache
+    def of_conversation(name: str) -> Drawn:
+        return Drawn(Request("bootstrap", {"conversation_id": name, **limits}))
+
     for _ in range(count):
         yield of_conversation(_conversation(settings, draws))
 
