@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -101,6 +101,16 @@ def load_record(directory: Path) -> RunRecord:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise journal.refused(str(path), error) from None
+
+
+def state(directory: Path) -> Literal["complete", "partial"]:
+    """Says whether a run came to its end, by its journal; by its record where a full disk left none of that."""
+    try:
+        return journal.state(directory / journal.FILE_NAME)
+    except UsageError:
+        if not (directory / RECORD_FILE).is_file():
+            raise
+        return load_record(directory).state
 
 
 def all_runs(output: Path) -> list[Path]:

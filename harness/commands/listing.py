@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from harness import journal, runs
+from harness import runs
 from harness.errors import HarnessError
 from harness.measuring.shipped import shipped, title_of
 from harness.measuring.targets import TARGETS
@@ -35,6 +35,6 @@ def _states(output: Path) -> Iterator[tuple[str, str]]:
     """Of each run under `output`. One that cannot be read hides no other."""
     for run in runs.all_runs(output):
         try:
-            yield run.name, journal.state(run / journal.FILE_NAME)
+            yield run.name, runs.state(run)
         except HarnessError:
             yield run.name, UNREADABLE.format(name=run.name)

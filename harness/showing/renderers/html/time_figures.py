@@ -45,12 +45,13 @@ def _first_round(variant: VariantRecord) -> Columns:
 def series_figure(key: str, variant: VariantRecord, requests: Columns) -> Figure:
     """Of one operation; at least one of the requests was answered."""
     time, answered, failed = timeframe(variant, requests), requests.answered, requests.where(requests.failed)
+    is_new = answered.mask(lambda traits: traits.first_time_text is True)
     series = ChartSeries(
         time,
         points=[
-            (colour, _thinned(_latency_over_time(chosen)))
-            for colour, is_new in ((TYPICAL, False), (FIRST, True))
-            if len(chosen := answered.select(lambda traits, new=is_new: bool(traits.first_time_text) == new))  # type: ignore[misc]
+            (colour, _thinned(_latency_over_time(answered.where(mask))))
+            for colour, mask in ((TYPICAL, ~is_new), (FIRST, is_new))
+            if mask.any()
         ],
         errors_s=[at_s for at_s, _ in _thinned(_latency_over_time(failed))],
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness import journal
+from harness import journal, runs
 from harness.commands.listing import inventory
 from tests.records import guide_record
 
@@ -17,12 +17,15 @@ def test_a_run_that_cannot_be_read_is_told_among_the_others(tmp_path: Path) -> N
             entries.write("variant", {"name": "naive", "description": "", "schema_version": 6})
             entries.write("sample", {"variant": "naive", "of": "which nothing is read"})
             entries.write("end", {"interruption": None, "elapsed_s": 2.0})
-    (tmp_path / "c-empty").mkdir()
-    (tmp_path / "c-empty" / journal.FILE_NAME).touch()
+    for name in ("c-empty", "d-full-disk"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / journal.FILE_NAME).touch()
+    runs.write_record(tmp_path / "d-full-disk", guide_record())
     assert dict(inventory(tmp_path))[f"Runs in {tmp_path}"] == [
         ("a-newer", "cannot be read: `harness report a-newer` says why"),
         ("b-whole", "complete"),
         ("c-empty", "cannot be read: `harness report c-empty` says why"),
+        ("d-full-disk", "complete"),
     ]
 
 
