@@ -25,6 +25,7 @@ WAITING_UNNOTICED_MAX: Final = 5
 WARNING_INTERVAL_S: Final = 60.0
 NONE_LEFT_S: Final = 5.0
 PAUSE_S: Final = 0.1
+RETURN_POLL_S: Final = 0.005
 
 logger = logging.getLogger(__name__)
 
@@ -317,11 +318,25 @@ class Database:
             retries=self.counts.retries,
         )
 
-    async def report_statistics(self) -> None:
-        """Has every open connection tell the server what it has done, which it otherwise delays up to ten seconds."""
+    async def report_statistics(self) -> bool:
+        """Has every open connection tell the server what it has done, which it otherwise delays up to ten seconds.
+
+        One that is in use tells it once it is given back. False where that takes longer than a wait for a connection
+        may, or the server lets none do it.
+        """
+        deadline_s = monotonic() + self.settings.acquire_timeout_s
+        told = 0
         async with AsyncExitStack() as held:
-            idle = [await held.enter_async_context(self.session()) for _ in range(self.pool.get_idle_size())]
-            await asyncio.gather(*(session.connection.execute(REPORT_STATISTICS) for session in idle))
+            while told < self.pool.get_size():
+                if self.pool.get_idle_size():
+                    session = await held.enter_async_context(self.session())
+                    await session.connection.execute(REPORT_STATISTICS)
+                    told += 1
+                elif monotonic() < deadline_s:
+                    await asyncio.sleep(RETURN_POLL_S)
+                else:
+                    return False
+        return True
 
     async def takes_writes(self) -> bool:
         """Not where it is a standby, or its owner has it read only."""

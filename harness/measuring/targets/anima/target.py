@@ -411,10 +411,9 @@ class OpenAnima:
 
     async def report_statistics(self) -> bool:
         try:
-            await self.anima.memory.database.report_statistics()
+            return await self.anima.memory.database.report_statistics()
         except AnimaError:
             return False
-        return True
 
     def levels(self) -> Mapping[str, float]:
         pool = self.anima.memory.database.pool_statistics()

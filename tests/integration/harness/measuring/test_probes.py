@@ -1,5 +1,6 @@
 """The probes against work whose size is known."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -7,13 +8,14 @@ import asyncpg
 import pytest
 
 from anima.connections import Connection
-from anima.database import open_database
+from anima.database import PoolSettings, open_database
 from harness.measuring.observation import asking, take_reading
 from harness.measuring.operations import Request
 from harness.measuring.probes.protocol import AskServer, NotObserved, Observable
 from harness.measuring.servers.provisioners.protocol import Server
 from harness.measuring.targets.anima.target import AnimaTarget
 from harness.measuring.targets.protocol import TargetContext
+from tests.waiting import until
 
 ROWS = 1_000
 WORK = f"INSERT INTO numbers SELECT n FROM generate_series(1, {ROWS}) AS n"
@@ -45,11 +47,7 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
 ) -> None:
     async with open_database(database_url) as opened:
 
-        async def flush() -> bool:
-            await opened.report_statistics()
-            return True
-
-        observable = Observable(ask, database, server.cpu_s, flush, no_service)
+        observable = Observable(ask, database, server.cpu_s, opened.report_statistics, no_service)
         async with opened.session() as one, opened.session() as other:
             await one.connection.execute("CREATE TABLE numbers (n integer)")
             await other.connection.fetchval("SELECT 1")
@@ -62,6 +60,37 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
     # What the planner asked the catalogs is in it too.
     assert ROWS <= counted.values["rows_read"] <= ROWS + 200
     assert counted.values["wal_bytes"] >= ROWS * 20
+
+
+async def test_a_session_that_is_in_use_tells_what_it_did_once_it_is_given_back(
+    server: Server, ask: AskServer, database_url: str, database: str
+) -> None:
+    async with open_database(database_url) as opened:
+
+        async def none_is_idle() -> bool:
+            return opened.pool.get_idle_size() == 0
+
+        observable = Observable(ask, database, server.cpu_s, opened.report_statistics, no_service)
+        async with opened.session() as one, opened.session() as other:
+            await one.connection.execute("CREATE TABLE numbers (n integer)")
+            await other.connection.fetchval("SELECT 1")
+        before = await take_reading(observable, "whole", before=True)
+        async with opened.session() as session:
+            await session.connection.execute(WORK)
+            reading = asyncio.ensure_future(take_reading(observable, "whole", before=False))
+            await until(none_is_idle)
+        counted = (await reading).since(before)
+    assert counted.values["rows_written"] == ROWS
+
+
+async def test_a_session_that_is_not_given_back_leaves_its_counts_untold(
+    server: Server, ask: AskServer, database_url: str, database: str
+) -> None:
+    async with open_database(database_url, PoolSettings(acquire_timeout_s=0.05)) as opened:
+        observable = Observable(ask, database, server.cpu_s, opened.report_statistics, no_service)
+        async with opened.session():
+            reading = await take_reading(observable, "whole", before=False)
+    assert "rows_written" in reading.missing
 
 
 async def test_processor_time_of_a_session_that_has_ended_is_the_servers(
