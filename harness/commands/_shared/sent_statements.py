@@ -149,12 +149,24 @@ def can_be_none(heard_before: int) -> bool:
 
 
 async def report_statistics(query: str) -> bool:
-    """Sends it over each connection of asyncpg that is idle, where it is not counted; False where there is none."""
-    idle = [each for each in connections if not each.is_closed() and not each.is_in_transaction()]
+    """Sends it over each connection of asyncpg, where it is not counted.
+
+    False where there is none, or where one cannot tell now: within its transaction, at work for another task, or lost.
+    """
+    open_ones = [each for each in connections if not each.is_closed()]
     counting.housekeeping.add(query)
-    for connection in idle:
+    told = [await _reports(each, query) for each in open_ones]
+    return bool(told) and all(told)
+
+
+async def _reports(connection: Any, query: str) -> bool:  # noqa: ANN401 -- asyncpg's, which need not be installed
+    if connection.is_in_transaction():
+        return False
+    try:
         await connection.execute(query)
-    return bool(idle)
+    except Exception:  # noqa: BLE001 -- whatever a driver that is not imported here raises: it has told nothing
+        return False
+    return True
 
 
 def count_statement(*event: object) -> None:

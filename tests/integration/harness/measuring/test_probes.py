@@ -46,7 +46,6 @@ async def test_rows_and_log_of_sessions_that_are_still_open_are_counted(
     server: Server, ask: AskServer, database_url: str, database: str
 ) -> None:
     async with open_database(database_url) as opened:
-
         observable = Observable(ask, database, server.cpu_s, opened.report_statistics, no_service)
         async with opened.session() as one, opened.session() as other:
             await one.connection.execute("CREATE TABLE numbers (n integer)")

@@ -428,3 +428,37 @@ def test_several_users_without_asyncio_are_refused_and_not_run_one_by_one() -> N
     bench = Bench(Work([0.0]))
     with pytest.raises(pytest.fail.Exception, match=r"under asyncio alone\. Leave `users` out"):
         bench.budget("p95 <= 1s", users=2).measure_async(bench.work.asynchronous).send(None)
+
+
+@dataclass(eq=False)
+class Open:
+    """An open connection, as asyncpg's are asked."""
+
+    in_transaction: bool = False
+    at_work: bool = False
+    told: list[str] = field(default_factory=list)
+
+    def is_closed(self) -> bool:
+        return False
+
+    def is_in_transaction(self) -> bool:
+        return self.in_transaction
+
+    async def execute(self, query: str) -> None:
+        if self.at_work:
+            raise RuntimeError("another operation is in progress")
+        self.told.append(query)
+
+
+@pytest.mark.parametrize(
+    ("others", "have_told"),
+    [([], True), ([Open(in_transaction=True)], False), ([Open(at_work=True)], False), (None, False)],
+    ids=["idle", "in a transaction", "at work", "none"],
+)
+async def test_what_the_server_read_is_known_only_once_every_connection_has_told_it(
+    others: list[Open] | None, *, have_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = Open()
+    monkeypatch.setattr(sent_statements, "connections", [] if others is None else [idle, *others])
+    assert await sent_statements.report_statistics("SELECT flush()") is have_told
+    assert idle.told == ([] if others is None else ["SELECT flush()"])
