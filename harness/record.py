@@ -30,6 +30,9 @@ AskedFor = Literal["search", "confirm", "observe"]
 INTERRUPTED: Final = "interrupted"
 """The `interruption` of a run that a person or a signal ended; any other text says what went wrong."""
 
+WHOLE_PASS: Final = "whole pass"  # noqa: S105 -- no password
+"""The phase in which is counted what the server tells once the target's sessions have ended."""
+
 PLAN_STEPS_MAX: Final = 200
 PLAN_DEPTH_MAX: Final = 40
 

@@ -156,13 +156,28 @@ FINDING_KINDS: Final[tuple[FindingKind, ...]] = ("counted", "planned", "timed")
 
 
 def doubted_places(record: RunRecord, pairs: Sequence[GatePair]) -> frozenset[str]:
-    """Where a time is longer in every round until now, and another round may say more."""
-    found: set[str] = set()
-    for pair in pairs:
-        views = list(_views(record, pair))
-        if views and len(views) < ROUNDS and any(_confirmed(find, views) for find in SHOWN_AGAIN.values()):
-            found.add(pair.place)
-    return frozenset(found)
+    """Where every round until now shows what may be chance, and another round may say more.
+
+    Not where the same figure is decided anyway, at another size of the data.
+    """
+    by_pair = {pair.place: list(_views(record, pair)) for pair in pairs}
+    decided = {
+        each.figure
+        for views in by_pair.values()
+        for find in DECIDED_AT_ONCE.values()
+        for each in (find(views[0]) if views else ())
+        if each.is_worse
+    }
+    return frozenset(
+        place
+        for place, views in by_pair.items()
+        if 0 < len(views) < ROUNDS
+        and any(
+            each.is_worse and each.figure not in decided
+            for find in SHOWN_AGAIN.values()
+            for each in _confirmed(find, views)
+        )
+    )
 
 
 def _views(record: RunRecord, pair: GatePair) -> Iterable[PairView]:
@@ -190,7 +205,7 @@ def _of_round(variant: VariantRecord, number: int) -> VariantRecord:
 
 def _confirmed(find: Finder, views: Sequence[PairView]) -> Sequence[GateFinding]:
     """What every round found of the same."""
-    by_round = [{(each.subject, each.counter): each for each in find(view)} for view in views]
+    by_round = [{(each.subject, each.counter, each.is_worse): each for each in find(view)} for view in views]
     return [each for key, each in by_round[-1].items() if all(key in found for found in by_round)]
 
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -99,7 +99,7 @@ SELECT datname AS name, shobj_description(oid, 'pg_database') AS remark
 TELL: Final = "COMMENT ON DATABASE %I IS %L"
 
 Doubting = Callable[[RunRecord], Collection[str]]
-"""Of the first round: the places that are to be measured again, both sides in turn."""
+"""Of the rounds until now: the places that are to be measured again, both sides in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class OpenSide:
 
 @dataclass(frozen=True, slots=True)
 class GateWork:
-    """The work of a gate. `measured` are the sides of the first round, by their numbers; the second has both."""
+    """The work of a gate. `measured` are the sides of the first round, by their numbers; further ones have both."""
 
     plan: GatePlan
     sides: GateSides
@@ -264,13 +264,15 @@ class GateWork:
             run = await self._begun(stack, scenario, journal, progress)
             await self._round(run, opened, self.plan.places, 1)
             journal.write("elapsed", {"elapsed_s": perf_counter() - started})
-            doubted = self.doubting(read(journal.path))
-            again = [place for place in self.plan.places if place.name in doubted]
-            if again:
+            for number in count(2):
+                doubted = self.doubting(read(journal.path))
+                again = [place for place in self.plan.places if place.name in doubted]
+                if not again:
+                    break
                 progress.note(f"Measured again, both sides in turn: {', '.join(place.name for place in again)}.")
-                missing = [each for each in (0, 1) if each not in self.measured]
-                opened += [await self._opened(stack, number, progress) for number in missing]
-                await self._round(run, sorted(opened, key=lambda side: side.number), again, 2)
+                missing = [each for each in (0, 1) if each not in {side.number for side in opened}]
+                opened += [await self._opened(stack, side, progress) for side in missing]
+                await self._round(run, sorted(opened, key=lambda side: side.number), again, number)
 
     async def _opened(self, stack: AsyncExitStack, number: int, progress: Progress) -> OpenSide:
         if number == 1:

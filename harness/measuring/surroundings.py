@@ -22,7 +22,7 @@ from harness.measuring.servers.service import ServiceProcesses
 from harness.measuring.timeline import Timeline
 from harness.measuring.turns import Gate
 from harness.quantities import number_of
-from harness.record import LevelsRecord, PhaseRecord, PlanRecord
+from harness.record import WHOLE_PASS, LevelsRecord, PhaseRecord, PlanRecord
 from harness.redaction import without_secrets
 from harness.samples import Sample
 
@@ -39,10 +39,7 @@ SELECT count(*) AS sessions
   FROM pg_stat_activity
  WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-WHOLE_PASS: Final = "whole pass"  # noqa: S105 -- no password
-"""The phase in which is counted what the server tells once the target's sessions have ended."""
-
-SESSION_ENDS_POLLED: Final = 30
+SESSION_ENDS_POLLED: Final = 100
 SESSION_ENDS_POLL_S: Final = 0.1
 
 
@@ -213,9 +210,11 @@ class AtPlace(Surroundings):
 
     async def _count_whole_pass(self, ask: AskServer) -> None:
         """Of each table, once no session is left that could have more to tell."""
+        untold = {"rows_read": "the target's sessions had not ended"}
         for _ in range(SESSION_ENDS_POLLED):
             row = await ask(OTHER_SESSIONS)
             if row is None or not row["sessions"]:
+                untold = {}
                 break
             await asyncio.sleep(SESSION_ENDS_POLL_S)
         whole = PhaseRecord(
@@ -229,6 +228,7 @@ class AtPlace(Surroundings):
             started_s=0.0,
             ended_s=0.0,
             counters=dict(await counts_by_table(ask)),
+            uncounted=untold,
         )
         self.run.journal.phase(self.variant, whole)
 

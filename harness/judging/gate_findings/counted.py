@@ -9,11 +9,12 @@ from typing import Final
 
 from harness.judging.comparison import COUNTERS
 from harness.judging.gate_findings.protocol import (
+    COPIES_MIN,
     GateFinding,
     PairView,
     is_of_one_user,
 )
-from harness.record import PhaseRecord, VariantRecord
+from harness.record import WHOLE_PASS, PhaseRecord, VariantRecord
 from harness.samples import Sample
 
 HIT_FIGURE: Final = "all cache hits, as a share"
@@ -49,13 +50,25 @@ TABLE_COUNTERS: Final[Mapping[str, GateCounter]] = {
 
 def counted(view: PairView) -> Iterable[GateFinding]:
     yield from _requests(view)
+    yield from _around_phases(view, decided_at_once=True)
+    yield from _hit_rate(view)
+    yield from _pool(view)
+
+
+def counted_once(view: PairView) -> Iterable[GateFinding]:
+    """Around too few phases for a median, in any of which a server or a target may do something of its own."""
+    yield from _around_phases(view, decided_at_once=False)
+
+
+def _around_phases(view: PairView, *, decided_at_once: bool) -> Iterable[GateFinding]:
     for operation, phases in view.by_operation().items():
         tells = any(each.round_trips is not None for each in view.base.samples if each.operation == operation)
         own = [each for each in PHASE_COUNTERS if not (tells and each.name == ROUND_TRIPS)]
         for counter in (*own, *_table_counters(view, phases)):
-            yield from _per_phase(view, operation, phases, counter)
-    yield from _hit_rate(view)
-    yield from _pool(view)
+            values = _per_request(phases, counter)
+            is_decided = operation == WHOLE_PASS or len(values) >= COPIES_MIN
+            if values and is_decided is decided_at_once:
+                yield from _beyond_room(view, operation, counter, values)
 
 
 def _requests(view: PairView) -> Iterable[GateFinding]:
@@ -118,19 +131,27 @@ def _counter(view: PairView, subject: str, name: str, sides: Sequence[float], *,
     )
 
 
-def _per_phase(
-    view: PairView, operation: str, phases: Sequence[tuple[PhaseRecord, PhaseRecord]], counter: GateCounter
-) -> Iterable[GateFinding]:
-    """The median phase decides, since the server may do something of its own in any of them."""
-    values = [
-        [math.fsum(side.counters.get(name, 0.0) for name in counter.counters) / side.started for side in pair]
+def _per_request(
+    phases: Sequence[tuple[PhaseRecord, PhaseRecord]], counter: GateCounter
+) -> Sequence[tuple[float, float]]:
+    """Of the base and of the candidate, around each phase of one user in which both were counted."""
+    return [
+        (_of_phase(pair[0], counter), _of_phase(pair[1], counter))
         for pair in phases
         if any(name in side.counters for side in pair for name in counter.counters)
         and not any(name in side.uncounted for side in pair for name in counter.counters)
         and is_of_one_user(pair[0])
     ]
-    if not values:
-        return
+
+
+def _of_phase(phase: PhaseRecord, counter: GateCounter) -> float:
+    return math.fsum(phase.counters.get(name, 0.0) for name in counter.counters) / phase.started
+
+
+def _beyond_room(
+    view: PairView, operation: str, counter: GateCounter, values: Sequence[tuple[float, float]]
+) -> Iterable[GateFinding]:
+    """The median phase decides, since the server may do something of its own in any of them."""
     base, candidate = (statistics.median(each[side] for each in values) for side in (0, 1))
     room = max(counter.least, counter.share * base)
     if abs(candidate - base) > room:

@@ -1,7 +1,7 @@
 """What a gate says of two sides whose difference is known: a regression of each kind, and none."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ class SideAt:
     time_s: float = 0.010
     elapsed_s: Mapping[str, float] = field(default_factory=lambda: {"search": 0.004})
     users: int = 1
+    copies: int = COPIES
     kept: Callable[[int], float] = lambda number: 500 * (number % 3)
     """What the requests of the phase with this number have left in memory."""
     level: str = "client_kept_bytes"
@@ -49,7 +50,7 @@ def side(name: str, at: SideAt, rounds: int = 1) -> VariantRecord:
             **request,
         )
         for turn in range(1, rounds + 1)
-        for number in range(COPIES)
+        for number in range(at.copies)
         for _ in range(REQUESTS)
     ]
     phases = [
@@ -63,7 +64,7 @@ def side(name: str, at: SideAt, rounds: int = 1) -> VariantRecord:
             memory=(LevelsRecord(at_s=(0.0, 1.0), values={at.level: (5e7, 5e7 + at.kept(number))}),),
         )
         for turn in range(1, rounds + 1)
-        for number in range(COPIES)
+        for number in range(at.copies)
     ]
     return variant(name, samples, phases=tuple(phases), **at.fields)
 
@@ -195,10 +196,14 @@ def test_what_takes_longer_in_one_round_is_measured_again(candidate: SideAt) -> 
 
 
 def test_what_took_longer_once_and_not_again_is_no_finding() -> None:
-    once = SideAt(time_s=0.013)
-    first = both(once)
-    again = both(SideAt(), rounds=2)
-    joined = first.model_copy(
+    joined = then(both(SideAt(time_s=0.013)), both(SideAt(), rounds=2))
+    assert judge_gate(joined, [PAIR]).findings == ()
+    assert doubted_places(joined, [PAIR]) == frozenset()
+
+
+def then(first: RunRecord, again: RunRecord) -> RunRecord:
+    """With the second round of `again`."""
+    return first.model_copy(
         update={
             "variants": tuple(
                 one.model_copy(
@@ -211,8 +216,46 @@ def test_what_took_longer_once_and_not_again_is_no_finding() -> None:
             )
         }
     )
-    assert judge_gate(joined, [PAIR]).findings == ()
-    assert doubted_places(joined, [PAIR]) == frozenset()
+
+
+ONE_PHASE = SideAt(counters={"wal_bytes": 4_000.0, "database_received_bytes": 4e4}, copies=1)
+AROUND_ONE_PHASE = {
+    "WAL bytes": {"wal_bytes": 12_000.0},
+    "bytes received": {"database_received_bytes": 4.4e4},
+    "rows of memories read or written": {"table_rows memories": 1_200.0},
+}
+
+
+@pytest.mark.parametrize(("counter", "more"), AROUND_ONE_PHASE.items(), ids=AROUND_ONE_PHASE)
+def test_what_is_counted_around_a_single_phase_has_to_be_shown_again(counter: str, more: Mapping[str, float]) -> None:
+    worse = replace(ONE_PHASE, counters={**ONE_PHASE.counters, **more})
+    assert doubted_places(both(worse, ONE_PHASE), [PAIR]) == {PAIR.place}
+    once = then(both(worse, ONE_PHASE), both(ONE_PHASE, ONE_PHASE, rounds=2))
+    assert judge_gate(once, [PAIR]).findings == ()
+    other_way = then(both(worse, ONE_PHASE), both(ONE_PHASE, worse, rounds=2))
+    assert judge_gate(other_way, [PAIR]).findings == ()
+    [found] = gated(worse, ONE_PHASE, rounds=2).worse
+    assert found.counter == counter
+
+
+def test_nothing_is_measured_again_for_what_is_decided_at_another_place() -> None:
+    apart = GatePair("apart", "base, apart", "candidate, apart")
+    more = {"wal_bytes": 12_000.0}
+    worse = replace(ONE_PHASE, counters={**ONE_PHASE.counters, **more})
+    found = record(
+        *both(SideAt(counters=more)).variants,
+        side("base, apart", ONE_PHASE),
+        side("candidate, apart", worse),
+    )
+    assert doubted_places(found, [PAIR, apart]) == frozenset()
+    assert {each.place for each in judge_gate(found, [PAIR, apart]).worse} == {PAIR.place, "apart"}
+    found = record(*both(SideAt()).variants, side("base, apart", ONE_PHASE), side("candidate, apart", worse))
+    assert doubted_places(found, [PAIR, apart]) == {"apart"}
+
+
+def test_what_is_better_around_a_single_phase_is_not_measured_again() -> None:
+    better = replace(ONE_PHASE, counters={**ONE_PHASE.counters, "wal_bytes": 400.0})
+    assert doubted_places(both(better, ONE_PHASE), [PAIR]) == frozenset()
 
 
 def test_nothing_is_measured_a_fourth_time() -> None:
