@@ -136,7 +136,7 @@ FRONTIER: Final = replace(
     consolidation="augmented",
     bootstrap="ranked",
     embedding_batches=True,
-    schema_version=18,
+    schema_version=19,
 )
 
 PRESETS: Final[Mapping[str, Strategy]] = {

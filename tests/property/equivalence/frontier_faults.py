@@ -11,7 +11,7 @@ from anima.migrations import Migration
 from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, ScriptStep
 from tests.property.equivalence.faults import Fault, Plant
 
-FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "quiet_searched_broadly"
+FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "searched_by_similarity_too"
 BOOTSTRAP_ORDER = "states_read_once"
 
 
@@ -22,12 +22,24 @@ def rewritten_function(title: str, right: str, wrong: str) -> Plant:
         originals = migrations.all_migrations()
         (original,) = (each for each in originals if each.title == title)
         assert original.sql.count(right) == 1, f"{original.name} has changed: find the fault another place"
+        later = [each.name for each in originals if each.version > original.version and right in each.sql]
+        assert not later, f"{later} make that piece of {original.name} again: plant the fault there"
 
         def load() -> tuple[Migration, ...]:
             changed = replace(original, sql=original.sql.replace(right, wrong))
             return tuple(changed if each.title == title else each for each in originals)
 
         monkeypatch.setattr(migrations, "all_migrations", load)
+
+    return plant
+
+
+def all_of(*plants: Plant) -> Plant:
+    """Changes one piece after the other."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        for each in plants:
+            each(monkeypatch)
 
     return plant
 
@@ -113,12 +125,17 @@ INDEX_FAULTS = [
         "c.weight - 0.05 * (s.resonance_phi - c.phi) AS weight",
         SEARCH,
     ),
-    function_fault(
+    Fault(
         "a search that is never widened",
         "['memories']",
-        "<<attempts>>\n    FOR attempt IN 1..9 LOOP",
-        "wanted_by_weight := ARRAY[2, 2];\n<<attempts>>\nFOR attempt IN 1..9 LOOP IF attempt > 1 THEN RETURN; END IF;",
-        SEARCH,
+        all_of(
+            rewritten_function(SEARCH, "narrow CONSTANT integer := 10 + most / 2;", "narrow CONSTANT integer := 2;"),
+            rewritten_function(
+                SEARCH,
+                "<<attempts>>\n    FOR attempt IN 1..9 LOOP",
+                "wanted_by_weight := ARRAY[2, 2];\n<<attempts>>\nFOR attempt IN 1..9 LOOP IF attempt > 1 THEN RETURN; END IF;",
+            ),
+        ),
     ),
     function_fault(
         "phi does not decide a tie",
