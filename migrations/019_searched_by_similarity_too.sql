@@ -59,11 +59,13 @@ DECLARE
     -- Of each: the resonant ones, the quiet ones.
     broad CONSTANT integer [] := ARRAY[breadth_of('idx_memory_keys_resonant'), breadth_of('idx_memory_keys_quiet')];
     broad_by_similarity CONSTANT integer := least(400, 4 * broad[2]);
+    -- What a search has looked at costs little more to be given, and a second search as much as the first.
+    resonant CONSTANT integer := least(240, 2 * broad[1]);
     narrow CONSTANT integer := 10 + most / 2;
     goes_by_similarity boolean [] := ARRAY[starts_by_similarity AND threshold > 0, false];
-    wanted_by_weight integer [] := ARRAY[40 + 3 * most, narrow];
+    wanted_by_weight integer [] := ARRAY[greatest(40 + 3 * most, resonant * 3 / 5), narrow];
     wanted_by_similarity integer [] := ARRAY[40 + 2 * most, 40 + 2 * most];
-    breadth_by_weight integer [] := ARRAY[least(240, 2 * broad[1]), 0];
+    breadth_by_weight integer [] := ARRAY[resonant, 0];
     breadth_by_similarity integer [] := ARRAY[100, 100];
     -- What a memory that the index has not given weighs at most; -9 where none of them can be in the answer.
     bound double precision [] := ARRAY[9, 9];
@@ -202,7 +204,7 @@ BEGIN
         asked := '{}';
         FOR part IN 1..2 LOOP
             IF goes_by_similarity[part] THEN
-                worth := CASE WHEN from_part[part] > 0 AND bound[part] = -9 THEN broad_by_similarity ELSE 0 END;
+                worth := CASE WHEN from_part[1] + from_part[part] > 0 AND bound[part] = -9 THEN broad_by_similarity ELSE 0 END;
                 IF breadth_by_similarity[part] < worth THEN
                     breadth_by_similarity[part] := worth;
                     asked := asked || part;

@@ -133,7 +133,8 @@ INDEX_FAULTS = [
             rewritten_function(
                 SEARCH,
                 "<<attempts>>\n    FOR attempt IN 1..9 LOOP",
-                "wanted_by_weight := ARRAY[2, 2];\n<<attempts>>\nFOR attempt IN 1..9 LOOP IF attempt > 1 THEN RETURN; END IF;",
+                "wanted_by_weight := ARRAY[2, 2];\n<<attempts>>\n"
+                "FOR attempt IN 1..9 LOOP IF attempt > 1 THEN RETURN; END IF;",
             ),
         ),
     ),
