@@ -1,10 +1,16 @@
 -- transaction: yes
+-- squawk-ignore-file ban-drop-function
 -- The resonant memories are also searched by similarity, narrowly: what weighs much by being near lies among those of a high
 -- phi where a search by weight, however broad, seldom comes. So each search is narrower than since 018 and finds more.
 
--- As 014 has it, and for fewer memories narrower.
-CREATE OR REPLACE FUNCTION breadth_of(index text) RETURNS integer LANGUAGE sql STABLE RETURN
-least(300, greatest(60, coalesce((2.4 * sqrt(pg_relation_size(to_regclass(index)) / 8192))::integer, 300)));
+-- As 014 and 016 have them, from a size that is asked once, and narrower for fewer memories. Null where there is no index.
+CREATE FUNCTION pages_of(index text) RETURNS bigint LANGUAGE sql STABLE RETURN pg_relation_size(to_regclass(index)) / 8192;
+
+CREATE FUNCTION breadth_of(pages bigint) RETURNS integer LANGUAGE sql IMMUTABLE RETURN
+least(300, greatest(60, coalesce((2.4 * sqrt(pages))::integer, 300)));
+
+CREATE FUNCTION whole_breadth_of(pages bigint) RETURNS integer LANGUAGE sql IMMUTABLE RETURN
+least(1000, greatest(100, coalesce((0.53 * pages::double precision ^ 0.73)::integer, 1000)));
 
 -- As 009 has it for many memories, from the row that is there.
 CREATE OR REPLACE FUNCTION mirror_new_memory() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -41,7 +47,8 @@ $$;
 -- ones, being as near as the nearest of them or a little nearer, the quiet ones are searched broadly at once: a narrow
 -- search may come past none of a whole group of them, and what it gives instead would prove that they are not there. Most
 -- answers are of the resonant ones, which are fewer. A search by weight goes to those of the highest phi, and past groups
--- of a lower one that are so near that they weigh more: these are what a narrow search by similarity finds first.
+-- of a lower one that are so near that they weigh more: these are what a narrow search by similarity finds first. Where most
+-- memories are resonant, phi tells few of them apart, and they are searched as broadly as the quiet ones.
 CREATE OR REPLACE FUNCTION find_memories(
     question vector, tiers text [], threshold double precision, most integer, ranked_at_once integer,
     starts_by_similarity boolean, OUT answers found_memory [], OUT is_proven boolean, OUT by_similarity boolean
@@ -57,13 +64,20 @@ DECLARE
     weighted CONSTANT halfvec := (unit || ARRAY[3.0 / 7, 0]::real[]::vector)::halfvec;
     unweighted CONSTANT halfvec := (unit || ARRAY[0, 0]::real[]::vector)::halfvec;
     -- Of each: the resonant ones, the quiet ones.
-    broad CONSTANT integer [] := ARRAY[breadth_of('idx_memory_keys_resonant'), breadth_of('idx_memory_keys_quiet')];
+    pages CONSTANT bigint [] := ARRAY[pages_of('idx_memory_keys_resonant'), pages_of('idx_memory_keys_quiet')];
+    broad CONSTANT integer [] := ARRAY[breadth_of(pages[1]), breadth_of(pages[2])];
+    -- Where nearness decides: of the quiet ones where half of the answer comes from them, or more, and of the resonant ones
+    -- where most memories are among them, so that phi tells few apart.
+    whole CONSTANT integer [] := ARRAY[whole_breadth_of(pages[1]), whole_breadth_of(pages[2])];
     broad_by_similarity CONSTANT integer := least(400, 4 * broad[2]);
-    -- What a search has looked at costs little more to be given, and a second search as much as the first.
-    resonant CONSTANT integer := least(240, 2 * broad[1]);
+    resonant CONSTANT integer := CASE
+        WHEN whole[1] > whole[2] THEN greatest(whole[1], 2 * broad[1])
+        ELSE least(240, 2 * broad[1])
+    END;
     narrow CONSTANT integer := 10 + most / 2;
     goes_by_similarity boolean [] := ARRAY[starts_by_similarity AND threshold > 0, false];
-    wanted_by_weight integer [] := ARRAY[greatest(40 + 3 * most, resonant * 3 / 5), narrow];
+    -- What a search has looked at costs little more to be given, and a second search as much as the first.
+    wanted_by_weight integer [] := ARRAY[greatest(40 + 3 * most, least(240, resonant) * 3 / 5), narrow];
     wanted_by_similarity integer [] := ARRAY[40 + 2 * most, 40 + 2 * most];
     breadth_by_weight integer [] := ARRAY[resonant, 0];
     breadth_by_similarity integer [] := ARRAY[100, 100];
@@ -112,7 +126,10 @@ BEGIN
                 goes_by_similarity[2] := goes_by_similarity[1] AND above < most / 2;
                 IF above < most OR goes_by_similarity[1] OR last_weight < nearest_weight + quiet_more THEN
                     wanted_by_weight[2] := 40 + 2 * most;
-                    breadth_by_weight[2] := broad[2];
+                    breadth_by_weight[2] := CASE
+                        WHEN above < most / 2 AND threshold <= 0 THEN greatest(broad[2], whole[2])
+                        ELSE broad[2]
+                    END;
                 END IF;
             END IF;
             IF goes_by_similarity[part] THEN
@@ -211,9 +228,7 @@ BEGIN
                 END IF;
             ELSIF part = 2 THEN
                 worth := CASE
-                    WHEN from_part[2] > most / 8 THEN greatest(
-                        broad[2], whole_breadth_of('idx_memory_keys_quiet') * least(1, 2.0 * from_part[2] / most)
-                    )
+                    WHEN from_part[2] > most / 8 THEN greatest(broad[2], whole[2] * least(1, 2.0 * from_part[2] / most))
                     WHEN from_part[2] > 0 THEN broad[2] / 2
                     ELSE 0
                 END;
@@ -251,3 +266,7 @@ BEGIN
     answers := find_by_ranking_all(question, tiers, threshold, most);
 END
 $$;
+
+-- Nothing else calls these.
+DROP FUNCTION breadth_of(text);
+DROP FUNCTION whole_breadth_of(text);
