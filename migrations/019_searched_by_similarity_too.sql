@@ -66,12 +66,13 @@ DECLARE
     -- Of each: the resonant ones, the quiet ones.
     pages CONSTANT bigint [] := ARRAY[pages_of('idx_memory_keys_resonant'), pages_of('idx_memory_keys_quiet')];
     broad CONSTANT integer [] := ARRAY[breadth_of(pages[1]), breadth_of(pages[2])];
-    -- Where nearness decides: of the quiet ones where half of the answer comes from them, or more, and of the resonant ones
-    -- where most memories are among them, so that phi tells few apart.
+    -- Where nearness decides: of the quiet ones where all of the answer comes from them, and of the resonant ones where most
+    -- memories are among them, so that phi tells few apart.
     whole CONSTANT integer [] := ARRAY[whole_breadth_of(pages[1]), whole_breadth_of(pages[2])];
-    broad_by_similarity CONSTANT integer := least(400, 4 * broad[2]);
+    broad_by_similarity CONSTANT integer := least(600, 4 * broad[2]);
+    are_most_resonant CONSTANT boolean := whole[1] > whole[2];
     resonant CONSTANT integer := CASE
-        WHEN whole[1] > whole[2] THEN greatest(whole[1], 2 * broad[1])
+        WHEN are_most_resonant THEN greatest(whole[1], 2 * broad[1])
         ELSE least(240, 2 * broad[1])
     END;
     narrow CONSTANT integer := 10 + most / 2;
@@ -80,7 +81,7 @@ DECLARE
     wanted_by_weight integer [] := ARRAY[greatest(40 + 3 * most, least(240, resonant) * 3 / 5), narrow];
     wanted_by_similarity integer [] := ARRAY[40 + 2 * most, 40 + 2 * most];
     breadth_by_weight integer [] := ARRAY[resonant, 0];
-    breadth_by_similarity integer [] := ARRAY[100, 100];
+    breadth_by_similarity integer [] := ARRAY[CASE WHEN are_most_resonant THEN broad[1] ELSE 100 END, 100];
     -- What a memory that the index has not given weighs at most; -9 where none of them can be in the answer.
     bound double precision [] := ARRAY[9, 9];
     -- How far the index was from a proof when it was last asked in this order.
@@ -228,11 +229,11 @@ BEGIN
                 END IF;
             ELSIF part = 2 THEN
                 worth := CASE
-                    WHEN from_part[2] > most / 8 THEN greatest(broad[2], whole[2] * least(1, 2.0 * from_part[2] / most))
+                    WHEN from_part[2] > most / 8 THEN greatest(broad[2], whole[2] * least(1, 1.0 * from_part[2] / most))
                     WHEN from_part[2] > 0 THEN broad[2] / 2
                     ELSE 0
                 END;
-                IF breadth_by_weight[2] < worth THEN
+                IF 1.5 * breadth_by_weight[2] < worth THEN
                     breadth_by_weight[2] := worth;
                     wanted_by_weight[2] := greatest(wanted_by_weight[2], 40 + 2 * most);
                     asked := asked || part;
