@@ -325,13 +325,13 @@ class Database:
         may, or the server lets none do it.
         """
         deadline_s = monotonic() + self.settings.acquire_timeout_s
-        told = 0
+        reported = 0
         async with AsyncExitStack() as held:
-            while told < self.pool.get_size():
+            while reported < self.pool.get_size():
                 if self.pool.get_idle_size():
                     session = await held.enter_async_context(self.session())
                     await session.connection.execute(REPORT_STATISTICS)
-                    told += 1
+                    reported += 1
                 elif monotonic() < deadline_s:
                     await asyncio.sleep(RETURN_POLL_S)
                 else:

@@ -155,8 +155,8 @@ async def report_statistics(query: str) -> bool:
     """
     open_ones = [each for each in connections if not each.is_closed()]
     counting.housekeeping.add(query)
-    told = [await _reports(each, query) for each in open_ones]
-    return bool(told) and all(told)
+    reported = [await _reports(each, query) for each in open_ones]
+    return bool(reported) and all(reported)
 
 
 async def _reports(connection: Any, query: str) -> bool:  # noqa: ANN401 -- asyncpg's, which need not be installed

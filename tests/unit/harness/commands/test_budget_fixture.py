@@ -436,7 +436,7 @@ class Open:
 
     in_transaction: bool = False
     at_work: bool = False
-    told: list[str] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
 
     def is_closed(self) -> bool:
         return False
@@ -447,18 +447,18 @@ class Open:
     async def execute(self, query: str) -> None:
         if self.at_work:
             raise RuntimeError("another operation is in progress")
-        self.told.append(query)
+        self.received.append(query)
 
 
 @pytest.mark.parametrize(
-    ("others", "have_told"),
+    ("others", "have_reported"),
     [([], True), ([Open(in_transaction=True)], False), ([Open(at_work=True)], False), (None, False)],
     ids=["idle", "in a transaction", "at work", "none"],
 )
 async def test_what_the_server_read_is_known_only_once_every_connection_has_told_it(
-    others: list[Open] | None, *, have_told: bool, monkeypatch: pytest.MonkeyPatch
+    others: list[Open] | None, *, have_reported: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idle = Open()
     monkeypatch.setattr(sent_statements, "connections", [] if others is None else [idle, *others])
-    assert await sent_statements.report_statistics("SELECT flush()") is have_told
-    assert idle.told == ([] if others is None else ["SELECT flush()"])
+    assert await sent_statements.report_statistics("SELECT flush()") is have_reported
+    assert idle.received == ([] if others is None else ["SELECT flush()"])
