@@ -39,7 +39,8 @@ SELECT count(*) AS sessions
   FROM pg_stat_activity
  WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-SESSION_ENDS_POLLED: Final = 100
+SESSION_ENDS_POLLED: Final = 30
+SESSION_ENDS_POLLED_FOR_COUNTS: Final = 100
 SESSION_ENDS_POLL_S: Final = 0.1
 
 
@@ -211,7 +212,7 @@ class AtPlace(Surroundings):
     async def _count_whole_pass(self, ask: AskServer) -> None:
         """Of each table, once no session is left that could have more to tell."""
         untold = {"rows_read": "the target's sessions had not ended"}
-        for _ in range(SESSION_ENDS_POLLED):
+        for _ in range(SESSION_ENDS_POLLED_FOR_COUNTS):
             row = await ask(OTHER_SESSIONS)
             if row is None or not row["sessions"]:
                 untold = {}

@@ -1,15 +1,19 @@
 """What the server knows of a target that this does not tell: transactions rolled back, and too few sessions."""
 
+import itertools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from harness.measuring.places import Place, Run
+from harness.measuring.probes.protocol import AskServer
 from harness.measuring.progress import Silent
 from harness.measuring.servers.service import ServiceProcesses
 from harness.measuring.surroundings import AtPlace
 from harness.measuring.turns import at_once
+from harness.record import PhaseRecord
 from tests.records import phase
 
 
@@ -30,7 +34,12 @@ class Unread:
         return False
 
 
-def surroundings(*answers: dict[str, int], tells_plans: bool = False) -> tuple[AtPlace, list[str]]:
+def surroundings(
+    *answers: dict[str, int],
+    tells_plans: bool = False,
+    ask_inside: AskServer | None = None,
+    written: Callable[[str, PhaseRecord], None] | None = None,
+) -> tuple[AtPlace, list[str]]:
     """At a place whose server gives these answers, one after the other."""
     left = list(answers)
 
@@ -43,15 +52,19 @@ def surroundings(*answers: dict[str, int], tells_plans: bool = False) -> tuple[A
         works_on_database_of_run=lambda _: True,
         tells_plans=tells_plans,
         tells_pool=False,
-        phases=[SimpleNamespace(name="mix", is_timed=True)],
+        phases=[SimpleNamespace(name="mix", is_timed=True, total=lambda _: 20)],
+        seed=3,
+        side_by_side=1,
         timeline=[],
         watched_in=lambda _: "",
     )
     run = SimpleNamespace(
-        scenario=scenario, progress=progress, journal=SimpleNamespace(disruption=print), sees_waits=False
+        scenario=scenario, progress=progress, journal=SimpleNamespace(disruption=print, phase=written), sees_waits=False
     )
     context = SimpleNamespace(variant="current")
-    place = SimpleNamespace(context=context, database="round_1", ask=ask, log=Unread(), disruptor=None, ask_inside=None)
+    place = SimpleNamespace(
+        context=context, database="round_1", ask=ask, log=Unread(), disruptor=None, ask_inside=ask_inside
+    )
     at = AtPlace(cast("Run", run), cast("Place", place), "current", 1, at_once, ServiceProcesses(None))
     return at, progress.notes
 
@@ -80,6 +93,28 @@ async def test_what_was_reported_and_who_rolls_back_on_purpose_are_not_warned_of
     at.failed["mix"] = 3
     await at.closed()
     assert not notes
+
+
+@pytest.mark.parametrize(("polls_until_ended", "is_counted"), [(3, True), (1_000, False)], ids=["soon", "never"])
+async def test_a_whole_pass_is_counted_only_once_the_sessions_have_ended(
+    polls_until_ended: int, *, is_counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.measuring.surroundings.SESSION_ENDS_POLL_S", 0)
+    asked = itertools.count(1)
+    written: list[PhaseRecord] = []
+
+    async def ask(query: str, *values: object) -> Any:
+        del query, values
+        return {"sessions": int(next(asked) < polls_until_ended)}
+
+    async def count(_: AskServer) -> dict[str, float]:
+        return {"table_rows notes": 20.0}
+
+    monkeypatch.setattr("harness.measuring.surroundings.counts_by_table", count)
+    at, _ = surroundings(ask_inside=ask, written=lambda _, record: written.append(record))
+    await at.closed()
+    [whole] = written
+    assert ("rows_read" not in whole.uncounted) is is_counted
 
 
 @pytest.mark.parametrize(("users", "sessions", "warned"), [(4, 2, 1), (2, 2, 0), (4, 0, 0), (None, 1, 0)])
