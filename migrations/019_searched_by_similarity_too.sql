@@ -229,7 +229,7 @@ BEGIN
                 END IF;
             ELSIF part = 2 THEN
                 worth := CASE
-                    WHEN from_part[2] > most / 8 THEN greatest(broad[2], whole[2] * least(1, 1.0 * from_part[2] / most))
+                    WHEN from_part[2] > most / 8 THEN greatest(broad[2], whole[2] * from_part[2] / most)
                     WHEN from_part[2] > 0 THEN broad[2] / 2
                     ELSE 0
                 END;

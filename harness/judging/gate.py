@@ -52,9 +52,9 @@ def judge_gate(
     waivers: Waivers = NO_WAIVERS,
     latencies: Sequence[GateFinding] = (),
 ) -> GateVerdict:
-    """Counts of the first round that a pair has; times that each of its rounds shows; and what is accepted of them.
+    """Counts of the first round that a pair has, what each of its rounds shows, and what is accepted of them.
 
-    `latencies` are what a comparison found besides.
+    Shown by each round have to be times, and counts around a single phase. `latencies` are what a comparison found besides.
     """
     findings: list[GateFinding] = [*latencies]
     measured = 0
