@@ -54,7 +54,7 @@ def judge_gate(
 ) -> GateVerdict:
     """Counts of the first round that a pair has, what each of its rounds shows, and what is accepted of them.
 
-    Shown by each round have to be times, and counts around a single phase. `latencies` are what a comparison found besides.
+    Each round has to show times, and counts around a single phase. `latencies` are what a comparison found besides.
     """
     findings: list[GateFinding] = [*latencies]
     measured = 0
