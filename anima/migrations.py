@@ -91,7 +91,7 @@ async def migrate(url: str, *, to: int | None = None) -> tuple[Migration, ...]:
     wanted = migrations[-1].version if to is None else to
     if not 1 <= wanted <= migrations[-1].version:
         raise MigrationFailed(f"There is no migration {wanted}: versions go from 1 to {migrations[-1].version}.")
-    async with connected(url) as connection, _exclusive(connection):
+    async with connected(url) as connection, exclusive(connection):
         await refuse_no_schema(connection)
         await _prepare(connection)
         applied = await _applied(connection)
@@ -144,7 +144,7 @@ async def unusable_indexes(url: str) -> tuple[str, ...]:
 
 async def mend_indexes(url: str) -> tuple[str, ...]:
     """Makes those indexes again, beside readers and writers; returns their names. Raises `MigrationFailed`."""
-    async with connected(url) as connection, _exclusive(connection):
+    async with connected(url) as connection, exclusive(connection):
         unusable = await _unusable_indexes(connection)
         for index, statement in unusable.items():
             try:
@@ -175,7 +175,7 @@ async def _unusable_indexes(connection: "asyncpg.Connection[Row]") -> dict[str, 
 
 
 @asynccontextmanager
-async def _exclusive(connection: "asyncpg.Connection[Row]") -> AsyncGenerator[None]:
+async def exclusive(connection: "asyncpg.Connection[Row]") -> AsyncGenerator[None]:
     """Polls for the lock: a session that waits inside PostgreSQL holds a snapshot, and CONCURRENTLY waits for it."""
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):  # noqa: ASYNC110 -- no event: the lock is the server's.
         await asyncio.sleep(LOCK_POLL_S)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from anima.connections import connected
 from anima.errors import DatabaseUnfit, InvalidInput
+from anima.migrations import exclusive
 
 TENANT: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PREFIX: Final = "anima_"
@@ -45,7 +46,8 @@ def url_of(url: str, tenant: str) -> str:
 
 async def make_schema(url: str, tenant: str) -> None:
     """Makes the tenant's schema, where it is not there. Raises what `refuse_common_tables` does."""
-    async with connected(url) as connection:
+    # IF NOT EXISTS fails where two make the same at once, as services do that start together.
+    async with connected(url) as connection, exclusive(connection):
         await connection.execute(EXTENSION)
         await connection.execute(await connection.fetchval(MAKE, schema_of(tenant)))
     await refuse_common_tables(url)

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
@@ -11,6 +12,7 @@ from anima.migrations import migrate
 from anima.model import NewMemory, Query
 from anima.strategy import BATCHED, FRONTIER, NAIVE, Strategy
 from anima.tenants import make_schema, refuse_common_tables, url_of
+from harness.measuring.servers.provisioners.protocol import Server
 from tests.memories import opened, rows, session_on
 from tests.tenancy import tenants_on
 
@@ -86,6 +88,15 @@ async def test_a_database_whose_common_tables_all_would_reach_is_refused(databas
     async with session_on(database_url) as session:
         await session.connection.execute("CREATE SCHEMA extensions; ALTER EXTENSION vector SET SCHEMA extensions")
     await make_schema(database_url, "acme")
+
+
+async def test_services_that_start_together_make_the_same_tenant(server: Server) -> None:
+    name = f"test_{uuid4().hex}"
+    url = await server.create_database(name)
+    async with session_on(url) as session:
+        await session.connection.execute("DROP EXTENSION vector")
+    await asyncio.gather(*(make_schema(url, "acme") for _ in range(8)))
+    await server.drop_database(name)
 
 
 async def test_a_schema_that_is_not_migrated_finds_nobody_elses_tables(tenants_url: str) -> None:
