@@ -136,7 +136,7 @@ FRONTIER: Final = replace(
     consolidation="augmented",
     bootstrap="ranked",
     embedding_batches=True,
-    schema_version=19,
+    schema_version=20,
 )
 
 PRESETS: Final[Mapping[str, Strategy]] = {

@@ -1,7 +1,8 @@
 -- transaction: yes
 -- squawk-ignore-file ban-drop-function
 -- The resonant memories are also searched by similarity, narrowly: what weighs much by being near lies among those of a high
--- phi where a search by weight, however broad, seldom comes. So each search is narrower than since 018 and finds more.
+-- phi where a search by weight, however broad, seldom comes. So each search is narrower than since 018 and finds more. And
+-- an index is not asked for a tier of which few memories are in it: they are read.
 
 -- As 014 and 016 have them, from a size that is asked once, and narrower for fewer memories. Null where there is no index.
 CREATE FUNCTION pages_of(index text) RETURNS bigint LANGUAGE sql STABLE RETURN pg_relation_size(to_regclass(index)) / 8192;
@@ -26,6 +27,128 @@ BEGIN
         VALUES (NEW.id, NEW.tier, NEW.last_accessed, NEW.resonance_phi, NEW.access_count);
     END IF;
     RETURN NULL;
+END
+$$;
+
+-- As 009 has it, and also where phi falls out of what the index of the resonant memories is for: then the ranks, which tell
+-- phi and no key, would not tell of all that are in it.
+CREATE OR REPLACE TRIGGER memory_states_note_key_due AFTER UPDATE OF resonance_phi ON memory_states FOR EACH ROW
+WHEN (
+    NEW.resonance_phi > NEW.key_phi + 0.5 AND OLD.resonance_phi <= OLD.key_phi + 0.5
+    OR NEW.resonance_phi <= 0.5 AND NEW.key_phi > 0.5
+)
+EXECUTE FUNCTION note_key_due();
+
+-- As 013 has it, and keys go back as well, to the phi that fell.
+CREATE OR REPLACE FUNCTION rekey_memories(most integer) RETURNS integer LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    due uuid [];
+    ids uuid [];
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('anima.rekey')) THEN
+        RETURN 0;
+    END IF;
+    due := ARRAY(
+        SELECT d.id FROM memory_keys_due AS d LEFT JOIN memory_states AS s ON s.id = d.id
+        ORDER BY s.resonance_phi - s.key_phi DESC
+        LIMIT most
+    );
+    ids := ARRAY(SELECT k.id FROM memory_keys AS k WHERE k.id = ANY(due) FOR UPDATE SKIP LOCKED);
+    UPDATE memory_keys AS k
+    SET phi = fitting.phi, key = key_of(m.embedding, fitting.phi)
+    FROM
+        (
+            SELECT s.id, CASE WHEN s.resonance_phi > 0.5 THEN least(5, s.resonance_phi + 0.5) ELSE s.resonance_phi END AS phi
+            FROM memory_states AS s
+            WHERE s.id = ANY(ids)
+        ) AS fitting
+        JOIN memories AS m ON m.id = fitting.id
+    WHERE k.id = fitting.id AND (k.phi <= fitting.phi - 0.5 OR k.phi > 0.5 AND fitting.phi <= 0.5);
+    ids := ARRAY(SELECT s.id FROM memory_states AS s WHERE s.id = ANY(due) FOR UPDATE SKIP LOCKED);
+    UPDATE memory_states AS s SET key_phi = k.phi FROM memory_keys AS k WHERE s.id = ANY(ids) AND k.id = s.id;
+    DELETE FROM memory_keys_due AS d
+    WHERE d.id = ANY(due) AND NOT EXISTS (
+        SELECT FROM memory_states AS s
+        WHERE s.id = d.id AND s.is_live
+            AND (s.resonance_phi > s.key_phi + 0.5 OR s.resonance_phi <= 0.5 AND s.key_phi > 0.5)
+    );
+    RETURN cardinality(ids);
+END
+$$;
+
+-- As 010 has it, by joins alone: a tier of many memories was looked up in a list for each memory that there is.
+CREATE OR REPLACE FUNCTION find_by_ranking_all(question vector, tiers text [], threshold double precision, most integer)
+RETURNS found_memory [] LANGUAGE plpgsql STABLE
+SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT ROW(
+            id, similarity, structural_weight, tier, tier_last_updated, access_count, last_accessed,
+            accessed_in_conversation_ids, resonance_phi, updated_at
+        )::found_memory
+        FROM (
+            SELECT *, 0.7 * similarity + 0.3 * (resonance_phi / 5.0) AS structural_weight
+            FROM (
+                SELECT s.*, 1 - (m.embedding <=> question) AS similarity
+                FROM
+                    (
+                        SELECT * FROM memory_states WHERE cardinality(tiers) = 0
+                        UNION ALL
+                        SELECT o.*
+                        FROM
+                            (
+                                SELECT r.id FROM memory_ranks AS r WHERE r.tier = ANY(tiers)
+                                UNION
+                                SELECT unnest(r.memory_ids) FROM memory_recalls AS r WHERE cardinality(tiers) > 0
+                            ) AS named
+                            JOIN memory_states AS o ON o.id = named.id
+                        WHERE o.tier = ANY(tiers)
+                    ) AS s
+                    JOIN memories AS m ON m.id = s.id
+                WHERE s.is_live
+                OFFSET 0  -- keeps the planner from computing the distance wherever it is named
+            ) AS compared
+            WHERE similarity >= threshold
+            ORDER BY structural_weight DESC, resonance_phi DESC, id
+            LIMIT most
+        ) AS first
+    );
+END
+$$;
+
+-- The live memories of these tiers that an index has, or more; null where they are not known to be at most so many. What a
+-- recall names may be in any tier by now, and what is due is ranked by every search. A resonant key has a phi above 0.5 or is
+-- due; a quiet key's phi is 1 at most, or is due. Of the tiers that most quiet memories are in, there is no index by phi.
+CREATE FUNCTION members_of(are_resonant boolean, tiers text [], most integer) RETURNS uuid [] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    members uuid [];
+    recalled uuid [];
+BEGIN
+    IF most < 0 OR NOT EXISTS (
+        SELECT FROM pg_index AS i WHERE i.indexrelid = to_regclass('memory_ranks_resonant') AND i.indisvalid
+    ) THEN
+        RETURN NULL;
+    END IF;
+    IF are_resonant THEN
+        members := ARRAY(
+            SELECT r.id FROM memory_ranks AS r WHERE r.tier = ANY(tiers) AND r.resonance_phi > 0.5 LIMIT most + 1
+        );
+    ELSIF tiers <@ ARRAY['thread', 'stable'] THEN
+        members := ARRAY(
+            SELECT r.id
+            FROM memory_ranks AS r
+            WHERE r.tier = ANY(tiers) AND r.tier IN ('thread', 'stable') AND r.resonance_phi <= 1
+            LIMIT most + 1
+        );
+    ELSE
+        RETURN NULL;
+    END IF;
+    recalled := ARRAY(SELECT DISTINCT unnest(r.memory_ids) FROM memory_recalls AS r LIMIT most + 1);
+    IF greatest(cardinality(members), cardinality(recalled)) > most THEN
+        RETURN NULL;
+    END IF;
+    RETURN members || ARRAY(SELECT s.id FROM memory_states AS s WHERE s.id = ANY(recalled) AND s.is_live AND s.tier = ANY(tiers));
 END
 $$;
 
@@ -69,7 +192,7 @@ DECLARE
     -- Where nearness decides: of the quiet ones where all of the answer comes from them, and of the resonant ones where most
     -- memories are among them, so that phi tells few apart.
     whole CONSTANT integer [] := ARRAY[whole_breadth_of(pages[1]), whole_breadth_of(pages[2])];
-    broad_by_similarity CONSTANT integer := least(600, 4 * broad[2]);
+    broad_by_similarity CONSTANT integer := least(600, 4 * greatest(broad[1], broad[2]));
     are_most_resonant CONSTANT boolean := whole[1] > whole[2];
     resonant CONSTANT integer := CASE
         WHEN are_most_resonant THEN greatest(whole[1], 2 * broad[1])
@@ -78,7 +201,7 @@ DECLARE
     narrow CONSTANT integer := 10 + most / 2;
     goes_by_similarity boolean [] := ARRAY[starts_by_similarity AND threshold > 0, false];
     -- What a search has looked at costs little more to be given, and a second search as much as the first.
-    wanted_by_weight integer [] := ARRAY[greatest(40 + 3 * most, least(240, resonant) * 3 / 5), narrow];
+    wanted_by_weight integer [] := ARRAY[greatest(40 + 3 * most, least(240, resonant) * 3 / 5, resonant / 3), 10];
     wanted_by_similarity integer [] := ARRAY[40 + 2 * most, 40 + 2 * most];
     breadth_by_weight integer [] := ARRAY[resonant, 0];
     breadth_by_similarity integer [] := ARRAY[CASE WHEN are_most_resonant THEN broad[1] ELSE 100 END, 100];
@@ -87,6 +210,7 @@ DECLARE
     -- How far the index was from a proof when it was last asked in this order.
     gap_by_weight double precision [] := ARRAY[0, 0];
     gap_by_similarity double precision [] := ARRAY[0.05, 0.05];
+    members uuid [];
     from_part bigint [];
     asked integer [] := ARRAY[1, 2];
     part integer;
@@ -115,6 +239,20 @@ BEGIN
         by_similarity := goes_by_similarity[1];
         RETURN;
     END IF;
+    IF cardinality(tiers) > 0 THEN
+        FOR part IN 1..2 LOOP
+            members := members_of(part = 1, tiers, 10 * ranked_at_once);
+            CONTINUE WHEN members IS NULL;
+            SELECT seen || array_agg(k.id), seen_phi || array_agg(k.phi), seen_weight || array_agg(-0.7 * (k.key <#> weighted))
+            INTO seen, seen_phi, seen_weight
+            FROM memory_keys AS k
+            WHERE k.id = ANY(members);
+            bound[part] := -9;
+            breadth_by_weight[part] := 1000;
+            breadth_by_similarity[part] := 1000;
+            asked := array_remove(asked, part);
+        END LOOP;
+    END IF;
 
     <<attempts>>
     FOR attempt IN 1..9 LOOP
@@ -126,11 +264,11 @@ BEGIN
                 WHERE (n.weight - 0.06 * n.phi) / 0.7 >= threshold;
                 goes_by_similarity[2] := goes_by_similarity[1] AND above < most / 2;
                 IF above < most OR goes_by_similarity[1] OR last_weight < nearest_weight + quiet_more THEN
-                    wanted_by_weight[2] := 40 + 2 * most;
                     breadth_by_weight[2] := CASE
                         WHEN above < most / 2 AND threshold <= 0 THEN greatest(broad[2], whole[2])
-                        ELSE broad[2]
+                        ELSE broad[2] / 2
                     END;
+                    wanted_by_weight[2] := greatest(40 + 2 * most, breadth_by_weight[2] / 4);
                 END IF;
             END IF;
             IF goes_by_similarity[part] THEN
@@ -151,9 +289,9 @@ BEGIN
                 );
                 IF attempt = 1 AND part = 1 THEN
                     EXIT attempts WHEN found.is_cut;
-                    seen := found.ids;
-                    seen_phi := found.phis;
-                    seen_weight := found.weights;
+                    seen := seen || found.ids;
+                    seen_phi := seen_phi || found.phis;
+                    seen_weight := seen_weight || found.weights;
                     found := first_keys(true, unweighted, weighted, tiers, narrow, narrow);
                 END IF;
             END IF;
@@ -233,7 +371,7 @@ BEGIN
                     WHEN from_part[2] > 0 THEN broad[2] / 2
                     ELSE 0
                 END;
-                IF 1.5 * breadth_by_weight[2] < worth THEN
+                IF 2.1 * breadth_by_weight[2] < worth THEN
                     breadth_by_weight[2] := worth;
                     wanted_by_weight[2] := greatest(wanted_by_weight[2], 40 + 2 * most);
                     asked := asked || part;

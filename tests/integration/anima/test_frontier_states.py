@@ -16,6 +16,7 @@ from anima.embeddings.protocol import DIMENSIONS, Vector
 from anima.model import Query, Tier
 from anima.searches.augmented import AugmentedSearch
 from anima.searches.exact import ExactSearch
+from anima.searches.protocol import Search
 from anima.strategy import BATCHED, FRONTIER, Strategy
 from tests.memories import EAST, NOON, PLANT, Clock, leaning, opened, plant, rows, vector
 
@@ -58,12 +59,25 @@ async def plant_all(session: Session, planted: Sequence[Row]) -> None:
     )
 
 
-async def check(session: Session, *, tiers: tuple[Tier, ...] = (), limits: Sequence[int] = (1, 100)) -> None:
-    """Compares with exact search at every limit, and at thresholds that keep all, some, few and none."""
-    by_index = AugmentedSearch(ranked_at_once=-1)
+RANKING_ALL: Final = AugmentedSearch(ranked_at_once=10_000)
+
+
+async def check(
+    session: Session,
+    *,
+    tiers: tuple[Tier, ...] = (),
+    limits: Sequence[int] = (1, 100),
+    ranked_at_once: int = -1,
+    oracle: Search = ExactSearch(),  # noqa: B008 -- a frozen value
+) -> None:
+    """Compares with exact search at every limit, and at thresholds that keep all, some, few and none.
+
+    That reads `memories`, and knows nothing of what was recorded in their states alone: name another oracle then.
+    """
+    by_index = AugmentedSearch(ranked_at_once=ranked_at_once)
     for limit, threshold in product(limits, (0.0, 0.5, 0.75, 1.0)):
         query = Query(query="any", limit=limit, similarity_threshold=threshold, tiers=tiers)
-        expected = [result.memory.id for result in await ExactSearch().find(session, query, QUESTION)]
+        expected = [result.memory.id for result in await oracle.find(session, query, QUESTION)]
         found = [result.memory.id for result in await by_index.find(session, query, QUESTION)]
         assert found == expected, (limit, threshold)
 
@@ -101,6 +115,54 @@ async def test_answers_are_exact_in_a_tier_of_one_in_a_hundred_and_in_one_withou
     await check(session, tiers=asked)
 
 
+TIERS_ASKED: Final = [
+    (Tier.ACTIVE,),
+    (Tier.THREAD,),
+    (Tier.STABLE,),
+    (Tier.THREAD, Tier.STABLE),
+    (Tier.ACTIVE, Tier.STABLE),
+]
+
+
+def in_use(count: int) -> list[Row]:
+    """Phi and tier as accesses make them: most are active and quiet, and no active one is resonant."""
+    states = [(0.1 * (number % 4), Tier.ACTIVE) for number in range(4)] * 3
+    states += [(0.5, Tier.THREAD), (1.4, Tier.THREAD), (2.5, Tier.STABLE)]
+    return [Row(each, *states[number % len(states)]) for number, each in enumerate(random_vectors(count))]
+
+
+@pytest.mark.parametrize("tiers", TIERS_ASKED)
+@pytest.mark.parametrize("ranked_at_once", [2, 10])
+async def test_answers_are_exact_in_a_tier_whose_members_are_read(
+    session: Session, tiers: tuple[Tier, ...], ranked_at_once: int
+) -> None:
+    await plant_all(session, in_use(300))
+    await check(session, tiers=tiers, limits=(1, 20), ranked_at_once=ranked_at_once)
+    # Who came into a tier and is not folded yet, who left it, and whose phi has just risen or fallen.
+    await session.connection.execute(
+        "UPDATE memory_states SET tier = 'stable', resonance_phi = 3"
+        " WHERE id IN (SELECT id FROM memory_states WHERE tier = 'active' ORDER BY id LIMIT 5)"
+    )
+    await session.connection.execute(
+        "INSERT INTO memory_recalls (at, memory_ids, is_access)"
+        " SELECT now(), array_agg(id), true FROM memory_states WHERE tier = 'stable' AND resonance_phi = 3"
+    )
+    await session.connection.execute(
+        "UPDATE memories SET resonance_phi = 0.2 WHERE resonance_phi = 2.5 AND content ~ '[0-4]$'"
+    )
+    await session.connection.execute(
+        "UPDATE memories SET resonance_phi = 4 WHERE resonance_phi = 0.5 AND content ~ '[0-4]$'"
+    )
+    await session.connection.execute("UPDATE memories SET deleted_at = now() WHERE content ~ '7$'")
+    await check(session, tiers=tiers, limits=(1, 20), ranked_at_once=ranked_at_once, oracle=RANKING_ALL)
+    while await session.connection.fetchval("SELECT rekey_memories(30)"):
+        await check(session, tiers=tiers, limits=(20,), ranked_at_once=ranked_at_once, oracle=RANKING_ALL)
+    while await session.connection.fetchval("SELECT fold_recalls(30)"):
+        await check(session, tiers=tiers, limits=(20,), ranked_at_once=ranked_at_once, oracle=RANKING_ALL)
+    misplaced = "SELECT count(*) FROM memory_states WHERE is_live AND resonance_phi <= 0.5 AND key_phi > 0.5"
+    assert await session.connection.fetchval(misplaced) == 0
+
+
 @pytest.mark.parametrize("gone", ["resonance_phi > 0.5", "resonance_phi <= 0.5", "true"])
 async def test_answers_are_exact_when_an_index_has_just_lost_its_last_row(session: Session, gone: str) -> None:
     await plant_all(session, [Row(each, phi=number % 3) for number, each in enumerate(random_vectors(80))])
@@ -131,6 +193,31 @@ async def invalid(session: Session, index: str) -> None:
     await session.connection.execute(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::text::regclass", index
     )
+
+
+async def test_no_vector_index_is_asked_for_a_tier_of_which_few_are_in_it(session: Session) -> None:
+    await plant_all(session, in_use(300))
+    calls = {}
+    for tiers in [(Tier.STABLE,), (Tier.ACTIVE,), (Tier.ACTIVE, Tier.THREAD), ()]:
+        async with session.connection.transaction():
+            await session.connection.execute("SET LOCAL track_functions = 'pl'")
+            await AugmentedSearch(ranked_at_once=15).find(session, Query(query="any", limit=5, tiers=tiers), QUESTION)
+            calls[tiers] = await session.connection.fetchval(
+                "SELECT sum(calls) FROM pg_stat_xact_user_functions WHERE funcname = 'first_keys'"
+            )
+    assert calls[Tier.STABLE,] is None  # Of which all are resonant.
+    assert 1 <= calls[Tier.ACTIVE,] < calls[()]  # Of which all are quiet.
+    assert calls[Tier.ACTIVE, Tier.THREAD] < calls[()]
+
+
+@pytest.mark.parametrize("lose", [dropped, invalid])
+async def test_answers_are_exact_without_the_index_of_resonant_ranks(
+    session: Session, lose: Callable[[Session, str], Awaitable[None]]
+) -> None:
+    await plant_all(session, in_use(150))
+    await lose(session, "memory_ranks_resonant")
+    for tiers in TIERS_ASKED:
+        await check(session, tiers=tiers, limits=(20,), ranked_at_once=2)
 
 
 @pytest.mark.parametrize("lose", [dropped, invalid])

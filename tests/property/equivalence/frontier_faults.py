@@ -164,8 +164,8 @@ STATED: Final[list[tuple[Fault, Sequence[ScriptStep]]]] = [
         function_fault(
             "unfolded recalls left out of bootstrap",
             "['active']",
-            "SELECT DISTINCT unnest(r.memory_ids) FROM memory_recalls AS r",
-            "SELECT DISTINCT unnest(r.memory_ids) FROM memory_recalls AS r WHERE false",
+            "recalled CONSTANT uuid [] := ARRAY(SELECT DISTINCT unnest(r.memory_ids) FROM memory_recalls AS r)",
+            "recalled CONSTANT uuid [] := '{}'",
             BOOTSTRAP_ORDER,
         ),
         [Load(content=NEAR), Load(content=OTHER)]
