@@ -58,7 +58,13 @@ PHI: Final = {
     "uniform": "5 * ((n * 7919) % total) / total::float8",
     "equal": "2.5",
 }
-"""As the scenarios' tiers have it; after use by Zipf's law, one memory in a hundred at 5; evenly; all alike."""
+PHI["used"] = PHI["skewed"]
+"""As the scenarios' tiers have it; after use by Zipf's law, one memory in a hundred at 5; evenly; all alike; after use,
+with the tiers that go with it."""
+
+TIER: Final = "CASE WHEN n % 20 < 17 THEN 'active' WHEN n % 20 < 19 THEN 'thread' ELSE 'stable' END"
+TIER_IN_USE: Final = "CASE WHEN {phi} > 2 THEN 'stable' WHEN {phi} > 0.4 THEN 'thread' ELSE 'active' END"
+"""Who has had five accesses is in a thread, and who has had twenty is stable; each of them raised phi."""
 
 FILL: Final = """
     WITH numbered AS (
@@ -66,7 +72,7 @@ FILL: Final = """
     )
     INSERT INTO memory_states
     SELECT
-        id, CASE WHEN n % 20 < 17 THEN 'active' WHEN n % 20 < 19 THEN 'thread' ELSE 'stable' END, created_at,
+        id, {tier}, created_at,
         CASE WHEN n % 20 < 17 THEN 0 WHEN n % 20 < 19 THEN 5 ELSE 20 END, created_at, '{{}}', {phi}, {phi}, updated_at,
         true
     FROM numbered;
@@ -93,10 +99,10 @@ BARE_INSERT: Final = """
     INSERT INTO bare (id, content, content_hash, key, category, tags, source)
     VALUES ($1, $2, $3, $4::vector, $5, $6, $7)
 """
-EXACT: Final = "SELECT id FROM unnest(find_by_ranking_all($1, '{}', $2, 20)) AS a"
+EXACT: Final = "SELECT id FROM unnest(find_by_ranking_all($1, $3, $2, 20)) AS a"
 FOUND: Final = """
     SELECT o.is_proven, ARRAY(SELECT a.id FROM unnest(o.answers) AS a) AS ids
-    FROM find_memories($1, '{}', $2, 20, $3, $2 > 0::float8) AS o
+    FROM find_memories($1, $4, $2, 20, $3, $2 > 0::float8) AS o
 """
 HOT: Final = """
     SELECT n_tup_hot_upd::float8 / nullif(n_tup_upd, 0) FROM pg_stat_user_tables WHERE relname = 'memory_states'
@@ -174,12 +180,21 @@ class Measurement:
                 break
         tell("bare search: recall", "", f"{reached:.4f} with ef_search = {breadth}")
 
-    async def recall(self, threshold: float) -> None:
-        exact = [{row["id"] for row in await self.bare.fetch(EXACT, vector, threshold)} for vector in self.vectors]
-        rows = [await self.bare.fetchrow(FOUND, vector, threshold, RANKED_AT_ONCE) for vector in self.vectors]
-        proven = statistics.mean(bool(row["is_proven"]) for row in rows if row)
-        found = [set(row["ids"]) for row in rows if row]
-        tell(f"recall, threshold {threshold:g}", ">= 0.99", f"{recall(found, exact):.4f}; proven {proven:.0%}")
+    async def recall(self, threshold: float, *tiers: str) -> None:
+        exact = [
+            {row["id"] for row in await self.bare.fetch(EXACT, vector, threshold, tiers)} for vector in self.vectors
+        ]
+        rounds = Rounds()
+        rows = [
+            await rounds.time("search", self.bare.fetchrow(FOUND, vector, threshold, RANKED_AT_ONCE, tiers))
+            for vector in self.vectors
+        ]
+        proven = statistics.mean(row["is_proven"] for row in rows)
+        reached = recall([set(row["ids"]) for row in rows], exact)
+        asked = f"recall, threshold {threshold:g}" + "".join(f", {tier}" for tier in tiers)
+        tell(
+            asked, ">= 0.99", f"{reached:.4f}; proven {proven:.0%}; a search takes {rounds.median_ms('search'):.1f} ms"
+        )
 
     async def query_and_write(self, *, with_bare: bool) -> None:
         for number in range(len(self.vectors)):  # The first write to a page after a checkpoint logs all of it.
@@ -364,8 +379,9 @@ async def fill(databases: Databases, base: str, phi: str) -> str:
     """A database in which the memories of `base` have their phi, and the indexes that follow it."""
     name = f"{base}_{phi}"
     if not await databases.has(name):
+        tier = TIER_IN_USE.format(phi=PHI[phi]) if phi == "used" else TIER
         async with databases.making(name, base) as connection:
-            await connection.execute(FILL.format(phi=PHI[phi]), timeout=None)
+            await connection.execute(FILL.format(phi=PHI[phi], tier=tier), timeout=None)
             for migration in migrations.all_migrations():
                 if migration.title == "fill_memory_states":
                     for statement in migrations.statements(migration.sql):
@@ -394,6 +410,8 @@ async def measure(chosen: argparse.Namespace, url: str, size: int, phi: str) -> 
             await measured.recall_of_bare()
         for threshold in (0.0, 0.2, 0.5):
             await measured.recall(threshold)
+        for tier in ("active", "thread", "stable"):
+            await measured.recall(0.0, tier)
         await measured.query_and_write(with_bare=not chosen.without_bare)
         await measured.bootstrap()
         await measured.add(new, with_bare=not chosen.without_bare)

@@ -199,6 +199,8 @@ DECLARE
         ELSE least(240, 2 * broad[1])
     END;
     narrow CONSTANT integer := 10 + most / 2;
+    -- An answer that a threshold cuts short misses more where a whole group of them is missed.
+    searched_again_from CONSTANT double precision := CASE WHEN threshold > 0 THEN 1.5 ELSE 2.1 END;
     goes_by_similarity boolean [] := ARRAY[starts_by_similarity AND threshold > 0, false];
     -- What a search has looked at costs little more to be given, and a second search as much as the first.
     wanted_by_weight integer [] := ARRAY[greatest(40 + 3 * most, least(240, resonant) * 3 / 5, resonant / 3), 10];
@@ -371,7 +373,7 @@ BEGIN
                     WHEN from_part[2] > 0 THEN broad[2] / 2
                     ELSE 0
                 END;
-                IF 2.1 * breadth_by_weight[2] < worth THEN
+                IF searched_again_from * breadth_by_weight[2] < worth THEN
                     breadth_by_weight[2] := worth;
                     wanted_by_weight[2] := greatest(wanted_by_weight[2], 40 + 2 * most);
                     asked := asked || part;
