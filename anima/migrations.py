@@ -176,7 +176,10 @@ async def _unusable_indexes(connection: "asyncpg.Connection[Row]") -> dict[str, 
 
 @asynccontextmanager
 async def exclusive(connection: "asyncpg.Connection[Row]") -> AsyncGenerator[None]:
-    """Polls for the lock: a session that waits inside PostgreSQL holds a snapshot, and CONCURRENTLY waits for it."""
+    """Nobody else migrates this database or makes a schema in it meanwhile.
+
+    Polls for the lock: a session that waits inside PostgreSQL holds a snapshot, and CONCURRENTLY waits for it.
+    """
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):  # noqa: ASYNC110 -- no event: the lock is the server's.
         await asyncio.sleep(LOCK_POLL_S)
     try:
