@@ -136,7 +136,7 @@ FRONTIER: Final = replace(
     consolidation="augmented",
     bootstrap="ranked",
     embedding_batches=True,
-    schema_version=20,
+    schema_version=21,
 )
 
 PRESETS: Final[Mapping[str, Strategy]] = {

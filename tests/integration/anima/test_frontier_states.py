@@ -203,7 +203,7 @@ async def test_no_vector_index_is_asked_for_a_tier_of_which_few_are_in_it(sessio
             await session.connection.execute("SET LOCAL track_functions = 'pl'")
             await AugmentedSearch(ranked_at_once=15).find(session, Query(query="any", limit=5, tiers=tiers), QUESTION)
             calls[tiers] = await session.connection.fetchval(
-                "SELECT sum(calls) FROM pg_stat_xact_user_functions WHERE funcname = 'first_keys'"
+                "SELECT sum(calls) FROM pg_stat_xact_user_functions WHERE funcname = 'next_keys'"
             )
     assert calls[Tier.STABLE,] is None  # Of which all are resonant.
     assert 1 <= calls[Tier.ACTIVE,] < calls[()]  # Of which all are quiet.

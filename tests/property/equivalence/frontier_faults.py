@@ -11,7 +11,7 @@ from anima.migrations import Migration
 from harness.measuring.targets.anima.equivalence.steps import BootstrapRequest, Load, NewMemory, Query, ScriptStep
 from tests.property.equivalence.faults import Fault, Plant
 
-FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "searched_by_similarity_too"
+FUNCTIONS, IN_ANY_ORDER, SEARCH = "frontier_functions", "in_any_order", "searches_go_on"
 BOOTSTRAP_ORDER = "states_read_once"
 
 
@@ -121,21 +121,17 @@ INDEX_FAULTS = [
     function_fault(
         "phi of the key taken for the memory's",
         "['memories']",
-        "c.weight + 0.06 * (s.resonance_phi - c.phi) AS weight",
-        "c.weight - 0.05 * (s.resonance_phi - c.phi) AS weight",
+        "n.weight + 0.06 * (s.resonance_phi - n.phi) AS weight",
+        "n.weight - 0.05 * (s.resonance_phi - n.phi) AS weight",
         SEARCH,
     ),
     Fault(
         "a search that is never widened",
         "['memories']",
         all_of(
-            rewritten_function(SEARCH, "narrow CONSTANT integer := 10 + most / 2;", "narrow CONSTANT integer := 2;"),
-            rewritten_function(
-                SEARCH,
-                "<<attempts>>\n    FOR attempt IN 1..9 LOOP",
-                "wanted_by_weight := ARRAY[2, 2];\n<<attempts>>\n"
-                "FOR attempt IN 1..9 LOOP IF attempt > 1 THEN RETURN; END IF;",
-            ),
+            rewritten_function(SEARCH, "FOR given IN 1..wanted LOOP", "FOR given IN 1..2 LOOP"),
+            rewritten_function(SEARCH, "is_wide_enough boolean := false;", "is_wide_enough boolean := true;"),
+            rewritten_function(SEARCH, "is_proven := asked = '{}';", "is_proven := true;"),
         ),
     ),
     function_fault(
@@ -175,8 +171,8 @@ STATED: Final[list[tuple[Fault, Sequence[ScriptStep]]]] = [
         function_fault(
             "memories whose keys are due left out",
             "['memories']",
-            "WHERE d.id NOT IN (SELECT id FROM ranked)",
-            "WHERE false AND d.id NOT IN (SELECT id FROM ranked)",
+            "WHERE d.id NOT IN (SELECT id FROM rest",
+            "WHERE false AND d.id NOT IN (SELECT id FROM rest",
             SEARCH,
         ),
         [Load(content=NEAR), Load(content=GROWN)]
