@@ -111,22 +111,29 @@ DECLARE
     -- What a memory that is not seen weighs at most; -9 where none of them can be in the answer.
     bound double precision [] := ARRAY[9, 9];
     are_read boolean [] := ARRAY[false, false];
+    -- The first of a short answer may come as late as any of twenty, so the last of these is what a search goes on for.
+    depth CONSTANT integer := greatest(most, 20);
+    -- How many are looked at where a group of quiet ones could be in the answer: more where a threshold cuts that short, and
+    -- a group is most of it.
+    wide CONSTANT integer := greatest(
+        20 + depth, least(1, sqrt(pages[2]) / 140) * CASE WHEN threshold > 0 THEN least(300, 90 / threshold) ELSE 140 END
+    );
     -- Of each search: by weight of the resonant, of the quiet; by similarity of the resonant, of the quiet.
     cursors refcursor [] := ARRAY[NULL, NULL, NULL, NULL];
     given integer [] := ARRAY[0, 0, 0, 0];
     reached double precision [] := ARRAY[9, 9, 9, 9];
     until double precision [] := ARRAY[-9, -9, -9, -9];
     wanted integer [] := ARRAY[
-        40 + most, 10,
-        greatest(40 + most, least(130, 2.6 * sqrt(pages[1]))), greatest(40 + most, least(130, 2.6 * sqrt(pages[2])))
+        40 + depth, 10, greatest(40 + depth, least(130, 2.6 * sqrt(pages[1]))), wide
     ];
     gaps CONSTANT double precision [] := ARRAY[
         greatest(0.065, 0.0115 * pages[1] ^ 0.2) + CASE WHEN are_most_resonant THEN 0.036 ELSE 0 END,
-        greatest(0.065, 0.0115 * pages[2] ^ 0.2) + 0.036,
+        greatest(0.065, 0.0115 * pages[2] ^ 0.2) + CASE WHEN threshold > 0 THEN 0.056 ELSE 0.036 END,
         0.1, 0.1
     ];
     opened refcursor;
     asked integer [];
+    orders integer [] := '{}';  -- The search that each part is searched by.
     search integer;
     part integer;
     found record;
@@ -135,7 +142,7 @@ DECLARE
     above bigint;
     target double precision;
     is_wide_enough boolean := false;
-    -- Of those above the threshold: what nearness adds to the nearest, and what the last of an answer weighs by its key.
+    -- Of those above the threshold: what nearness adds to the nearest, and what the last of `depth` weighs by its key.
     nearest_weight double precision;
     last_weight double precision;
     least_weight double precision;
@@ -166,13 +173,13 @@ BEGIN
             are_read[part] := true;
         END LOOP;
     END IF;
+    orders[1] := CASE WHEN by_similarity THEN 3 ELSE 1 END;
+    asked := orders;
     IF by_similarity THEN
-        asked := ARRAY[3];
-    ELSIF are_most_resonant THEN
-        asked := ARRAY[1];
-    ELSE
-        asked := ARRAY[1, 3];
-        wanted[3] := 10 + most / 2;
+        asked := asked || 1;
+    ELSIF NOT are_most_resonant THEN
+        asked := asked || 3;
+        wanted[3] := depth;
     END IF;
 
     <<attempts>>
@@ -207,14 +214,14 @@ BEGIN
         END LOOP;
 
         IF NOT is_wide_enough THEN
-            SELECT count(*), max(n.weight - 0.06 * n.phi), (array_agg(n.weight ORDER BY n.weight DESC))[most]
+            SELECT count(*), max(n.weight - 0.06 * n.phi), (array_agg(n.weight ORDER BY n.weight DESC))[depth]
             INTO above, nearest_weight, last_weight
             FROM unnest(seen) AS n
             WHERE (n.weight - 0.06 * n.phi) / 0.7 >= threshold;
             asked := '{}';
             FOR part IN 1..2 LOOP
-                search := CASE WHEN given[part] > 0 THEN part ELSE part + 2 END;
-                CONTINUE WHEN given[search] = 0 OR given[search] >= 1000;
+                search := orders[part];
+                CONTINUE WHEN search IS NULL OR are_read[part] OR given[search] >= 1000;
                 target := CASE
                     WHEN search > part THEN threshold
                     WHEN last_weight IS NOT NULL THEN last_weight / 0.7
@@ -223,23 +230,20 @@ BEGIN
                 END - gaps[search];
                 CONTINUE WHEN reached[search] <= target;
                 IF search > part AND reached[search] >= threshold AND given[search] >= 100 THEN
-                    by_similarity := by_similarity AND part = 2;
-                    asked := asked || part;
+                    orders[part] := part;
+                    wanted[part] := 40 + depth;
                 ELSE
                     until[search] := target;
                     wanted[search] := given[search];
-                    asked := asked || search;
                 END IF;
+                asked := asked || orders[part];
             END LOOP;
-            IF asked = '{}' AND bound[2] = 9 AND given[2] + given[4] = 0 THEN
-                IF by_similarity AND above < most / 2 THEN
-                    asked := ARRAY[4];
-                ELSE
-                    asked := ARRAY[2];
-                    IF above < most OR by_similarity OR last_weight < nearest_weight + quiet_more THEN
-                        wanted[2] := greatest(20 + most, least(140, sqrt(pages[2])));
-                    END IF;
+            IF asked = '{}' AND orders[2] IS NULL THEN
+                orders[2] := CASE WHEN orders[1] = 3 AND above < depth / 2 THEN 4 ELSE 2 END;
+                IF above < depth OR orders[1] = 3 OR last_weight < nearest_weight + quiet_more THEN
+                    wanted[2] := wide;
                 END IF;
+                asked := orders[2:2];
             END IF;
             CONTINUE WHEN asked <> '{}';
             is_wide_enough := true;
@@ -319,18 +323,17 @@ BEGIN
         asked := '{}';
         FOR part IN 1..2 LOOP
             CONTINUE WHEN bound[part] < least_weight OR bound[part] = -9;
-            search := part;
-            IF threshold > 0 AND (
-                least_weight = -1
-                OR least(0.7 * (reached[part + 2] + error - threshold), 0.05) <= error + 0.7 * reached[part] + lag - least_weight
+            IF threshold <= 0 OR (
+                least_weight > -1
+                AND least(0.7 * (reached[part + 2] + error - threshold), 0.05) > error + 0.7 * reached[part] + lag - least_weight
             ) THEN
-                search := part + 2;
+                orders[part] := part;
+            ELSE
+                orders[part] := part + 2;
             END IF;
-            IF part = 1 THEN
-                by_similarity := search > part;
-            END IF;
+            search := orders[part];
             asked := asked || search;
-            wanted[search] := 40 + greatest(most, 3 * given[search]);
+            wanted[search] := 40 + greatest(depth, 3 * given[search]);
             until[search] := CASE
                 WHEN search > part THEN threshold - gaps[search]
                 ELSE least((least_weight - error - lag) / 0.7 - 0.0001, least_weight / 0.7 - gaps[search])
@@ -339,6 +342,7 @@ BEGIN
         is_proven := asked = '{}';
         EXIT WHEN is_proven;
     END LOOP;
+    by_similarity := orders[1] = 3;
     FOREACH opened IN ARRAY cursors LOOP
         CONTINUE WHEN opened IS NULL;
         CLOSE opened;
