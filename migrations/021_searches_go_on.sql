@@ -116,7 +116,7 @@ DECLARE
     -- How many are looked at where a group of quiet ones could be in the answer: more where a threshold cuts that short, and
     -- a group is most of it.
     wide CONSTANT integer := greatest(
-        20 + depth, least(1, sqrt(pages[2]) / 140) * CASE WHEN threshold > 0 THEN least(300, 90 / threshold) ELSE 140 END
+        20 + depth, least(1, sqrt(pages[2]) / 140) * CASE WHEN threshold > 0 THEN 340 ELSE 140 END
     );
     -- Of each search: by weight of the resonant, of the quiet; by similarity of the resonant, of the quiet.
     cursors refcursor [] := ARRAY[NULL, NULL, NULL, NULL];
@@ -124,7 +124,7 @@ DECLARE
     reached double precision [] := ARRAY[9, 9, 9, 9];
     until double precision [] := ARRAY[-9, -9, -9, -9];
     wanted integer [] := ARRAY[
-        40 + depth, 10, greatest(40 + depth, least(130, 2.6 * sqrt(pages[1]))), wide
+        40 + depth, 10, greatest(40 + depth, least(130, 2.6 * sqrt(pages[1]))), 10
     ];
     gaps CONSTANT double precision [] := ARRAY[
         greatest(0.065, 0.0115 * pages[1] ^ 0.2) + CASE WHEN are_most_resonant THEN 0.036 ELSE 0 END,
@@ -228,8 +228,12 @@ BEGIN
                     WHEN threshold > 0 THEN 9
                     ELSE -9
                 END - gaps[search];
-                CONTINUE WHEN reached[search] <= target;
-                IF search > part AND reached[search] >= threshold AND given[search] >= 100 THEN
+                IF reached[search] <= target THEN
+                    -- The rest of a group of which one is found.
+                    CONTINUE WHEN part = 1 OR threshold <= 0 OR above = 0 OR given[search] >= wide OR reached[search] = -9;
+                    until[search] := -9;
+                    wanted[search] := wide - given[search];
+                ELSIF search > part AND reached[search] >= threshold AND given[search] >= 100 THEN
                     orders[part] := part;
                     wanted[part] := 40 + depth;
                 ELSE
@@ -241,7 +245,8 @@ BEGIN
             IF asked = '{}' AND orders[2] IS NULL THEN
                 orders[2] := CASE WHEN orders[1] = 3 AND above < depth / 2 THEN 4 ELSE 2 END;
                 IF above < depth OR orders[1] = 3 OR last_weight < nearest_weight + quiet_more THEN
-                    wanted[2] := wide;
+                    wanted[2] := CASE WHEN threshold > 0 AND above = 0 THEN wide / 3 ELSE wide END;
+                    wanted[4] := wanted[2];
                 END IF;
                 asked := orders[2:2];
             END IF;
