@@ -156,9 +156,10 @@ async def test_a_search_that_either_index_proves_in_an_order_of_its_own_looks_at
     """Below the threshold many weigh more than those above it, and above it the quiet ones are many."""
     drawn = np.random.default_rng(9)
     planted = [
-        *((0.45, 5.0) for _ in range(150)),
+        *((0.38, 5.0) for _ in range(150)),
         *((0.7, 1.0) for _ in range(10)),
-        *((0.6, 0.0) for _ in range(150)),
+        *((0.6, 0.0) for _ in range(100)),
+        *((0.3, 0.0) for _ in range(50)),
     ]
     await session.connection.executemany(
         PLANT.sql,
@@ -176,6 +177,39 @@ async def test_a_search_that_either_index_proves_in_an_order_of_its_own_looks_at
     assert all(150 < row["id"].int <= 160 for row in found)
     assert all(row["is_proven"] for row in found)
     assert read <= ROWS_OF_A_QUERY_MAX
+
+
+async def test_a_search_leaves_no_cursor_open(session: Session) -> None:
+    """A transaction may have many queries, and each search holds what it has visited."""
+    await plant_many(session, 300)
+    async with session.transaction():
+        for threshold in (0.0, 0.2, 0.9):
+            await session.fetch(RECALL, EAST, [], threshold, RESULTS, ALL_BY_INDEX, threshold > 0, None, NOON)
+            await session.fetch(RECALL, EAST, ["thread"], threshold, RESULTS, ALL_BY_INDEX, False, None, NOON)
+        assert await rows(session, "SELECT statement FROM pg_cursors WHERE name <> ''") == []
+
+
+async def test_a_search_looks_at_little_of_what_is_far_below_its_answer(session: Session) -> None:
+    """And at all that lies close below it, of which some could have come late."""
+    drawn = np.random.default_rng(4)
+    read = {}
+    for far, similarity in enumerate((0.62, 0.3)):
+        await session.connection.execute("TRUNCATE memories CASCADE")
+        planted = [*((0.7, 2.0) for _ in range(30)), *((similarity, 2.0) for _ in range(400))]
+        await session.connection.executemany(
+            PLANT.sql,
+            [
+                (UUID(int=n), f"memory {n}", f"{n:064x}", at_similarity(near, drawn), "active", 0, phi, *REST)
+                for n, (near, phi) in enumerate(planted, start=1)
+            ],
+        )
+        await session.connection.execute("VACUUM ANALYZE")
+        async with session.transaction():
+            before = await session.connection.fetchval(READ_BY_QUERY)
+            found = await session.fetch(RECALL, EAST, [], 0.0, RESULTS, ALL_BY_INDEX, False, None, NOON)
+            read[far] = await session.connection.fetchval(READ_BY_QUERY) - before
+        assert all(row["id"].int <= 30 and row["is_proven"] for row in found)
+    assert read[1] <= ROWS_OF_A_QUERY_MAX < read[0]
 
 
 async def test_a_bootstrap_reads_only_what_it_returns_and_is_not_planned_anew_each_time(session: Session) -> None:
