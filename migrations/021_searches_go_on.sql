@@ -221,7 +221,7 @@ BEGIN
             asked := '{}';
             FOR part IN 1..2 LOOP
                 search := orders[part];
-                CONTINUE WHEN search IS NULL OR are_read[part] OR given[search] >= 1000;
+                CONTINUE WHEN search IS NULL OR are_read[part] OR given[search] >= 1000 OR reached[search] = -9;
                 target := CASE
                     WHEN search > part THEN threshold
                     WHEN last_weight IS NOT NULL THEN last_weight / 0.7
@@ -230,7 +230,7 @@ BEGIN
                 END - gaps[search];
                 IF reached[search] <= target THEN
                     -- The rest of a group of which one is found.
-                    CONTINUE WHEN part = 1 OR threshold <= 0 OR above = 0 OR given[search] >= wide OR reached[search] = -9;
+                    CONTINUE WHEN part = 1 OR threshold <= 0 OR above = 0 OR given[search] >= wide;
                     until[search] := -9;
                     wanted[search] := wide - given[search];
                 ELSIF search > part AND reached[search] >= threshold AND given[search] >= 100 THEN

@@ -179,6 +179,30 @@ async def test_a_search_that_either_index_proves_in_an_order_of_its_own_looks_at
     assert read <= ROWS_OF_A_QUERY_MAX
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.2])
+@pytest.mark.parametrize("phi", [0.0, 2.0])
+async def test_a_search_is_proven_where_one_of_the_indexes_is_empty(
+    session: Session, threshold: float, phi: float
+) -> None:
+    """As the index of resonant memories is while nothing has been asked yet."""
+    drawn = np.random.default_rng(11)
+    await session.connection.executemany(
+        PLANT.sql,
+        [
+            (UUID(int=n), f"memory {n}", f"{n:064x}", at_similarity(0.9 - n / 400, drawn), "active", 0, phi, *REST)
+            for n in range(1, 301)
+        ],
+    )
+    await session.connection.execute("VACUUM ANALYZE")
+    async with session.transaction():
+        before = await session.connection.fetchval(READ_BY_QUERY)
+        found = await session.fetch(RECALL, EAST, [], threshold, RESULTS, ALL_BY_INDEX, threshold > 0, None, NOON)
+        read = await session.connection.fetchval(READ_BY_QUERY) - before
+    assert [row["id"].int for row in found] == [*range(1, RESULTS + 1)]
+    assert all(row["is_proven"] for row in found)
+    assert read <= ROWS_OF_A_QUERY_MAX
+
+
 async def test_a_search_leaves_no_cursor_open(session: Session) -> None:
     """A transaction may have many queries, and each search holds what it has visited."""
     await plant_many(session, 300)
