@@ -212,7 +212,10 @@ def _of_type(column: TableColumn, number: str) -> str | None:
         case "numeric", [precision, scale]:
             return f"({number}) % {10 ** max(0, precision - scale)}"
         case "vector", [length]:
-            numbers = f"array_agg(sin(({number}) * i)) FROM generate_series(1, {length}) AS i"
+            # In every direction: of vectors on a curve the graph of an index may be in parts, of which a search finds one.
+            numbers = (
+                f"array_agg(hashint8(({number})::bigint * 65536 + i) / 2 ^ 31) FROM generate_series(1, {length}) AS i"
+            )
             return f"(SELECT {numbers})::{column.type}"
         case _:
             return MADE[column.base].format(k=number) if column.base in MADE else None
