@@ -212,7 +212,7 @@ def _of_type(column: TableColumn, number: str) -> str | None:
         case "numeric", [precision, scale]:
             return f"({number}) % {10 ** max(0, precision - scale)}"
         case "vector", [length]:
-            # In every direction: of vectors on a curve the graph of an index may be in parts, of which a search finds one.
+            # In every direction: of vectors on a curve the graph of an index may be in parts, and a search finds one.
             numbers = (
                 f"array_agg(hashint8(({number})::bigint * 65536 + i) / 2 ^ 31) FROM generate_series(1, {length}) AS i"
             )
