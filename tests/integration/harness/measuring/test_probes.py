@@ -85,7 +85,7 @@ async def test_a_session_that_is_in_use_tells_what_it_did_once_it_is_given_back(
 async def test_a_session_that_is_not_given_back_leaves_its_counts_untold(
     server: Server, ask: AskServer, database_url: str, database: str
 ) -> None:
-    async with open_database(database_url, PoolSettings(acquire_timeout_s=0.05)) as opened:
+    async with open_database(database_url, PoolSettings(acquire_timeout_s=1)) as opened:
         observable = Observable(ask, database, server.cpu_s, opened.report_statistics, no_service)
         async with opened.session():
             reading = await take_reading(observable, "whole", before=False)
