@@ -1,7 +1,7 @@
 """What an operation of `frontier` costs the server, in counts: rows read, updates in place, bytes written ahead."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any, Final
 from uuid import UUID
@@ -11,6 +11,7 @@ import pytest
 
 from anima.assembly import Anima
 from anima.bootstraps.ranked import RankedBootstrap
+from anima.connections import Row
 from anima.database import Session
 from anima.embeddings.protocol import DIMENSIONS, Vector
 from anima.model import BootstrapRequest, NewMemory, Query
@@ -35,22 +36,41 @@ UPDATES: Final = """
 """
 
 
-async def plant_many(session: Session, size: int) -> None:
-    drawn = np.random.default_rng(3)
+async def plant_all(session: Session, planted: Iterable[tuple[Vector, float]]) -> None:
+    """Numbered from 1 on, each with its phi."""
     await session.connection.executemany(
         PLANT.sql,
         [
-            (UUID(int=number), f"memory {number}", f"{number:064x}", vector, "active", 0, 0.0, *REST)
-            for number, vector in enumerate(drawn.normal(0, 1, (size, DIMENSIONS)).astype(np.float32), start=1)
+            (UUID(int=number), f"memory {number}", f"{number:064x}", vector, "active", 0, phi, *REST)
+            for number, (vector, phi) in enumerate(planted, start=1)
         ],
     )
 
 
+async def plant_many(session: Session, size: int) -> None:
+    drawn = np.random.default_rng(3).normal(0, 1, (size, DIMENSIONS)).astype(np.float32)
+    await plant_all(session, ((vector, 0.0) for vector in drawn))
+
+
+async def plant_at(session: Session, planted: Sequence[tuple[float, float]]) -> None:
+    """Each at a similarity to EAST, in any direction from there, and with a phi."""
+    drawn = np.random.default_rng(9)
+    await plant_all(session, [(at_similarity(near, drawn), phi) for near, phi in planted])
+    await session.connection.execute("VACUUM ANALYZE")
+
+
 def at_similarity(near: float, drawn: np.random.Generator) -> Vector:
-    """To EAST, in any direction from there."""
     aside = drawn.normal(0, 1, DIMENSIONS) * (1 - EAST)
     found: Vector = (near * EAST + np.sqrt(1 - near**2) * aside / np.linalg.norm(aside)).astype(np.float32)
     return found
+
+
+async def recalled(session: Session, threshold: float = 0, limit: int = RESULTS) -> tuple[Sequence[Row], int]:
+    """What is found for EAST, and how many rows were read."""
+    async with session.transaction():
+        before = await session.connection.fetchval(READ_BY_QUERY)
+        found = await session.fetch(RECALL, EAST, [], threshold, limit, ALL_BY_INDEX, threshold > 0, None, NOON)
+        return found, await session.connection.fetchval(READ_BY_QUERY) - before
 
 
 async def counted(anima: Anima, session: Session, sql: str, *arguments: object) -> dict[str, Any]:
@@ -154,25 +174,14 @@ async def test_a_query_by_itself_reads_few_rows(session: Session) -> None:
 
 async def test_a_search_that_either_index_proves_in_an_order_of_its_own_looks_at_few(session: Session) -> None:
     """Below the threshold many weigh more than those above it, and above it the quiet ones are many."""
-    drawn = np.random.default_rng(9)
     planted = [
         *((0.38, 5.0) for _ in range(150)),
         *((0.7, 1.0) for _ in range(10)),
         *((0.6, 0.0) for _ in range(100)),
         *((0.3, 0.0) for _ in range(50)),
     ]
-    await session.connection.executemany(
-        PLANT.sql,
-        [
-            (UUID(int=n), f"memory {n}", f"{n:064x}", at_similarity(near, drawn), "active", 0, phi, *REST)
-            for n, (near, phi) in enumerate(planted, start=1)
-        ],
-    )
-    await session.connection.execute("VACUUM ANALYZE")
-    async with session.transaction():
-        before = await session.connection.fetchval(READ_BY_QUERY)
-        found = await session.fetch(RECALL, EAST, [], 0.5, 5, ALL_BY_INDEX, True, None, NOON)
-        read = await session.connection.fetchval(READ_BY_QUERY) - before
+    await plant_at(session, planted)
+    found, read = await recalled(session, threshold=0.5, limit=5)
     assert len(found) == 5
     assert all(150 < row["id"].int <= 160 for row in found)
     assert all(row["is_proven"] for row in found)
@@ -185,19 +194,8 @@ async def test_a_search_is_proven_where_one_of_the_indexes_is_empty(
     session: Session, threshold: float, phi: float
 ) -> None:
     """As the index of resonant memories is while nothing has been asked yet."""
-    drawn = np.random.default_rng(11)
-    await session.connection.executemany(
-        PLANT.sql,
-        [
-            (UUID(int=n), f"memory {n}", f"{n:064x}", at_similarity(0.9 - n / 400, drawn), "active", 0, phi, *REST)
-            for n in range(1, 301)
-        ],
-    )
-    await session.connection.execute("VACUUM ANALYZE")
-    async with session.transaction():
-        before = await session.connection.fetchval(READ_BY_QUERY)
-        found = await session.fetch(RECALL, EAST, [], threshold, RESULTS, ALL_BY_INDEX, threshold > 0, None, NOON)
-        read = await session.connection.fetchval(READ_BY_QUERY) - before
+    await plant_at(session, [(0.9 - number / 400, phi) for number in range(300)])
+    found, read = await recalled(session, threshold=threshold)
     assert [row["id"].int for row in found] == [*range(1, RESULTS + 1)]
     assert all(row["is_proven"] for row in found)
     assert read <= ROWS_OF_A_QUERY_MAX
@@ -215,25 +213,13 @@ async def test_a_search_leaves_no_cursor_open(session: Session) -> None:
 
 async def test_a_search_looks_at_little_of_what_is_far_below_its_answer(session: Session) -> None:
     """And at all that lies close below it, of which some could have come late."""
-    drawn = np.random.default_rng(4)
     read = {}
-    for far, similarity in enumerate((0.62, 0.3)):
+    for similarity in (0.62, 0.3):
         await session.connection.execute("TRUNCATE memories CASCADE")
-        planted = [*((0.7, 2.0) for _ in range(30)), *((similarity, 2.0) for _ in range(400))]
-        await session.connection.executemany(
-            PLANT.sql,
-            [
-                (UUID(int=n), f"memory {n}", f"{n:064x}", at_similarity(near, drawn), "active", 0, phi, *REST)
-                for n, (near, phi) in enumerate(planted, start=1)
-            ],
-        )
-        await session.connection.execute("VACUUM ANALYZE")
-        async with session.transaction():
-            before = await session.connection.fetchval(READ_BY_QUERY)
-            found = await session.fetch(RECALL, EAST, [], 0.0, RESULTS, ALL_BY_INDEX, False, None, NOON)
-            read[far] = await session.connection.fetchval(READ_BY_QUERY) - before
+        await plant_at(session, [*((0.7, 2.0) for _ in range(30)), *((similarity, 2.0) for _ in range(400))])
+        found, read[similarity] = await recalled(session)
         assert all(row["id"].int <= 30 and row["is_proven"] for row in found)
-    assert read[1] <= ROWS_OF_A_QUERY_MAX < read[0]
+    assert read[0.3] <= ROWS_OF_A_QUERY_MAX < read[0.62]
 
 
 async def test_a_bootstrap_reads_only_what_it_returns_and_is_not_planned_anew_each_time(session: Session) -> None:

@@ -3,32 +3,14 @@
 import asyncpg
 import numpy as np
 
-from harness.measuring.targets.sql.existing.catalog import TableColumn
 from harness.measuring.targets.sql.existing.seeding import made
-
-COLUMN = TableColumn(
-    name="at",
-    type="vector(32)",
-    base="vector",
-    is_enum=False,
-    is_array=False,
-    is_needed=True,
-    is_identity=False,
-    is_generated=False,
-    has_default=False,
-    has_sequence=False,
-    distinct=0,
-    width=0,
-    labels=0,
-    is_checked=False,
-    checks=(),
-)
+from tests.sql_columns import column
 
 
 async def test_no_seeded_vector_is_near_to_another_and_a_late_row_has_one(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-    expression = made(COLUMN, "n")
+    expression = made(column("at", "vector(32)", "vector"), "n")
     seeded = f"SELECT ({expression})::real[] AS at FROM unnest($1::int[]) AS n"
     rows = await connection.fetch(seeded, [*range(1, 400), 2_000_000])
     await connection.close()

@@ -3,28 +3,9 @@
 import pytest
 
 from harness.measuring.targets.sql.existing.arguments import places_of
-from harness.measuring.targets.sql.existing.catalog import SqlTable, TableColumn
+from harness.measuring.targets.sql.existing.catalog import SqlTable
 from harness.measuring.targets.sql.existing.costly import cleaned
-
-
-def column(name: str) -> TableColumn:
-    return TableColumn(
-        name,
-        "text",
-        "text",
-        is_enum=False,
-        is_array=False,
-        is_needed=False,
-        is_identity=False,
-        is_generated=False,
-        has_default=False,
-        has_sequence=False,
-        distinct=0,
-        width=0,
-        labels=0,
-        is_checked=False,
-        checks=(),
-    )
+from tests.sql_columns import column
 
 
 def table(oid: int, name: str, *columns: str) -> SqlTable:
